@@ -1,0 +1,71 @@
+"""What a running node may ask of the engine: progress, folders, where it is."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
+from typing import NamedTuple, Protocol
+
+from graph.folders import Folders
+
+
+class PreviewImage(NamedTuple):
+    """An encoded picture: ``format`` is JPEG or PNG."""
+
+    format: str
+    data: bytes
+
+
+class Context(Protocol):
+    """Passed to a node function's parameter of this type.
+
+    ``expansion_prefix`` is ``{node_id}.{call}.``: what ids of nodes that this call expands
+    to begin with. ``call_index`` counts the calls when inputs are lists.
+    """
+
+    run_id: str
+    node_id: str
+    call_index: int
+    folders: Folders
+
+    @property
+    def expansion_prefix(self) -> str: ...
+
+    def progress(self, value: float, maximum: float, preview: Callable[[], PreviewImage] | None = None) -> None:
+        """Report ``value`` of ``maximum`` steps; ``preview`` is called only if somebody looks.
+
+        Raises :class:`graph.errors.Interrupted` if the run was asked to stop.
+        """
+
+    def check_interrupted(self) -> None:
+        """Raise :class:`graph.errors.Interrupted` if the run was asked to stop."""
+
+    def show_text(self, text: str) -> None:
+        """Show a line of text on the node while it runs."""
+
+    def journal(self, path: str) -> None:
+        """Note that the file ``path`` is about to appear, so that a job that is run again
+        after a crash does not save it twice."""
+
+    def journalled(self, index: int) -> str | None:
+        """The ``index``-th path this node journalled in an earlier attempt at the same run,
+        if that file is there now."""
+
+
+_current: ContextVar[Context | None] = ContextVar("sumi_executing_node", default=None)
+
+
+def current() -> Context | None:
+    """The context of the node that is running on this thread or task, if one is."""
+    return _current.get()
+
+
+@contextmanager
+def executing(context: Context) -> Iterator[None]:
+    """Make ``context`` the :func:`current` one for the duration of a node's call."""
+    token = _current.set(context)
+    try:
+        yield
+    finally:
+        _current.reset(token)

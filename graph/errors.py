@@ -1,0 +1,93 @@
+"""What can go wrong, as types a caller can tell apart.
+
+Every error a person can cause derives from :class:`SumiError` and says which
+file, node or input it is about, what was found, and what would be right.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+
+class SumiError(Exception):
+    """Base of every error that Sumi raises on purpose."""
+
+
+class FormatError(SumiError):
+    """A workflow file (JSON, PNG or WebP) cannot be read; says where and why."""
+
+
+class NodeDefinitionError(SumiError):
+    """A node function's signature or a node pack's class cannot become a node."""
+
+
+@dataclass(frozen=True, slots=True)
+class Problem:
+    """One thing wrong with a workflow.
+
+    ``type`` is one of the protocol's error types (``required_input_missing``,
+    ``bad_linked_input``, ``return_type_mismatch``, ``invalid_input_type``,
+    ``value_smaller_than_min``, ``value_bigger_than_max``, ``value_not_in_list``,
+    ``custom_validation_failed``, ``exception_during_validation``,
+    ``unknown_node_type``, ``dependency_cycle``, ``prompt_no_outputs``).
+    """
+
+    type: str
+    message: str
+    node_id: str | None = None
+    class_type: str | None = None
+    input_name: str | None = None
+    found: Any = None
+    expected: str | None = None
+    suggestions: tuple[str, ...] = ()
+    details: str = ""
+    extra: Mapping[str, Any] = field(default_factory=dict)
+
+    def __str__(self) -> str:
+        where = f"node {self.node_id} ({self.class_type})" if self.node_id is not None else "workflow"
+        if self.input_name is not None:
+            where += f", input '{self.input_name}'"
+        text = f"{where}: {self.message}"
+        if self.expected:
+            text += f"; expected {self.expected}"
+        if self.suggestions:
+            text += f". Did you mean {' or '.join(repr(s) for s in self.suggestions)}?"
+        return text
+
+
+class ValidationError(SumiError):
+    """A workflow is not valid; ``problems`` holds every one of them at once."""
+
+    def __init__(self, problems: Sequence[Problem]):
+        self.problems = tuple(problems)
+        super().__init__("\n".join(str(problem) for problem in self.problems))
+
+
+class NodeError(SumiError):
+    """A node raised while it ran. ``__cause__`` is what it raised.
+
+    ``node_id`` is the node that a person placed; ``real_node_id`` the one inside
+    an expansion that failed (the same when nothing was expanded).
+    """
+
+    def __init__(self, node_id: str, class_type: str, cause: BaseException, real_node_id: str | None = None):
+        self.node_id = node_id
+        self.class_type = class_type
+        self.real_node_id = real_node_id or node_id
+        self.cause = cause
+        inside = f" (inside it, node {self.real_node_id})" if self.real_node_id != node_id else ""
+        super().__init__(f"node {node_id} ({class_type}){inside} failed: {type(cause).__name__}: {cause}")
+
+
+class Interrupted(SumiError):
+    """The run was asked to stop. Raised out of a node's progress tick or between nodes."""
+
+
+class InputFileError(SumiError):
+    """A file that a workflow names is missing, unreadable, or lies outside its folder."""
+
+
+class OutputFileError(SumiError):
+    """A file could not be written: full disk, read-only folder. Nothing half-written stays."""

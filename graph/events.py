@@ -1,0 +1,146 @@
+"""What a run says while it runs. The command line, the server and the tests just listen.
+
+A listener is a callable that takes one event; it is called on the thread that runs
+the graph, in order, and must return quickly. Node ids in ``node_id`` may lie inside an
+expansion (``{parent}.{call}.{n}``); ``display_node_id`` is the node a person placed.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+
+@dataclass(frozen=True, slots=True)
+class RunStarted:
+    run_id: str
+
+
+@dataclass(frozen=True, slots=True)
+class NodesCached:
+    """Nodes whose results are known already, said once before anything runs."""
+
+    run_id: str
+    node_ids: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class NodeStarted:
+    run_id: str
+    node_id: str
+    display_node_id: str
+    class_type: str
+    parent_node_id: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class NodeProgress:
+    """``value`` of ``maximum`` steps done, 0 ≤ value ≤ maximum."""
+
+    run_id: str
+    node_id: str
+    display_node_id: str
+    value: float
+    maximum: float
+
+
+@dataclass(frozen=True, slots=True)
+class NodePreview:
+    """A picture of work in progress: ``data`` is a file of ``format`` JPEG or PNG."""
+
+    run_id: str
+    node_id: str
+    display_node_id: str
+    format: str
+    data: bytes
+    parent_node_id: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class NodeText:
+    """A line of text that a node wants shown on itself while it runs."""
+
+    run_id: str
+    node_id: str
+    display_node_id: str
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class NodeOutput:
+    """What an output node has to show; for cached ones too (``cached`` is true)."""
+
+    run_id: str
+    node_id: str
+    display_node_id: str
+    ui: Mapping[str, Any]
+    cached: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class NodeFinished:
+    """The node's own work took ``seconds``."""
+
+    run_id: str
+    node_id: str
+    display_node_id: str
+    class_type: str
+    seconds: float
+
+
+@dataclass(frozen=True, slots=True)
+class NodeBlocked:
+    """A node was not run because of a blocker that carries a message."""
+
+    run_id: str
+    node_id: str
+    display_node_id: str
+    class_type: str
+    message: str
+
+
+@dataclass(frozen=True, slots=True)
+class RunSucceeded:
+    run_id: str
+
+
+@dataclass(frozen=True, slots=True)
+class RunFailed:
+    """``node_id`` is the placed node, ``real_node_id`` the one inside its expansion."""
+
+    run_id: str
+    node_id: str
+    real_node_id: str
+    class_type: str
+    exception_type: str
+    message: str
+    traceback: tuple[str, ...] = ()
+    current_inputs: Mapping[str, Any] = field(default_factory=dict)
+    executed: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class RunInterrupted:
+    run_id: str
+    node_id: str | None
+    class_type: str | None
+    executed: tuple[str, ...] = ()
+
+
+Event = (
+    RunStarted
+    | NodesCached
+    | NodeStarted
+    | NodeProgress
+    | NodePreview
+    | NodeText
+    | NodeOutput
+    | NodeFinished
+    | NodeBlocked
+    | RunSucceeded
+    | RunFailed
+    | RunInterrupted
+)
+
+Listener = Callable[[Event], None]
