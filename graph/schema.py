@@ -29,8 +29,6 @@ MISSING: Final = _Missing()
 WIDGET_TYPES: Final = frozenset({"INT", "FLOAT", "STRING", "BOOLEAN", "COMBO"})
 """Socket types whose inputs have a widget in the editor unless ``socket_only``."""
 
-NO_HINTS: Final[Mapping[str, Any]] = MappingProxyType({})
-
 
 @dataclass(frozen=True, slots=True)
 class Input:
@@ -57,7 +55,7 @@ class Input:
     raw_link: bool = False
     combo_object: bool = False
     """Described as ``["COMBO", {"options": [...]}]`` rather than ``[[...], {...}]``."""
-    hints: Mapping[str, Any] = NO_HINTS
+    hints: Mapping[str, Any] = field(default_factory=dict, hash=False)
     parameter: str = ""
     """The function's parameter that receives it, where the name is no identifier."""
 
@@ -99,7 +97,7 @@ class NodeType:
     function: Callable[..., Any]
     inputs: tuple[Input, ...] = ()
     outputs: tuple[Output, ...] = ()
-    hidden: Mapping[str, str] = NO_HINTS
+    hidden: Mapping[str, str] = field(default_factory=dict, hash=False)
     """Parameter → UNIQUE_ID, PROMPT, EXTRA_PNGINFO or DYNPROMPT."""
     context_parameter: str | None = None
     display_name: str | None = None
@@ -118,7 +116,7 @@ class NodeType:
     environment: bool = True
     deprecated: bool = False
     experimental: bool = False
-    extra: Mapping[str, Any] = NO_HINTS
+    extra: Mapping[str, Any] = field(default_factory=dict, hash=False)
     """Further keys for ``/object_info`` (``output_tooltips``…)."""
     by_name: Mapping[str, Input] = field(init=False, repr=False, compare=False)
 
