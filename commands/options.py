@@ -1,0 +1,147 @@
+"""The options that several commands share, and what they make: folders, registry, engine."""
+
+from __future__ import annotations
+
+import argparse
+import logging
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from graph import Engine
+    from graph.folders import Folders
+    from graph.schema import Registry
+
+ROOT = Path(__file__).resolve().parent.parent
+GIGABYTE = 1024**3
+
+_FOLDERS: dict[str, dict[str, Path | None]] = {
+    "base_directory": {"default": ROOT},
+    "output_directory": {"default": None},
+    "input_directory": {"default": None},
+    "temp_directory": {"default": None},
+    "user_directory": {"default": None},
+    "models_dir": {"default": None},
+}
+_FOLDER_HELP = {
+    "base_directory": "where models/, input/, output/, temp/, user/ and custom_nodes/ are (default: Sumi's own folder)",
+    "output_directory": "where pictures are saved (default: output/ in the base directory)",
+    "input_directory": "where LoadImage looks (default: input/ in the base directory)",
+    "temp_directory": "previews go to DIR/temp (default: temp/ in the base directory)",
+    "user_directory": "the cache and later the queue live here (default: user/ in the base directory)",
+    "models_dir": "where checkpoints/, loras/, vae/ … are (default: models/ in the base directory)",
+}
+
+
+def folder_options() -> argparse.ArgumentParser:
+    """ComfyUI's folder flags, the same on every command."""
+    parser = argparse.ArgumentParser(add_help=False)
+    group = parser.add_argument_group("folders")
+    for name, settings in _FOLDERS.items():
+        group.add_argument(f"--{name.replace('_', '-')}", type=Path, metavar="DIR", help=_FOLDER_HELP[name], **settings)
+    group.add_argument(
+        "--extra-model-paths-config",
+        type=Path,
+        metavar="FILE",
+        nargs="+",
+        action="extend",
+        default=[],
+        help="further model folders, in the form of ComfyUI's extra_model_paths.yaml",
+    )
+    group.add_argument("--disable-all-custom-nodes", action="store_true", help="load nothing from custom_nodes/")
+    return parser
+
+
+def device_options() -> argparse.ArgumentParser:
+    """Where and how precisely to compute."""
+    parser = argparse.ArgumentParser(add_help=False)
+    group = parser.add_argument_group("device")
+    group.add_argument("--device", default="auto", metavar="NAME", help="auto, cpu, cuda, cuda:N, mps or xpu")
+    group.add_argument("--cpu", action="store_const", const="cpu", dest="device", help="the same as --device cpu")
+    group.add_argument(
+        "--precision",
+        default="auto",
+        choices=("auto", "fp32", "bf16", "fp16"),
+        help="of the networks; sigmas, guidance and solver state are always fp32",
+    )
+    group.add_argument("--verbose", action="store_true", help="log what happens inside")
+    return parser
+
+
+def cache_options() -> argparse.ArgumentParser:
+    """How much of what was computed is kept."""
+    parser = argparse.ArgumentParser(add_help=False)
+    group = parser.add_argument_group("cache")
+    group.add_argument(
+        "--cache-ram", type=_size, default=_size("2"), metavar="GB", help="memory for results (default: 2)"
+    )
+    group.add_argument(
+        "--cache-disk", type=_size, default=_size("10"), metavar="GB", help="disk for results; 0 for none (default: 10)"
+    )
+    group.add_argument("--cache-none", "--no-cache", action="store_true", help="keep nothing between runs")
+    group.add_argument(
+        "--cache-lru", type=int, default=0, metavar="N", help="keep N results, in memory only; 0: the default cache"
+    )
+    group.add_argument(
+        "--check-values", action="store_true", help="fail a node that changes a value it was given (for node authors)"
+    )
+    return parser
+
+
+def folders_of(options: argparse.Namespace) -> Folders:
+    """The folders that the options ask for. Raises InputFileError for a bad extra-model-paths file."""
+    from nodes.model_folders import folders
+
+    return folders(
+        options.base_directory,
+        input=options.input_directory,
+        output=options.output_directory,
+        temp=options.temp_directory / "temp" if options.temp_directory else None,
+        user=options.user_directory,
+        models=options.models_dir,
+        extra_model_paths=options.extra_model_paths_config,
+    )
+
+
+def registry_of(options: argparse.Namespace, folders: Folders) -> Registry:
+    """The nodes, people's own among them, for the device and precision that the options ask for."""
+    import nodes
+    from nodes import device
+    from nodes.custom import load_custom_nodes
+
+    logging.basicConfig(
+        level=logging.INFO if getattr(options, "verbose", False) else logging.WARNING,
+        format="%(levelname)s %(name)s: %(message)s",
+    )
+    device.configure(getattr(options, "device", "auto"), getattr(options, "precision", "auto"))
+    if options.disable_all_custom_nodes:
+        return nodes.registry()
+    directories = [options.base_directory / "custom_nodes"]
+    if "custom_nodes" in folders.models:
+        directories += folders.models["custom_nodes"].directories
+    return nodes.registry(load_custom_nodes(directories).types)
+
+
+def engine_of(options: argparse.Namespace, registry: Registry, folders: Folders) -> Engine:
+    """The engine with the cache that the options ask for."""
+    from graph import CacheSettings, Engine
+
+    in_memory_only = options.cache_lru > 0 or options.cache_disk == 0
+    settings = CacheSettings(
+        memory_bytes=options.cache_ram,
+        disk=None if in_memory_only else folders.user / "cache",
+        disk_bytes=options.cache_disk,
+        lru=options.cache_lru or None,
+        enabled=not options.cache_none,
+    )
+    return Engine(registry, folders=folders, cache=settings, check_values=options.check_values)
+
+
+def _size(text: str) -> int:
+    try:
+        gigabytes = float(text)
+    except ValueError:
+        gigabytes = -1.0
+    if not 0 <= gigabytes < 1e6:
+        raise argparse.ArgumentTypeError(f"{text!r}: expected a number of gigabytes, such as 2 or 0.5")
+    return int(gigabytes * GIGABYTE)

@@ -1,0 +1,87 @@
+"""A run's events on a terminal: a line a node, a bar while it samples, and where the pictures are."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from graph import events
+from graph.folders import Folders
+
+
+class Terminal:
+    """A listener for people. Bars need a terminal; piped, only the lines are printed."""
+
+    def __init__(self, folders: Folders, titles: dict[str, str]):
+        self._folders = folders
+        self._titles = titles
+        self._bars: Any = None
+        self._tasks: dict[str, Any] = {}
+        self.saved: list[str] = []
+
+    def __call__(self, event: events.Event) -> None:
+        match event:
+            case events.NodesCached(node_ids=node_ids) if node_ids:
+                self._print(f"{len(node_ids)} {'node' if len(node_ids) == 1 else 'nodes'} already known")
+            case events.NodeProgress(node_id=node_id, value=value, maximum=maximum):
+                self._advance(node_id, event.display_node_id, value, maximum)
+            case events.NodeFinished():
+                self._finish(event)
+            case events.NodeBlocked():
+                self._print(f"{self._name(event.display_node_id, event.class_type)}: {event.message}")
+            case events.NodeOutput():
+                self._note_files(event)
+
+    def close(self) -> None:
+        """Leave the terminal as it was."""
+        if self._bars is not None:
+            self._bars.stop()
+            self._bars = None
+
+    def _advance(self, node_id: str, display_id: str, value: float, maximum: float) -> None:
+        bars = self._started_bars()
+        if bars is None:
+            return
+        if node_id not in self._tasks:
+            self._tasks[node_id] = bars.add_task(self._name(display_id, ""), total=maximum)
+        bars.update(self._tasks[node_id], completed=value, total=maximum)
+
+    def _finish(self, event: events.NodeFinished) -> None:
+        if event.node_id in self._tasks and self._bars is not None:
+            self._bars.remove_task(self._tasks.pop(event.node_id))
+        if event.seconds >= 0.01:
+            self._print(f"{self._name(event.display_node_id, event.class_type):32} {event.seconds:7.2f} s")
+
+    def _note_files(self, event: events.NodeOutput) -> None:
+        for entries in event.ui.values():
+            for entry in entries if isinstance(entries, list | tuple) else ():
+                if isinstance(entry, dict) and "filename" in entry and entry.get("type") in ("output", "temp"):
+                    path = self._folders.place(entry["type"]) / entry.get("subfolder", "") / entry["filename"]
+                    self.saved.append(str(path))
+
+    def _name(self, node_id: str, class_type: str) -> str:
+        return self._titles.get(node_id) or class_type or node_id
+
+    def _print(self, line: str) -> None:
+        if self._bars is not None:
+            self._bars.console.print(line, markup=False, highlight=False)
+        else:
+            print(line, flush=True)
+
+    def _started_bars(self) -> Any:
+        if self._bars is None:
+            from rich.console import Console
+            from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+            console = Console()
+            if not console.is_terminal:
+                return None
+            self._bars = Progress(
+                TextColumn("{task.description}", markup=False),
+                BarColumn(),
+                MofNCompleteColumn(),
+                TimeRemainingColumn(),
+                console=console,
+                transient=True,
+            )
+            self._bars.start()
+        return self._bars

@@ -1,0 +1,118 @@
+"""Where model files lie: ComfyUI's folder names, so that people's models need not move."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any, Final
+
+from graph.errors import InputFileError
+from graph.folders import Folders, ModelFolder
+
+WEIGHTS: Final = frozenset({".safetensors", ".sft", ".ckpt", ".pt", ".pt2", ".pth", ".bin", ".pkl"})
+
+SUBFOLDERS: Final[Mapping[str, tuple[str, ...]]] = {
+    "checkpoints": ("checkpoints",),
+    "configs": ("configs",),
+    "loras": ("loras",),
+    "vae": ("vae",),
+    "text_encoders": ("text_encoders", "clip"),
+    "diffusion_models": ("unet", "diffusion_models"),
+    "clip_vision": ("clip_vision",),
+    "style_models": ("style_models",),
+    "embeddings": ("embeddings",),
+    "diffusers": ("diffusers",),
+    "vae_approx": ("vae_approx",),
+    "controlnet": ("controlnet", "t2i_adapter"),
+    "gligen": ("gligen",),
+    "upscale_models": ("upscale_models",),
+    "hypernetworks": ("hypernetworks",),
+    "photomaker": ("photomaker",),
+    "classifiers": ("classifiers",),
+    "model_patches": ("model_patches",),
+    "audio_encoders": ("audio_encoders",),
+}
+"""Model folder → the subfolders of the models directory that are searched for it."""
+
+ALIASES: Final[Mapping[str, str]] = {"unet": "diffusion_models", "clip": "text_encoders"}
+
+_ENDINGS: Final[Mapping[str, frozenset[str]]] = {
+    "configs": frozenset({".yaml"}),
+    "diffusers": frozenset(),
+    "classifiers": frozenset(),
+}
+
+
+def folders(
+    base: Path,
+    *,
+    input: Path | None = None,
+    output: Path | None = None,
+    temp: Path | None = None,
+    user: Path | None = None,
+    models: Path | None = None,
+    extra_model_paths: Iterable[Path] = (),
+) -> Folders:
+    """The folders of an installation at ``base``; each can be put elsewhere.
+
+    ``extra_model_paths`` are files in the form of ComfyUI's extra_model_paths.yaml; theirs are searched
+    after ours, or before where a section says ``is_default``. Raises InputFileError if one cannot be read.
+    """
+    base = base.absolute()
+    models = (models or base / "models").absolute()
+    directories = {name: [models / sub for sub in subfolders] for name, subfolders in SUBFOLDERS.items()}
+    for file in extra_model_paths:
+        for name, path, first in _extra_directories(file):
+            known = directories.setdefault(ALIASES.get(name, name), [])
+            if path in known:
+                known.remove(path)
+            known.insert(0 if first else len(known), path)
+    return Folders(
+        input=(input or base / "input").absolute(),
+        output=(output or base / "output").absolute(),
+        temp=(temp or base / "temp").absolute(),
+        user=(user or base / "user").absolute(),
+        models={name: ModelFolder(tuple(paths), _ENDINGS.get(name, WEIGHTS)) for name, paths in directories.items()},
+        aliases=ALIASES,
+    )
+
+
+def _extra_directories(file: Path) -> list[tuple[str, Path, bool]]:
+    """What an extra_model_paths.yaml adds: (model folder, directory, whether to search it first)."""
+    import yaml
+
+    expected = "expected sections like `a111: {base_path: …, checkpoints: models/Stable-diffusion}`"
+    try:
+        sections = yaml.safe_load(file.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise InputFileError(f"{file}: {error.strerror}; --extra-model-paths-config wants a YAML file") from error
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        raise InputFileError(f"{file}: is not valid YAML ({error}); {expected}") from error
+    if sections is None:
+        return []
+    if not isinstance(sections, dict):
+        raise InputFileError(f"{file}: holds a {type(sections).__name__}; {expected}")
+    found: list[tuple[str, Path, bool]] = []
+    for title, section in sections.items():
+        if section is None:
+            continue
+        if not isinstance(section, dict):
+            raise InputFileError(f"{file}, section '{title}': holds a {type(section).__name__}; {expected}")
+        found += _section_directories(file, section)
+    return found
+
+
+def _section_directories(file: Path, section: dict[str, Any]) -> list[tuple[str, Path, bool]]:
+    first = bool(section.get("is_default", False))
+    base = Path(os.path.expandvars(os.path.expanduser(str(section.get("base_path") or ""))))
+    base = file.absolute().parent / base
+    found = []
+    for name, lines in section.items():
+        if name in ("base_path", "is_default") or lines is None:
+            continue
+        for line in str(lines).split("\n"):
+            if line.strip():
+                path = Path(os.path.expandvars(os.path.expanduser(line.strip())))
+                found.append((str(name), Path(os.path.normpath(base / path)), first))
+    return found

@@ -1,0 +1,1 @@
+"""Model files: reading them, keeping their weights, the networks themselves."""

@@ -1,0 +1,123 @@
+"""The U-Net's transformer parts, over tokens [B, h*w, channels].
+
+Under channels-last a feature map [B, C, h, w] and its tokens [B, h*w, C] are two
+views of the same memory.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+
+class KV(NamedTuple):
+    """Keys and values of one attention layer, each [B, heads, tokens, head width]."""
+
+    key: Tensor
+    value: Tensor
+
+
+class Attention(nn.Module):
+    """Multi-head attention (arXiv:1706.03762); without a context, of the tokens with each other."""
+
+    def __init__(self, channels: int, context_width: int, heads: int):
+        super().__init__()
+        self.heads = heads
+        self.to_q = nn.Linear(channels, channels, bias=False)
+        self.to_k = nn.Linear(context_width, channels, bias=False)
+        self.to_v = nn.Linear(context_width, channels, bias=False)
+        self.to_out = nn.Sequential(nn.Linear(channels, channels), nn.Dropout(0.0))
+
+    def project(self, context: Tensor) -> KV:
+        """Keys and values of a context [B, T, width]."""
+        return KV(self._split(self.to_k(context)), self._split(self.to_v(context)))
+
+    def forward(self, x: Tensor, kv: KV | None = None) -> Tensor:
+        """[B, T, C] to the same; the caller adds it to x."""
+        key, value = kv or self.project(x)
+        attended = F.scaled_dot_product_attention(self._split(self.to_q(x)), key, value)
+        return self.to_out[0](attended.transpose(1, 2).flatten(2))
+
+    def _split(self, x: Tensor) -> Tensor:
+        return x.unflatten(2, (self.heads, -1)).transpose(1, 2)
+
+
+class GEGLU(nn.Module):
+    """A linear layer gated by another through GELU (Shazeer, arXiv:2002.05202)."""
+
+    def __init__(self, in_width: int, out_width: int):
+        super().__init__()
+        self.proj = nn.Linear(in_width, 2 * out_width)
+
+    def forward(self, x: Tensor) -> Tensor:
+        value, gate = self.proj(x).chunk(2, dim=-1)
+        return F.gelu(gate).mul_(value)
+
+
+class FeedForward(nn.Module):
+    def __init__(self, channels: int):
+        super().__init__()
+        self.net = nn.Sequential(
+            GEGLU(channels, 4 * channels), nn.Dropout(0.0), nn.Linear(4 * channels, channels)
+        )
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.net[2](self.net[0](x))
+
+
+class TransformerLayer(nn.Module):
+    """Self-attention, cross-attention to the text, feed-forward, each behind a norm and added to its input."""
+
+    def __init__(self, channels: int, context_width: int, heads: int):
+        super().__init__()
+        self.attn1 = Attention(channels, channels, heads)
+        self.ff = FeedForward(channels)
+        self.attn2 = Attention(channels, context_width, heads)
+        self.norm1 = nn.LayerNorm(channels)
+        self.norm2 = nn.LayerNorm(channels)
+        self.norm3 = nn.LayerNorm(channels)
+
+    def forward(self, x: Tensor, context: KV) -> Tensor:
+        x = x + self.attn1(self.norm1(x))
+        x += self.attn2(self.norm2(x), context)
+        x += self.ff(self.norm3(x))
+        return x
+
+
+class SpatialTransformer(nn.Module):
+    """Transformer layers over the positions of a feature map [B, C, h, w], added to it."""
+
+    def __init__(self, channels: int, context_width: int, depth: int, heads: int, linear_projections: bool):
+        super().__init__()
+        self.norm = nn.GroupNorm(32, channels, eps=1e-6)
+        self.proj_in: nn.Module
+        self.proj_out: nn.Module
+        if linear_projections:
+            self.proj_in, self.proj_out = nn.Linear(channels, channels), nn.Linear(channels, channels)
+        else:
+            self.proj_in, self.proj_out = nn.Conv2d(channels, channels, 1), nn.Conv2d(channels, channels, 1)
+        self.transformer_blocks = nn.ModuleList(
+            TransformerLayer(channels, context_width, heads) for _ in range(depth)
+        )
+        self.linear_projections = linear_projections
+
+    def forward(self, x: Tensor, context: Sequence[KV]) -> Tensor:
+        """``context`` holds one entry for each layer."""
+        height, width = x.shape[2:]
+        tokens = self._project(self.proj_in, _tokens(self.norm(x)))
+        for layer, kv in zip(self.transformer_blocks, context, strict=True):
+            tokens = layer(tokens, kv)
+        tokens = self._project(self.proj_out, tokens)
+        return tokens.transpose(1, 2).unflatten(2, (height, width)) + x
+
+    def _project(self, projection: nn.Module, tokens: Tensor) -> Tensor:
+        if self.linear_projections:
+            return projection(tokens)
+        return F.linear(tokens, projection.weight.flatten(1), projection.bias)
+
+
+def _tokens(x: Tensor) -> Tensor:
+    return x.permute(0, 2, 3, 1).flatten(1, 2)

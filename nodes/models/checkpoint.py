@@ -1,0 +1,308 @@
+"""A file of named tensors, read without running anything in it and without loading it whole.
+
+What kind of file it is follows from its first bytes, not from its name: safetensors
+(https://huggingface.co/docs/safetensors), or what ``torch.save`` writes (a zip archive, or
+before PyTorch 1.6 a bare pickle). Opening reads the header only; for safetensors that needs
+no torch, so that a file can be examined, and refused, at once.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import os
+import struct
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from functools import lru_cache
+from pathlib import Path
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from graph.errors import SumiError
+
+if TYPE_CHECKING:
+    import torch
+
+BITS: Mapping[str, int] = MappingProxyType(
+    {
+        **{"F64": 64, "I64": 64, "U64": 64, "C64": 64, "F32": 32, "I32": 32, "U32": 32},
+        **{"F16": 16, "BF16": 16, "I16": 16, "U16": 16, "BOOL": 8, "I8": 8, "U8": 8},
+        **{"F8_E4M3": 8, "F8_E5M2": 8, "F8_E8M0": 8, "F8_E4M3FNUZ": 8, "F8_E5M2FNUZ": 8},
+        **{"F6_E2M3": 6, "F6_E3M2": 6, "F4": 4},
+    }
+)
+"""Bits of one element, by safetensors dtype name."""
+
+_HEADER_LIMIT = 100_000_000
+"""The format's own limit on the header's length, in bytes."""
+
+_RELEASE_AFTER = 256 * 2**20
+"""Pages of a mapped file count as resident memory until it is unmapped; it is, each time this
+many bytes have been read, so that converting a checkpoint costs its converted weights once."""
+
+
+class CheckpointError(SumiError):
+    """A model file cannot be used. Names the file, what was found, what would be right."""
+
+
+class Fingerprint(NamedTuple):
+    """Tells one state of a file from another without reading its gigabytes."""
+
+    path: str
+    size: int
+    mtime_ns: int
+
+
+def fingerprint(path: Path) -> Fingerprint:
+    """The fingerprint of the file at ``path`` as it is now. Raises CheckpointError if it is not there."""
+    try:
+        status = path.stat()
+    except OSError as error:
+        raise CheckpointError(f"{path}: cannot be read: {error.strerror}") from error
+    return Fingerprint(str(path), status.st_size, status.st_mtime_ns)
+
+
+@dataclass(frozen=True, eq=False)
+class Checkpoint:
+    """An open file of named tensors: its header, and tensors on request.
+
+    ``shapes`` and ``dtypes`` (safetensors names: ``F16``, ``BF16``) hold every tensor, in the
+    file's order. ``metadata`` is safetensors' ``__metadata__``, empty for other files.
+    """
+
+    path: Path
+    fingerprint: Fingerprint
+    shapes: Mapping[str, tuple[int, ...]]
+    dtypes: Mapping[str, str]
+    metadata: Mapping[str, str]
+    _source: _Safetensors | _Pickled = field(repr=False)
+
+    @classmethod
+    def open(cls, path: Path | str) -> Checkpoint:
+        """Read the header of the file at ``path``.
+
+        Raises CheckpointError if the file is not there, is truncated, is no model file, or
+        holds code.
+        """
+        path = Path(path)
+        return _open(path, fingerprint(path))
+
+    def tensor(self, name: str) -> torch.Tensor:
+        """The tensor ``name`` on the CPU, in the file's dtype, mapped from the file: treat it as
+        read-only and let go of it soon. Raises CheckpointError if there is none of that name."""
+        if name not in self.shapes:
+            raise CheckpointError(f"{self.path}: holds no tensor named '{name}'")
+        return self._source.tensor(name)
+
+    def nbytes(self, prefix: str = "") -> int:
+        """Bytes that the tensors whose names start with ``prefix`` take in the file."""
+        return sum(
+            math.prod(shape) * BITS[self.dtypes[name]] // 8
+            for name, shape in self.shapes.items()
+            if name.startswith(prefix)
+        )
+
+
+@lru_cache(maxsize=32)
+def _open(path: Path, state: Fingerprint) -> Checkpoint:
+    """One parse per state of a file: a checkpoint is asked about its U-Net, text encoder and VAE in turn."""
+    try:
+        with path.open("rb") as file:
+            start = file.read(512)
+            if _is_safetensors(start):
+                shapes, dtypes, metadata = _read_safetensors_header(path, file.read, start, state.size)
+                return Checkpoint(path, state, shapes, dtypes, metadata, _Safetensors(path))
+    except OSError as error:
+        raise CheckpointError(f"{path}: cannot be read: {error.strerror}") from error
+    if start.startswith((b"PK\x03\x04", b"\x80")):
+        source = _Pickled(path, is_zip=start.startswith(b"PK"))
+        return Checkpoint(path, state, source.shapes, source.dtypes, MappingProxyType({}), source)
+    raise CheckpointError(f"{path}: {_foreign(start)}; expected a .safetensors file or a PyTorch checkpoint")
+
+
+def _is_safetensors(start: bytes) -> bool:
+    return len(start) >= 9 and start[8:9] == b"{" and struct.unpack("<Q", start[:8])[0] <= _HEADER_LIMIT
+
+
+def _foreign(start: bytes) -> str:
+    """What a file that is no model file is, as far as its first bytes tell."""
+    text = start.lstrip(b"\xef\xbb\xbf \t\r\n").lower()
+    if not start:
+        return "is empty (0 bytes), as an interrupted download leaves it"
+    if not start.strip(b"\0"):
+        return "begins with zeros, as an interrupted download leaves it"
+    if text.startswith((b"<!doctype", b"<html", b"<?xml")):
+        return "is a web page, not a model (was the download link a page that asks to log in?)"
+    if text.startswith(b"version https://git-lfs"):
+        return "is a Git LFS pointer, not the file it stands for (run `git lfs pull`)"
+    if start.startswith(b"GGUF"):
+        return "is a GGUF file, which is not supported"
+    if len(start) < 9:
+        return f"is {len(start)} bytes long, too short for a model file"
+    return f"is not a model file (it begins with {start[:8]!r})"
+
+
+def _read_safetensors_header(
+    path: Path, read: Any, start: bytes, size: int
+) -> tuple[Mapping[str, tuple[int, ...]], Mapping[str, str], Mapping[str, str]]:
+    """Shapes, dtypes and metadata. ``start`` is what was read so far, ``read(n)`` gives what follows."""
+    (length,) = struct.unpack("<Q", start[:8])
+    if 8 + length > size:
+        raise CheckpointError(f"{path}: is truncated: its header is {length} bytes long, the file {size}")
+    raw = (start[8:] + read(max(0, length - len(start) + 8)))[:length]
+    try:
+        header = json.loads(raw)
+    except (ValueError, RecursionError) as error:
+        raise CheckpointError(f"{path}: the safetensors header is damaged: {error}") from error
+    metadata = header.pop("__metadata__", None) or {}
+    if not isinstance(metadata, dict):
+        raise CheckpointError(f"{path}: the safetensors header is damaged: __metadata__ is no object")
+    shapes: dict[str, tuple[int, ...]] = {}
+    dtypes: dict[str, str] = {}
+    spans: list[tuple[int, int, str]] = []
+    for name, entry in header.items():
+        dtype, shape, begin, end = _entry(path, name, entry)
+        shapes[name], dtypes[name] = shape, dtype
+        spans.append((begin, end, name))
+    _check_spans(path, spans, size - 8 - length)
+    return (
+        MappingProxyType(shapes),
+        MappingProxyType(dtypes),
+        MappingProxyType({str(key): str(value) for key, value in metadata.items()}),
+    )
+
+
+def _entry(path: Path, name: str, entry: Any) -> tuple[str, tuple[int, ...], int, int]:
+    """dtype, shape, begin and end of one tensor of the header, checked against one another."""
+    try:
+        dtype, shape, (begin, end) = entry["dtype"], tuple(entry["shape"]), entry["data_offsets"]
+    except (TypeError, KeyError, ValueError) as error:
+        raise CheckpointError(
+            f"{path}: the safetensors header is damaged: the entry of '{name}' lacks a dtype, shape or two offsets"
+        ) from error
+    if dtype not in BITS:
+        raise CheckpointError(f"{path}: tensor '{name}' is of the unknown dtype {dtype!r}")
+    if not all(type(number) is int and number >= 0 for number in (*shape, begin, end)):
+        raise CheckpointError(f"{path}: tensor '{name}' has shape {list(shape)} at [{begin}, {end}]: not sizes")
+    if (end - begin) * 8 != math.prod(shape) * BITS[dtype]:
+        raise CheckpointError(
+            f"{path}: tensor '{name}', {dtype} of shape {list(shape)}, takes "
+            f"{math.prod(shape) * BITS[dtype] // 8} bytes, but its offsets span {end - begin}"
+        )
+    return dtype, shape, begin, end
+
+
+def _check_spans(path: Path, spans: list[tuple[int, int, str]], available: int) -> None:
+    """Tensors lie one behind the other, and fill exactly the ``available`` bytes after the header."""
+    position, previous = 0, ""
+    for begin, end, name in sorted(spans):
+        if begin < position:
+            raise CheckpointError(f"{path}: tensors '{previous}' and '{name}' overlap")
+        if begin > position:
+            raise CheckpointError(f"{path}: {begin - position} bytes before tensor '{name}' belong to no tensor")
+        position, previous = end, name
+        if end > available:
+            raise CheckpointError(
+                f"{path}: is truncated: tensor '{name}' ends {end - available} bytes behind the end of the file"
+            )
+    if position != available:
+        raise CheckpointError(f"{path}: {available - position} bytes at the end belong to no tensor")
+
+
+class _Safetensors:
+    """Tensors of a safetensors file, mapped."""
+
+    def __init__(self, path: Path):
+        self._path = path
+        self._mapped: Any = None
+        self._read = 0
+
+    def tensor(self, name: str) -> torch.Tensor:
+        from safetensors import SafetensorError, safe_open
+
+        try:
+            if self._mapped is None or self._read > _RELEASE_AFTER:
+                self._mapped, self._read = safe_open(self._path, framework="pt"), 0
+            tensor: torch.Tensor = self._mapped.get_tensor(name)
+        except (SafetensorError, OSError) as error:
+            raise CheckpointError(f"{self._path}: tensor '{name}' cannot be read: {error}") from error
+        self._read += tensor.nbytes
+        return tensor
+
+    def release(self) -> None:
+        """Unmap the file."""
+        self._mapped = None
+
+
+class _Pickled:
+    """Tensors of a ``torch.save`` file. Its pickle is restricted to tensors and plain data."""
+
+    def __init__(self, path: Path, is_zip: bool):
+        import torch
+
+        self._path = path
+        self._tensors = {
+            str(name): value for name, value in _unpickle(path, is_zip).items() if isinstance(value, torch.Tensor)
+        }
+        if not self._tensors:
+            raise CheckpointError(f"{path}: is a PyTorch file without tensors; expected a state dict")
+        self.shapes = MappingProxyType({name: tuple(tensor.shape) for name, tensor in self._tensors.items()})
+        self.dtypes = MappingProxyType({name: _dtype_name(tensor) for name, tensor in self._tensors.items()})
+
+    def tensor(self, name: str) -> torch.Tensor:
+        return self._tensors[name]
+
+    def release(self) -> None:
+        """Nothing to do: a zip archive stays mapped, a bare pickle cannot be read in parts."""
+
+
+def _unpickle(path: Path, is_zip: bool) -> Mapping[Any, Any]:
+    """The state dict of a ``torch.save`` file, taken out of ``{"state_dict": …}`` where it is in one."""
+    import pickle
+
+    import torch
+
+    class ModelCheckpoint:
+        """Stands for the Lightning class that training checkpoints use as the name of a callback."""
+
+    lightning = "pytorch_lightning.callbacks.model_checkpoint.ModelCheckpoint"
+    try:
+        with torch.serialization.safe_globals([(ModelCheckpoint, lightning)]):
+            content = torch.load(path, map_location="cpu", weights_only=True, mmap=is_zip)
+    except pickle.UnpicklingError as error:
+        raise CheckpointError(
+            f"{path}: {_refusal(error)}; it was not executed. Ask for the model as a .safetensors file"
+        ) from error
+    except (RuntimeError, EOFError, OSError, ValueError, KeyError, AttributeError, TypeError) as error:
+        raise CheckpointError(f"{path}: is a truncated or damaged PyTorch file: {_first_line(error)}") from error
+    if isinstance(content, Mapping) and isinstance(content.get("state_dict"), Mapping):
+        content = content["state_dict"]
+    if not isinstance(content, Mapping):
+        raise CheckpointError(f"{path}: holds a {type(content).__name__}; expected a state dict")
+    return content
+
+
+def _refusal(error: Exception) -> str:
+    """Why the restricted unpickler stopped: a function or class that is no plain data, as a rule."""
+    text = str(error)
+    for marker in ("Unsupported global: GLOBAL ", "Unsupported class ", "GLOBAL "):
+        if marker in text:
+            return f"holds code ({text.split(marker, 1)[1].split()[0]})"
+    return f"holds more than tensors and plain data ({_first_line(error)})"
+
+
+def _first_line(error: Exception) -> str:
+    return (str(error).strip() or type(error).__name__).splitlines()[0]
+
+
+def _dtype_name(tensor: torch.Tensor) -> str:
+    import torch
+
+    names = {
+        **{torch.float64: "F64", torch.float32: "F32", torch.float16: "F16", torch.bfloat16: "BF16"},
+        **{torch.int64: "I64", torch.int32: "I32", torch.int16: "I16", torch.int8: "I8", torch.uint8: "U8"},
+        **{torch.bool: "BOOL", torch.float8_e4m3fn: "F8_E4M3", torch.float8_e5m2: "F8_E5M2"},
+        **{torch.complex64: "C64"},
+    }
+    return names.get(tensor.dtype, str(tensor.dtype))

@@ -1,0 +1,221 @@
+"""The denoising U-Net of SD1, SD2 and SDXL (arXiv:2112.10752, arXiv:2307.01952).
+
+State-dict keys are those of LDM checkpoints without ``model.diffusion_model.``.
+Feature maps are channels-last throughout, so that convolutions and the linear
+layers of the transformers work on the same memory without a copy.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from graph.errors import SumiError
+from nodes.models import unet_config as parts
+from nodes.models.attention import KV, SpatialTransformer
+from nodes.models.residual_block import GROUPS, Downsample, ResidualBlock, Upsample
+from nodes.models.timestep_embedding import timestep_embedding
+from nodes.models.unet_config import Block, UNetConfig, layout
+
+
+class UNetInputError(SumiError):
+    """The U-Net was called with tensors that do not fit it; says which, found and expected shapes."""
+
+
+@dataclass(frozen=True)
+class ContextKV:
+    """Keys and values of a text, for every cross-attention layer in running order.
+
+    What the text contributes to a U-Net call does not depend on the timestep, so a
+    run projects it once. Made by :meth:`UNet.project_context` for one U-Net.
+    """
+
+    layers: tuple[KV, ...]
+
+    @property
+    def batch(self) -> int:
+        return self.layers[0].key.shape[0]
+
+
+@dataclass(frozen=True)
+class Control:
+    """What a ControlNet (arXiv:2302.05543) adds to a U-Net call.
+
+    ``skips``: one residual [B, C, h, w] or None for each input block, in their running
+    order, added to that skip connection; ``middle``: added to the middle block's output.
+    """
+
+    skips: Sequence[Tensor | None] = ()
+    middle: Tensor | None = None
+
+
+class UNet(nn.Module):
+    """Predicts the noise (or velocity) in a latent.
+
+    Weights may be of any floating dtype and decide in what the network computes;
+    latents go in and come out as float32.
+    """
+
+    def __init__(self, config: UNetConfig):
+        super().__init__()
+        self.config = config
+        width = config.embedding_width
+        plan = layout(config)
+        self.time_embed = nn.Sequential(
+            nn.Linear(config.model_channels, width), nn.SiLU(), nn.Linear(width, width)
+        )
+        if config.adm_in_channels is not None:
+            self.label_emb = nn.Sequential(
+                nn.Sequential(nn.Linear(config.adm_in_channels, width), nn.SiLU(), nn.Linear(width, width))
+            )
+        self.input_blocks = nn.ModuleList(build_block(block, config) for block in plan.input_blocks)
+        self.middle_block = build_block(plan.middle_block, config)
+        self.output_blocks = nn.ModuleList(build_block(block, config) for block in plan.output_blocks)
+        self.out = nn.Sequential(
+            nn.GroupNorm(GROUPS, config.model_channels),
+            nn.SiLU(),
+            nn.Conv2d(config.model_channels, config.out_channels, 3, padding=1),
+        )
+        self._attention_at: dict[SpatialTransformer, slice] = {}
+        count = 0
+        for module in self.modules():
+            if isinstance(module, SpatialTransformer):
+                depth = len(module.transformer_blocks)
+                self._attention_at[module] = slice(count, count + depth)
+                count += depth
+        self.requires_grad_(False).eval().to(memory_format=torch.channels_last)
+
+    @property
+    def dtype(self) -> torch.dtype:
+        return self.time_embed[0].weight.dtype
+
+    def project_context(self, context: Tensor) -> ContextKV:
+        """Text [B, T, context_width] to the keys and values of every cross-attention layer."""
+        if context.ndim != 3 or context.shape[2] != self.config.context_width:
+            raise UNetInputError(
+                f"context has shape {tuple(context.shape)}, this U-Net takes [batch, tokens, {self.config.context_width}]"
+            )
+        context = context.to(self.dtype)
+        return ContextKV(
+            tuple(
+                layer.attn2.project(context)
+                for transformer in self._attention_at
+                for layer in transformer.transformer_blocks
+            )
+        )
+
+    @torch.no_grad()
+    def forward(
+        self,
+        x: Tensor,
+        timesteps: Tensor,
+        context: Tensor | ContextKV,
+        y: Tensor | None = None,
+        control: Control | None = None,
+    ) -> Tensor:
+        """[B, in_channels, h, w] to [B, out_channels, h, w], float32.
+
+        Args:
+            x: scaled latents, of any height and width from 1.
+            timesteps: [B], 0 to 999, fractions allowed.
+            context: text [B, T, context_width], or its projection by ``project_context``.
+            y: [B, adm_in_channels], for the models that take it (SDXL).
+            control: residuals of a ControlNet.
+
+        Raises:
+            UNetInputError: a tensor's shape does not fit this U-Net.
+        """
+        self._check(x, context, y)
+        if isinstance(context, Tensor):
+            context = self.project_context(context)
+        embedding = self.embed(timesteps, y)
+
+        h = x.to(self.dtype).contiguous(memory_format=torch.channels_last)
+        skips = []
+        for block in self.input_blocks:
+            h = self._run(block, h, embedding, context)
+            skips.append(h)
+        h = self._run(self.middle_block, h, embedding, context)
+        if control is not None and control.middle is not None:
+            h = h + control.middle.to(h)
+
+        for block in self.output_blocks:
+            skip = skips.pop()
+            if control is not None and len(skips) < len(control.skips):
+                residual = control.skips[len(skips)]
+                skip = skip if residual is None else skip + residual.to(skip)
+            size = skips[-1].shape[2:] if skips else None
+            h = self._run(block, torch.cat([h, skip], dim=1), embedding, context, size)
+        norm, _, conv = self.out
+        return conv(F.silu(norm(h), inplace=True)).float()
+
+    def embed(self, timesteps: Tensor, y: Tensor | None) -> Tensor:
+        """What every residual block is told: [B, 4·model_channels], already through SiLU."""
+        embedding = self.time_embed(timestep_embedding(timesteps, self.config.model_channels).to(self.dtype))
+        if y is not None:
+            embedding = embedding + self.label_emb(y.to(self.dtype))
+        return F.silu(embedding)
+
+    def _run(
+        self,
+        block: nn.Module,
+        h: Tensor,
+        embedding: Tensor,
+        context: ContextKV,
+        upsampled_size: torch.Size | None = None,
+    ) -> Tensor:
+        for part in block.children():
+            if isinstance(part, ResidualBlock):
+                h = part(h, embedding)
+            elif isinstance(part, SpatialTransformer):
+                h = part(h, context.layers[self._attention_at[part]])
+            elif isinstance(part, Upsample):
+                h = part(h, upsampled_size)
+            else:
+                h = part(h)
+        return h
+
+    def _check(self, x: Tensor, context: Tensor | ContextKV, y: Tensor | None) -> None:
+        config = self.config
+        if x.ndim != 4 or x.shape[1] != config.in_channels:
+            raise UNetInputError(
+                f"latents have shape {tuple(x.shape)}, this U-Net takes [batch, {config.in_channels}, height, width]"
+            )
+        if (y is None) != (config.adm_in_channels is None) or (
+            y is not None and y.shape != (x.shape[0], config.adm_in_channels)
+        ):
+            found = "none" if y is None else f"shape {tuple(y.shape)}"
+            wanted = (
+                "none"
+                if config.adm_in_channels is None
+                else f"[{x.shape[0]}, {config.adm_in_channels}] (pooled text and sizes)"
+            )
+            raise UNetInputError(f"vector conditioning y: {found}, this U-Net takes {wanted}")
+        batch = context.batch if isinstance(context, ContextKV) else context.shape[0]
+        if batch != x.shape[0]:
+            raise UNetInputError(f"{x.shape[0]} latents were given with the text of {batch}")
+
+
+def build_block(block: Block, config: UNetConfig) -> nn.Sequential:
+    """The modules of one block of a layout; part k is its child k. ControlNets are built from these too."""
+    return nn.Sequential(*(_build_part(part, config) for part in block))
+
+
+def _build_part(part: parts.Part, config: UNetConfig) -> nn.Module:
+    match part:
+        case parts.Convolution(in_channels, out_channels):
+            return nn.Conv2d(in_channels, out_channels, 3, padding=1)
+        case parts.Residual(in_channels, out_channels):
+            return ResidualBlock(in_channels, out_channels, config.embedding_width)
+        case parts.Transformer(channels, depth):
+            return SpatialTransformer(
+                channels, config.context_width, depth, config.heads(channels), config.linear_projections
+            )
+        case parts.Downsample(channels):
+            return Downsample(channels)
+        case parts.Upsample(channels):
+            return Upsample(channels)

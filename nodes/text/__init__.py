@@ -1,0 +1,1 @@
+"""From a prompt to a conditioning: tokens, their weights, and the text encoder."""
