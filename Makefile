@@ -1,0 +1,43 @@
+# make run    a picture from workflows/text_to_image.json   (make run PROMPT="a blue car")
+# make test   the test suite                                (make test-all: the slow tests too)
+# TORCH=SPEC chooses the build of torch that is installed; PYTHON=python3.12 the Python.
+
+PYTHON ?= $(shell for p in python3 python3.13 python3.12 python3.11 python3.14 python; do \
+	$$p -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && echo $$p && break; done)
+TORCH ?= torch
+WORKFLOW ?= workflows/text_to_image.json
+PROMPT ?=
+BIN = .venv/bin
+export PROMPT
+
+.PHONY: run test test-all lint format bench clean
+.DEFAULT_GOAL := run
+
+run: .venv/installed
+	@$(BIN)/python main.py run "$(WORKFLOW)" $${PROMPT:+--prompt "$$PROMPT"} $(ARGS)
+
+test: .venv/installed-test
+	@$(BIN)/python -m pytest -m "not slow" $(ARGS)
+
+test-all: .venv/installed-test
+	@$(BIN)/python -m pytest $(ARGS)
+
+lint: .venv/installed-lint
+	@$(BIN)/ruff check . && $(BIN)/ruff format --check . && $(BIN)/mypy
+
+format: .venv/installed-lint
+	@$(BIN)/ruff check --fix . && $(BIN)/ruff format .
+
+bench: .venv/installed-test
+	@$(BIN)/python benchmarks/graph.py
+	@$(BIN)/python benchmarks/sampler.py
+
+clean:
+	rm -rf .venv
+
+.venv/installed: pyproject.toml
+	@$(if $(PYTHON),,echo "error: no Python 3.11 or newer found; install one, or say which: make PYTHON=/path/to/python3.12 …"; exit 1)
+	@$(PYTHON) install.py --torch "$(TORCH)"
+
+.venv/installed-%: pyproject.toml .venv/installed
+	@$(BIN)/python install.py --torch "$(TORCH)" --extra $*
