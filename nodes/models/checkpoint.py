@@ -10,14 +10,12 @@ from __future__ import annotations
 
 import json
 import math
-import os
 import struct
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from functools import lru_cache
 from pathlib import Path
 from types import MappingProxyType
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any, BinaryIO, NamedTuple
 
 from graph.errors import SumiError
 
@@ -86,7 +84,19 @@ class Checkpoint:
         holds code.
         """
         path = Path(path)
-        return _open(path, fingerprint(path))
+        state = fingerprint(path)
+        try:
+            with path.open("rb") as file:
+                start = file.read(512)
+                if _is_safetensors(start):
+                    header = _read_safetensors_header(path, file, start, state.size)
+                    return cls(path, state, *header, _Safetensors(path))
+        except OSError as error:
+            raise CheckpointError(f"{path}: cannot be read: {error.strerror}") from error
+        if start.startswith((b"PK\x03\x04", b"\x80")):
+            source = _Pickled(path, is_zip=start.startswith(b"PK"))
+            return cls(path, state, source.shapes, source.dtypes, MappingProxyType({}), source)
+        raise CheckpointError(f"{path}: {_foreign(start)}; expected a .safetensors file or a PyTorch checkpoint")
 
     def tensor(self, name: str) -> torch.Tensor:
         """The tensor ``name`` on the CPU, in the file's dtype, mapped from the file: treat it as
@@ -102,23 +112,6 @@ class Checkpoint:
             for name, shape in self.shapes.items()
             if name.startswith(prefix)
         )
-
-
-@lru_cache(maxsize=32)
-def _open(path: Path, state: Fingerprint) -> Checkpoint:
-    """One parse per state of a file: a checkpoint is asked about its U-Net, text encoder and VAE in turn."""
-    try:
-        with path.open("rb") as file:
-            start = file.read(512)
-            if _is_safetensors(start):
-                shapes, dtypes, metadata = _read_safetensors_header(path, file.read, start, state.size)
-                return Checkpoint(path, state, shapes, dtypes, metadata, _Safetensors(path))
-    except OSError as error:
-        raise CheckpointError(f"{path}: cannot be read: {error.strerror}") from error
-    if start.startswith((b"PK\x03\x04", b"\x80")):
-        source = _Pickled(path, is_zip=start.startswith(b"PK"))
-        return Checkpoint(path, state, source.shapes, source.dtypes, MappingProxyType({}), source)
-    raise CheckpointError(f"{path}: {_foreign(start)}; expected a .safetensors file or a PyTorch checkpoint")
 
 
 def _is_safetensors(start: bytes) -> bool:
@@ -144,13 +137,13 @@ def _foreign(start: bytes) -> str:
 
 
 def _read_safetensors_header(
-    path: Path, read: Any, start: bytes, size: int
+    path: Path, file: BinaryIO, start: bytes, size: int
 ) -> tuple[Mapping[str, tuple[int, ...]], Mapping[str, str], Mapping[str, str]]:
-    """Shapes, dtypes and metadata. ``start`` is what was read so far, ``read(n)`` gives what follows."""
+    """Shapes, dtypes and metadata. ``start`` is what was read of ``file`` so far."""
     (length,) = struct.unpack("<Q", start[:8])
     if 8 + length > size:
         raise CheckpointError(f"{path}: is truncated: its header is {length} bytes long, the file {size}")
-    raw = (start[8:] + read(max(0, length - len(start) + 8)))[:length]
+    raw = (start[8:] + file.read(max(0, length - len(start) + 8)))[:length]
     try:
         header = json.loads(raw)
     except (ValueError, RecursionError) as error:
@@ -230,10 +223,6 @@ class _Safetensors:
         self._read += tensor.nbytes
         return tensor
 
-    def release(self) -> None:
-        """Unmap the file."""
-        self._mapped = None
-
 
 class _Pickled:
     """Tensors of a ``torch.save`` file. Its pickle is restricted to tensors and plain data."""
@@ -252,9 +241,6 @@ class _Pickled:
 
     def tensor(self, name: str) -> torch.Tensor:
         return self._tensors[name]
-
-    def release(self) -> None:
-        """Nothing to do: a zip archive stays mapped, a bare pickle cannot be read in parts."""
 
 
 def _unpickle(path: Path, is_zip: bool) -> Mapping[Any, Any]:

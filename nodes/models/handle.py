@@ -1,0 +1,119 @@
+"""MODEL and VAE as they travel between nodes: light, immutable, compared by value.
+
+A handle says where weights lie and how they are to be used. The weights themselves are in
+:mod:`nodes.models.residency`, loaded when first asked for.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, Literal, TypeAlias
+
+from nodes.models.unet_config import UNetConfig
+from nodes.models.vae_config import VaeConfig
+from nodes.models.weights import Weights
+
+if TYPE_CHECKING:
+    import torch
+
+    from nodes.models.unet import UNet
+    from nodes.models.vae import AutoencoderKL
+
+UNetWeights: TypeAlias = Weights[UNetConfig]
+VaeWeights: TypeAlias = Weights[VaeConfig]
+
+
+@dataclass(frozen=True)
+class ModelSampling:
+    """What a diffusion network predicts, and the noise levels it was trained on.
+
+    ``timesteps`` betas, linear in sqrt from ``linear_start`` to ``linear_end`` (Rombach et al.,
+    arXiv:2112.10752); ``zero_terminal_snr`` rescales them as Lin et al. do (arXiv:2305.08891).
+    """
+
+    prediction: Literal["eps", "v"] = "eps"
+    zero_terminal_snr: bool = False
+    linear_start: float = 0.00085
+    linear_end: float = 0.012
+    timesteps: int = 1000
+
+
+@dataclass(frozen=True)
+class Model:
+    """A diffusion model.
+
+    ``latent_scale``: latents are multiplied by it before sampling and divided after.
+    ``patches`` change what the network computes, ``options`` how it is sampled; a node that
+    adds one returns a new handle (``dataclasses.replace``), which shares the weights.
+    """
+
+    weights: UNetWeights
+    sampling: ModelSampling = ModelSampling()
+    latent_scale: float = 0.18215
+    patches: tuple[Any, ...] = ()
+    options: Mapping[str, Any] = field(default_factory=dict, hash=False)
+
+    @property
+    def config(self) -> UNetConfig:
+        """The U-Net's channels, depth and context width."""
+        return self.weights.config
+
+    def network(self) -> UNet:
+        """The U-Net with its weights, on the device and in the precision that are set.
+
+        Raises CheckpointError if its file changed, or holds NaN or infinity.
+        """
+        from nodes import device
+        from nodes.models.unet import UNet
+
+        return self.weights.resident(UNet, device.unet_dtype(self.weights.parameters), device.device())
+
+
+@dataclass(frozen=True)
+class Vae:
+    """A variational autoencoder between pictures and latents 8 times smaller, unscaled.
+
+    Every method raises CheckpointError if the file changed, or holds NaN or infinity.
+    """
+
+    weights: VaeWeights
+
+    @property
+    def config(self) -> VaeConfig:
+        """The autoencoder's channels and depth."""
+        return self.weights.config
+
+    def network(self) -> AutoencoderKL:
+        """The autoencoder with its weights, on the device and in the precision that are set."""
+        from nodes import device
+        from nodes.models.vae import AutoencoderKL
+
+        return self.weights.resident(AutoencoderKL, device.vae_dtype(), device.device())
+
+    def decode(self, samples: torch.Tensor) -> torch.Tensor:
+        """Latents [B, 4, h, w] to images [B, 8h, 8w, 3], float32 in 0..1 on the CPU."""
+        from nodes.models import vae_coding
+
+        return vae_coding.decode(self.network(), samples)
+
+    def encode(self, pixels: torch.Tensor) -> torch.Tensor:
+        """Images [B, H, W, 3 or more] in 0..1 to latents [B, 4, H//8, W//8], float32 on the CPU.
+
+        Width and height are cropped, centred, to multiples of 8; channels after the third are dropped.
+        """
+        from nodes.models import vae_coding
+
+        return vae_coding.encode(self.network(), pixels)
+
+    def decode_tiled(self, samples: torch.Tensor, tile_size: int = 512, overlap: int = 64) -> torch.Tensor:
+        """:meth:`decode` in tiles of ``tile_size`` pixels, feathered over ``overlap`` pixels."""
+        from nodes.models import vae_coding
+
+        return vae_coding.decode_tiled(self.network(), samples, tile_size, overlap)
+
+    def encode_tiled(self, pixels: torch.Tensor, tile_size: int = 512, overlap: int = 64) -> torch.Tensor:
+        """:meth:`encode` in tiles of ``tile_size`` pixels, feathered over ``overlap`` pixels."""
+        from nodes.models import vae_coding
+
+        return vae_coding.encode_tiled(self.network(), pixels, tile_size, overlap)

@@ -1,0 +1,130 @@
+"""The loaded networks: who is in memory, and who leaves when it runs short.
+
+The one place that owns weights. Everything else holds light handles and asks here.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import threading
+from collections import OrderedDict
+from collections.abc import Callable, Hashable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    import torch
+
+log = logging.getLogger(__name__)
+
+SHARE_OF_MEMORY = 0.6
+"""The share of a device's memory that weights may keep; the rest is for activations, images, others."""
+
+
+@dataclass(frozen=True, slots=True)
+class Loaded:
+    """One loaded network. ``device`` is a device's name, ``nbytes`` its weights' size there."""
+
+    key: Hashable
+    module: torch.nn.Module
+    device: str
+    nbytes: int
+
+
+class Residency:
+    """Loaded networks by key, least recently used first.
+
+    ``budget(device name) -> bytes`` bounds the weights kept on a device. A network larger than
+    the budget is still loaded, alone.
+    """
+
+    def __init__(self, budget: Callable[[str], int]):
+        self._budget = budget
+        self._loaded: OrderedDict[Hashable, Loaded] = OrderedDict()
+        self._lock = threading.RLock()
+
+    def resident(
+        self, key: Hashable, build: Callable[[], torch.nn.Module], nbytes: int = 0, device: Any = "cpu"
+    ) -> torch.nn.Module:
+        """The network of ``key``, made by ``build`` when it is not loaded.
+
+        ``nbytes`` is what it will take on ``device``: room is made for it before it is built.
+        If a GPU's memory runs out all the same, all others leave it and the build is tried once more.
+        """
+        import torch
+
+        name = str(device)
+        with self._lock:
+            if key in self._loaded:
+                self._loaded.move_to_end(key)
+                return self._loaded[key].module
+            self._make_room(name, nbytes)
+            try:
+                module = build()
+            except torch.OutOfMemoryError:
+                log.warning("%s: out of memory while loading; the other models leave it", name)
+                self._make_room(name, self._budget(name))
+                module = build()
+            size = sum(tensor.nbytes for tensor in [*module.parameters(), *module.buffers()])
+            self._make_room(name, size)
+            self._loaded[key] = Loaded(key, module, name, size)
+            return module
+
+    def free(self) -> None:
+        """Let go of every network. One that is computing stays until it is done."""
+        with self._lock:
+            self._loaded.clear()
+            _return_memory()
+
+    def loaded(self) -> list[Loaded]:
+        """What is in memory, least recently used first."""
+        with self._lock:
+            return list(self._loaded.values())
+
+    def _make_room(self, device: str, nbytes: int) -> None:
+        """Evict networks from ``device`` until ``nbytes`` more fit its budget, or none are left."""
+        there = [entry for entry in self._loaded.values() if entry.device == device]
+        excess = sum(entry.nbytes for entry in there) + nbytes - self._budget(device)
+        for entry in there:
+            if excess <= 0:
+                break
+            del self._loaded[entry.key]
+            excess -= entry.nbytes
+            log.info("unloaded %s (%d MB) from %s", type(entry.module).__name__, entry.nbytes >> 20, device)
+        if len(self._loaded) < len(there):
+            _return_memory()
+
+
+def memory_budget(device: str) -> int:
+    """Bytes of weights that may stay on ``device``: a share of its memory."""
+    if device.startswith("cuda"):
+        import torch
+
+        return int(torch.cuda.get_device_properties(device).total_memory * SHARE_OF_MEMORY)
+    return int(system_memory() * SHARE_OF_MEMORY)
+
+
+def system_memory() -> int:
+    """Bytes of memory this process may use: the machine's, or its control group's limit if lower."""
+    limits = [os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")] if hasattr(os, "sysconf") else [8 << 30]
+    for file in ("/sys/fs/cgroup/memory.max", "/sys/fs/cgroup/memory/memory.limit_in_bytes"):
+        try:
+            limits.append(int(Path(file).read_text(encoding="ascii")))
+        except (OSError, ValueError):
+            continue
+    return min(limits)
+
+
+def _return_memory() -> None:
+    import torch
+
+    if torch.cuda.is_available():
+        torch.cuda.empty_cache()
+
+
+_residency = Residency(memory_budget)
+resident = _residency.resident
+free = _residency.free
+loaded = _residency.loaded
