@@ -1,0 +1,1 @@
+"""Pictures as tensors: IMAGE nodes and the maths they call."""

@@ -1,0 +1,1 @@
+"""Latents: LATENT nodes and the maths they call."""

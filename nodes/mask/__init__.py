@@ -1,0 +1,1 @@
+"""Masks: MASK nodes and the maths they call."""

@@ -1,0 +1,1 @@
+"""Masks: make, grow, feather, composite, to and from pictures."""

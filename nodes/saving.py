@@ -1,0 +1,155 @@
+"""Saving files under numbered names: whole or not at all, never over another file.
+
+A file is written under a temporary name in its own folder, flushed to the disk, and only
+then given its name with a hard link, which fails where the name is taken: two processes
+never get the same counter, and a crash or a full disk leaves no half-written picture.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+import secrets
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import BinaryIO
+
+from graph.context import Context
+from graph.errors import OutputFileError
+from graph.results import SavedFile
+
+Writer = Callable[[BinaryIO], None]
+"""Writes one file's bytes to the open file it is given."""
+
+BATCH_NUMBER = "%batch_num%"
+
+
+def save_files(
+    context: Context,
+    writers: Iterable[Writer],
+    *,
+    prefix: str,
+    suffix: str,
+    folder: str = "output",
+    width: int = 0,
+    height: int = 0,
+) -> list[SavedFile]:
+    """Save one file per writer as ``{prefix}_{counter:05}_{suffix}``; counters go up by one.
+
+    ``prefix`` may hold subfolders and the substitutions of ``Folders.save_target``;
+    ``%batch_num%`` becomes the file's number in this call, from 0. ``folder`` is ``output``
+    or ``temp``; files in ``temp`` are not flushed to the disk. A file that an earlier attempt
+    at the same run saved already is not saved again. Raises OutputFileError.
+    """
+    root = context.folders.place(folder)
+    saved: list[SavedFile] = []
+    target = None
+    counter = 0
+    for index, write in enumerate(writers):
+        context.check_interrupted()
+        earlier = context.journalled(index)
+        if earlier is not None:
+            context.journal(earlier)
+            saved.append(_saved_file(Path(earlier), root, folder))
+            continue
+        if target is None or BATCH_NUMBER in prefix:
+            named = prefix.replace(BATCH_NUMBER, str(index))
+            target = context.folders.save_target(named, folder=folder, width=width, height=height)
+            counter = target.counter
+        path, counter = _save_next(
+            context, write, target.directory, target.stem, counter, suffix, durable=folder != "temp"
+        )
+        saved.append(_saved_file(path, root, folder))
+    return saved
+
+
+def _save_next(
+    context: Context, write: Writer, directory: Path, stem: str, counter: int, suffix: str, durable: bool
+) -> tuple[Path, int]:
+    """Save under the first free counter from ``counter`` on; the path, and the counter after it."""
+    part = directory / f".sumi-{secrets.token_hex(8)}.part"
+    path = directory / f"{stem}_{counter:05}_{suffix}"
+    with _said_plainly(path):
+        try:
+            with open(part, "xb") as file:
+                write(file)
+                file.flush()
+                if durable:
+                    os.fsync(file.fileno())
+            while True:
+                path = directory / f"{stem}_{counter:05}_{suffix}"
+                counter += 1
+                context.journal(str(path))
+                if _give_name(part, path):
+                    break
+            if durable:
+                _flush_folder(directory)
+        finally:
+            part.unlink(missing_ok=True)
+    return path, counter
+
+
+def _give_name(part: Path, path: Path) -> bool:
+    """Name the finished file ``path`` unless that name is taken."""
+    try:
+        os.link(part, path)
+    except FileExistsError:
+        return False
+    except OSError as error:
+        if error.errno not in _NO_HARD_LINKS:
+            raise
+        # FAT and some network folders have no hard links: the name is reserved empty, then replaced.
+        try:
+            os.close(os.open(path, os.O_CREAT | os.O_EXCL | os.O_WRONLY))
+        except FileExistsError:
+            return False
+        try:
+            os.replace(part, path)
+        except OSError:
+            path.unlink(missing_ok=True)
+            raise
+    return True
+
+
+_NO_HARD_LINKS = frozenset({errno.EPERM, errno.ENOTSUP, errno.EOPNOTSUPP, errno.ENOSYS, errno.EMLINK})
+
+
+def _flush_folder(directory: Path) -> None:
+    """A name is on the disk only once its folder is. Windows cannot open folders, and needs no such flush."""
+    if os.name == "nt":
+        return
+    handle = os.open(directory, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)
+
+
+def _saved_file(path: Path, root: Path, folder: str) -> SavedFile:
+    subfolder = path.parent.relative_to(root).as_posix()
+    return SavedFile(path.name, "" if subfolder == "." else subfolder, folder)
+
+
+@contextmanager
+def _said_plainly(path: Path) -> Iterator[None]:
+    """An OSError becomes an OutputFileError that says what could not be saved and what to do."""
+    try:
+        yield
+    except OSError as error:
+        advice = _ADVICE.get(error.errno or 0, "Nothing was written.")
+        raise OutputFileError(f"cannot save {path}: {error.strerror or error}. {advice}") from error
+
+
+_READ_ONLY = "The folder may not be written to: change its permissions or choose another --output-directory."
+_ADVICE = {
+    errno.ENOSPC: "The disk is full: free some space or choose another --output-directory.",
+    errno.EDQUOT: "The disk quota is used up: free some space or choose another --output-directory.",
+    errno.EFBIG: "The file is larger than the system allows this process to write.",
+    errno.EROFS: "The folder is on a read-only file system: choose another --output-directory.",
+    errno.EACCES: _READ_ONLY,
+    errno.EPERM: _READ_ONLY,
+    errno.ENOTDIR: "Part of the path is a file, not a folder: choose another --output-directory or prefix.",
+    errno.ENOENT: "The folder is gone: create it or choose another --output-directory.",
+    errno.ENAMETOOLONG: "The name is too long: choose a shorter filename_prefix.",
+}
