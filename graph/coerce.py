@@ -1,0 +1,91 @@
+"""From the literal that a workflow holds to the value that a node receives.
+
+Clients are loose about JSON types: ``3.0`` and ``"3"`` both come where an INT is wanted.
+Validation and keys agree on what such a literal means by both coming here.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping
+from typing import Any, Final
+
+from graph.schema import Input
+
+
+def coerce(declared: Input, value: Any) -> Any:
+    """The value that ``declared`` receives when a workflow gives it the literal ``value``.
+
+    INT takes integers, finite floats (cut towards zero), booleans and decimal strings;
+    FLOAT finite numbers and numeric strings; BOOLEAN booleans, numbers and the words true
+    and false; STRING strings, numbers and booleans. COMBO and the nodes' own types are
+    passed on as they are, and so is None where the input is optional.
+    Bounds and choices are not looked at: that is validation.
+
+    Raises TypeError for a literal of the wrong kind, ValueError for one of the right kind
+    that says nothing (``"abc"`` as a number, a NaN).
+    """
+    reader = _READERS.get(declared.type)
+    if reader is None or (value is None and not declared.required):
+        return value
+    return reader(value)
+
+
+def _integer(value: Any) -> int:
+    if type(value) is int:
+        return value
+    if isinstance(value, float):
+        return int(_finite(value))
+    if isinstance(value, (int, str)):
+        return int(value)
+    raise TypeError(f"{_kind(value)} is no integer")
+
+
+def _float(value: Any) -> float:
+    if isinstance(value, (int, float, str)):
+        try:
+            return _finite(float(value))
+        except OverflowError as error:
+            raise ValueError("the number is too large for a float") from error
+    raise TypeError(f"{_kind(value)} is no number")
+
+
+def _boolean(value: Any) -> bool:
+    if isinstance(value, str):
+        word = value.strip().lower()
+        if word in ("true", "false"):
+            return word == "true"
+        raise ValueError(f"{value!r} is neither true nor false")
+    if isinstance(value, (int, float)):
+        return bool(_finite(value))
+    raise TypeError(f"{_kind(value)} is no boolean")
+
+
+def _string(value: Any) -> str:
+    if isinstance(value, (str, int, float)):
+        return str(value)
+    raise TypeError(f"{_kind(value)} is no string")
+
+
+def _finite(number: float) -> float:
+    if isinstance(number, float) and not math.isfinite(number):
+        raise ValueError(f"{number} is not a finite number")
+    return number
+
+
+def _kind(value: Any) -> str:
+    if value is None:
+        return "null"
+    if isinstance(value, list):
+        return "a list"
+    if isinstance(value, Mapping):
+        return "an object"
+    return f"a {type(value).__name__}"
+
+
+_READERS: Final[Mapping[str, Callable[[Any], Any]]] = {
+    "INT": _integer,
+    "FLOAT": _float,
+    "BOOLEAN": _boolean,
+    "STRING": _string,
+}
