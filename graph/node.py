@@ -9,7 +9,8 @@ Parameters are keyword-only and their order is the input order. ``int``, ``float
 ``str``, ``bool`` and ``Literal[...]`` are widgets; ``Annotated[T, Socket("IMAGE")]`` is a
 socket of the nodes' own type. Bounds and hints ride in ``Annotated``. A default is the
 widget's first value and the input stays required; ``T | None = None`` makes it optional.
-Several outputs are a NamedTuple whose fields are annotated the same way.
+Several outputs are a NamedTuple whose fields are annotated the same way; a node that only
+shows something returns a ``NodeResult``.
 
 The decorated function stays a plain function: call it to test it.
 """
@@ -26,6 +27,7 @@ from typing import Annotated, Any, Literal, TypeVar, Union, get_args, get_origin
 from graph.context import Context
 from graph.errors import NodeDefinitionError
 from graph.folders import Folders
+from graph.results import NodeResult
 from graph.schema import MISSING, Input, NodeType, Output
 
 F = TypeVar("F", bound=Callable[..., Any])
@@ -248,7 +250,7 @@ def _input(parameter: inspect.Parameter, base: Any, notes: list[Any], marks: set
 
 def _outputs(annotation: Any) -> list[Output]:
     base, notes = _unwrap(annotation)
-    if base in (None, type(None)):
+    if base in (None, type(None), NodeResult):
         return []
     if isinstance(base, type) and issubclass(base, tuple) and hasattr(base, "_fields"):
         fields = typing.get_type_hints(base, include_extras=True)
