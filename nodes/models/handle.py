@@ -24,6 +24,12 @@ UNetWeights: TypeAlias = Weights[UNetConfig]
 VaeWeights: TypeAlias = Weights[VaeConfig]
 
 
+class Handle:
+    """What travels between nodes in place of weights: small, immutable, never written to disk."""
+
+    __slots__ = ()
+
+
 @dataclass(frozen=True)
 class ModelSampling:
     """What a diffusion network predicts, and the noise levels it was trained on.
@@ -40,7 +46,7 @@ class ModelSampling:
 
 
 @dataclass(frozen=True)
-class Model:
+class Model(Handle):
     """A diffusion model.
 
     ``latent_scale``: latents are multiplied by it before sampling and divided after.
@@ -71,7 +77,7 @@ class Model:
 
 
 @dataclass(frozen=True)
-class Vae:
+class Vae(Handle):
     """A variational autoencoder between pictures and latents 8 times smaller, unscaled.
 
     Every method raises CheckpointError if the file changed, or holds NaN or infinity.

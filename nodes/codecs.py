@@ -1,0 +1,84 @@
+"""How the cache sizes, stores and reads what nodes pass along: tensors, and handles of models."""
+
+from __future__ import annotations
+
+import sys
+from typing import TYPE_CHECKING, Any, Final
+
+from graph.codec import Blob, Codec
+
+if TYPE_CHECKING:
+    import torch
+
+_DTYPES: Final = {
+    "F64": "float64",
+    "F32": "float32",
+    "F16": "float16",
+    "BF16": "bfloat16",
+    "I64": "int64",
+    "I32": "int32",
+    "I16": "int16",
+    "I8": "int8",
+    "U8": "uint8",
+    "BOOL": "bool",
+    "C64": "complex64",
+    "F8_E4M3": "float8_e4m3fn",
+    "F8_E5M2": "float8_e5m2",
+}
+"""safetensors name → torch name."""
+
+
+class TensorCodec:
+    """Dense torch tensors. One that was on a GPU comes back on the CPU."""
+
+    name = "torch"
+
+    def accepts(self, value: Any) -> bool:
+        # A tensor cannot exist before torch was imported, and asking must not import it.
+        torch = sys.modules.get("torch")
+        return torch is not None and isinstance(value, torch.Tensor)
+
+    def nbytes(self, value: torch.Tensor) -> int:
+        """The whole storage: a slice keeps all of the tensor it was cut from."""
+        return value.untyped_storage().nbytes()
+
+    def dump(self, value: torch.Tensor) -> Blob | None:
+        import torch
+
+        names = {getattr(torch, torch_name): name for name, torch_name in _DTYPES.items()}
+        if value.layout is not torch.strided or value.dtype not in names:
+            return None
+        flat = value.detach().cpu().resolve_conj().resolve_neg().contiguous().flatten()
+        return Blob(names[value.dtype], tuple(value.shape), memoryview(flat.view(torch.uint8).numpy()))
+
+    def load(self, blob: Blob) -> torch.Tensor:
+        import torch
+
+        dtype: torch.dtype = getattr(torch, _DTYPES[blob.dtype])
+        if 0 in blob.shape:
+            return torch.empty(blob.shape, dtype=dtype)
+        # A copy: tensors are writable, the bytes of a file or message need not be.
+        return torch.frombuffer(bytearray(blob.data), dtype=dtype).reshape(blob.shape)
+
+
+class HandleCodec:
+    """MODEL, CLIP and VAE: the weights are counted and kept by nodes.models.residency."""
+
+    name = "handle"
+
+    def accepts(self, value: Any) -> bool:
+        from nodes.models.handle import Handle
+
+        return isinstance(value, Handle)
+
+    def nbytes(self, value: Any) -> int:
+        return 0
+
+    def dump(self, value: Any) -> Blob | None:
+        return None
+
+    def load(self, blob: Blob) -> Any:
+        raise TypeError("a handle is never stored")
+
+
+CODECS: Final[tuple[Codec, ...]] = (TensorCodec(), HandleCodec())
