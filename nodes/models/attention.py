@@ -69,7 +69,7 @@ class FeedForward(nn.Module):
 
 
 class TransformerLayer(nn.Module):
-    """Self-attention, cross-attention to the text, feed-forward, each behind a norm and added to its input."""
+    """Self-attention, cross-attention to the text, feed-forward: each behind a norm, added to its input."""
 
     def __init__(self, channels: int, context_width: int, heads: int):
         super().__init__()

@@ -97,7 +97,8 @@ class UNet(nn.Module):
         """Text [B, T, context_width] to the keys and values of every cross-attention layer."""
         if context.ndim != 3 or context.shape[2] != self.config.context_width:
             raise UNetInputError(
-                f"context has shape {tuple(context.shape)}, this U-Net takes [batch, tokens, {self.config.context_width}]"
+                f"context has shape {tuple(context.shape)}, "
+                f"this U-Net takes [batch, tokens, {self.config.context_width}]"
             )
         context = context.to(self.dtype)
         return ContextKV(
@@ -183,7 +184,8 @@ class UNet(nn.Module):
         config = self.config
         if x.ndim != 4 or x.shape[1] != config.in_channels:
             raise UNetInputError(
-                f"latents have shape {tuple(x.shape)}, this U-Net takes [batch, {config.in_channels}, height, width]"
+                f"latents have shape {tuple(x.shape)}, "
+                f"this U-Net takes [batch, {config.in_channels}, height, width]"
             )
         if (y is None) != (config.adm_in_channels is None) or (
             y is not None and y.shape != (x.shape[0], config.adm_in_channels)

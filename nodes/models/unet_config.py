@@ -275,7 +275,8 @@ def detect_unet(shapes: Mapping[str, Shape], prefix: str = "") -> UNetConfig:
             raise UnknownUNetError(_not_found(shapes, prefix, name))
         if len(found) != dimensions:
             raise UnknownUNetError(
-                f"not a Stable Diffusion U-Net: {prefix}{name} has shape {tuple(found)}, expected {dimensions} dimensions"
+                f"not a Stable Diffusion U-Net: {prefix}{name} has shape {tuple(found)}, "
+                f"expected {dimensions} dimensions"
             )
         return tuple(found)
 
@@ -311,7 +312,8 @@ def detect_unet(shapes: Mapping[str, Shape], prefix: str = "") -> UNetConfig:
     mults = [width // model_channels for width in widths]
     if any(mult * model_channels != width or mult == 0 for mult, width in zip(mults, widths, strict=True)):
         raise UnknownUNetError(
-            f"not a Stable Diffusion U-Net: levels of {widths} channels are no multiples of the first, {model_channels}"
+            f"not a Stable Diffusion U-Net: levels of {widths} channels "
+            f"are no multiples of the first, {model_channels}"
         )
 
     shape("middle_block.0.in_layers.0.weight", 1)
@@ -325,7 +327,8 @@ def detect_unet(shapes: Mapping[str, Shape], prefix: str = "") -> UNetConfig:
     transformer = next((name for name in _transformers(shapes, prefix)), None)
     if transformer is None:
         raise UnknownUNetError(
-            f"not a Stable Diffusion U-Net: no cross-attention ({prefix}*.transformer_blocks.0.attn2.to_k.weight)"
+            f"not a Stable Diffusion U-Net: no cross-attention "
+            f"({prefix}*.transformer_blocks.0.attn2.to_k.weight)"
         )
     context_width = shape(f"{transformer}.transformer_blocks.0.attn2.to_k.weight", 2)[1]
     projection = shapes.get(f"{prefix}{transformer}.proj_in.weight", ())
