@@ -1,6 +1,6 @@
 """Make .venv and install Sumi into it. Called by make; plain enough to run, and to complain, on an old Python.
 
-    python3 install.py [--extra test] [--torch SPEC]
+python3 install.py [--extra test] [--torch SPEC]
 """
 
 import os
@@ -30,15 +30,24 @@ def has_gpu():
 
 
 def has_torch():
-    return os.path.exists(PYTHON) and subprocess.call([PYTHON, "-c", "import importlib.metadata as m; m.version('torch')"],
-                                                      stderr=subprocess.DEVNULL) == 0
+    return (
+        os.path.exists(PYTHON)
+        and subprocess.call(
+            [PYTHON, "-c", "import importlib.metadata as m; m.version('torch')"], stderr=subprocess.DEVNULL
+        )
+        == 0
+    )
 
 
 def pip(*arguments):
-    status = subprocess.call([PYTHON, "-m", "pip", "install", "--quiet", "--disable-pip-version-check"] + list(arguments))
+    status = subprocess.call(
+        [PYTHON, "-m", "pip", "install", "--quiet", "--disable-pip-version-check"] + list(arguments)
+    )
     if status:
-        fail("pip could not install " + " ".join(arguments) + " (its words are above). "
-             "Without a network, point pip at a folder of wheels: PIP_NO_INDEX=1 PIP_FIND_LINKS=DIR make …")
+        fail(
+            "pip could not install " + " ".join(arguments) + " (its words are above). "
+            "Without a network, point pip at a folder of wheels: PIP_NO_INDEX=1 PIP_FIND_LINKS=DIR make …"
+        )
 
 
 def make_venv():
@@ -47,24 +56,31 @@ def make_venv():
         import venv  # noqa: F401
     except ImportError:
         version = "%d.%d" % sys.version_info[:2]
-        fail("this Python cannot make a virtual environment; install its venv module: "
-             "apt-get install python" + version + "-venv")
+        fail(
+            "this Python cannot make a virtual environment; install its venv module: "
+            "apt-get install python" + version + "-venv"
+        )
     if subprocess.call([sys.executable, "-m", "venv", VENV]):
         fail("python -m venv .venv failed (its words are above)")
 
 
 def main():
     if sys.version_info < (3, 11):
-        fail("Sumi needs Python 3.11 or newer, this is %d.%d; say which to use: make PYTHON=python3.12 …"
-             % sys.version_info[:2])
+        fail(
+            "Sumi needs Python 3.11 or newer, this is %d.%d; say which to use: make PYTHON=python3.12 …"
+            % sys.version_info[:2]
+        )
     torch, extra = option("--torch", "torch"), option("--extra")
     if not os.path.exists(PYTHON):
         make_venv()
     if not has_torch():
         if torch == "torch" and not has_gpu():
-            print("No GPU seen here, and the default torch is a GPU build of several GB. A smaller one, from the CPU "
-                  "address that pytorch.org/get-started names: make TORCH='torch --index-url ADDRESS' …; "
-                  "or any build your index has: make TORCH=torch==2.13.0 …", flush=True)
+            print(
+                "No GPU seen here, and the default torch is a GPU build of several GB. A smaller one, from the CPU "
+                "address that pytorch.org/get-started names: make TORCH='torch --index-url ADDRESS' …; "
+                "or any build your index has: make TORCH=torch==2.13.0 …",
+                flush=True,
+            )
         print("Installing %s …" % torch, flush=True)
         pip(*torch.split())
     print("Installing Sumi%s …" % (" and what its %s needs" % extra if extra else ""), flush=True)

@@ -33,7 +33,9 @@ def parser() -> argparse.ArgumentParser:
 
 
 def _add_workflow(command: argparse.ArgumentParser) -> None:
-    command.add_argument("file", metavar="FILE", help="JSON in either dialect, or a PNG or WebP that holds one; - for stdin")
+    command.add_argument(
+        "file", metavar="FILE", help="JSON in either dialect, or a PNG or WebP that holds one; - for stdin"
+    )
     command.add_argument(
         "--set",
         action="append",

@@ -15,14 +15,6 @@ if TYPE_CHECKING:
 ROOT = Path(__file__).resolve().parent.parent
 GIGABYTE = 1024**3
 
-_FOLDERS: dict[str, dict[str, Path | None]] = {
-    "base_directory": {"default": ROOT},
-    "output_directory": {"default": None},
-    "input_directory": {"default": None},
-    "temp_directory": {"default": None},
-    "user_directory": {"default": None},
-    "models_dir": {"default": None},
-}
 _FOLDER_HELP = {
     "base_directory": "where models/, input/, output/, temp/, user/ and custom_nodes/ are (default: Sumi's own folder)",
     "output_directory": "where pictures are saved (default: output/ in the base directory)",
@@ -37,8 +29,9 @@ def folder_options() -> argparse.ArgumentParser:
     """ComfyUI's folder flags, the same on every command."""
     parser = argparse.ArgumentParser(add_help=False)
     group = parser.add_argument_group("folders")
-    for name, settings in _FOLDERS.items():
-        group.add_argument(f"--{name.replace('_', '-')}", type=Path, metavar="DIR", help=_FOLDER_HELP[name], **settings)
+    for name, text in _FOLDER_HELP.items():
+        default = ROOT if name == "base_directory" else None
+        group.add_argument(f"--{name.replace('_', '-')}", type=Path, metavar="DIR", help=text, default=default)
     group.add_argument(
         "--extra-model-paths-config",
         type=Path,

@@ -42,7 +42,9 @@ def set_prompt(workflow: Workflow, text: str, registry: Registry) -> Workflow:
     """
     found = list(_texts_reaching_positive(workflow, registry))
     if not found:
-        raise OverrideError("--prompt: no text reaches an input named 'positive' in this workflow; use --set NODE.input=…")
+        raise OverrideError(
+            "--prompt: no text reaches an input named 'positive' in this workflow; use --set NODE.input=…"
+        )
     for node_id, name in found:
         workflow = _with_node(workflow, node_id, {**workflow.nodes[node_id].inputs, name: text})
     return workflow
@@ -56,7 +58,9 @@ def _with_node(workflow: Workflow, node_id: str, inputs: Mapping[str, Any]) -> W
 
 def _texts_reaching_positive(workflow: Workflow, registry: Registry) -> Iterator[tuple[str, str]]:
     waiting = [
-        node.inputs["positive"].node for node in workflow.nodes.values() if isinstance(node.inputs.get("positive"), Link)
+        node.inputs["positive"].node
+        for node in workflow.nodes.values()
+        if isinstance(node.inputs.get("positive"), Link)
     ]
     seen: set[str] = set()
     while waiting:
@@ -65,7 +69,9 @@ def _texts_reaching_positive(workflow: Workflow, registry: Registry) -> Iterator
             continue
         seen.add(node_id)
         node = workflow.nodes[node_id]
-        texts = [name for name, value in node.inputs.items() if isinstance(value, str) and _is_text(node, name, registry)]
+        texts = [
+            name for name, value in node.inputs.items() if isinstance(value, str) and _is_text(node, name, registry)
+        ]
         if texts:
             yield from ((node_id, name) for name in texts)
         else:
@@ -89,7 +95,9 @@ def _find_input(workflow: Workflow, target: str, registry: Registry, assignment:
         named = named or matches
     wanted, name = target[: places[-1]], target[places[-1] + 1 :]
     if len(named) > 1:
-        raise OverrideError(f"--set {assignment}: '{wanted}' is {len(named)} nodes: {_listed(workflow, named)}; use an id")
+        raise OverrideError(
+            f"--set {assignment}: '{wanted}' is {len(named)} nodes: {_listed(workflow, named)}; use an id"
+        )
     if not named:
         near = _nearest_nodes(workflow, wanted)
         raise OverrideError(f"--set {assignment}: there is no node '{wanted}'; the nodes are {_listed(workflow, near)}")

@@ -85,7 +85,9 @@ class Folders:
     def place(self, folder: str) -> Path:
         """The directory of a work folder. Raises InputFileError for another name."""
         if folder not in WORK_FOLDERS:
-            raise InputFileError(f"folder '{folder}': there is no such folder; expected one of {', '.join(WORK_FOLDERS)}")
+            raise InputFileError(
+                f"folder '{folder}': there is no such folder; expected one of {', '.join(WORK_FOLDERS)}"
+            )
         return Path(getattr(self, folder))
 
     def find(self, folder: str, name: str) -> Path:
@@ -143,11 +145,19 @@ class Folders:
     def _not_found(self, folder: str, name: str) -> str:
         there = self.names(folder)
         near = difflib.get_close_matches(name, there, n=3)
-        where = self.place(folder) if folder in WORK_FOLDERS else ", ".join(map(str, self._model_folder(folder).directories))
+        where = (
+            self.place(folder)
+            if folder in WORK_FOLDERS
+            else ", ".join(map(str, self._model_folder(folder).directories))
+        )
         if near:
             hint = f"; did you mean {' or '.join(repr(n) for n in near)}?"
         else:
-            hint = f"; there: {', '.join(there[:5]) + ('…' if len(there) > 5 else '')}" if there else "; the folder is empty"
+            hint = (
+                f"; there: {', '.join(there[:5]) + ('…' if len(there) > 5 else '')}"
+                if there
+                else "; the folder is empty"
+            )
         return f"file '{name}' is not in {folder} ({where}){hint}"
 
 

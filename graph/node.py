@@ -139,7 +139,9 @@ def node(
         try:
             read = _Signature(function)
         except (TypeError, NameError) as error:
-            raise NodeDefinitionError(f"node {name} ({function.__module__}.{function.__qualname__}): {error}") from error
+            raise NodeDefinitionError(
+                f"node {name} ({function.__module__}.{function.__qualname__}): {error}"
+            ) from error
         function.node_type = NodeType(  # type: ignore[attr-defined]
             name=name,
             function=function,
@@ -249,7 +251,7 @@ def _input(parameter: inspect.Parameter, base: Any, notes: list[Any], marks: set
 
 
 def _outputs(annotation: Any) -> list[Output]:
-    base, notes = _unwrap(annotation)
+    base, _ = _unwrap(annotation)
     if base in (None, type(None), NodeResult):
         return []
     if isinstance(base, type) and issubclass(base, tuple) and hasattr(base, "_fields"):

@@ -41,7 +41,9 @@ def load_custom_nodes(directories: Iterable[Path]) -> CustomNodes:
             continue
         for node_type in types:
             if node_type.name in found.types:
-                log.warning("custom node %s: '%s' is declared by another pack too; this one counts", path, node_type.name)
+                log.warning(
+                    "custom node %s: '%s' is declared by another pack too; this one counts", path, node_type.name
+                )
             found.types[node_type.name] = node_type
     return found
 

@@ -88,7 +88,7 @@ def _extra_directories(file: Path) -> list[tuple[str, Path, bool]]:
     except OSError as error:
         raise InputFileError(f"{file}: {error.strerror}; --extra-model-paths-config wants a YAML file") from error
     except (yaml.YAMLError, UnicodeDecodeError) as error:
-        raise InputFileError(f"{file}: is not valid YAML ({error}); {expected}") from error
+        raise InputFileError(f"{file}: is not valid YAML ({' '.join(str(error).split())}); {expected}") from error
     if sections is None:
         return []
     if not isinstance(sections, dict):

@@ -1,0 +1,106 @@
+"""A name in a workflow becomes a path below its folder, or a clear error."""
+
+import time
+from pathlib import Path
+
+import pytest
+
+from graph.errors import InputFileError, OutputFileError
+from graph.folders import Folders, ModelFolder
+
+
+@pytest.fixture
+def folders(tmp_path: Path) -> Folders:
+    for name in ("input", "output", "temp", "user", "checkpoints", "more"):
+        (tmp_path / name).mkdir()
+    checkpoints = ModelFolder((tmp_path / "checkpoints", tmp_path / "more"), frozenset({".safetensors"}))
+    return Folders(
+        tmp_path / "input",
+        tmp_path / "output",
+        tmp_path / "temp",
+        tmp_path / "user",
+        {"checkpoints": checkpoints},
+        {"ckpt": "checkpoints"},
+    )
+
+
+def test_model_names_are_relative_sorted_and_filtered_by_ending(folders: Folders, tmp_path: Path) -> None:
+    (tmp_path / "checkpoints" / "sd").mkdir()
+    for name in (
+        "checkpoints/b.safetensors",
+        "checkpoints/sd/a.SAFETENSORS",
+        "checkpoints/notes.txt",
+        "more/c.safetensors",
+    ):
+        (tmp_path / name).touch()
+    assert folders.names("checkpoints") == ["b.safetensors", "c.safetensors", "sd/a.SAFETENSORS"]
+    assert folders.find("ckpt", "c.safetensors") == tmp_path / "more" / "c.safetensors"
+    assert folders.find("checkpoints", "sd\\a.SAFETENSORS").name == "a.SAFETENSORS"
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        *("../secret", "a/../../secret", "/etc/passwd", "\\\\host\\share", "C:\\x.png", "c:x"),
+        *("a\0b", "", ".", "nul", "a/COM1.png", "x" * 4096, "\ud800", "é" * 200),
+    ],
+)
+@pytest.mark.parametrize("folder", ["input", "output", "temp", "checkpoints"])
+def test_no_name_leaves_its_folder(folders: Folders, tmp_path: Path, name: str, folder: str) -> None:
+    (tmp_path / "secret").write_text("secret")
+    with pytest.raises(InputFileError):
+        folders.find(folder, name)
+    if folder != "checkpoints" and name.strip():
+        with pytest.raises(InputFileError):
+            folders.save_target(name, folder)
+
+
+def test_a_link_out_of_a_work_folder_is_refused_but_model_folders_may_link(folders: Folders, tmp_path: Path) -> None:
+    (tmp_path / "elsewhere.safetensors").touch()
+    (tmp_path / "input" / "link.png").symlink_to(tmp_path / "elsewhere.safetensors")
+    (tmp_path / "checkpoints" / "link.safetensors").symlink_to(tmp_path / "elsewhere.safetensors")
+    (tmp_path / "output" / "out").symlink_to(tmp_path)
+    with pytest.raises(InputFileError, match="link"):
+        folders.find("input", "link.png")
+    with pytest.raises(InputFileError, match="link"):
+        folders.save_target("out/picture")
+    assert folders.find("checkpoints", "link.safetensors").is_file()
+
+
+def test_annotated_names_say_which_folder(folders: Folders, tmp_path: Path) -> None:
+    (tmp_path / "output" / "a b.png").touch()
+    assert folders.annotated("a b.png [output]") == tmp_path / "output" / "a b.png"
+    with pytest.raises(InputFileError, match="not in input"):
+        folders.annotated("a b.png")
+
+
+def test_a_missing_file_names_the_nearest(folders: Folders, tmp_path: Path) -> None:
+    (tmp_path / "checkpoints" / "dreamshaper.safetensors").touch()
+    with pytest.raises(InputFileError, match=r"did you mean 'dreamshaper\.safetensors'"):
+        folders.find("checkpoints", "dreamshapr.safetensors")
+    with pytest.raises(InputFileError, match="no such model folder; did you mean checkpoints"):
+        folders.find("checkpoint", "x")
+
+
+def test_the_counter_is_one_above_the_largest_of_its_prefix(folders: Folders, tmp_path: Path) -> None:
+    for name in ("cat_00001_.png", "cat_00007_.png", "cat_b_00009_.png", "dog_00002_.webp", "cat_x.png"):
+        (tmp_path / "output" / name).touch()
+    assert folders.save_target("cat").counter == 8
+    assert folders.save_target("dog").counter == 3
+    assert folders.save_target("owl").counter == 1
+
+
+def test_prefixes_are_substituted_and_may_hold_subfolders(folders: Folders, tmp_path: Path) -> None:
+    target = folders.save_target("%year%/cat_%width%x%height%_%other%", width=64, height=32)
+    year = str(time.localtime().tm_year)
+    assert (target.subfolder, target.stem) == (year, "cat_64x32_%other%")
+    assert target.directory == tmp_path / "output" / year
+    assert target.directory.is_dir()
+    assert folders.save_target("only/").stem == ""
+
+
+def test_an_output_folder_that_cannot_be_made_is_said(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    broken = Folders(tmp_path, tmp_path / "file" / "output", tmp_path, tmp_path)
+    with pytest.raises(OutputFileError, match="--output-directory"):
+        broken.save_target("a")
