@@ -1,0 +1,138 @@
+"""Textual inversion: files of vectors that stand for words (Gal et al., arXiv:2208.01618).
+
+A prompt names one by ``embedding:name``, at its beginning, after a bracket or after white space.
+The file is safetensors, or what torch.save wrote (.pt, .bin). Its vectors [n, width] are in it as
+``string_to_param.*`` (the paper's code and AUTOMATIC1111), as ``emb_params``, as ``clip_l`` beside
+``clip_g`` (SDXL), or alone under the word's own name (diffusers).
+"""
+
+from __future__ import annotations
+
+import logging
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+
+from graph.errors import InputFileError
+from graph.folders import Folders
+from nodes.models.checkpoint import Checkpoint, CheckpointError, fingerprint
+from nodes.text.prompt_weights import parse
+from nodes.text.tokenizer import PromptError
+
+if TYPE_CHECKING:
+    import torch
+
+log = logging.getLogger(__name__)
+
+ENDINGS: Final = ("", ".safetensors", ".pt", ".bin")
+"""What may be left out of a file's name, in the order in which files are looked for."""
+
+_NAME = re.compile(r"(?<!\S)embedding:(\S+)")
+
+
+@dataclass(frozen=True)
+class Embedding:
+    """One file's vectors for one encoder: ``count`` of them, ``width`` wide."""
+
+    checkpoint: Checkpoint
+    key: str
+    count: int
+    width: int
+
+    def vectors(self) -> torch.Tensor:
+        """float32 [count, width]. Raises CheckpointError if they hold NaN or infinity."""
+        tensor = self.checkpoint.tensor(self.key).detach().float().reshape(self.count, self.width)
+        if not tensor.isfinite().all():
+            raise CheckpointError(f"{self.checkpoint.path}: tensor '{self.key}' holds NaN or infinity")
+        return tensor.clone()
+
+
+def find_embedding(name: str, folders: Folders | None) -> Path | None:
+    """The file that ``name``, with or without its ending, means; None if there is none in the embeddings folder."""
+    if folders is None:
+        return None
+    for ending in ENDINGS:
+        try:
+            return folders.find("embeddings", name + ending)
+        except InputFileError:
+            continue
+    return None
+
+
+def open_embedding(path: Path, encoder: str = "l") -> Embedding:
+    """The vectors for ``encoder`` ("l", "g", "h") in the file at ``path``.
+
+    Raises CheckpointError if the file cannot be read or holds no vectors.
+    """
+    checkpoint = Checkpoint.open(path)
+    key = _key(checkpoint, encoder)
+    shape = checkpoint.shapes[key]
+    if not 1 <= len(shape) <= 2 or 0 in shape:
+        raise CheckpointError(
+            f"{path}: tensor '{key}' has shape {list(shape)}; expected the vectors of a textual inversion, [n, width]"
+        )
+    return Embedding(checkpoint, key, shape[0] if len(shape) == 2 else 1, shape[-1])
+
+
+def usable_embedding(name: str, folders: Folders | None, width: int, encoder: str = "l") -> Embedding | None:
+    """The embedding called ``name``; None if there is none, or none ``width`` wide, which the log says.
+
+    Raises CheckpointError if there is such a file but it cannot be read.
+    """
+    path = find_embedding(name, folders)
+    if path is None:
+        return None
+    embedding = open_embedding(path, encoder)
+    if embedding.width != width:
+        log.warning("%s: its vectors are %d wide, this text encoder takes %d", path, embedding.width, width)
+        return None
+    return embedding
+
+
+def split_embeddings(text: str) -> Iterator[str | Named]:
+    """``text`` cut into the embeddings it names and the texts between them."""
+    start = 0
+    for match in _NAME.finditer(text):
+        yield text[start : match.start()]
+        yield Named(match[1])
+        start = match.end()
+    yield text[start:]
+
+
+class Named(str):
+    """The name of an embedding, as a prompt writes it."""
+
+    __slots__ = ()
+
+    def spellings(self) -> Iterator[tuple[str, str]]:
+        """What it may mean, as (name, text behind it): commas are punctuation unless a file is called so."""
+        yield self, ""
+        bare = self.rstrip(",")
+        if bare and bare != self:
+            yield bare, self[len(bare) :]
+
+
+def embedding_fingerprint(text: Any, folders: Folders) -> list[Any]:
+    """What the tokens of ``text`` depend on besides itself: the state of each embedding file it names.
+
+    Where the text is not known yet, that of every embedding file.
+    """
+    if isinstance(text, str):
+        try:
+            runs = parse(text)
+        except PromptError:
+            return []  # the node itself will say so
+        named = [part for run in runs for part in split_embeddings(run.text) if isinstance(part, Named)]
+        names = sorted({spelling for name in named for spelling, _ in name.spellings()})
+    else:
+        names = folders.names("embeddings")
+    paths = ((name, find_embedding(name, folders)) for name in names)
+    return [[name, list(fingerprint(path)) if path else None] for name, path in paths]
+
+
+def _key(checkpoint: Checkpoint, encoder: str) -> str:
+    names = list(checkpoint.shapes)
+    known = [name for name in names if name.startswith("string_to_param") or name in ("emb_params", f"clip_{encoder}")]
+    return (known or names)[0]
