@@ -36,7 +36,7 @@ Image = Annotated[Tensor, Socket("IMAGE")]
 Mask = Annotated[Tensor, Socket("MASK")]
 """float32 [B, H, W], 0..1."""
 Latent = Annotated[LatentDict, Socket("LATENT")]
-Conditioning = Annotated[list[tuple[Any, dict[str, Any]]], Socket("CONDITIONING")]
+Conditioning = Annotated[list[list[Any]], Socket("CONDITIONING")]
 """A list of [embedding [1, 77k, width], options]. Options: pooled_output, area, strength,
 mask, mask_strength, set_area_to_bounds, start_percent, end_percent, control."""
 Model = Annotated[Any, Socket("MODEL")]

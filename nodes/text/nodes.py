@@ -34,7 +34,7 @@ def clip_tokenize(*, text: Text, clip: Clip) -> Tokens:
 def clip_encode_tokens(*, tokens: Tokens, clip: Clip) -> Conditioning:
     """Turns tokens into the vectors that steer the diffusion model: [1, 77 per chunk, width]."""
     embedding, pooled = clip.encode(tokens)
-    return [[embedding, {"pooled_output": pooled}]]  # type: ignore[list-item]
+    return [[embedding, {"pooled_output": pooled}]]
 
 
 @node(
