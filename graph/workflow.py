@@ -15,6 +15,10 @@ class Link(NamedTuple):
     output: int
 
 
+class MalformedLink(list[Any]):
+    """A list that stands where only a link may, and is none. Validation reports it."""
+
+
 @dataclass(frozen=True, slots=True)
 class WorkflowNode:
     """One placed node. ``inputs`` hold literals (JSON values) and :class:`Link`."""
@@ -51,6 +55,8 @@ def _node_to_api(node: WorkflowNode) -> dict[str, Any]:
 def _literal_to_api(value: Any) -> Any:
     if isinstance(value, Link):
         return [value.node, value.output]
+    if isinstance(value, MalformedLink):
+        return list(value)
     if isinstance(value, list):
         return {"__value__": value}
     return value

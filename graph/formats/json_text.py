@@ -1,0 +1,135 @@
+"""JSON from strangers: bounded depth, unique keys, and errors with line and column."""
+
+from __future__ import annotations
+
+import codecs
+import json
+import re
+from typing import Any, Final
+
+from graph.errors import FormatError
+from graph.formats.shape import shown
+
+MAX_DEPTH: Final = 200
+"""Levels of lists and objects. Real workflows stay below 20; reading and hashing recurse this far at most."""
+
+_MAX_INTEGER_BITS: Final = 4096
+_BYTE_ORDER_MARKS: Final = (
+    (codecs.BOM_UTF8, "utf-8-sig"),
+    (codecs.BOM_UTF16_LE, "utf-16"),
+    (codecs.BOM_UTF16_BE, "utf-16"),
+)
+
+
+def parse_json(source: str | bytes, name: str = "JSON") -> Any:
+    """The document that ``source`` holds: UTF-8, or what its byte order mark says.
+
+    NaN and Infinity are read as numbers, because ComfyUI writes them into pictures;
+    validation finds them where they matter.
+
+    Raises FormatError with line and column for text that is no JSON, and for a key that
+    stands twice in one object, more than MAX_DEPTH levels, absurd integers and half
+    characters (lone surrogates), all of which something further on would choke on.
+    """
+    text = source if isinstance(source, str) else _decoded(source, name)
+    text = text.removeprefix("\ufeff")
+    if not text.strip():
+        raise FormatError(f"{name} is empty; expected a workflow")
+    try:
+        document = json.loads(text, object_pairs_hook=_object)
+    except json.JSONDecodeError as error:
+        cut = error.pos >= len(text.rstrip()) or error.msg.startswith("Unterminated")
+        hint = "; the text ends too early" if cut else ""
+        raise FormatError(f"{name}, line {error.lineno} column {error.colno}: {error.msg}{hint}") from error
+    except RecursionError as error:
+        raise _too_deep(name) from error
+    except ValueError as error:  # Python's limit on the digits of an integer
+        raise FormatError(f"{name}{_position_of_digits(text)}: an integer with thousands of digits") from error
+    return check_json(document, name)
+
+
+def check_json(document: Any, name: str = "the workflow") -> Any:
+    """``document``, if it is plain JSON within bounds; object keys at the top may be integers.
+
+    Raises FormatError otherwise.
+    """
+    if isinstance(document, dict) and not all(isinstance(key, str) for key in document):
+        document = _with_text_keys(document, name)
+    level: list[Any] = [document]
+    for _ in range(MAX_DEPTH):
+        below: list[Any] = []
+        for value in level:
+            if isinstance(value, dict):
+                for key in value:
+                    if not isinstance(key, str):
+                        raise FormatError(f"{name}: {shown(key)} is an object's key; expected text")
+                    _check_leaf(key, name)
+                below.extend(value.values())
+            elif isinstance(value, list):
+                below.extend(value)
+            else:
+                _check_leaf(value, name)
+        if not below:
+            return document
+        level = below
+    raise _too_deep(name)
+
+
+def _check_leaf(value: Any, name: str) -> None:
+    if isinstance(value, str):
+        if not value.isascii():
+            try:
+                value.encode()
+            except UnicodeEncodeError as error:
+                raise FormatError(f"{name}: {ascii(value[:60])} holds half a character (a lone surrogate)") from error
+    elif isinstance(value, int):
+        if value.bit_length() > _MAX_INTEGER_BITS:
+            raise FormatError(f"{name}: an integer of {value.bit_length()} bits; no input is that large")
+    elif value is not None and not isinstance(value, float):
+        raise FormatError(f"{name}: a Python {type(value).__name__} is not JSON")
+
+
+def _with_text_keys(document: dict[Any, Any], name: str) -> dict[str, Any]:
+    renamed: dict[str, Any] = {}
+    for key, value in document.items():
+        text = str(key) if isinstance(key, int) and not isinstance(key, bool) else key
+        if text in renamed:
+            raise FormatError(f"{name}: the key {text!r} stands twice in one object")
+        renamed[text] = value
+    return renamed
+
+
+def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    made = dict(pairs)
+    if len(made) != len(pairs):
+        seen: set[str] = set()
+        for key, _ in pairs:
+            if key in seen:
+                raise FormatError(f"the key {shown(key)} stands twice in one object; which one is meant?")
+            seen.add(key)
+    return made
+
+
+def _decoded(data: bytes, name: str) -> str:
+    encoding = next((encoding for mark, encoding in _BYTE_ORDER_MARKS if data.startswith(mark)), "utf-8")
+    try:
+        return data.decode(encoding)
+    except UnicodeDecodeError as error:
+        before = data[: error.start]
+        line, column = before.count(b"\n") + 1, error.start - (before.rfind(b"\n") + 1) + 1
+        raise FormatError(
+            f"{name}, line {line} column {column}: byte 0x{data[error.start]:02x} is not {encoding.upper()}; "
+            "expected JSON text, or a PNG, WebP or JPEG picture"
+        ) from error
+
+
+def _position_of_digits(text: str) -> str:
+    found = re.search(r"\d{4000}", text)
+    if found is None:
+        return ""
+    start = found.start()
+    return f", line {text.count(chr(10), 0, start) + 1} column {start - text.rfind(chr(10), 0, start)}"
+
+
+def _too_deep(name: str) -> FormatError:
+    return FormatError(f"{name}: lists and objects are nested more than {MAX_DEPTH} deep")
