@@ -231,9 +231,8 @@ class _Pickled:
         import torch
 
         self._path = path
-        self._tensors = {
-            str(name): value for name, value in _unpickle(path, is_zip).items() if isinstance(value, torch.Tensor)
-        }
+        content = _flat(_unpickle(path, is_zip))
+        self._tensors = {name: value for name, value in content.items() if isinstance(value, torch.Tensor)}
         if not self._tensors:
             raise CheckpointError(f"{path}: is a PyTorch file without tensors; expected a state dict")
         self.shapes = MappingProxyType({name: tuple(tensor.shape) for name, tensor in self._tensors.items()})
@@ -254,7 +253,7 @@ def _unpickle(path: Path, is_zip: bool) -> Mapping[Any, Any]:
 
     lightning = "pytorch_lightning.callbacks.model_checkpoint.ModelCheckpoint"
     try:
-        with torch.serialization.safe_globals([(ModelCheckpoint, lightning)]):
+        with torch.serialization.safe_globals([(ModelCheckpoint, lightning), torch.nn.ParameterDict]):
             content = torch.load(path, map_location="cpu", weights_only=True, mmap=is_zip)
     except pickle.UnpicklingError as error:
         raise CheckpointError(
@@ -267,6 +266,21 @@ def _unpickle(path: Path, is_zip: bool) -> Mapping[Any, Any]:
     if not isinstance(content, Mapping):
         raise CheckpointError(f"{path}: holds a {type(content).__name__}; expected a state dict")
     return content
+
+
+def _flat(content: Mapping[Any, Any]) -> dict[str, Any]:
+    """``content`` with what is one level deeper as ``outer.inner``: textual inversions keep vectors there."""
+    import torch
+
+    flat: dict[str, Any] = {}
+    for name, value in content.items():
+        if isinstance(value, torch.nn.Module):
+            value = dict(value.named_parameters())
+        if isinstance(value, Mapping):
+            flat |= {f"{name}.{inner}": tensor for inner, tensor in value.items()}
+        else:
+            flat[str(name)] = value
+    return flat
 
 
 def _refusal(error: Exception) -> str:
