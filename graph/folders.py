@@ -66,11 +66,13 @@ class Folders:
         """Name → directories searched, in order."""
         return {name: list(folder.directories) for name, folder in self.models.items()}
 
-    def names(self, folder: str) -> list[str]:
-        """The files of ``folder``, as sorted relative names with ``/``.
+    def names(self, folder: str, endings: tuple[str, ...] = ()) -> list[str]:
+        """The files of ``folder``, as sorted relative names with ``/``; with ``endings`` only those.
 
         Model folders are searched in depth. Of the work folders only the top level is listed.
         """
+        if endings:
+            return [name for name in self.names(folder) if name.lower().endswith(endings)]
         if folder in WORK_FOLDERS:
             return sorted(_files_at(self.place(folder)))
         model_folder = self._model_folder(folder)

@@ -68,9 +68,10 @@ class Choices:
 
 @dataclass(frozen=True, slots=True)
 class Files:
-    """The choices are the files of a folder: ``Files("checkpoints")``, ``Files("input")``."""
+    """The choices are the files of a folder: ``Files("checkpoints")``, ``Files("input", (".png",))``."""
 
     folder: str
+    endings: tuple[str, ...] = ()
     as_object: bool = False
 
 
@@ -241,6 +242,7 @@ def _input(parameter: inspect.Parameter, base: Any, notes: list[Any], marks: set
         step=bounds.step if bounds else None,
         choices=tuple(choices.values) if choices else literal,
         files=files.folder if files else None,
+        file_endings=files.endings if files else (),
         lazy="lazy" in marks,
         socket_only="socket_only" in marks,
         raw_link="raw_link" in marks,

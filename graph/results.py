@@ -26,6 +26,10 @@ class SavedFile:
     subfolder: str = ""
     folder: str = "output"
 
+    def as_ui(self) -> dict[str, str]:
+        """What clients are told of it."""
+        return {"filename": self.filename, "subfolder": self.subfolder, "type": self.folder}
+
 
 class NodeResult:
     """Values, what to show, and a graph to run in the node's place.

@@ -50,6 +50,8 @@ class Input:
     step: int | float | None = None
     choices: tuple[Any, ...] | None = None
     files: str | None = None
+    file_endings: tuple[str, ...] = ()
+    """Only files of these endings, lower case with their dot, are choices; empty means any."""
     lazy: bool = False
     socket_only: bool = False
     raw_link: bool = False
