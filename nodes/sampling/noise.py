@@ -1,0 +1,71 @@
+"""Where randomness comes from. The same seed gives the same noise, whatever device samples."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Final, TypeAlias
+
+import torch
+from torch import Tensor
+
+from nodes.sampling.denoiser import Sigma
+
+StepNoise: TypeAlias = Callable[[Sigma, Sigma], Tensor]
+"""``noise(sigma, sigma_next)``: unit-variance noise for a step between two noise levels."""
+
+SEEDS: Final = 1 << 64
+"""Seeds are 0 … 2^64 - 1; arithmetic on them wraps."""
+
+STEP_NOISE_SEED_OFFSET: Final = 0
+"""Added to the seed for the noise that stochastic samplers draw between steps."""
+
+
+def initial_noise(shape: Sequence[int], seed: int, batch_index: Sequence[int] | None = None) -> Tensor:
+    """Noise float32 [B, C, h, w] on the CPU.
+
+    With ``batch_index`` item k of the batch gets the noise that item ``batch_index[k]`` of a whole
+    batch drawn one by one would get, so that it is the same picture alone or with the rest.
+    """
+    generator = torch.Generator("cpu").manual_seed(seed)
+    if batch_index is None:
+        return torch.randn(tuple(shape), generator=generator)
+    needed = set(batch_index)
+    drawn: dict[int, Tensor] = {}
+    for index in range(max(needed) + 1):
+        one = torch.randn((1, *shape[1:]), generator=generator)
+        if index in needed:
+            drawn[index] = one
+    return torch.cat([drawn[index] for index in batch_index])
+
+
+def independent_noise(x: Tensor, seed: int) -> StepNoise:
+    """Fresh noise like ``x`` for every step, from one generator on the device of ``x``."""
+    generator = torch.Generator(x.device).manual_seed((seed + STEP_NOISE_SEED_OFFSET) % SEEDS)
+
+    def noise(sigma: Sigma, sigma_next: Sigma) -> Tensor:
+        return torch.randn(x.shape, dtype=x.dtype, device=x.device, generator=generator)
+
+    return noise
+
+
+def brownian_noise(x: Tensor, sigmas: Tensor, seed: int, device: torch.device | str = "cpu") -> StepNoise:
+    """Increments of one Brownian motion over the positive part of ``sigmas``, as unit-variance noise.
+
+    Steps that cover the same stretch of sigma see the same noise, however they divide it: a run
+    with more steps approaches the same picture. Virtual Brownian tree of arXiv:2001.01328, in
+    torchsde. The tree is made on ``device``; the noise arrives on that of ``x``.
+    """
+    from torchsde import BrownianTree
+
+    positive = sigmas[sigmas > 0]
+    tree = BrownianTree(
+        positive.min().to(device), torch.zeros_like(x, device=device), positive.max().to(device), entropy=seed
+    )
+
+    def noise(sigma: Sigma, sigma_next: Sigma) -> Tensor:
+        start, end = torch.as_tensor(sigma, device=device), torch.as_tensor(sigma_next, device=device)
+        # A reverse-time step sees the motion backwards, and its increment with the opposite sign twice.
+        increment = tree(torch.minimum(start, end), torch.maximum(start, end))
+        return (increment / (end - start).abs().sqrt()).to(x.device)
+
+    return noise

@@ -1,0 +1,83 @@
+"""A sampling run as the nodes see it: LATENT in, LATENT out, progress and previews on the way."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+import torch
+from torch import Tensor
+
+from graph.context import Context, PreviewImage
+from nodes.sampling.latent_preview import factors_for, preview
+from nodes.sampling.noise import initial_noise
+from nodes.sampling.noise_levels import NoiseLevels
+from nodes.sampling.sample import OnStep, fitting_latent, sample
+from nodes.sampling.sampler import SAMPLERS
+from nodes.sampling.schedules import sigmas_for
+from nodes.types import LatentDict
+
+if TYPE_CHECKING:
+    from nodes.models.handle import Model
+
+
+def schedule_for(model: Model, sampler_name: str, scheduler: str, steps: int, denoise: float = 1.0) -> Tensor:
+    """The sigmas float32 [n + 1] of a run with these settings, as ``sampler_name`` wants them."""
+    levels = NoiseLevels.of(model.sampling)
+    return sigmas_for(scheduler, steps, levels, denoise, SAMPLERS[sampler_name].skips_penultimate)
+
+
+def sample_latent(
+    context: Context,
+    model: Model,
+    sigmas: Tensor,
+    *,
+    seed: int,
+    sampler_name: str,
+    scale: float,
+    positive: Sequence[tuple[Tensor, Mapping[str, Any]]],
+    negative: Sequence[tuple[Tensor, Mapping[str, Any]]],
+    latent: LatentDict,
+    add_noise: bool = True,
+) -> LatentDict:
+    """``latent`` after the steps of ``sigmas``, with all that it carries besides its samples.
+
+    Raises SamplingError if the samples do not fit the model.
+    """
+    if len(sigmas) < 2:
+        return latent
+    samples = fitting_latent(model, latent["samples"])
+    noise = initial_noise(samples.shape, seed, latent.get("batch_index")) if add_noise else torch.zeros(samples.shape)
+    result = sample(
+        model,
+        noise,
+        sigmas,
+        sampler=SAMPLERS[sampler_name],
+        positive=positive,
+        negative=negative,
+        scale=scale,
+        latent=samples,
+        seed=seed,
+        noise_mask=latent.get("noise_mask"),
+        on_step=_progress(context, model),
+    )
+    return {**latent, "samples": result}
+
+
+def _progress(context: Context, model: Model) -> OnStep:
+    factors = factors_for(model)
+    reported = 0
+
+    def on_step(step: int, steps: int, denoised: Tensor) -> None:
+        nonlocal reported
+        if step == reported:
+            context.check_interrupted()
+            return
+        reported = step
+
+        def picture() -> PreviewImage:
+            return preview(denoised, factors)
+
+        context.progress(step, steps, picture)
+
+    return on_step

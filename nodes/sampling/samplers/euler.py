@@ -1,0 +1,57 @@
+"""Euler's method, and its ancestral and CFG++ forms."""
+
+from __future__ import annotations
+
+from itertools import pairwise
+
+from torch import Tensor
+
+from nodes.sampling.denoiser import Denoiser
+from nodes.sampling.noise import StepNoise
+from nodes.sampling.samplers.steps import ancestral_step
+
+
+def euler(model: Denoiser, x: Tensor, sigmas: Tensor) -> Tensor:
+    """Euler steps along the probability-flow ODE. Karras et al., arXiv:2206.00364, algorithm 2."""
+    for sigma, sigma_next in pairwise(sigmas):
+        denoised = model(x, sigma)
+        d = (x - denoised) / sigma
+        x = x + d * (sigma_next - sigma)
+    return x
+
+
+def euler_ancestral(
+    model: Denoiser, x: Tensor, sigmas: Tensor, noise: StepNoise, eta: float = 1.0, s_noise: float = 1.0
+) -> Tensor:
+    """Euler steps that overshoot, then add noise back. ``eta`` 0 is Euler, 1 is DDPM's amount of noise."""
+    for sigma, sigma_next in pairwise(sigmas):
+        denoised = model(x, sigma)
+        sigma_down, sigma_up = ancestral_step(sigma, sigma_next, eta)
+        d = (x - denoised) / sigma
+        x = x + d * (sigma_down - sigma)
+        if sigma_next > 0:
+            x = x + noise(sigma, sigma_next) * s_noise * sigma_up
+    return x
+
+
+def euler_cfg_pp(model: Denoiser, x: Tensor, sigmas: Tensor) -> Tensor:
+    """Euler with CFG++: guided denoising, unconditional renoising. arXiv:2406.08070, algorithm 2."""
+    for sigma, sigma_next in pairwise(sigmas):
+        denoised, unconditional = model.with_unconditional(x, sigma)
+        d = (x - unconditional) / sigma
+        x = denoised + d * sigma_next
+    return x
+
+
+def euler_ancestral_cfg_pp(
+    model: Denoiser, x: Tensor, sigmas: Tensor, noise: StepNoise, eta: float = 1.0, s_noise: float = 1.0
+) -> Tensor:
+    """:func:`euler_cfg_pp` with ancestral noise."""
+    for sigma, sigma_next in pairwise(sigmas):
+        denoised, unconditional = model.with_unconditional(x, sigma)
+        sigma_down, sigma_up = ancestral_step(sigma, sigma_next, eta)
+        d = (x - unconditional) / sigma
+        x = denoised + d * sigma_down
+        if sigma_next > 0:
+            x = x + noise(sigma, sigma_next) * s_noise * sigma_up
+    return x
