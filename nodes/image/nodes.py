@@ -2,17 +2,29 @@
 
 from __future__ import annotations
 
-import hashlib
-from typing import Annotated, NamedTuple
+from collections.abc import Sequence
+from typing import Annotated, Literal, NamedTuple
 
 from graph.context import Context
-from graph.errors import InputFileError
 from graph.folders import Folders
-from graph.node import ExtraPngInfo, Files, Hint, Prompt, node
+from graph.node import Choices, ExtraPngInfo, Files, Hint, Listed, Prompt, Range, Socket, UniqueId, node
 from graph.results import NodeResult
-from nodes.types import Image, Mask
+from nodes.input_files import PICTURES, content_hash, is_there
+from nodes.types import Image, Mask, Tensor
 
-ImageFile = Annotated[str, Files("input"), Hint(image_upload=True)]
+ImageFile = Annotated[str, Files("input", PICTURES), Hint(image_upload=True)]
+Side = Annotated[int, Range(1, 16384, 1)]
+Offset = Annotated[int, Range(0, 16384, 1)]
+Margin = Annotated[int, Range(0, 16384, 8)]
+Count = Annotated[int, Range(1, 4096)]
+Crop = Literal["disabled", "center"]
+
+METHODS = ("nearest-exact", "bilinear", "area", "bicubic", "lanczos")
+Method = Annotated[str, Choices(METHODS)]
+
+
+Images = Annotated[Sequence[Tensor], Socket("IMAGE")]
+"""What a node that takes or gives lists sees."""
 
 
 class ImageAndMask(NamedTuple):
@@ -20,30 +32,21 @@ class ImageAndMask(NamedTuple):
     MASK: Mask
 
 
-def _fingerprint(image: str, folders: Folders) -> str:
-    """The file's content: the same picture under another name or date is the same input."""
-    digest = hashlib.blake2b(digest_size=20)
-    with open(folders.annotated(image), "rb") as file:
-        while block := file.read(1 << 20):
-            digest.update(block)
-    return digest.hexdigest()
+class Size(NamedTuple):
+    width: int
+    height: int
+    batch_size: int
+
+
+def _content(image: str, folders: Folders) -> str:
+    return content_hash(folders.annotated(image))
 
 
 def _file_is_there(image: str, folders: Folders) -> bool | str:
-    try:
-        folders.annotated(image)
-    except InputFileError as error:
-        return str(error)
-    return True
+    return is_there(folders, image)
 
 
-@node(
-    "LoadImage",
-    display_name="Load Image",
-    category="image",
-    fingerprint=_fingerprint,
-    validate=_file_is_there,
-)
+@node("LoadImage", display_name="Load Image", category="image", fingerprint=_content, validate=_file_is_there)
 def load_image(*, image: ImageFile, context: Context) -> ImageAndMask:
     """Reads a picture; its transparency becomes the mask, 1 where nothing is seen.
 
@@ -53,6 +56,40 @@ def load_image(*, image: ImageFile, context: Context) -> ImageAndMask:
     from nodes.image import loading
 
     return ImageAndMask(*loading.load_image(context.folders.annotated(image)))
+
+
+def _output_content(image: str, folders: Folders) -> str:
+    return content_hash(folders.annotated(image, "output"))
+
+
+def _output_is_there(image: str, folders: Folders) -> bool | str:
+    return is_there(folders, image, "output")
+
+
+_OUTPUT_LIST = {
+    "route": "/internal/files/output",
+    "refresh_button": True,
+    "control_after_refresh": "first",
+}
+
+
+@node(
+    "LoadImageOutput",
+    display_name="Load Image (from Outputs)",
+    category="image",
+    fingerprint=_output_content,
+    validate=_output_is_there,
+    experimental=True,
+)
+def load_image_output(
+    *,
+    image: Annotated[str, Socket("COMBO"), Hint(image_upload=True, image_folder="output", remote=_OUTPUT_LIST)],
+    context: Context,
+) -> ImageAndMask:
+    """Reads a picture that was saved in the output folder, as Load Image does."""
+    from nodes.image import loading
+
+    return ImageAndMask(*loading.load_image(context.folders.annotated(image, "output")))
 
 
 @node("SaveImage", display_name="Save Image", category="image", output_node=True)
@@ -71,7 +108,7 @@ def save_image(
     from nodes.image import saving
 
     files = saving.save_png(context, images, prefix=filename_prefix, prompt=prompt, extra_pnginfo=extra_pnginfo)
-    return NodeResult(ui={"images": saving.ui(files)})
+    return NodeResult(ui={"images": [file.as_ui() for file in files]})
 
 
 @node("PreviewImage", display_name="Preview Image", category="image", output_node=True)
@@ -82,4 +119,191 @@ def preview_image(
     from nodes.image import saving
 
     files = saving.save_preview(context, images, prompt=prompt, extra_pnginfo=extra_pnginfo)
-    return NodeResult(ui={"images": saving.ui(files)})
+    return NodeResult(ui={"images": [file.as_ui() for file in files]})
+
+
+@node("EmptyImage", category="image")
+def empty_image(
+    *,
+    width: Side = 512,
+    height: Side = 512,
+    batch_size: Count = 1,
+    color: Annotated[int, Range(0, 0xFFFFFF, 1), Hint(display="color")] = 0,
+) -> Image:
+    """A picture of one colour, given as the number 0xRRGGBB."""
+    from nodes.image import arrange
+
+    return arrange.empty(width, height, batch_size, color)
+
+
+@node("ImageInvert", display_name="Invert Image", category="image")
+def image_invert(*, image: Image) -> Image:
+    """Turns every colour into its opposite: 1 - image."""
+    return 1.0 - image
+
+
+@node("ImageBatch", display_name="Batch Images", category="image")
+def image_batch(*, image1: Image, image2: Image) -> Image:
+    """Joins two batches of pictures; the second is scaled and cropped to the first's size."""
+    from nodes.image import arrange
+
+    return arrange.join(image1, image2)
+
+
+@node("ImagePadForOutpaint", display_name="Pad Image for Outpainting", category="image")
+def image_pad_for_outpaint(
+    *,
+    image: Image,
+    left: Margin = 0,
+    top: Margin = 0,
+    right: Margin = 0,
+    bottom: Margin = 0,
+    feathering: Offset = 40,
+) -> ImageAndMask:
+    """Adds grey margins for the sampler to paint, and a mask of them that fades into the picture."""
+    from nodes.image import arrange
+
+    return ImageAndMask(*arrange.pad_for_outpaint(image, left, top, right, bottom, feathering))
+
+
+@node("ImageCompositeMasked", category="image")
+def image_composite_masked(
+    *,
+    destination: Image,
+    source: Image,
+    x: Offset = 0,
+    y: Offset = 0,
+    resize_source: bool = False,
+    mask: Mask | None = None,
+) -> Image:
+    """Pastes one picture onto another where the mask is 1; the mask is stretched to the source."""
+    from nodes.image import arrange
+
+    return arrange.paste(destination, source, x, y, mask, resize_source)
+
+
+@node("GetImageSize", display_name="Get Image Size", category="image")
+def get_image_size(*, image: Image, unique_id: UniqueId, context: Context) -> Size:
+    """Says how wide and high the pictures are, in pixels, and how many there are."""
+    batch_size, height, width = image.shape[:3]
+    context.show_text(f"width: {width}, height: {height}\nbatch size: {batch_size}")
+    return Size(width, height, batch_size)
+
+
+@node("ImageScale", display_name="Upscale Image", category="image/upscaling")
+def image_scale(
+    *,
+    image: Image,
+    upscale_method: Method,
+    width: Offset = 512,
+    height: Offset = 512,
+    crop: Crop,
+) -> Image:
+    """Scales pictures to a size; a side of 0 follows from the other."""
+    from nodes.image import scale
+
+    if width == 0 and height == 0:
+        return image
+    return scale.scale(image, *scale.follow(image, width, height), upscale_method, crop)
+
+
+@node("ImageScaleBy", display_name="Upscale Image By", category="image/upscaling")
+def image_scale_by(
+    *, image: Image, upscale_method: Method, scale_by: Annotated[float, Range(0.01, 8.0, 0.01)] = 1.0
+) -> Image:
+    """Scales pictures by a factor."""
+    from nodes.image import scale
+
+    return scale.scale(image, *scale.times(image, scale_by), upscale_method)
+
+
+@node("ImageScaleToMaxDimension", category="image/upscaling")
+def image_scale_to_max_dimension(
+    *,
+    image: Image,
+    upscale_method: Annotated[str, Choices(("area", "lanczos", "bilinear", "nearest-exact", "bilinear", "bicubic"))],
+    largest_size: Offset = 512,
+) -> Image:
+    """Scales pictures so that their longer side is ``largest_size`` pixels."""
+    from nodes.image import scale
+
+    return scale.scale(image, *scale.of_longest_side(image, largest_size), upscale_method)
+
+
+@node("ImageScaleToTotalPixels", display_name=None, category="image/upscaling")
+def image_scale_to_total_pixels(
+    *,
+    image: Image,
+    upscale_method: Annotated[str, Choices(METHODS, as_object=True)],
+    megapixels: Annotated[float, Range(0.01, 16.0, 0.01)] = 1.0,
+) -> Image:
+    """Scales pictures to a number of pixels in all, in units of 1024 × 1024, keeping their shape."""
+    from nodes.image import scale
+
+    return scale.scale(image, *scale.of_megapixels(image, megapixels), upscale_method)
+
+
+@node("ImageCrop", display_name="Image Crop", category="image/transform")
+def image_crop(*, image: Image, width: Side = 512, height: Side = 512, x: Offset = 0, y: Offset = 0) -> Image:
+    """Cuts a window out of pictures; what lies beyond their edges is left off."""
+    from nodes.image import arrange
+
+    return arrange.crop(image, width, height, x, y)
+
+
+@node("ImageFlip", category="image/transform")
+def image_flip(*, image: Image, flip_method: Literal["x-axis: vertically", "y-axis: horizontally"]) -> Image:
+    """Mirrors pictures top to bottom (x-axis) or left to right (y-axis)."""
+    return image.flip(1 if flip_method.startswith("x") else 2)
+
+
+@node("ImageRotate", category="image/transform")
+def image_rotate(*, image: Image, rotation: Literal["none", "90 degrees", "180 degrees", "270 degrees"]) -> Image:
+    """Turns pictures clockwise by quarter turns."""
+    return image.rot90(("none", "90 degrees", "180 degrees", "270 degrees").index(rotation), (2, 1))
+
+
+@node("ImageStitch", display_name="Image Stitch", category="image/transform")
+def image_stitch(
+    *,
+    image1: Image,
+    direction: Literal["right", "down", "left", "up"] = "right",
+    match_image_size: bool = True,
+    spacing_width: Annotated[int, Range(0, 1024, 2)] = 0,
+    spacing_color: Literal["white", "black", "red", "green", "blue"] = "white",
+    image2: Image | None = None,
+) -> Image:
+    """Puts a second picture beside, above or below the first."""
+    if image2 is None:
+        return image1
+    from nodes.image import arrange
+
+    return arrange.stitch(image1, image2, direction, match_image_size, spacing_width, spacing_color)
+
+
+@node("ImageFromBatch", category="image/batch")
+def image_from_batch(*, image: Image, batch_index: Annotated[int, Range(0, 4095)] = 0, length: Count = 1) -> Image:
+    """Takes pictures out of a batch."""
+    from nodes.image import arrange
+
+    return arrange.take(image, batch_index, length)
+
+
+@node("RepeatImageBatch", category="image/batch")
+def repeat_image_batch(*, image: Image, amount: Count = 1) -> Image:
+    """Repeats a batch of pictures."""
+    from nodes.allocation import check_fits
+
+    check_fits(f"{amount} copies of a picture", (amount, *image.shape))
+    return image.repeat(amount, 1, 1, 1)
+
+
+@node("RebatchImages", display_name="Rebatch Images", category="image/batch", input_is_list=True)
+def rebatch_images(*, images: Images, batch_size: Count = 1) -> Annotated[Images, Listed]:
+    """Deals batches of pictures of any length into batches of one length, as a list.
+
+    Raises SizeError if pictures that would share a batch differ in size.
+    """
+    from nodes.image import arrange
+
+    return arrange.rebatch(images, batch_size[0])  # type: ignore[index]

@@ -56,8 +56,3 @@ def save_preview(
         prompt=prompt,
         extra_pnginfo=extra_pnginfo,
     )
-
-
-def ui(files: list[SavedFile]) -> list[dict[str, str]]:
-    """What clients are told of saved pictures."""
-    return [{"filename": file.filename, "subfolder": file.subfolder, "type": file.folder} for file in files]

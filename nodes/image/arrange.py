@@ -1,0 +1,184 @@
+"""Pictures cropped, padded, put side by side and into batches. IMAGE tensors are [B, H, W, C]."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+import torch.nn.functional as F
+
+from nodes.allocation import check_fits
+from nodes.batches import repeat_to
+from nodes.composite import composite
+from nodes.image.scale import scale
+from nodes.resize import SizeError
+
+
+def empty(width: int, height: int, batch_size: int, color: int) -> torch.Tensor:
+    """[batch_size, height, width, 3] of one colour 0xRRGGBB. Raises TooLargeError."""
+    shape = (batch_size, height, width, 3)
+    check_fits(f"an empty picture of {width}×{height} pixels, batch size {batch_size},", shape)
+    red_green_blue = [(color >> shift & 0xFF) / 255 for shift in (16, 8, 0)]
+    return torch.tensor(red_green_blue).expand(shape).contiguous()
+
+
+def crop(images: torch.Tensor, width: int, height: int, x: int, y: int) -> torch.Tensor:
+    """A window of the pictures, cut off at their edges, at least one pixel."""
+    x, y = min(x, images.shape[2] - 1), min(y, images.shape[1] - 1)
+    return images[:, y : y + height, x : x + width]
+
+
+def with_channels(images: torch.Tensor, channels: int) -> torch.Tensor:
+    """The pictures with ``channels`` channels: surplus ones dropped, an opaque alpha added."""
+    have = images.shape[-1]
+    return images[..., :channels] if have >= channels else F.pad(images, (0, channels - have), value=1.0)
+
+
+def join(first: torch.Tensor, second: torch.Tensor) -> torch.Tensor:
+    """Both as one batch; the second is scaled and centre-cropped to the first's size."""
+    channels = max(first.shape[-1], second.shape[-1])
+    first, second = with_channels(first, channels), with_channels(second, channels)
+    if first.shape[1:3] != second.shape[1:3]:
+        second = scale(second, first.shape[2], first.shape[1], "bilinear", "center")
+    return torch.cat((first, second))
+
+
+def rebatch(batches: Sequence[torch.Tensor], size: int) -> list[torch.Tensor]:
+    """The pictures of all ``batches``, in order, in batches of ``size``, the last perhaps shorter.
+
+    Raises SizeError if pictures that would share a batch differ in size.
+    """
+    pictures = [picture for batch in batches for picture in batch]
+    groups = [pictures[start : start + size] for start in range(0, len(pictures), size)]
+    for group in groups:
+        shapes = {tuple(picture.shape) for picture in group}
+        if len(shapes) > 1:
+            sizes = ", ".join(f"{width}×{height}×{channels}" for height, width, channels in sorted(shapes))
+            raise SizeError(f"pictures of different sizes ({sizes}) cannot share a batch: scale them first")
+    return [torch.stack(group) for group in groups]
+
+
+def paste(
+    destination: torch.Tensor,
+    source: torch.Tensor,
+    x: int,
+    y: int,
+    mask: torch.Tensor | None = None,
+    resize_source: bool = False,
+) -> torch.Tensor:
+    """``source`` on ``destination`` where ``mask`` [b, h, w] is 1; see :func:`nodes.composite.composite`."""
+    source = with_channels(source, destination.shape[-1])
+    pasted = composite(destination.movedim(-1, 1), source.movedim(-1, 1), x, y, mask, resize_source)
+    return pasted.movedim(1, -1)
+
+
+def pad_for_outpaint(
+    images: torch.Tensor, left: int, top: int, right: int, bottom: int, feathering: int
+) -> tuple[torch.Tensor, torch.Tensor]:
+    """Pictures with grey margins, and the mask [1, H + margins, W + margins] of what to paint.
+
+    The mask is 1 on the margins and falls off as (1 - d/feathering)² over the ``feathering``
+    pixels inside each padded edge, d being the distance to it; without a feather, or if the picture
+    is not more than twice as large as it, it is 0 inside.
+    """
+    batch, height, width, channels = images.shape
+    full = (batch, height + top + bottom, width + left + right, channels)
+    check_fits(f"a padded picture of {full[2]}×{full[1]} pixels, batch size {batch},", full)
+    padded = images.new_full(full, 0.5)
+    padded[:, top : top + height, left : left + width] = images
+    mask = torch.ones(full[1:3])
+    inside = torch.zeros(height, width)
+    if feathering > 0 and 2 * feathering < min(height, width):
+        rows = _distance(height, top > 0, bottom > 0)
+        columns = _distance(width, left > 0, right > 0)
+        distance = torch.minimum(rows[:, None], columns)
+        inside = ((feathering - distance) / feathering).clamp(min=0.0).square()
+    mask[top : top + height, left : left + width] = inside
+    return padded, mask.unsqueeze(0)
+
+
+def _distance(length: int, from_start: bool, from_end: bool) -> torch.Tensor:
+    """[length] distances to the nearer of those ends that count."""
+    index = torch.arange(length, dtype=torch.float32)
+    distance = torch.full((length,), float("inf"))
+    if from_start:
+        distance = torch.minimum(distance, index)
+    if from_end:
+        distance = torch.minimum(distance, length - index)
+    return distance
+
+
+COLORS = {
+    "white": (1.0, 1.0, 1.0),
+    "black": (0.0, 0.0, 0.0),
+    "red": (1.0, 0.0, 0.0),
+    "green": (0.0, 1.0, 0.0),
+    "blue": (0.0, 0.0, 1.0),
+}
+
+
+def stitch(
+    first: torch.Tensor,
+    second: torch.Tensor,
+    direction: str,
+    match_size: bool,
+    spacing: int,
+    color: str,
+) -> torch.Tensor:
+    """``second`` to the ``right`` of, ``left`` of, ``up`` above or ``down`` below ``first``.
+
+    With ``match_size`` it is scaled to the side they share, else the smaller is centred on black.
+    ``spacing`` pixels, made even, of ``color`` go between. The shorter batch repeats its last picture.
+    """
+    beside = direction in ("left", "right")
+    batch = max(first.shape[0], second.shape[0])
+    first, second = _repeat_last(first, batch), _repeat_last(second, batch)
+    (height, width), (second_height, second_width) = first.shape[1:3], second.shape[1:3]
+    if match_size and beside:
+        second = scale(second, max(1, int(height * second_width / second_height)), height, "lanczos")
+    elif match_size:
+        second = scale(second, width, max(1, int(width * second_height / second_width)), "lanczos")
+    else:
+        shared = 1 if beside else 2
+        longest = max(first.shape[shared], second.shape[shared])
+        first, second = _centred(first, shared, longest), _centred(second, shared, longest)
+    channels = max(first.shape[-1], second.shape[-1])
+    parts = [with_channels(first, channels), with_channels(second, channels)]
+    if direction in ("left", "up"):
+        parts.reverse()
+    if spacing > 0:
+        gap = list(parts[0].shape)
+        gap[2 if beside else 1] = spacing + spacing % 2
+        fill = torch.tensor((*COLORS[color], *[1.0] * (channels - 3))[:channels])
+        parts.insert(1, fill.to(first).expand(gap))
+    return torch.cat(parts, dim=2 if beside else 1)
+
+
+def _repeat_last(images: torch.Tensor, size: int) -> torch.Tensor:
+    return images[torch.arange(size).clamp(max=images.shape[0] - 1)]
+
+
+def _centred(images: torch.Tensor, dim: int, length: int) -> torch.Tensor:
+    """Black added on both ends of ``dim``, the odd pixel after, until it is ``length`` long."""
+    before, rest = divmod(length - images.shape[dim], 2)
+    margins = [0] * 8
+    margins[2 * (3 - dim)], margins[2 * (3 - dim) + 1] = before, before + rest
+    return F.pad(images, margins)
+
+
+def take(images: torch.Tensor, start: int, length: int) -> torch.Tensor:
+    """Pictures ``start`` to ``start + length``, or what there is of them; at least one."""
+    return images[min(start, images.shape[0] - 1) :][:length]
+
+
+def join_alpha(images: torch.Tensor, alpha: torch.Tensor) -> torch.Tensor:
+    """RGB [B, H, W, 3+] and a mask [b, h, w], 1 where nothing is seen → RGBA; the mask is stretched to fit."""
+    count = max(images.shape[0], alpha.shape[0])
+    stretched = scale(alpha.reshape(-1, *alpha.shape[-2:], 1), images.shape[2], images.shape[1], "bilinear")
+    return torch.cat((repeat_to(images, count)[..., :3], 1.0 - repeat_to(stretched, count)), dim=-1)
+
+
+def split_alpha(images: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+    """RGB [B, H, W, 3] and the mask 1 - alpha [B, H, W], zeros if there is no alpha."""
+    alpha = images[..., 3] if images.shape[-1] > 3 else torch.ones_like(images[..., 0])
+    return images[..., :3], 1.0 - alpha

@@ -1,0 +1,49 @@
+"""Sizes of scaled pictures. IMAGE tensors are [B, H, W, C]."""
+
+from __future__ import annotations
+
+import math
+
+import torch
+
+from nodes.allocation import check_fits
+from nodes.resize import resize
+
+MEGAPIXEL = 1024 * 1024
+
+
+def scale(images: torch.Tensor, width: int, height: int, method: str, crop: str = "disabled") -> torch.Tensor:
+    """``images`` [B, H, W, C] → [B, height, width, C]. Raises SizeError and TooLargeError."""
+    what = f"a picture of {width}×{height} pixels, batch size {images.shape[0]},"
+    check_fits(what, (images.shape[0], height, width, images.shape[-1]))
+    return resize(images.movedim(-1, 1), width, height, method, crop).movedim(1, -1)
+
+
+def follow(images: torch.Tensor, width: int, height: int) -> tuple[int, int]:
+    """The size asked for, where a side of 0 follows from the other and two of 0 mean the picture's own."""
+    old_height, old_width = images.shape[1:3]
+    if width == 0 and height == 0:
+        return old_width, old_height
+    if width == 0:
+        return max(1, round(old_width * height / old_height)), height
+    if height == 0:
+        return width, max(1, round(old_height * width / old_width))
+    return width, height
+
+
+def times(images: torch.Tensor, factor: float) -> tuple[int, int]:
+    """Width and height, each ``factor`` times the picture's, rounded, at least 1."""
+    return max(1, round(images.shape[2] * factor)), max(1, round(images.shape[1] * factor))
+
+
+def of_megapixels(images: torch.Tensor, megapixels: float) -> tuple[int, int]:
+    """Width and height of the same shape and ``megapixels`` × 1024 × 1024 pixels."""
+    return times(images, math.sqrt(megapixels * MEGAPIXEL / (images.shape[1] * images.shape[2])))
+
+
+def of_longest_side(images: torch.Tensor, longest: int) -> tuple[int, int]:
+    """Width and height of the same shape whose longer side is ``longest``."""
+    height, width = images.shape[1:3]
+    if height > width:
+        return round(width / height * longest), longest
+    return longest, round(height / width * longest)

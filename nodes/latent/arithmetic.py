@@ -1,0 +1,90 @@
+"""Latents added, mixed, cut and pasted. The second operand is scaled and repeated to fit the first."""
+
+from __future__ import annotations
+
+import torch
+
+from nodes.batches import repeat_to
+from nodes.latent.batch import fit
+from nodes.resize import SizeError
+
+
+def matched(samples: torch.Tensor, like: torch.Tensor, method: str = "bilinear") -> torch.Tensor:
+    """``samples`` with exactly the shape of ``like`` [B, C, H, W]."""
+    return repeat_to(fit(samples, like, method), like.shape[0])
+
+
+def interpolate(first: torch.Tensor, second: torch.Tensor, ratio: float) -> torch.Tensor:
+    """``ratio`` parts of ``first`` and the rest of ``second``: directions and lengths are mixed apart.
+
+    Both [B, C, H, W]; the vectors are those along C. A mean of opposite directions is zero.
+    """
+    first_length = torch.linalg.vector_norm(first, dim=1, keepdim=True)
+    second_length = torch.linalg.vector_norm(second, dim=1, keepdim=True)
+    mixed = _direction(first, first_length) * ratio + _direction(second, second_length) * (1.0 - ratio)
+    length = torch.linalg.vector_norm(mixed, dim=1, keepdim=True)
+    return _direction(mixed, length) * (first_length * ratio + second_length * (1.0 - ratio))
+
+
+def _direction(vectors: torch.Tensor, length: torch.Tensor) -> torch.Tensor:
+    return torch.where(length > 0, vectors / length, 0.0)
+
+
+AXES = {"x": -1, "y": -2, "t": -3}
+"""The axis a name stands for, from the end; ``t`` is time in latents of films, channels in those of pictures."""
+
+
+def cut(samples: torch.Tensor, axis: str, index: int, amount: int) -> torch.Tensor:
+    """``amount`` rows, columns or frames from ``index`` on; a negative index counts from the end."""
+    size = samples.shape[AXES[axis]]
+    start = min(index, size - 1) if index >= 0 else max(size + index, 0)
+    return samples.narrow(AXES[axis], start, min(amount, size - start))
+
+
+def concatenate(first: torch.Tensor, second: torch.Tensor, axis: str) -> torch.Tensor:
+    """Side by side along ``axis``; ``-x`` puts the second first. Raises SizeError if other sides differ."""
+    dim = AXES[axis.removeprefix("-")]
+    second = repeat_to(second, first.shape[0])
+    pair = (second, first) if axis.startswith("-") else (first, second)
+    try:
+        return torch.cat(pair, dim)
+    except RuntimeError as error:
+        raise SizeError(
+            f"latents of {list(first.shape)} and {list(second.shape)} cannot be joined along {axis}: "
+            "their other sides must be equal"
+        ) from error
+
+
+def paste(destination: torch.Tensor, source: torch.Tensor, x: int, y: int, feather: int) -> torch.Tensor:
+    """``source`` on ``destination`` [B, C, H, W] at column ``x``, row ``y``, in latent values.
+
+    Over ``feather`` values the source fades in from each of its edges that is not the destination's edge.
+    """
+    height, width = destination.shape[-2:]
+    source = repeat_to(source, destination.shape[0])[..., : max(height - y, 0), : max(width - x, 0)]
+    rows, columns = source.shape[-2:]
+    down = ramp(rows, feather, y > 0, y + rows < height).to(source)
+    across = ramp(columns, feather, x > 0, x + columns < width).to(source)
+    weight = down[:, None] * across
+    result = destination.clone()
+    place = result[..., y : y + rows, x : x + columns]
+    place.copy_(source * weight + place * (1.0 - weight))
+    return result
+
+
+def ramp(length: int, feather: int, at_start: bool, at_end: bool) -> torch.Tensor:
+    """[length] weights that rise as 1/feather, 2/feather … 1 from the start, the end, or both."""
+    rising = ((torch.arange(length) + 1.0) / max(feather, 1)).clamp(max=1.0)
+    weights = torch.ones(length)
+    if at_start:
+        weights = weights * rising
+    if at_end:
+        weights = weights * rising.flip(0)
+    return weights
+
+
+def crop(samples: torch.Tensor, width: int, height: int, x: int, y: int) -> torch.Tensor:
+    """A window of ``samples`` [B, C, H, W], all in latent values; at least 8 each way if there are so many."""
+    rows, columns = samples.shape[-2:]
+    x, y = max(min(x, columns - 8), 0), max(min(y, rows - 8), 0)
+    return samples[..., y : y + height, x : x + width]

@@ -1,0 +1,33 @@
+"""Masks from pictures, and pictures from masks."""
+
+from __future__ import annotations
+
+import torch
+
+from nodes.mask.shape import as_batch
+from nodes.resize import SizeError
+
+CHANNELS = ("red", "green", "blue", "alpha")
+
+
+def to_image(mask: torch.Tensor) -> torch.Tensor:
+    """[B, H, W] → grey pictures [B, H, W, 3]."""
+    return as_batch(mask).unsqueeze(-1).expand(-1, -1, -1, 3)
+
+
+def from_channel(images: torch.Tensor, channel: str) -> torch.Tensor:
+    """One channel of [B, H, W, C] as it is. Raises SizeError for the alpha of pictures without one."""
+    index = CHANNELS.index(channel)
+    if index >= images.shape[-1]:
+        raise SizeError(
+            f"the pictures have {images.shape[-1]} channels and no {channel}; "
+            f"choose one of {', '.join(CHANNELS[: images.shape[-1]])}"
+        )
+    return images[..., index]
+
+
+def from_color(images: torch.Tensor, color: int) -> torch.Tensor:
+    """1 where a picture has exactly the colour 0xRRGGBB, at 8 bits a channel, else 0."""
+    wanted = torch.tensor([color >> 16 & 0xFF, color >> 8 & 0xFF, color & 0xFF], device=images.device)
+    values = (images[..., :3].clamp(0.0, 1.0) * 255.0).round()
+    return (values == wanted).all(dim=-1).to(torch.float32)

@@ -1,0 +1,85 @@
+"""Masks made, grown, feathered, cropped and combined. A mask is [B, H, W], 0..1."""
+
+from __future__ import annotations
+
+import torch
+import torch.nn.functional as F
+
+from nodes.allocation import check_fits
+from nodes.batches import repeat_to
+from nodes.latent.arithmetic import ramp
+from nodes.resize import SizeError
+
+
+def as_batch(mask: torch.Tensor) -> torch.Tensor:
+    """[H, W], [B, H, W] or [B, 1, H, W] → [B, H, W]."""
+    return mask.reshape(-1, *mask.shape[-2:])
+
+
+def solid(value: float, width: int, height: int) -> torch.Tensor:
+    """[1, height, width] of one value. Raises TooLargeError."""
+    check_fits(f"a mask of {width}×{height} pixels", (height, width))
+    return torch.full((1, height, width), value)
+
+
+def crop(mask: torch.Tensor, x: int, y: int, width: int, height: int) -> torch.Tensor:
+    """A window of the mask, cut off at its edges. Raises SizeError if it lies outside."""
+    mask = as_batch(mask)
+    if x >= mask.shape[2] or y >= mask.shape[1]:
+        raise SizeError(f"a window at x {x}, y {y} lies outside a mask of {mask.shape[2]}×{mask.shape[1]} pixels")
+    return mask[:, y : y + height, x : x + width]
+
+
+def feather(mask: torch.Tensor, left: int, top: int, right: int, bottom: int) -> torch.Tensor:
+    """The mask fading out towards its edges: n pixels from an edge it is times 1/n, 2/n … 1."""
+    mask = as_batch(mask)
+    height, width = mask.shape[1:]
+    across = ramp(width, min(left, width), True, False) * ramp(width, min(right, width), False, True)
+    down = ramp(height, min(top, height), True, False) * ramp(height, min(bottom, height), False, True)
+    return mask * (down[:, None] * across).to(mask)
+
+
+def grow(mask: torch.Tensor, expand: int, tapered_corners: bool) -> torch.Tensor:
+    """The mask ``expand`` pixels larger, or smaller if negative: that many 3×3 grey dilations or erosions.
+
+    With tapered corners the neighbours are the four at the sides, so corners become diamonds;
+    else all eight, so they stay square.
+    """
+    grown = as_batch(mask) if expand >= 0 else -as_batch(mask)
+    for _ in range(abs(expand)):
+        larger = _dilate_cross(grown) if tapered_corners else F.max_pool2d(grown, 3, stride=1, padding=1)
+        if torch.equal(larger, grown):
+            break
+        grown = larger
+    return grown if expand >= 0 else -grown
+
+
+def _dilate_cross(mask: torch.Tensor) -> torch.Tensor:
+    beside = F.max_pool2d(mask, (1, 3), stride=1, padding=(0, 1))
+    above = F.max_pool2d(mask, (3, 1), stride=1, padding=(1, 0))
+    return torch.maximum(beside, above)
+
+
+def combine(destination: torch.Tensor, source: torch.Tensor, x: int, y: int, operation: str) -> torch.Tensor:
+    """``source`` laid on ``destination`` [B, H, W] at column ``x``, row ``y``; what lies outside is cut off.
+
+    ``operation``: multiply, add, subtract; and, or, xor on values rounded to 0 or 1. The result is 0..1.
+    """
+    combined = as_batch(destination).clone()
+    height, width = combined.shape[1:]
+    above = as_batch(source)[:, : max(height - y, 0), : max(width - x, 0)].to(combined)
+    above = repeat_to(above, combined.shape[0])
+    place = combined[:, y : y + above.shape[1], x : x + above.shape[2]]
+    place.copy_(_OPERATIONS[operation](place, above))
+    return combined.clamp(0.0, 1.0)
+
+
+_OPERATIONS = {
+    "multiply": torch.mul,
+    "add": torch.add,
+    "subtract": torch.sub,
+    "and": lambda a, b: (a.round().bool() & b.round().bool()).to(a),
+    "or": lambda a, b: (a.round().bool() | b.round().bool()).to(a),
+    "xor": lambda a, b: (a.round().bool() ^ b.round().bool()).to(a),
+}
+OPERATIONS = tuple(_OPERATIONS)
