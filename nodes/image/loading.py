@@ -47,13 +47,12 @@ def load_image(path: Path) -> tuple[torch.Tensor, torch.Tensor]:
 def load_channel(path: Path, channel: str) -> torch.Tensor:
     """One channel of the first frame as a mask [1, H, W]: ``red``, ``green``, ``blue``, or ``alpha``.
 
-    Alpha is inverted (1 - alpha), [1, 64, 64] zeros where there is none. Raises InputFileError.
+    Alpha is inverted: 1 - alpha, zeros where there is none. Raises InputFileError.
     """
     with _said_plainly(path):
         frame = next(_frames(path))
         if channel == "alpha":
-            mask = _mask(frame)
-            return (torch.zeros(NO_MASK_SIZE, NO_MASK_SIZE) if mask is None else mask).unsqueeze(0)
+            return (1.0 - from_pillow(frame.convert("RGBA").getchannel("A"))).movedim(-1, 0)
         return _rgb(frame)[..., ("red", "green", "blue").index(channel)].unsqueeze(0)
 
 

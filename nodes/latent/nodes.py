@@ -2,20 +2,23 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Annotated, Literal
 
 from graph.context import Context
 from graph.folders import Folders
-from graph.node import Choices, ExtraPngInfo, Files, Listed, Prompt, Range, node
+from graph.node import Choices, ExtraPngInfo, Files, Listed, Prompt, Range, Socket, node
 from graph.results import NodeResult
 from nodes.input_files import LATENTS, content_hash, is_there
-from nodes.types import Latent, Mask
+from nodes.types import Latent, LatentDict, Mask
 
 UpscaleMethod = Literal["nearest-exact", "bilinear", "area", "bicubic", "bislerp"]
 Crop = Literal["disabled", "center"]
 Flip = Literal["x-axis: vertically", "y-axis: horizontally"]
 Rotation = Literal["none", "90 degrees", "180 degrees", "270 degrees"]
 
+Latents = Annotated[Sequence[LatentDict], Socket("LATENT")]
+"""What a node that takes or gives lists sees."""
 Side = Annotated[int, Range(0, 16384, 8)]
 """Pixels, from 0 on."""
 CropSide = Annotated[int, Range(64, 16384, 8)]
@@ -209,11 +212,11 @@ def repeat_latent_batch(*, samples: Latent, amount: Annotated[int, Range(1, 64)]
 
 
 @node("RebatchLatents", display_name="Rebatch Latents", category="latent/batch", input_is_list=True)
-def rebatch_latents(*, latents: Latent, batch_size: Annotated[int, Range(1, 4096)] = 1) -> Annotated[Latent, Listed]:
+def rebatch_latents(*, latents: Latents, batch_size: Annotated[int, Range(1, 4096)] = 1) -> Annotated[Latents, Listed]:
     """Deals latents of any batch sizes into batches of one size, as a list."""
     from nodes.latent import batch
 
-    return batch.rebatch(latents, batch_size[0])  # type: ignore[arg-type, index, return-value]
+    return batch.rebatch(latents, batch_size[0])  # type: ignore[index]
 
 
 @node("SetLatentNoiseMask", display_name="Set Latent Noise Mask", category="latent/inpaint")

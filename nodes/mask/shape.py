@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping
+
 import torch
 import torch.nn.functional as F
 
@@ -74,7 +76,7 @@ def combine(destination: torch.Tensor, source: torch.Tensor, x: int, y: int, ope
     return combined.clamp(0.0, 1.0)
 
 
-_OPERATIONS = {
+_OPERATIONS: Mapping[str, Callable[[torch.Tensor, torch.Tensor], torch.Tensor]] = {
     "multiply": torch.mul,
     "add": torch.add,
     "subtract": torch.sub,
@@ -82,4 +84,3 @@ _OPERATIONS = {
     "or": lambda a, b: (a.round().bool() | b.round().bool()).to(a),
     "xor": lambda a, b: (a.round().bool() ^ b.round().bool()).to(a),
 }
-OPERATIONS = tuple(_OPERATIONS)

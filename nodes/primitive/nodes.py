@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any
 
 from graph.node import Choices, Hint, Named, Range, Socket, node
 from graph.results import NodeResult
@@ -15,13 +15,13 @@ Line = Annotated[str, Hint(multiline=False)]
 
 @node("PrimitiveInt", display_name="Int", category="utils/primitive", environment=False)
 def primitive_int(*, value: Annotated[int, Range(-LARGEST, LARGEST), Hint(control_after_generate=True)]) -> int:
-    """A whole number."""
+    """A whole number, to feed one input or several."""
     return value
 
 
 @node("PrimitiveFloat", display_name="Float", category="utils/primitive", environment=False)
 def primitive_float(*, value: Annotated[float, Range(-LARGEST, LARGEST)]) -> float:
-    """A number."""
+    """A number, with or without decimals."""
     return value
 
 
@@ -39,7 +39,7 @@ def primitive_string_multiline(*, value: Text) -> str:
 
 @node("PrimitiveBoolean", display_name="Boolean", category="utils/primitive", environment=False)
 def primitive_boolean(*, value: bool) -> bool:
-    """True or false."""
+    """True or false, to feed one switch or several."""
     return value
 
 
@@ -118,8 +118,11 @@ def string_compare(
     """Whether a text equals, starts with or ends with another."""
     if not case_sensitive:
         string_a, string_b = string_a.lower(), string_b.lower()
-    compare = {"Starts With": str.startswith, "Ends With": str.endswith, "Equal": str.__eq__}
-    return compare[mode](string_a, string_b)
+    if mode == "Starts With":
+        return string_a.startswith(string_b)
+    if mode == "Ends With":
+        return string_a.endswith(string_b)
+    return string_a == string_b
 
 
 @node("RegexMatch", display_name="Regex Match", category="utils/string", environment=False)
