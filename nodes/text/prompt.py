@@ -48,5 +48,5 @@ def _embedding(named: Named, weight: float, width: int, folders: Folders | None)
                 ({"embedding": name, "vector": number}, weight, f"embedding:{name}[{number}]")
                 for number in range(embedding.count)
             ], behind
-    log.warning("embedding '%s' is left out of the prompt: the embeddings folder has none for this model", named)
+    log.warning("embedding '%s' is left out of the prompt: the embeddings folder has none for this model", name)
     return [], behind

@@ -6,7 +6,8 @@ MERGES-LICENSE. The algorithm runs in `tokenizers`, the library behind transform
 set up as there; importing transformers itself takes some thirty times as long.
 
 As there, and unlike OpenAI's own script, nothing guesses at broken text: mojibake, curly quotes and
-HTML entities (``&amp;``) are tokenized as they are written. On other text the three agree.
+HTML entities (``&amp;``) are tokenized as they are written. On other text the three agree, but for a Greek
+capital sigma at the end of a word (σ here, ς there).
 """
 
 from __future__ import annotations

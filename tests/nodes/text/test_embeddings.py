@@ -1,0 +1,141 @@
+"""Textual inversion: `embedding:name` puts a file's vectors in the place of words."""
+
+import logging
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from safetensors.torch import save_file
+
+from graph.folders import Folders
+from nodes.model_folders import folders as installation
+from nodes.models.checkpoint import CheckpointError
+from nodes.text.embeddings import embedding_fingerprint, find_embedding, open_embedding
+from nodes.text.handle import Clip
+from nodes.text.tokens import Token
+
+VECTORS = torch.arange(3 * 64, dtype=torch.float32).reshape(3, 64) / 100
+
+
+@pytest.fixture
+def folders(tmp_path: Path) -> Folders:
+    (tmp_path / "models/embeddings").mkdir(parents=True)
+    return installation(tmp_path)
+
+
+@pytest.fixture
+def place(folders: Folders) -> Callable[[str], Path]:
+    return lambda name: folders.model_folders()["embeddings"][0] / name
+
+
+def text_of(clip: Clip, prompt: str) -> list[Token]:
+    [chunk] = clip.tokenize(prompt)["l"]
+    return chunk[1 : next(i for i, token in enumerate(chunk) if token[0] == 49407)]
+
+
+def words(clip: Clip, prompt: str) -> list[str]:
+    return [word for _, _, word in text_of(clip, prompt)]
+
+
+@pytest.mark.parametrize(
+    ("name", "content"),
+    [
+        ("e.safetensors", {"emb_params": VECTORS}),
+        ("e.safetensors", {"clip_g": torch.zeros(3, 1280), "clip_l": VECTORS}),
+        ("e.safetensors", {"<e>": VECTORS}),
+        ("e.bin", {"<e>": VECTORS}),
+        ("e.pt", {"string_to_token": {"*": 265}, "string_to_param": {"*": VECTORS}, "name": "e", "step": 5}),
+        (
+            "e.pt",
+            {
+                "string_to_token": {"*": torch.tensor(265)},
+                "string_to_param": torch.nn.ParameterDict({"*": torch.nn.Parameter(VECTORS)}),
+            },
+        ),
+    ],
+)
+def test_every_kind_of_file_gives_its_vectors(
+    place: Callable[[str], Path], folders: Folders, name: str, content: dict[str, Any]
+) -> None:
+    if name.endswith(".safetensors"):
+        save_file(content, place(name))
+    else:
+        torch.save(content, place(name))
+    path = find_embedding("e", folders)
+    assert path == place(name)
+    assert torch.equal(open_embedding(path).vectors(), VECTORS)
+
+
+def test_one_vector_may_lie_flat(place: Callable[[str], Path]) -> None:
+    torch.save({"<e>": VECTORS[0]}, place("e.bin"))
+    assert torch.equal(open_embedding(place("e.bin")).vectors(), VECTORS[:1])
+
+
+def test_vectors_stand_among_words(clip: Clip, folders: Folders, place: Callable[[str], Path]) -> None:
+    save_file({"emb_params": VECTORS}, place("Style.safetensors"))
+    clip = replace(clip, folders=folders)
+    vectors = [f"embedding:Style[{number}]" for number in range(3)]
+    assert words(clip, "a embedding:Style cat") == ["a</w>", *vectors, "cat</w>"]
+    assert words(clip, "embedding:Style, cat") == [*vectors, ",</w>", "cat</w>"]
+    assert words(clip, "embedding:Style.safetensors")[0] == "embedding:Style.safetensors[0]"
+    weighted = text_of(clip, "a (embedding:Style:1.3)")
+    assert weighted[1:] == [({"embedding": "Style", "vector": number}, 1.3, vectors[number]) for number in range(3)]
+    assert words(clip, "noembedding:Style")[0] == "no"
+
+
+@pytest.mark.parametrize("name", ["nothing", "../../secret", "/etc/passwd", "a\0b"])
+def test_what_is_not_there_is_left_out_with_a_warning(
+    clip: Clip, folders: Folders, name: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    (folders.temp.parent / "secret.pt").write_bytes(b"secret")
+    with caplog.at_level(logging.WARNING):
+        found = words(replace(clip, folders=folders), f"a embedding:{name}, cat")
+    assert found == ["a</w>", ",</w>", "cat</w>"]
+    assert f"embedding '{name}' is left out" in caplog.text
+
+
+def test_vectors_for_another_model_are_left_out_with_a_warning(
+    clip: Clip, folders: Folders, place: Callable[[str], Path], caplog: pytest.LogCaptureFixture
+) -> None:
+    save_file({"emb_params": torch.zeros(2, 1024)}, place("sd2.safetensors"))
+    assert words(replace(clip, folders=folders), "a embedding:sd2") == ["a</w>"]
+    assert "1024 wide, this text encoder takes 64" in caplog.text
+
+
+def test_damaged_files_are_errors(clip: Clip, folders: Folders, place: Callable[[str], Path]) -> None:
+    clip = replace(clip, folders=folders)
+    place("web.pt").write_text("<!DOCTYPE html>")
+    with pytest.raises(CheckpointError, match=r"web\.pt"):
+        clip.tokenize("embedding:web")
+    save_file({"emb_params": torch.zeros(2, 3, 64)}, place("cube.safetensors"))
+    with pytest.raises(CheckpointError, match=r"\[2, 3, 64\]; expected the vectors"):
+        clip.tokenize("embedding:cube")
+    save_file({"emb_params": torch.full((1, 64), torch.nan)}, place("nan.safetensors"))
+    with pytest.raises(CheckpointError, match="NaN"):
+        clip.encode(clip.tokenize("embedding:nan"))
+
+
+def test_a_file_that_vanished_between_the_nodes_is_an_error(
+    clip: Clip, folders: Folders, place: Callable[[str], Path]
+) -> None:
+    clip = replace(clip, folders=folders)
+    save_file({"emb_params": VECTORS}, place("gone.safetensors"))
+    tokens = clip.tokenize("embedding:gone")
+    place("gone.safetensors").unlink()
+    with pytest.raises(CheckpointError, match="'gone' is gone"):
+        clip.encode(tokens)
+
+
+def test_the_fingerprint_is_that_of_the_files_named(folders: Folders, place: Callable[[str], Path]) -> None:
+    save_file({"emb_params": VECTORS}, place("a.safetensors"))
+    save_file({"emb_params": VECTORS}, place("b.safetensors"))
+    assert embedding_fingerprint("a cat", folders) == []
+    before = embedding_fingerprint("(embedding:a:1.2), embedding:c", folders)
+    assert [name for name, _ in before] == ["a", "c"] and before[1][1] is None
+    assert embedding_fingerprint("embedding:a embedding:c", folders) == before
+    save_file({"emb_params": VECTORS[:2]}, place("a.safetensors"))
+    assert embedding_fingerprint("(embedding:a:1.2), embedding:c", folders) != before
+    assert [name for name, _ in embedding_fingerprint(None, folders)] == ["a.safetensors", "b.safetensors"]
