@@ -1,0 +1,1 @@
+"""Workers: what holds the engine, and how the server talks to it."""

@@ -1,0 +1,96 @@
+"""What the server asks of a worker, the same for a thread, a process here and, later, a machine elsewhere."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any, Final, Protocol
+
+from graph.errors import SumiError
+from graph.events import Event, RunFailed, RunInterrupted, RunSucceeded
+
+HEARTBEAT_SECONDS: Final = 2.0
+
+Outcome = RunSucceeded | RunFailed | RunInterrupted
+"""The last event of a run, which says how it went."""
+
+OnEvent = Callable[[Event], None]
+"""Takes a run's events, in order, on the event loop. The outcome is not among them."""
+
+
+class WorkerDied(SumiError):
+    """The worker ended or fell silent; the message says how. What it was doing may be tried on another."""
+
+
+@dataclass(frozen=True, slots=True)
+class RunRequest:
+    """One run. ``prompt`` is the API dialect, ``targets`` the output nodes to run."""
+
+    prompt_id: str
+    prompt: Mapping[str, Any]
+    targets: tuple[str, ...]
+    extra_pnginfo: Mapping[str, Any] | None = None
+
+
+@dataclass(frozen=True)
+class Description:
+    """What a worker is. All of it is plain data.
+
+    ``nodes``: schemas (``graph.schema_data``). ``environment``: the registry's tag.
+    ``versions``: name → version. ``failures``: node pack → why it could not be imported.
+    """
+
+    nodes: list[dict[str, Any]]
+    environment: str = ""
+    versions: Mapping[str, str] = field(default_factory=dict)
+    failures: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Stats:
+    """How a worker is at the moment.
+
+    ``devices``: as ``GET /system_stats`` lists them. ``models``: what is resident.
+    ``cache``: hits, misses, bytes… by name. ``memory``: resident bytes of the process.
+    """
+
+    devices: list[dict[str, Any]] = field(default_factory=list)
+    models: list[str] = field(default_factory=list)
+    cache: Mapping[str, float] = field(default_factory=dict)
+    memory: int = 0
+
+
+class Worker(Protocol):
+    """One worker. All calls are made on the event loop, and answered while a run is going on.
+
+    Every call but ``close`` raises WorkerDied when the worker is no more.
+    """
+
+    name: str
+
+    async def start(self) -> Description:
+        """Bring the worker up; returns when it can take a run."""
+
+    async def validate(self, prompt: Mapping[str, Any], node_ids: list[str]) -> dict[str, dict[str, str]]:
+        """What the nodes' own validation code says: ``{node_id: {input: message}}``, of those that object.
+
+        ``""`` stands for the node as a whole. Slow code is the caller's to time out.
+        """
+
+    async def run(self, request: RunRequest, on_event: OnEvent) -> Outcome:
+        """Run one prompt to its end. One at a time."""
+
+    async def interrupt(self, prompt_id: str) -> None:
+        """Ask the run of that prompt to stop, whether it has begun or is about to; others are left alone."""
+
+    async def free(self, unload_models: bool, free_memory: bool) -> None:
+        """Let go of models, of results kept in memory, or both, as soon as no run uses them."""
+
+    def stats(self) -> Stats:
+        """As of the last heartbeat; never waits."""
+
+    async def died(self) -> str:
+        """Return, when the worker is no more, how it ended. Does not return before."""
+
+    async def close(self) -> None:
+        """End the worker, whatever it is doing."""
