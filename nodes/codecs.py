@@ -49,7 +49,7 @@ class TensorCodec:
         if value.layout is not torch.strided or value.dtype not in names:
             return None
         flat = value.detach().cpu().resolve_conj().resolve_neg().contiguous().flatten()
-        return Blob(names[value.dtype], tuple(value.shape), memoryview(flat.view(torch.uint8).numpy()))
+        return Blob(names[value.dtype], tuple(value.shape), flat.view(torch.uint8).numpy().data)
 
     def load(self, blob: Blob) -> torch.Tensor:
         import torch

@@ -7,7 +7,7 @@ A handle says where weights lie and how they are to be used. The weights themsel
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
 from nodes.models.unet_config import UNetConfig
@@ -64,6 +64,10 @@ class Model(Handle):
     def config(self) -> UNetConfig:
         """The U-Net's channels, depth and context width."""
         return self.weights.config
+
+    def predicting(self, prediction: Literal["eps", "v"]) -> Model:
+        """The same model, its network's output understood as ``prediction``."""
+        return replace(self, sampling=replace(self.sampling, prediction=prediction))
 
     def network(self) -> UNet:
         """The U-Net with its weights, on the device and in the precision that are set.

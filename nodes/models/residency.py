@@ -6,13 +6,13 @@ The one place that owns weights. Everything else holds light handles and asks he
 from __future__ import annotations
 
 import logging
-import os
 import threading
 from collections import OrderedDict
 from collections.abc import Callable, Hashable
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
+
+from nodes.allocation import memory_limit
 
 if TYPE_CHECKING:
     import torch
@@ -103,18 +103,7 @@ def memory_budget(device: str) -> int:
         import torch
 
         return int(torch.cuda.get_device_properties(device).total_memory * SHARE_OF_MEMORY)
-    return int(system_memory() * SHARE_OF_MEMORY)
-
-
-def system_memory() -> int:
-    """Bytes of memory this process may use: the machine's, or its control group's limit if lower."""
-    limits = [os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")] if hasattr(os, "sysconf") else [8 << 30]
-    for file in ("/sys/fs/cgroup/memory.max", "/sys/fs/cgroup/memory/memory.limit_in_bytes"):
-        try:
-            limits.append(int(Path(file).read_text(encoding="ascii")))
-        except (OSError, ValueError):
-            continue
-    return min(limits)
+    return int(memory_limit() * SHARE_OF_MEMORY)
 
 
 def _return_memory() -> None:

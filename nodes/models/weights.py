@@ -63,16 +63,10 @@ def weights_at(
     Raises CheckpointError naming missing and misshapen tensors.
     """
     check_shapes(checkpoint, prefix, expected)
-    if prefix:
-        surplus = [
-            name
-            for name in checkpoint.shapes
-            if name.startswith(prefix)
-            and name.removeprefix(prefix) not in expected
-            and not optional(name.removeprefix(prefix))
-        ]
-        if surplus:
-            log.warning("%s: tensors that are not used: %s", checkpoint.path, some_of(surplus))
+    own = (name.removeprefix(prefix) for name in checkpoint.shapes if name.startswith(prefix))
+    surplus = [prefix + name for name in own if name not in expected and not optional(name)]
+    if surplus:
+        log.warning("%s: tensors that are not used: %s", checkpoint.path, some_of(surplus))
     parameters = sum(math.prod(shape) for shape in expected.values())
     return Weights(checkpoint.path, prefix, checkpoint.fingerprint, config, parameters)
 

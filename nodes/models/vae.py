@@ -1,0 +1,214 @@
+"""The autoencoder of latent diffusion (Rombach et al., arXiv:2112.10752), in its original tensor names.
+
+Residual blocks with group norm and SiLU (arXiv:1607.02974's layout as in arXiv:2006.11239), one
+self-attention in the middle, KL-regularised latents (Kingma & Welling, arXiv:1312.6114).
+"""
+
+from __future__ import annotations
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from nodes.models.vae_config import NORM_GROUPS, VaeConfig
+
+_NORM_EPS = 1e-6
+
+
+class AutoencoderKL(nn.Module):
+    """Pictures [B, 3, H, W] in -1..1 to latents [B, 4, H/8, W/8] and back.
+
+    The ratio is ``config.factor``; sides must be multiples of it. Input is cast to the weights'
+    dtype, output is in it.
+    """
+
+    def __init__(self, config: VaeConfig):
+        super().__init__()
+        self.config = config
+        self.encoder = Encoder(config)
+        self.decoder = Decoder(config)
+        self.quant_conv = nn.Conv2d(2 * config.inner_channels, 2 * config.latent_channels, 1)
+        self.post_quant_conv = nn.Conv2d(config.latent_channels, config.inner_channels, 1)
+
+    def moments(self, pictures: Tensor) -> Tensor:
+        """Mean and log-variance of the latents of ``pictures``, [B, 2 * 4, H/8, W/8]."""
+        return self.quant_conv(self.encoder(self._prepared(pictures)))
+
+    def decode(self, latents: Tensor) -> Tensor:
+        """Latents to pictures, roughly in -1..1."""
+        return self.decoder(self.post_quant_conv(self._prepared(latents)))
+
+    def _prepared(self, x: Tensor) -> Tensor:
+        weight = self.post_quant_conv.weight
+        return x.to(weight.device, weight.dtype).contiguous(memory_format=torch.channels_last)
+
+
+class Encoder(nn.Module):
+    """[B, 3, H, W] to [B, 2 * inner, H/8, W/8]."""
+
+    def __init__(self, config: VaeConfig):
+        super().__init__()
+        widths = config.encoder_widths
+        self.conv_in = nn.Conv2d(config.image_channels, widths[0], 3, padding=1)
+        self.down = nn.ModuleList(
+            Down(before, width, config.encoder_blocks, halve=width_index < len(widths) - 1)
+            for width_index, (before, width) in enumerate(zip((widths[0], *widths), widths, strict=False))
+        )
+        self.mid = Middle(widths[-1])
+        self.norm_out = _norm(widths[-1])
+        self.conv_out = nn.Conv2d(widths[-1], 2 * config.inner_channels, 3, padding=1)
+
+    def forward(self, x: Tensor) -> Tensor:
+        x = self.conv_in(x)
+        for level in self.down:
+            x = level(x)
+        x = self.mid(x)
+        return self.conv_out(F.silu(self.norm_out(x), inplace=True))
+
+
+class Decoder(nn.Module):
+    """[B, inner, h, w] to [B, 3, 8h, 8w]. ``up`` is counted from full resolution, and run from its end."""
+
+    def __init__(self, config: VaeConfig):
+        super().__init__()
+        widths = config.decoder_widths
+        self.conv_in = nn.Conv2d(config.inner_channels, widths[-1], 3, padding=1)
+        self.mid = Middle(widths[-1])
+        self.up = nn.ModuleList(
+            Up(before, width, config.decoder_blocks, double=level > 0)
+            for level, (before, width) in enumerate(zip((*widths[1:], widths[-1]), widths, strict=True))
+        )
+        self.norm_out = _norm(widths[0])
+        self.conv_out = nn.Conv2d(widths[0], config.image_channels, 3, padding=1)
+
+    def forward(self, x: Tensor) -> Tensor:
+        x = self.mid(self.conv_in(x))
+        for level in reversed(self.up):
+            x = level(x)
+        return self.conv_out(F.silu(self.norm_out(x), inplace=True))
+
+
+class Down(nn.Module):
+    """One level of the encoder: residual blocks, then half the size except at the last level."""
+
+    def __init__(self, in_channels: int, out_channels: int, blocks: int, halve: bool):
+        super().__init__()
+        self.block = _residual_blocks(in_channels, out_channels, blocks)
+        self.downsample = Downsample(out_channels) if halve else None
+
+    def forward(self, x: Tensor) -> Tensor:
+        for block in self.block:
+            x = block(x)
+        return self.downsample(x) if self.downsample is not None else x
+
+
+class Up(nn.Module):
+    """One level of the decoder: residual blocks, then twice the size except at the last level."""
+
+    def __init__(self, in_channels: int, out_channels: int, blocks: int, double: bool):
+        super().__init__()
+        self.block = _residual_blocks(in_channels, out_channels, blocks)
+        self.upsample = Upsample(out_channels) if double else None
+
+    def forward(self, x: Tensor) -> Tensor:
+        for block in self.block:
+            x = block(x)
+        return self.upsample(x) if self.upsample is not None else x
+
+
+class Middle(nn.Module):
+    """Residual block, self-attention, residual block."""
+
+    def __init__(self, channels: int):
+        super().__init__()
+        self.block_1 = ResidualBlock(channels, channels)
+        self.attn_1 = PixelAttention(channels)
+        self.block_2 = ResidualBlock(channels, channels)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.block_2(self.attn_1(self.block_1(x)))
+
+
+class ResidualBlock(nn.Module):
+    """Norm, SiLU, 3x3 convolution, twice, added to the input."""
+
+    def __init__(self, in_channels: int, out_channels: int):
+        super().__init__()
+        self.norm1 = _norm(in_channels)
+        self.conv1 = nn.Conv2d(in_channels, out_channels, 3, padding=1)
+        self.norm2 = _norm(out_channels)
+        self.conv2 = nn.Conv2d(out_channels, out_channels, 3, padding=1)
+        if in_channels != out_channels:
+            self.nin_shortcut = nn.Conv2d(in_channels, out_channels, 1)
+
+    def forward(self, x: Tensor) -> Tensor:
+        # One name for every stage: at full resolution each map held on to is 128 MB and more.
+        h = self.norm1(x)
+        h = self.conv1(F.silu(h, inplace=True))
+        h = self.norm2(h)
+        h = self.conv2(F.silu(h, inplace=True))
+        if self.conv1.in_channels != self.conv1.out_channels:
+            x = self.nin_shortcut(x)
+        return h.add_(x)
+
+
+class PixelAttention(nn.Module):
+    """Self-attention with one head over all positions of a feature map [B, C, h, w], added to it."""
+
+    def __init__(self, channels: int):
+        super().__init__()
+        self.norm = _norm(channels)
+        self.q = nn.Conv2d(channels, channels, 1)
+        self.k = nn.Conv2d(channels, channels, 1)
+        self.v = nn.Conv2d(channels, channels, 1)
+        self.proj_out = nn.Conv2d(channels, channels, 1)
+
+    def forward(self, x: Tensor) -> Tensor:
+        height, width = x.shape[2:]
+        tokens = _tokens(self.norm(x))
+        query, key, value = (_linear(projection, tokens) for projection in (self.q, self.k, self.v))
+        attended = F.scaled_dot_product_attention(query, key, value)
+        attended = _linear(self.proj_out, attended.squeeze(1))
+        return x + attended.transpose(1, 2).unflatten(2, (height, width))
+
+
+class Downsample(nn.Module):
+    """Half the size. The padding is on the right and at the bottom only."""
+
+    def __init__(self, channels: int):
+        super().__init__()
+        self.conv = nn.Conv2d(channels, channels, 3, stride=2)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.conv(F.pad(x, (0, 1, 0, 1)))
+
+
+class Upsample(nn.Module):
+    """Twice the size: each position repeated, then a 3x3 convolution."""
+
+    def __init__(self, channels: int):
+        super().__init__()
+        self.conv = nn.Conv2d(channels, channels, 3, padding=1)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.conv(F.interpolate(x, scale_factor=2.0, mode="nearest"))
+
+
+def _residual_blocks(in_channels: int, out_channels: int, count: int) -> nn.ModuleList:
+    return nn.ModuleList(
+        ResidualBlock(in_channels if index == 0 else out_channels, out_channels) for index in range(count)
+    )
+
+
+def _norm(channels: int) -> nn.GroupNorm:
+    return nn.GroupNorm(NORM_GROUPS, channels, eps=_NORM_EPS)
+
+
+def _tokens(x: Tensor) -> Tensor:
+    """[B, C, h, w] to [B, 1, h * w, C]: under channels-last a view."""
+    return x.permute(0, 2, 3, 1).flatten(1, 2).unsqueeze(1)
+
+
+def _linear(projection: nn.Conv2d, tokens: Tensor) -> Tensor:
+    """A 1x1 convolution over tokens: as a matrix product it skips the convolution's own layouts."""
+    return F.linear(tokens, projection.weight.flatten(1), projection.bias)

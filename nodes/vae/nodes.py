@@ -1,0 +1,82 @@
+"""The nodes between pictures and latents."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from graph.node import Range, node
+from nodes.types import Image, Latent, Mask, Vae
+
+Overlap = Annotated[int, Range(0, 4096, 32)]
+"""Pixels that neighbouring tiles share; at most a quarter of a tile is used."""
+Frames = Annotated[int, Range(8, 4096, 4)]
+"""For video models only; a picture has no time."""
+FrameOverlap = Annotated[int, Range(4, 4096, 4)]
+
+
+@node("VAEDecode", display_name="VAE Decode", category="latent")
+def vae_decode(*, samples: Latent, vae: Vae) -> Image:
+    """Turns a latent into the picture it stands for: [B, 4, h, w] to [B, 8h, 8w, 3].
+
+    A picture that does not fit in memory is decoded in tiles, and a notice says so.
+    Raises VaeInputError for a latent of another kind of model.
+    """
+    return vae.decode(samples["samples"])
+
+
+@node("VAEEncode", display_name="VAE Encode", category="latent")
+def vae_encode(*, pixels: Image, vae: Vae) -> Latent:
+    """Turns a picture into the latent that stands for it: [B, H, W, C] to [B, 4, H // 8, W // 8].
+
+    Sides are cropped, centred, to multiples of 8; transparency is dropped. Raises VaeInputError.
+    """
+    return {"samples": vae.encode(pixels)}
+
+
+@node("VAEDecodeTiled", display_name="VAE Decode (Tiled)", category="_for_testing")
+def vae_decode_tiled(
+    *,
+    samples: Latent,
+    vae: Vae,
+    tile_size: Annotated[int, Range(64, 4096, 32)] = 512,
+    overlap: Overlap = 64,
+    temporal_size: Frames = 64,
+    temporal_overlap: FrameOverlap = 8,
+) -> Image:
+    """Decodes a latent tile by tile, so that a large picture needs no more memory than a tile.
+
+    Sizes are in pixels. Tiles do not see each other: colours may differ slightly from the whole's.
+    Raises VaeInputError.
+    """
+    return vae.decode_tiled(samples["samples"], tile_size, overlap)
+
+
+@node("VAEEncodeTiled", display_name="VAE Encode (Tiled)", category="_for_testing")
+def vae_encode_tiled(
+    *,
+    pixels: Image,
+    vae: Vae,
+    tile_size: Annotated[int, Range(64, 4096, 64)] = 512,
+    overlap: Overlap = 64,
+    temporal_size: Frames = 64,
+    temporal_overlap: FrameOverlap = 8,
+) -> Latent:
+    """Encodes a picture tile by tile, so that a large one needs no more memory than a tile.
+
+    Sizes are in pixels. Raises VaeInputError.
+    """
+    return {"samples": vae.encode_tiled(pixels, tile_size, overlap)}
+
+
+@node("VAEEncodeForInpaint", display_name="VAE Encode (for Inpainting)", category="latent/inpaint")
+def vae_encode_for_inpaint(
+    *, pixels: Image, vae: Vae, mask: Mask, grow_mask_by: Annotated[int, Range(0, 64, 1)] = 6
+) -> Latent:
+    """Encodes a picture with the masked part greyed out, and tells the sampler to paint only there.
+
+    The mask grows by ``grow_mask_by`` pixels, so that the seam is painted too. Raises VaeInputError.
+    """
+    from nodes.vae import inpainting
+
+    greyed, noise_mask = inpainting.prepare(pixels, mask, grow_mask_by, vae.config.factor)
+    return {"samples": vae.encode(greyed), "noise_mask": noise_mask}
