@@ -1,6 +1,8 @@
 from __future__ import annotations
+
 from collections.abc import Mapping
 from typing import Any
+
 from graph.errors import FormatError
 from graph.schema import NodeType
 from graph.workflow import Workflow

@@ -81,7 +81,7 @@ def _check_leaf(value: Any, name: str) -> None:
             try:
                 value.encode()
             except UnicodeEncodeError as error:
-                raise FormatError(f"{name}: {ascii(value[:60])} holds half a character (a lone surrogate)") from error
+                raise FormatError(f"{name}: {value[:60]!a} holds half a character (a lone surrogate)") from error
     elif isinstance(value, int):
         if value.bit_length() > _MAX_INTEGER_BITS:
             raise FormatError(f"{name}: an integer of {value.bit_length()} bits; no input is that large")
