@@ -19,7 +19,6 @@ from graph.errors import InputFileError
 from graph.folders import Folders
 from nodes.models.checkpoint import Checkpoint, CheckpointError, fingerprint
 from nodes.text.prompt_weights import parse
-from nodes.text.tokenizer import PromptError
 
 if TYPE_CHECKING:
     import torch
@@ -114,21 +113,11 @@ class Named(str):
             yield bare, self[len(bare) :]
 
 
-def embedding_fingerprint(text: Any, folders: Folders) -> list[Any]:
-    """What the tokens of ``text`` depend on besides itself: the state of each embedding file it names.
-
-    Where the text is not known yet, that of every embedding file.
-    """
-    if isinstance(text, str):
-        try:
-            runs = parse(text)
-        except PromptError:
-            return []  # the node itself will say so
-        named = [part for run in runs for part in split_embeddings(run.text) if isinstance(part, Named)]
-        names = sorted({spelling for name in named for spelling, _ in name.spellings()})
-    else:
-        names = folders.names("embeddings")
-    paths = ((name, find_embedding(name, folders)) for name in names)
+def embedding_fingerprint(text: str, folders: Folders) -> list[Any]:
+    """What the tokens of ``text`` depend on besides itself: the state of each embedding file it names."""
+    parts = [part for run in parse(text) for part in split_embeddings(run.text)]
+    names = {name for part in parts if isinstance(part, Named) for name, _ in part.spellings()}
+    paths = ((name, find_embedding(name, folders)) for name in sorted(names))
     return [[name, list(fingerprint(path)) if path else None] for name, path in paths]
 
 

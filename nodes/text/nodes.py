@@ -15,12 +15,18 @@ from nodes.types import Clip, Conditioning, Tokens
 Text = Annotated[str, Hint(multiline=True, dynamicPrompts=True)]
 
 
-def _embedding_files(*, folders: Folders, text: Any = None) -> list[Any]:
+def _embedding_files(*, text: str, folders: Folders) -> list[Any]:
     return embedding_fingerprint(text, folders)
 
 
-@node("CLIPTokenize", display_name="CLIP Tokenize", category="conditioning", fingerprint=_embedding_files)
-def clip_tokenize(*, text: Text, clip: Clip) -> Tokens:
+@node(
+    "CLIPTokenize",
+    display_name="CLIP Tokenize",
+    category="conditioning",
+    fingerprint=_embedding_files,
+    environment=False,
+)
+def clip_tokenize(*, clip: Clip, text: Text) -> Tokens:
     """Splits a prompt into the numbered word pieces that CLIP reads, 75 to a chunk, each with its weight.
 
     ``(word)`` weighs 1.1, ``(word:1.4)`` weighs 1.4, ``embedding:name`` inserts a textual inversion.
@@ -31,7 +37,7 @@ def clip_tokenize(*, text: Text, clip: Clip) -> Tokens:
 
 
 @node("CLIPEncodeTokens", display_name="CLIP Encode Tokens", category="conditioning")
-def clip_encode_tokens(*, tokens: Tokens, clip: Clip) -> Conditioning:
+def clip_encode_tokens(*, clip: Clip, tokens: Tokens) -> Conditioning:
     """Turns tokens into the vectors that steer the diffusion model: [1, 77 per chunk, width]."""
     embedding, pooled = clip.encode(tokens)
     return [[embedding, {"pooled_output": pooled}]]
@@ -51,7 +57,7 @@ def clip_text_encode(*, text: Text, clip: Clip) -> Conditioning:
     return clip_encode_tokens(tokens=clip.tokenize(text), clip=clip)
 
 
-@node("CLIPSetLastLayer", display_name="CLIP Set Last Layer", category="conditioning")
+@node("CLIPSetLastLayer", display_name="CLIP Set Last Layer", category="conditioning", environment=False)
 def clip_set_last_layer(*, clip: Clip, stop_at_clip_layer: Annotated[int, Range(-24, -1, 1)] = -1) -> Clip:
     """Takes the output of an earlier layer of the text encoder ("CLIP skip"): -1 is the last, -2 the one before."""
     return replace(clip, layer=stop_at_clip_layer)
