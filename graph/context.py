@@ -24,10 +24,17 @@ class Context(Protocol):
     to begin with. ``call_index`` counts the calls when inputs are lists.
     """
 
-    run_id: str
-    node_id: str
-    call_index: int
-    folders: Folders
+    @property
+    def run_id(self) -> str: ...
+
+    @property
+    def node_id(self) -> str: ...
+
+    @property
+    def call_index(self) -> int: ...
+
+    @property
+    def folders(self) -> Folders: ...
 
     @property
     def expansion_prefix(self) -> str: ...

@@ -69,7 +69,8 @@ class NodeError(SumiError):
     """A node raised while it ran. ``__cause__`` is what it raised.
 
     ``node_id`` is the node that a person placed; ``real_node_id`` the one inside
-    an expansion that failed (the same when nothing was expanded).
+    an expansion that failed (the same when nothing was expanded). ``current_inputs`` is what
+    it was given, as short plain data.
     """
 
     def __init__(self, node_id: str, class_type: str, cause: BaseException, real_node_id: str | None = None):
@@ -77,6 +78,7 @@ class NodeError(SumiError):
         self.class_type = class_type
         self.real_node_id = real_node_id or node_id
         self.cause = cause
+        self.current_inputs: Mapping[str, Any] = {}
         inside = f" (inside it, node {self.real_node_id})" if self.real_node_id != node_id else ""
         super().__init__(f"node {node_id} ({class_type}){inside} failed: {type(cause).__name__}: {cause}")
 
@@ -91,3 +93,12 @@ class InputFileError(SumiError):
 
 class OutputFileError(SumiError):
     """A file could not be written: full disk, read-only folder. Nothing half-written stays."""
+
+
+class WorkflowError(SumiError):
+    """A graph cannot be run as it stands: an unknown node type, a link to nothing, a cycle, a
+    missing input. Validation would have said so; graphs that nodes expand to meet it here."""
+
+
+class ValueChangedError(SumiError):
+    """A node changed a value that it was only lent. Values are read-only once returned."""

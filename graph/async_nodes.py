@@ -1,0 +1,105 @@
+"""Asynchronous nodes: coroutines on one event loop thread, beside the thread that runs the graph."""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+from collections.abc import Awaitable, Callable, Coroutine
+from typing import Any, Final, NamedTuple
+
+_CANCEL_GRACE: Final = 1.0
+"""Seconds that a cancelled coroutine has to clean up before a run ends without it."""
+
+
+class Outcome(NamedTuple):
+    """What a coroutine came to: ``error`` is None if it returned ``value``."""
+
+    value: Any
+    error: BaseException | None
+
+
+class EventLoopThread:
+    """An event loop in a daemon thread, started when first needed."""
+
+    def __init__(self) -> None:
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._thread: threading.Thread | None = None
+
+    def loop(self) -> asyncio.AbstractEventLoop:
+        if self._loop is None:
+            self._loop = asyncio.new_event_loop()
+            self._thread = threading.Thread(target=self._loop.run_forever, name="async nodes", daemon=True)
+            self._thread.start()
+        return self._loop
+
+    def wait(self, awaitable: Awaitable[Any]) -> Any:
+        """The result of ``awaitable``, which the calling thread waits for."""
+
+        async def run() -> Any:
+            return await awaitable
+
+        return asyncio.run_coroutine_threadsafe(run(), self.loop()).result()
+
+    def close(self) -> None:
+        if self._loop is not None and self._thread is not None:
+            self._loop.call_soon_threadsafe(self._loop.stop)
+            self._thread.join()
+            self._loop.close()
+            self._loop = self._thread = None
+
+
+class Tasks:
+    """The coroutines of one run."""
+
+    def __init__(self, thread: EventLoopThread):
+        self._thread = thread
+        self._tasks: set[asyncio.Task[Any]] = set()
+        self._launched = 0
+        self._ended = 0
+        self._idle = threading.Condition()
+        self._cancelled = False
+
+    @property
+    def running(self) -> int:
+        return self._launched - self._ended
+
+    def launch(self, coroutine: Coroutine[Any, Any, Any], done: Callable[[Outcome], None]) -> None:
+        """Start ``coroutine``; ``done`` is called on the loop's thread when it has ended."""
+        with self._idle:
+            self._launched += 1
+        loop = self._thread.loop()
+
+        def ended(task: asyncio.Task[Any]) -> None:
+            self._tasks.discard(task)
+            if task.cancelled():
+                outcome = Outcome(None, asyncio.CancelledError())
+            elif (error := task.exception()) is not None:
+                outcome = Outcome(None, error)
+            else:
+                outcome = Outcome(task.result(), None)
+            # First the news, then the count: who sees that nothing runs finds all news there.
+            done(outcome)
+            with self._idle:
+                self._ended += 1
+                self._idle.notify_all()
+
+        def start() -> None:
+            task = loop.create_task(coroutine)
+            self._tasks.add(task)
+            task.add_done_callback(ended)
+
+        loop.call_soon_threadsafe(start)
+
+    def cancel(self) -> None:
+        """Cancel what is running and give it a moment to end."""
+        if self._cancelled or not self.running:
+            return
+        self._cancelled = True
+
+        def cancel_all() -> None:
+            for task in list(self._tasks):
+                task.cancel()
+
+        self._thread.loop().call_soon_threadsafe(cancel_all)
+        with self._idle:
+            self._idle.wait_for(lambda: not self.running, _CANCEL_GRACE)

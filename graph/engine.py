@@ -1,0 +1,153 @@
+"""The engine: runs workflows, and runs again only what changed."""
+
+from __future__ import annotations
+
+import threading
+import uuid
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from graph.async_nodes import EventLoopThread
+from graph.cache import CacheSettings, ResultCache
+from graph.errors import WorkflowError
+from graph.events import Listener
+from graph.executor import Run, Surroundings
+from graph.folders import Folders
+from graph.journal import RunJournal, sweep
+from graph.kind import Kind
+from graph.nearest import Nearest
+from graph.run_state import NodeState
+from graph.schema import Registry
+from graph.workflow import Workflow
+
+
+class RunResult:
+    """What a run came to. ``outputs``: what each output node shows, by node id."""
+
+    def __init__(self, outputs: Mapping[str, Mapping[str, Any]], targets: Mapping[str, NodeState]):
+        self.outputs = dict(outputs)
+        self._values = {node_id: _values(state) for node_id, state in targets.items()}
+
+    def values(self, node_id: str) -> tuple[Any, ...]:
+        """The outputs of a target, in order; a list for what is declared or became a list.
+
+        Raises KeyError for a node that was not a target.
+        """
+        return self._values[node_id]
+
+
+class Engine:
+    """Runs workflows of the ``registry``'s nodes, one at a time, and keeps their results.
+
+    ``folders`` is where nodes find and put files. With ``check_values`` every value is hashed
+    when it is made and around each use, and a node that changes what it is lent is an error.
+    """
+
+    def __init__(
+        self,
+        registry: Registry,
+        *,
+        folders: Folders | None = None,
+        cache: CacheSettings | None = None,
+        check_values: bool = False,
+    ):
+        settings = cache or CacheSettings()
+        self._registry = registry
+        self._kinds: dict[str, Kind] = {}
+        self._nearest = Nearest()
+        self._loop_thread = EventLoopThread()
+        self._cache = ResultCache(settings, registry.codecs, folders)
+        self._around = Surroundings(
+            self._kind, registry.codecs, self._cache, folders, self._loop_thread, check_values
+        )
+        self._journals = settings.journal or (settings.disk / "journal" if settings.disk else None)
+        if self._journals is not None:
+            sweep(self._journals)
+        self._one_run = threading.RLock()
+        self._running: dict[str, Run] = {}
+
+    def __enter__(self) -> Engine:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def run(
+        self,
+        workflow: Workflow,
+        *,
+        targets: Sequence[str] | None = None,
+        listener: Listener | None = None,
+        run_id: str | None = None,
+        extra_pnginfo: Any = None,
+        previews: bool = False,
+    ) -> RunResult:
+        """Run what ``targets`` (by default every output node) need, on the calling thread.
+
+        ``run_id`` names the job: one that is run again under the same id after a crash does not
+        save again what it had saved. ``extra_pnginfo`` is what nodes write into pictures; by
+        default the workflow as the editor saved it. ``previews``: whether anybody looks at
+        pictures of work in progress. The workflow should have been validated.
+
+        Raises NodeError if a node fails or cannot be run, Interrupted after :meth:`interrupt`,
+        WorkflowError for a target that does not exist.
+        """
+        if extra_pnginfo is None and workflow.editor is not None:
+            extra_pnginfo = {"workflow": workflow.editor}
+        for target in targets or ():
+            if target not in workflow.nodes:
+                raise WorkflowError(f"there is no node {target} in the workflow")
+        journal = RunJournal(self._journals if run_id is not None else None, run_id or "")
+        with self._one_run:
+            run = Run(
+                self._around, workflow, run_id or uuid.uuid4().hex, listener, journal, extra_pnginfo, previews
+            )
+            self._running[run.run_id] = run
+            try:
+                states = run.execute(targets)
+            finally:
+                self._running.pop(run.run_id, None)
+        return RunResult(run.outputs, states)
+
+    def interrupt(self, run_id: str | None = None) -> bool:
+        """Stop that run, or whatever runs, at its next tick; false if there is none. Thread-safe."""
+        runs = [run for run in list(self._running.values()) if run_id in (None, run.run_id)]
+        for run in runs:
+            run.interrupt()
+        return bool(runs)
+
+    def free(self) -> None:
+        """Let go of all results in memory; what is on disk stays. Thread-safe."""
+        self._cache.memory.clear()
+
+    def cached_keys(self) -> set[str]:
+        """The keys of the results that are known."""
+        return self._cache.keys()
+
+    def stats(self) -> dict[str, Any]:
+        """How full the cache is, as plain data. Thread-safe."""
+        return self._cache.stats()
+
+    def close(self) -> None:
+        """Finish writing and stop the engine's threads."""
+        self._cache.close()
+        self._loop_thread.close()
+
+    def _kind(self, class_type: str) -> Kind:
+        kind = self._kinds.get(class_type)
+        if kind is None:
+            if class_type not in self._registry:
+                near = self._nearest(class_type, self._registry, "classes")
+                hint = f". Did you mean {' or '.join(map(repr, near))}?" if near else ""
+                raise WorkflowError(f"unknown node type {class_type!r}{hint}")
+            kind = self._kinds[class_type] = Kind(self._registry[class_type], self._registry.environment)
+        return kind
+
+
+def _values(state: NodeState) -> tuple[Any, ...]:
+    if state.entry is None:
+        return ()
+    return tuple(
+        elements[0] if len(elements) == 1 and not output.is_list else list(elements)
+        for elements, output in zip(state.entry.outputs, state.kind.type.outputs, strict=True)
+    )

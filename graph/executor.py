@@ -1,0 +1,756 @@
+"""One run: nodes are pulled from the outputs, and run when what they need is there.
+
+The loop runs on the calling thread. Synchronous nodes are called there, one at a time;
+asynchronous ones run on an event loop's thread from the moment they are ready. Nothing
+recurses: chains, loops built from expansions and list inputs may be as long as they like.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import heapq
+import inspect
+import queue
+import threading
+import time
+import traceback
+from collections import deque
+from collections.abc import Callable, Coroutine, Mapping, Sequence
+from typing import Any, NamedTuple
+
+from graph.async_nodes import EventLoopThread, Outcome, Tasks
+from graph.cache import ResultCache
+from graph.codec import Codec
+from graph.context import executing
+from graph.dynamic_prompt import DynamicPrompt
+from graph.entry import Entry, files_named_in
+from graph.errors import Interrupted, NodeError, WorkflowError
+from graph.events import (
+    Event,
+    Listener,
+    NodeBlocked,
+    NodeFinished,
+    NodeOutput,
+    NodesCached,
+    NodeStarted,
+    RunFailed,
+    RunInterrupted,
+    RunStarted,
+    RunSucceeded,
+)
+from graph.expansion import Expansion
+from graph.folders import Folders
+from graph.journal import RunJournal
+from graph.keys import Keys
+from graph.kind import Kind
+from graph.lists import blocker_in, elements_of, merge_ui, read_result, slices
+from graph.node_context import NodeContext
+from graph.plan import Plan, node_error
+from graph.results import Blocked, NodeResult
+from graph.run_state import Feed, NodeState, Phase
+from graph.summary import summary
+from graph.value_check import ValueCheck
+from graph.workflow import Link, Workflow
+
+
+class Surroundings(NamedTuple):
+    """What all runs of an engine share."""
+
+    kinds: Callable[[str], Kind]
+    codecs: Sequence[Codec]
+    cache: ResultCache
+    folders: Folders | None
+    loop_thread: EventLoopThread
+    check_values: bool
+
+
+class Run:
+    """One run of one workflow."""
+
+    def __init__(
+        self,
+        around: Surroundings,
+        workflow: Workflow,
+        run_id: str,
+        listener: Listener | None,
+        journal: RunJournal,
+        extra_pnginfo: Any,
+        previews: bool,
+    ):
+        self.run_id = run_id
+        self.folders = around.folders
+        self.previews = previews
+        self.journal = journal
+        self.outputs: dict[str, Mapping[str, Any]] = {}
+        self._codecs = around.codecs
+        self._cache = around.cache
+        self._keys = (
+            Keys(around.codecs, around.folders, around.loop_thread.wait) if around.cache.enabled else None
+        )
+        self._plan = Plan(workflow, around.kinds, self._keys, around.cache)
+        self._tasks = Tasks(around.loop_thread)
+        self._check = ValueCheck(around.codecs) if around.check_values else None
+        self._listener = listener
+        self._extra_pnginfo = extra_pnginfo
+        self._prompt: dict[str, Any] | None = None
+        self._thread = threading.get_ident()
+        self._stop = False
+        self._over = False
+        self._executed: list[str] = []
+        self._current: NodeState | None = None
+        self._pinned: list[NodeState] = []
+        self._steps: list[NodeState] = []
+        self._ready: list[tuple[int, str, NodeState]] = []
+        self._events: deque[Event] = deque()
+        self._completions: queue.SimpleQueue[Callable[[], None]] = queue.SimpleQueue()
+
+    def execute(self, targets: Sequence[str] | None) -> dict[str, NodeState]:
+        """Run what ``targets`` (by default every output node) need; returns their states.
+
+        Raises NodeError or Interrupted, after the event that says the same.
+        """
+        try:
+            self.emit(RunStarted(self.run_id))
+            if targets is None:
+                targets = self._plan.output_nodes(self._plan.workflow.nodes)
+            self._pull(targets)
+            self._loop()
+            self._cache.flush()
+            self.journal.remove()
+            self.emit(RunSucceeded(self.run_id))
+        except NodeError as error:
+            self._end()
+            self._say_failed(error)
+            raise
+        except (Interrupted, KeyboardInterrupt):
+            self._end()
+            state = self._current
+            class_type = state.kind.name if state else None
+            self.emit(
+                RunInterrupted(self.run_id, state.id if state else None, class_type, tuple(self._executed))
+            )
+            raise
+        finally:
+            self._over = True
+            self._tasks.cancel()
+        return {target: self._plan.states[target] for target in targets}
+
+    # What nodes and other threads ask for.
+
+    def interrupt(self) -> None:
+        """Ask the run to stop. Called from any thread."""
+        self._stop = True
+        self._completions.put(_nothing)
+
+    def check_interrupted(self) -> None:
+        if self._stop:
+            raise Interrupted("the run was interrupted")
+
+    def emit(self, event: Event) -> None:
+        """Tell the listener, on the thread that runs the graph, in order."""
+        if self._listener is None or self._over:
+            return
+        if threading.get_ident() == self._thread:
+            if self._events:
+                self._emit_posted()
+            self._listener(event)
+        else:
+            self._events.append(event)
+            self._completions.put(_nothing)
+
+    def _emit_posted(self) -> None:
+        assert self._listener is not None
+        while self._events:
+            self._listener(self._events.popleft())
+
+    # The loop.
+
+    def _pull(self, targets: Sequence[str]) -> None:
+        new = self._plan.add(targets)
+        self.emit(NodesCached(self.run_id, tuple(state.id for state in new if state.known)))
+        for target in targets:
+            self._pin(self._plan.states[target])
+
+    def _pin(self, state: NodeState) -> None:
+        """Have ``state`` run, and keep its value to the end."""
+        state.uses += 1
+        state.pinned = True
+        self._pinned.append(state)
+        if not state.known:
+            self._plan.hold(state)
+        self._demand(state)
+
+    def _loop(self) -> None:
+        steps, ready, completions = self._steps, self._ready, self._completions
+        while True:
+            while steps:
+                state = steps.pop()
+                state.queued = False
+                self._step(state)
+            self.check_interrupted()
+            while not completions.empty():
+                completions.get()()
+            if self._events:
+                self._emit_posted()
+            if steps:
+                continue
+            if ready:
+                self._begin(heapq.heappop(ready)[2])
+            elif self._tasks.running:
+                completions.get()()
+            elif completions.empty():
+                break
+        self._refuse_deadlock()
+
+    def _refuse_deadlock(self) -> None:
+        if all(state.phase is Phase.DONE for state in self._pinned):
+            return
+        for state in self._plan.states.values():
+            if Phase.FRESH < state.phase < Phase.DONE:
+                waits = "the node waits for its own result: an expansion links back into what it is part of"
+                raise node_error(state, WorkflowError(waits))
+
+    def _queue(self, state: NodeState) -> None:
+        if not state.queued:
+            state.queued = True
+            self._steps.append(state)
+
+    def _demand(self, state: NodeState) -> None:
+        """Somebody waits for the result of ``state``."""
+        if state.phase is Phase.DONE:
+            if state.entry is not None:
+                return
+            self._revive(state)
+        elif state.phase is Phase.ABANDONED:
+            state.phase = Phase.FRESH
+        state.wanted = True
+        if state.phase is Phase.FRESH:
+            self._queue(state)
+
+    def _revive(self, state: NodeState) -> None:
+        """A result that was let go, or was lost from the cache, is needed after all."""
+        state.phase = Phase.FRESH
+        state.asked = frozenset()
+        state.known = state.key is not None and not state.never_same and self._cache.has(state)
+        if state.original_feeds is not None:
+            self._plan.release(state)
+            state.feeds, state.original_feeds = state.original_feeds, None
+
+    def _step(self, state: NodeState) -> None:
+        """Move ``state`` on as far as it goes without running it."""
+        if state.waiting or state.phase >= Phase.READY:
+            if state.phase is Phase.EXPANDED and not state.waiting:
+                self._resolve(state)
+            return
+        if state.phase <= Phase.KEYING:
+            if self._keys is not None and state.key is None and not self._make_key(state):
+                return
+            state.phase = Phase.FRESH
+            if state.wanted:
+                self._seek(state)
+        elif state.phase is Phase.TWIN:
+            self._take_from_twin(state)
+        elif state.phase is Phase.INPUTS:
+            self._make_ready(state)
+
+    def _make_key(self, state: NodeState) -> bool:
+        """Give ``state`` its key, or wait for what that takes; false if it waits."""
+        assert self._keys is not None
+        self._plan.hold(state)
+        waiting = 0
+        for feed in state.feeds:
+            if feed.feeder.key is None:
+                feed.feeder.keyed_waiters.append(state)
+                if feed.feeder.phase in (Phase.FRESH, Phase.ABANDONED):
+                    feed.feeder.phase = Phase.FRESH
+                    self._queue(feed.feeder)
+                waiting += 1
+        waiting += self._wait_for(state, self._keys.needs(state))
+        if waiting:
+            state.phase = Phase.KEYING
+            state.waiting = waiting
+            return False
+        try:
+            self._keys.seal(state, self._elements)
+        except _Lost:
+            state.phase = Phase.KEYING
+            state.waiting = self._wait_for(state, self._keys.needs(state))
+            return False
+        self._plan.look_up(state)
+        if state.twin is not None:
+            state.twin.uses += 1
+        for waiter in state.keyed_waiters:
+            self._notify(waiter)
+        state.keyed_waiters.clear()
+        return True
+
+    def _seek(self, state: NodeState) -> None:
+        """Find the result of ``state``, which somebody waits for, or what it takes to make it."""
+        if state.known and self._take_known(state):
+            return
+        if state.twin is not None:
+            self._wait_for_twin(state)
+        else:
+            self._ask_inputs(state)
+
+    def _take_known(self, state: NodeState) -> bool:
+        if state.pinned or state.kind.type.output_node:
+            entry = self._entry(state)
+            if entry is None:
+                return False
+            if entry.ui is not None:
+                self._show(state, entry.ui, cached=True)
+        self._finish(state)
+        return True
+
+    def _wait_for_twin(self, state: NodeState) -> None:
+        twin = state.twin
+        assert twin is not None
+        state.phase = Phase.TWIN
+        if twin.phase is Phase.DONE and self._entry(twin) is not None:
+            self._take_from_twin(state)
+            return
+        twin.waiters.append(state)
+        state.waiting = 1
+        self._plan.hold(twin)
+        self._demand(twin)
+
+    def _take_from_twin(self, state: NodeState) -> None:
+        twin = state.twin
+        assert twin is not None
+        entry = self._entry(twin)
+        if entry is None or not twin.cacheable:
+            if state.holding:
+                twin.uses -= 1
+            state.twin = None
+            self._ask_inputs(state)
+            return
+        state.entry = entry
+        if entry.ui is not None:
+            self._show(state, entry.ui, cached=True)
+        self._finish(state)
+
+    def _ask_inputs(self, state: NodeState) -> None:
+        """Wait for the inputs that are needed, or be ready if they are there."""
+        self._plan.hold(state)
+        asked = state.asked
+        needed = [f for f in state.feeds if not f.raw and (not f.lazy or f.name in asked)]
+        state.phase = Phase.INPUTS
+        state.waiting = self._wait_for(state, needed)
+        if not state.waiting:
+            self._make_ready(state)
+
+    def _wait_for(self, state: NodeState, feeds: Sequence[Feed]) -> int:
+        """Demand what is not there yet; returns how much that is."""
+        waiting = 0
+        for feed in feeds:
+            feeder = feed.feeder
+            if feeder.phase is Phase.DONE and (feeder.entry is not None or feeder.known):
+                continue
+            feeder.waiters.append(state)
+            self._demand(feeder)
+            waiting += 1
+        return waiting
+
+    def _make_ready(self, state: NodeState) -> None:
+        state.phase = Phase.READY
+        if state.kind.type.is_async:
+            self._begin(state)
+        else:
+            heapq.heappush(self._ready, (state.order, state.id, state))
+
+    def _notify(self, waiter: NodeState) -> None:
+        waiter.waiting -= 1
+        if not waiter.waiting:
+            self._queue(waiter)
+
+    def _finish(self, state: NodeState) -> None:
+        state.phase = Phase.DONE
+        for waiter in state.waiters:
+            self._notify(waiter)
+        state.waiters.clear()
+        self._plan.release(state)
+        if not state.uses:
+            state.entry = None
+
+    # Values.
+
+    def _entry(self, state: NodeState) -> Entry | None:
+        """The result of ``state``, from the cache if need be; None if the cache has lost it."""
+        if state.entry is None and state.known:
+            state.entry = self._cache.get(state)
+            if state.entry is None:
+                state.known = False
+            elif self._check is not None:
+                self._check.seal(state.entry)
+        return state.entry
+
+    def _elements(self, feed: Feed) -> tuple[Any, ...]:
+        entry = self._entry(feed.feeder)
+        if entry is None:
+            raise _Lost(feed)
+        return entry.outputs[feed.output]
+
+    def _gather(self, state: NodeState) -> dict[str, tuple[Any, ...]]:
+        """Every input as a tuple of elements; lazy ones that were not asked for are left out."""
+        inputs: dict[str, tuple[Any, ...]] = {name: (value,) for name, value in state.literals.items()}
+        asked = state.asked
+        for feed in state.feeds:
+            parameter, name, feeder, output, lazy, raw = feed
+            if raw:
+                inputs[parameter] = ([feeder.id, output],)
+            elif not lazy or name in asked:
+                entry = feeder.entry
+                inputs[parameter] = entry.outputs[output] if entry is not None else self._elements(feed)
+        return inputs
+
+    # Running a node.
+
+    def _begin(self, state: NodeState) -> None:
+        """Call the node, or ask it first which of its lazy inputs it wants."""
+        try:
+            inputs = self._gather(state)
+        except _Lost:
+            self._ask_inputs(state)
+            return
+        if state.failure is not None:
+            raise node_error(state, state.failure)
+        if state.kind.check_lazy is not None and any(
+            f.lazy and f.name not in state.asked for f in state.feeds
+        ):
+            self._ask_lazy(state, inputs)
+        else:
+            self._call(state, inputs)
+
+    def _ask_lazy(self, state: NodeState, inputs: dict[str, tuple[Any, ...]]) -> None:
+        kind = state.kind
+        function, wanted = kind.type.check_lazy, kind.check_lazy
+        assert function is not None and wanted is not None
+        pending: list[Any] = []
+        try:
+            for index, call in enumerate(slices(inputs, kind.type.input_is_list)):
+                if blocker_in(call, kind.type.input_is_list) is None:
+                    context = NodeContext(self, state, index)
+                    known = {"context": context, "folders": self.folders} | self._hidden(state) | call
+                    with executing(context):
+                        pending.append(function(**wanted.arguments(known)))
+        except Exception as error:
+            raise self._failure(state, error) from error
+        if not any(inspect.isawaitable(answer) for answer in pending):
+            self._take_asked(state, inputs, pending)
+            return
+
+        async def ask() -> list[Any]:
+            return [await answer if inspect.isawaitable(answer) else answer for answer in pending]
+
+        self._launch(state, ask(), lambda answers: self._take_asked(state, inputs, answers))
+
+    def _take_asked(self, state: NodeState, inputs: dict[str, tuple[Any, ...]], answers: list[Any]) -> None:
+        names = {
+            name for answer in answers for name in ([answer] if isinstance(answer, str) else answer or ())
+        }
+        unknown = names - state.kind.type.by_name.keys() - {feed.name for feed in state.feeds}
+        if unknown:
+            problem = WorkflowError(
+                f"check_lazy asks for {', '.join(sorted(map(repr, unknown)))}: no such input"
+            )
+            raise node_error(state, problem)
+        new = {feed.name for feed in state.feeds if feed.lazy and feed.name in names} - state.asked
+        if new:
+            state.asked |= new
+            self._ask_inputs(state)
+        else:
+            self._call(state, inputs)
+
+    def _call(self, state: NodeState, inputs: dict[str, tuple[Any, ...]]) -> None:
+        kind = state.kind
+        node_type = kind.type
+        hidden = self._hidden(state) if node_type.hidden else None
+        absent = [f.parameter for f in state.feeds if f.lazy and f.parameter not in inputs]
+        calls: list[dict[str, Any] | Blocked] = []
+        for arguments in slices(inputs, node_type.input_is_list):
+            blocker = blocker_in(arguments, node_type.input_is_list)
+            if blocker is not None:
+                calls.append(blocker)
+                continue
+            for parameter in absent:
+                arguments[parameter] = None
+            if hidden:
+                arguments |= hidden
+            calls.append(arguments)
+        if self._report_blocked(state, calls):
+            return
+        self._start(state)
+        if self._check is not None:
+            self._check.before(state)
+        if node_type.is_async:
+            started = time.perf_counter()
+            self._launch(
+                state,
+                self._await_calls(state, calls),
+                lambda returned: self._take(state, returned, time.perf_counter() - started),
+                inputs,
+            )
+            return
+        started = time.perf_counter()
+        returned = []
+        try:
+            for index, call in enumerate(calls):
+                if isinstance(call, Blocked):
+                    returned.append(_BLOCKED)
+                    continue
+                if index:
+                    self.check_interrupted()
+                context = NodeContext(self, state, index)
+                if node_type.context_parameter is not None:
+                    call[node_type.context_parameter] = context
+                with executing(context):
+                    returned.append(kind.function(**call))
+        except (Exception, SystemExit) as error:
+            raise self._failure(state, error, inputs) from error
+        self._take(state, returned, time.perf_counter() - started)
+
+    async def _await_calls(self, state: NodeState, calls: list[dict[str, Any] | Blocked]) -> list[Any]:
+        async def one(index: int, call: dict[str, Any] | Blocked) -> Any:
+            if isinstance(call, Blocked):
+                return _BLOCKED
+            context = NodeContext(self, state, index)
+            if state.kind.type.context_parameter is not None:
+                call[state.kind.type.context_parameter] = context
+            with executing(context):
+                return await state.kind.function(**call)
+
+        async with asyncio.TaskGroup() as group:
+            tasks = [group.create_task(one(index, call)) for index, call in enumerate(calls)]
+        return [task.result() for task in tasks]
+
+    def _launch(
+        self,
+        state: NodeState,
+        coroutine: Coroutine[Any, Any, list[Any]],
+        then: Callable[[list[Any]], None],
+        inputs: Mapping[str, Any] | None = None,
+    ) -> None:
+        """Run ``coroutine`` beside the graph; ``then`` goes on on this thread."""
+        state.phase = Phase.CALLED
+
+        def complete(outcome: Outcome) -> None:
+            error = outcome.error
+            while isinstance(error, BaseExceptionGroup):
+                error = error.exceptions[0]
+            if error is not None:
+                raise self._failure(state, error, inputs) from error
+            then(outcome.value)
+
+        self._tasks.launch(coroutine, lambda outcome: self._completions.put(lambda: complete(outcome)))
+
+    def _hidden(self, state: NodeState) -> dict[str, Any]:
+        values: dict[str, Any] = {}
+        for parameter, what in state.kind.type.hidden.items():
+            if what == "UNIQUE_ID":
+                values[parameter] = state.id
+            elif what == "EXTRA_PNGINFO":
+                values[parameter] = self._extra_pnginfo
+            elif what == "DYNPROMPT":
+                values[parameter] = DynamicPrompt(self._plan)
+            else:
+                if self._prompt is None:
+                    self._prompt = self._plan.workflow.to_api()
+                values[parameter] = self._prompt
+        return values
+
+    def _report_blocked(self, state: NodeState, calls: list[Any]) -> bool:
+        """Say what blockers have to say; true if they leave nothing to call."""
+        blockers = [call for call in calls if type(call) is Blocked]
+        if not blockers:
+            return False
+        for message in dict.fromkeys(blocker.message for blocker in blockers):
+            if message is not None:
+                state.cacheable = False
+                self.emit(NodeBlocked(self.run_id, state.id, state.display_id, state.kind.name, message))
+        if len(blockers) < len(calls):
+            return False
+        state.cacheable = False
+        state.entry = Entry(((_BLOCKED,) * len(calls),) * len(state.kind.output_is_list))
+        self._seal(state)
+        self._finish(state)
+        return True
+
+    # What a node returned.
+
+    def _take(self, state: NodeState, returned: list[Any], seconds: float) -> None:
+        state.seconds = seconds
+        if self._check is not None:
+            self._check.after(state)
+        try:
+            results = [read_result(state.kind, value) for value in returned]
+            if any(result.expand is not None for result in results):
+                self._expand(state, results)
+            else:
+                self._conclude(state, results)
+        except (TypeError, WorkflowError) as error:
+            raise node_error(state, error) from error
+
+    def _expand(self, state: NodeState, results: list[NodeResult]) -> None:
+        """Have the nodes run that ``state`` answered with; its own result is linked to theirs."""
+        roots: list[str] = []
+        linked: list[Link] = []
+        has_outputs = False
+        for index, result in enumerate(results):
+            if result.expand is None:
+                continue
+            expansion = Expansion(result.expand, f"{state.id}.{index}.")
+            self._plan.expand(state, expansion.nodes)
+            outputs = self._plan.output_nodes(expansion.nodes)
+            has_outputs = has_outputs or bool(outputs)
+            values = [expansion.link(value) or value for value in result.values]
+            results[index] = NodeResult(*values, ui=result.ui, expand=result.expand)
+            linked += [value for value in values if type(value) is Link]
+            roots += outputs
+        if has_outputs:
+            _keep_expanding(state)
+        self._plan.add([*roots, *(link.node for link in linked)])
+        feeds = tuple(self._linked(state, link) for link in linked)
+        # The nodes it expanded to hold what they need of its inputs before it lets go of them.
+        for root in roots:
+            self._pin(self._plan.states[root])
+        for feed in feeds:
+            feed.feeder.uses += 1
+            if not feed.feeder.known:
+                self._plan.hold(feed.feeder)
+        self._plan.release(state)
+        state.original_feeds, state.feeds = state.feeds, feeds
+        state.holding = True
+        if state.twin is not None:
+            state.twin.uses += 1
+        state.calls = results
+        state.phase = Phase.EXPANDED
+        state.waiting = self._wait_for(state, feeds)
+        if not state.waiting:
+            self._queue(state)
+
+    def _linked(self, state: NodeState, link: Link) -> Feed:
+        feeder = self._plan.states[link.node]
+        outputs = len(feeder.kind.output_is_list)
+        if not 0 <= link.output < outputs:
+            raise WorkflowError(
+                f"the expansion links to output {link.output} of {link.node}, which has {outputs}"
+            )
+        return Feed("", "", feeder, link.output, False, False)
+
+    def _resolve(self, state: NodeState) -> None:
+        """Everything that ``state`` expanded to and links to is there."""
+        waiting = [feed for feed in state.feeds if self._entry(feed.feeder) is None]
+        if waiting:
+            state.waiting = self._wait_for(state, waiting)
+            return
+        results, state.calls = state.calls, None
+        try:
+            self._conclude(state, results)
+        except TypeError as error:
+            raise node_error(state, error) from error
+
+    def _conclude(self, state: NodeState, results: list[NodeResult]) -> None:
+        """Keep the result of ``state``, say it, and let those who wait go on."""
+        kind = state.kind
+        if len(results) == 1 and results[0].expand is None and True not in kind.output_is_list:
+            outputs = tuple((value,) for value in results[0].values)
+        else:
+            outputs = tuple(self._merged(state, results, index) for index in range(len(kind.output_is_list)))
+        ui = merge_ui([result.ui for result in results if result.ui is not None])
+        entry = state.entry = Entry(outputs, ui)
+        self._seal(state)
+        if ui is not None:
+            files = files_named_in(ui, self.folders)
+            state.cacheable = state.cacheable and files is not None
+            entry.files = files or ()
+        if state.cacheable:
+            self._cache.put(state, entry, state.seconds)
+        if ui is not None:
+            self._show(state, ui, cached=False)
+        self._executed.append(state.id)
+        if self._listener is not None:
+            self.emit(NodeFinished(self.run_id, state.id, state.display_id, kind.name, state.seconds))
+        self._current = None
+        self._finish(state)
+
+    def _merged(self, state: NodeState, results: list[NodeResult], index: int) -> tuple[Any, ...]:
+        elements: list[Any] = []
+        output = state.kind.type.outputs[index]
+        for result in results:
+            value = result.values[index]
+            if result.expand is not None and type(value) is Link:
+                entry = self._plan.states[value.node].entry
+                assert entry is not None
+                elements += entry.outputs[value.output]
+            else:
+                elements += elements_of(value, output.is_list, output.name)
+        return tuple(elements)
+
+    def _seal(self, state: NodeState) -> None:
+        if self._check is not None and state.entry is not None:
+            self._check.seal(state.entry)
+
+    # What is said.
+
+    def _start(self, state: NodeState) -> None:
+        self._current = state
+        if self._listener is not None:
+            parent = state.parent.id if state.parent else None
+            self.emit(NodeStarted(self.run_id, state.id, state.display_id, state.kind.name, parent))
+
+    def _show(self, state: NodeState, ui: Mapping[str, Any], cached: bool) -> None:
+        self.outputs[state.id] = ui
+        self.emit(NodeOutput(self.run_id, state.id, state.display_id, ui, cached))
+
+    def _failure(
+        self, state: NodeState, error: BaseException, inputs: Mapping[str, Any] | None = None
+    ) -> Exception:
+        """What to raise for ``error``: an interruption stays one, whatever a node makes of it."""
+        if self._stop or isinstance(error, Interrupted):
+            return Interrupted("the run was interrupted")
+        failure = node_error(state, error)
+        failure.current_inputs = {name: summary(elements) for name, elements in (inputs or {}).items()}
+        return failure
+
+    def _end(self) -> None:
+        """Stop what runs beside, and have what is done stay done."""
+        self._tasks.cancel()
+        self._cache.flush()
+
+    def _say_failed(self, error: NodeError) -> None:
+        cause = error.cause
+        self.emit(
+            RunFailed(
+                self.run_id,
+                error.node_id,
+                error.real_node_id,
+                error.class_type,
+                type(cause).__name__,
+                str(cause),
+                tuple(traceback.format_exception(cause)),
+                error.current_inputs,
+                tuple(self._executed),
+            )
+        )
+
+
+class _Lost(Exception):
+    """A result that was in the cache a moment ago is not any more."""
+
+
+_BLOCKED = Blocked()
+
+
+def _keep_expanding(state: NodeState) -> None:
+    """A node that expands to output nodes is not answered from the cache, nor are those it is
+    part of: what they save could not be looked after."""
+    ancestor: NodeState | None = state
+    while ancestor is not None and not ancestor.saves_inside:
+        ancestor.saves_inside = True
+        ancestor.cacheable = False
+        ancestor = ancestor.parent
+
+
+def _nothing() -> None:
+    pass

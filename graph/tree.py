@@ -1,0 +1,187 @@
+"""Walks over a value: plain data, with leaves that only codecs understand.
+
+Plain data is None, bool, int, float, str, bytes, list, tuple and dict, of exactly these types,
+and :class:`graph.results.Blocked`. Everything else is a leaf: a registered codec's, or opaque.
+No walk recurses, so depth is no limit, and a container that holds itself is noticed.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Sequence
+from hashlib import blake2b
+from typing import Any, Final, NamedTuple
+
+from graph.codec import Blob, Codec
+from graph.results import Blocked
+
+SCALARS: Final = frozenset({type(None), bool, int, float, str})
+
+_CONTAINERS: Final = frozenset({list, tuple, dict})
+
+
+class Size(NamedTuple):
+    """Bytes of plain data, and the leaves by identity: what several values share costs once."""
+
+    plain: int
+    leaves: dict[int, int]
+
+
+class Encoded(NamedTuple):
+    """A value as JSON data and bytes.
+
+    ``tokens`` rebuild it on a stack: a scalar is pushed, ``["list", n]`` takes n items off.
+    """
+
+    tokens: list[Any]
+    blobs: list[Blob]
+
+
+class _Close(NamedTuple):
+    container: Any
+    token: list[Any]
+
+
+def measure(value: Any, codecs: Sequence[Codec]) -> Size:
+    """What keeping ``value`` in memory costs."""
+    plain = 0
+    leaves: dict[int, int] = {}
+    seen: set[int] = set()
+    stack = [value]
+    while stack:
+        item = stack.pop()
+        kind = type(item)
+        if kind in _CONTAINERS:
+            if id(item) in seen:
+                continue
+            seen.add(id(item))
+            plain += sys.getsizeof(item)
+            if kind is dict:
+                stack.extend(item.keys())
+                stack.extend(item.values())
+            else:
+                stack.extend(item)
+        elif kind in SCALARS or kind is Blocked:
+            plain += sys.getsizeof(item)
+        elif id(item) not in leaves:
+            codec = codec_for(item, codecs)
+            leaves[id(item)] = codec.nbytes(item) if codec else sys.getsizeof(item)
+    return Size(plain, leaves)
+
+
+def encode(value: Any, codecs: Sequence[Codec], opaque: Callable[[Any], str] | None = None) -> Encoded | None:
+    """``value`` as JSON data and bytes, or None if some part of it cannot leave memory.
+
+    With ``opaque``, such a part is written as the name that this gives it instead; the
+    outcome is then good for hashing, not for :func:`decode`.
+    """
+    tokens: list[Any] = []
+    blobs: list[Blob] = []
+    open_containers: set[int] = set()
+    stack: list[Any] = [value]
+    while stack:
+        item = stack.pop()
+        kind = type(item)
+        if kind in SCALARS:
+            tokens.append(item)
+        elif kind is _Close:
+            open_containers.discard(id(item.container))
+            tokens.append(item.token)
+        elif kind in _CONTAINERS:
+            if id(item) in open_containers:
+                return None
+            open_containers.add(id(item))
+            stack.append(_Close(item, [kind.__name__, len(item)]))
+            if kind is dict:
+                for key in reversed(item):
+                    stack.append(item[key])
+                    stack.append(key)
+            else:
+                stack.extend(reversed(item))
+        elif kind is Blocked:
+            tokens.append(["blocked", item.message])
+        elif kind is bytes:
+            tokens.append(["bytes", len(blobs)])
+            blobs.append(Blob("U8", (len(item),), item))
+        else:
+            codec = codec_for(item, codecs)
+            blob = codec.dump(item) if codec else None
+            if codec is not None and blob is not None:
+                tokens.append(["leaf", codec.name, len(blobs)])
+                blobs.append(blob)
+            elif opaque is not None:
+                tokens.append(["opaque", opaque(item)])
+            else:
+                return None
+    return Encoded(tokens, blobs)
+
+
+def decode(encoded: Encoded, codecs: Sequence[Codec]) -> Any:
+    """The value that :func:`encode` was given. Raises ValueError for what it did not make,
+    LookupError if a leaf's codec is not registered."""
+    by_name = {codec.name: codec for codec in codecs}
+    stack: list[Any] = []
+    for token in encoded.tokens:
+        if type(token) is not list:
+            stack.append(token)
+            continue
+        try:
+            operation, *arguments = token
+            if operation in ("list", "tuple", "dict"):
+                stack.append(_container(operation, stack, *arguments))
+            elif operation == "blocked":
+                stack.append(Blocked(*arguments))
+            elif operation == "bytes":
+                stack.append(bytes(encoded.blobs[arguments[0]].data))
+            elif operation == "leaf":
+                name, index = arguments
+                if name not in by_name:
+                    raise LookupError(f"no codec named {name!r}")
+                stack.append(by_name[name].load(encoded.blobs[index]))
+            else:
+                raise ValueError(f"unknown token {operation!r}")
+        except (IndexError, TypeError) as error:
+            raise ValueError(f"malformed token {token!r}") from error
+    if len(stack) != 1:
+        raise ValueError(f"{len(stack)} values where one was expected")
+    return stack[0]
+
+
+def _container(operation: str, stack: list[Any], length: int) -> Any:
+    count = 2 * length if operation == "dict" else length
+    if not 0 <= count <= len(stack):
+        raise ValueError(f"a {operation} of {length} with {len(stack)} values at hand")
+    items = stack[len(stack) - count :]
+    del stack[len(stack) - count :]
+    if operation == "dict":
+        return dict(zip(items[::2], items[1::2], strict=True))
+    return items if operation == "list" else tuple(items)
+
+
+def digest(value: Any, codecs: Sequence[Codec], opaque: Callable[[Any], str] | None = None) -> bytes | None:
+    """A hash of ``value``'s content, or None if it holds something that has no content to hash.
+
+    ``opaque`` is as in :func:`encode`.
+    """
+    encoded = encode(value, codecs, opaque)
+    return None if encoded is None else digest_of(encoded)
+
+
+def digest_of(encoded: Encoded) -> bytes:
+    """The hash of an encoded value."""
+    hasher = blake2b(digest_size=20)
+    for token in encoded.tokens:
+        hasher.update(repr(token).encode())
+        hasher.update(b"\n")
+    for blob in encoded.blobs:
+        hasher.update(f"{blob.dtype}{blob.shape}".encode())
+        hasher.update(blob.data)
+    return hasher.digest()
+
+
+def codec_for(leaf: Any, codecs: Sequence[Codec]) -> Codec | None:
+    """The first codec that accepts ``leaf``."""
+    for codec in codecs:
+        if codec.accepts(leaf):
+            return codec
+    return None
