@@ -80,7 +80,7 @@ def _rgb(frame: PIL.Image.Image) -> torch.Tensor:
 
 
 def _mask(frame: PIL.Image.Image) -> torch.Tensor | None:
-    has_alpha = bool({"A", "a"}.intersection(frame.getbands()))
+    has_alpha = frame.mode in ("RGBA", "LA", "PA", "RGBa", "La")
     if not has_alpha and not (frame.mode == "P" and "transparency" in frame.info):
         return None
     return 1.0 - from_pillow(frame.convert("RGBA").getchannel("A"))[..., 0]
