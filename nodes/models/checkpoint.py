@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import json
 import math
+import re
 import struct
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -34,6 +35,9 @@ BITS: Mapping[str, int] = MappingProxyType(
 
 _HEADER_LIMIT = 100_000_000
 """The format's own limit on the header's length, in bytes."""
+
+_OLDER_TEXT_ENCODER = re.compile(r"^(cond_stage_model\.transformer\.)(?=embeddings\.|encoder\.|final_layer_norm\.)")
+"""Some early SD1 checkpoints lack a ``text_model.``; here they get it, so that nobody else need know of them."""
 
 _RELEASE_AFTER = 256 * 2**20
 """Pages of a mapped file count as resident memory until it is unmapped; it is, each time this
@@ -75,6 +79,7 @@ class Checkpoint:
     dtypes: Mapping[str, str]
     metadata: Mapping[str, str]
     _source: _Safetensors | _Pickled = field(repr=False)
+    _names_in_file: Mapping[str, str] = field(repr=False)
 
     @classmethod
     def open(cls, path: Path | str) -> Checkpoint:
@@ -85,25 +90,24 @@ class Checkpoint:
         """
         path = Path(path)
         state = fingerprint(path)
-        try:
-            with path.open("rb") as file:
-                start = file.read(512)
-                if _is_safetensors(start):
-                    header = _read_safetensors_header(path, file, start, state.size)
-                    return cls(path, state, *header, _Safetensors(path))
-        except OSError as error:
-            raise CheckpointError(f"{path}: cannot be read: {error.strerror}") from error
-        if start.startswith((b"PK\x03\x04", b"\x80")):
-            source = _Pickled(path, is_zip=start.startswith(b"PK"))
-            return cls(path, state, source.shapes, source.dtypes, MappingProxyType({}), source)
-        raise CheckpointError(f"{path}: {_foreign(start)}; expected a .safetensors file or a PyTorch checkpoint")
+        header, source = _read(path, state.size)
+        names = {_OLDER_TEXT_ENCODER.sub(r"\1text_model.", name): name for name in header.shapes}
+        return cls(
+            path,
+            state,
+            MappingProxyType({name: header.shapes[in_file] for name, in_file in names.items()}),
+            MappingProxyType({name: header.dtypes[in_file] for name, in_file in names.items()}),
+            MappingProxyType(header.metadata),
+            source,
+            names,
+        )
 
     def tensor(self, name: str) -> torch.Tensor:
         """The tensor ``name`` on the CPU, in the file's dtype, mapped from the file: treat it as
         read-only and let go of it soon. Raises CheckpointError if there is none of that name."""
         if name not in self.shapes:
             raise CheckpointError(f"{self.path}: holds no tensor named '{name}'")
-        return self._source.tensor(name)
+        return self._source.tensor(self._names_in_file[name])
 
     def nbytes(self, prefix: str = "") -> int:
         """Bytes that the tensors whose names start with ``prefix`` take in the file."""
@@ -112,6 +116,27 @@ class Checkpoint:
             for name, shape in self.shapes.items()
             if name.startswith(prefix)
         )
+
+
+class _Header(NamedTuple):
+    shapes: dict[str, tuple[int, ...]]
+    dtypes: dict[str, str]
+    metadata: dict[str, str]
+
+
+def _read(path: Path, size: int) -> tuple[_Header, _Safetensors | _Pickled]:
+    """What the file holds, and what reads its tensors, chosen by its first bytes."""
+    try:
+        with path.open("rb") as file:
+            start = file.read(512)
+            if _is_safetensors(start):
+                return _safetensors_header(path, file, start, size), _Safetensors(path)
+    except OSError as error:
+        raise CheckpointError(f"{path}: cannot be read: {error.strerror}") from error
+    if start.startswith((b"PK\x03\x04", b"\x80")):
+        source = _Pickled(path, is_zip=start.startswith(b"PK"))
+        return source.header(), source
+    raise CheckpointError(f"{path}: {_foreign(start)}; expected a .safetensors file or a PyTorch checkpoint")
 
 
 def _is_safetensors(start: bytes) -> bool:
@@ -136,9 +161,7 @@ def _foreign(start: bytes) -> str:
     return f"is not a model file (it begins with {start[:8]!r})"
 
 
-def _read_safetensors_header(
-    path: Path, file: BinaryIO, start: bytes, size: int
-) -> tuple[Mapping[str, tuple[int, ...]], Mapping[str, str], Mapping[str, str]]:
+def _safetensors_header(path: Path, file: BinaryIO, start: bytes, size: int) -> _Header:
     """Shapes, dtypes and metadata. ``start`` is what was read of ``file`` so far."""
     (length,) = struct.unpack("<Q", start[:8])
     if 8 + length > size:
@@ -159,11 +182,7 @@ def _read_safetensors_header(
         shapes[name], dtypes[name] = shape, dtype
         spans.append((begin, end, name))
     _check_spans(path, spans, size - 8 - length)
-    return (
-        MappingProxyType(shapes),
-        MappingProxyType(dtypes),
-        MappingProxyType({str(key): str(value) for key, value in metadata.items()}),
-    )
+    return _Header(shapes, dtypes, {str(key): str(value) for key, value in metadata.items()})
 
 
 def _entry(path: Path, name: str, entry: Any) -> tuple[str, tuple[int, ...], int, int]:
@@ -235,8 +254,13 @@ class _Pickled:
         self._tensors = {name: value for name, value in content.items() if isinstance(value, torch.Tensor)}
         if not self._tensors:
             raise CheckpointError(f"{path}: is a PyTorch file without tensors; expected a state dict")
-        self.shapes = MappingProxyType({name: tuple(tensor.shape) for name, tensor in self._tensors.items()})
-        self.dtypes = MappingProxyType({name: _dtype_name(tensor) for name, tensor in self._tensors.items()})
+
+    def header(self) -> _Header:
+        return _Header(
+            {name: tuple(tensor.shape) for name, tensor in self._tensors.items()},
+            {name: _dtype_name(tensor) for name, tensor in self._tensors.items()},
+            {},
+        )
 
     def tensor(self, name: str) -> torch.Tensor:
         return self._tensors[name]
