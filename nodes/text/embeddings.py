@@ -13,7 +13,7 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from graph.errors import InputFileError
 from graph.folders import Folders
@@ -67,7 +67,7 @@ def open_embedding(path: Path, encoder: str = "l") -> Embedding:
     """
     checkpoint = Checkpoint.open(path)
     key = _key(checkpoint, encoder)
-    shape = checkpoint.shapes[key]
+    shape = checkpoint.shapes.get(key, ())
     if not 1 <= len(shape) <= 2 or 0 in shape:
         raise CheckpointError(
             f"{path}: tensor '{key}' has shape {list(shape)}; expected the vectors of a textual inversion, [n, width]"
@@ -90,6 +90,19 @@ def usable_embedding(name: str, folders: Folders | None, width: int, encoder: st
     return embedding
 
 
+class Named(NamedTuple):
+    """The name of an embedding, as a prompt writes it."""
+
+    name: str
+
+    def spellings(self) -> Iterator[tuple[str, str]]:
+        """What it may mean, as (name, text behind it): commas are punctuation unless a file is called so."""
+        yield self.name, ""
+        bare = self.name.rstrip(",")
+        if bare and bare != self.name:
+            yield bare, self.name[len(bare) :]
+
+
 def split_embeddings(text: str) -> Iterator[str | Named]:
     """``text`` cut into the embeddings it names and the texts between them."""
     start = 0
@@ -98,19 +111,6 @@ def split_embeddings(text: str) -> Iterator[str | Named]:
         yield Named(match[1])
         start = match.end()
     yield text[start:]
-
-
-class Named(str):
-    """The name of an embedding, as a prompt writes it."""
-
-    __slots__ = ()
-
-    def spellings(self) -> Iterator[tuple[str, str]]:
-        """What it may mean, as (name, text behind it): commas are punctuation unless a file is called so."""
-        yield self, ""
-        bare = self.rstrip(",")
-        if bare and bare != self:
-            yield bare, self[len(bare) :]
 
 
 def embedding_fingerprint(text: str, folders: Folders) -> list[Any]:
@@ -122,6 +122,7 @@ def embedding_fingerprint(text: str, folders: Folders) -> list[Any]:
 
 
 def _key(checkpoint: Checkpoint, encoder: str) -> str:
+    """The tensor that is known to hold vectors for ``encoder``, else the first; "" in an empty file."""
     names = list(checkpoint.shapes)
     known = [name for name in names if name.startswith("string_to_param") or name in ("emb_params", f"clip_{encoder}")]
-    return (known or names)[0]
+    return next(iter(known or names), "")

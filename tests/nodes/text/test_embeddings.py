@@ -11,6 +11,7 @@ import torch
 from safetensors.torch import save_file
 
 from graph.folders import Folders
+from graph.tree import decode, encode
 from nodes.model_folders import folders as installation
 from nodes.models.checkpoint import CheckpointError
 from nodes.text.embeddings import embedding_fingerprint, find_embedding, open_embedding
@@ -86,6 +87,14 @@ def test_vectors_stand_among_words(clip: Clip, folders: Folders, place: Callable
     assert words(clip, "noembedding:Style")[0] == "no"
 
 
+def test_tokens_with_vectors_can_be_stored(clip: Clip, folders: Folders, place: Callable[[str], Path]) -> None:
+    save_file({"emb_params": VECTORS}, place("Style.safetensors"))
+    tokens = replace(clip, folders=folders).tokenize("a (red:1.3) embedding:Style")
+    stored = encode(tokens, [])
+    assert stored is not None and stored.blobs == []
+    assert decode(stored, []) == tokens
+
+
 @pytest.mark.parametrize("name", ["nothing", "../../secret", "/etc/passwd", "a\0b"])
 def test_what_is_not_there_is_left_out_with_a_warning(
     clip: Clip, folders: Folders, name: str, caplog: pytest.LogCaptureFixture
@@ -113,6 +122,9 @@ def test_damaged_files_are_errors(clip: Clip, folders: Folders, place: Callable[
     save_file({"emb_params": torch.zeros(2, 3, 64)}, place("cube.safetensors"))
     with pytest.raises(CheckpointError, match=r"\[2, 3, 64\]; expected the vectors"):
         clip.tokenize("embedding:cube")
+    save_file({}, place("empty.safetensors"))
+    with pytest.raises(CheckpointError, match="expected the vectors"):
+        clip.tokenize("embedding:empty")
     save_file({"emb_params": torch.full((1, 64), torch.nan)}, place("nan.safetensors"))
     with pytest.raises(CheckpointError, match="NaN"):
         clip.encode(clip.tokenize("embedding:nan"))
