@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from contextvars import ContextVar
 from typing import NamedTuple, Protocol
 
@@ -68,11 +67,16 @@ def current() -> Context | None:
     return _current.get()
 
 
-@contextmanager
-def executing(context: Context) -> Iterator[None]:
+class executing:  # noqa: N801 - used as a function: `with executing(context):`
     """Make ``context`` the :func:`current` one for the duration of a node's call."""
-    token = _current.set(context)
-    try:
-        yield
-    finally:
-        _current.reset(token)
+
+    __slots__ = ("_context", "_token")
+
+    def __init__(self, context: Context):
+        self._context = context
+
+    def __enter__(self) -> None:
+        self._token = _current.set(self._context)
+
+    def __exit__(self, *_: object) -> None:
+        _current.reset(self._token)

@@ -70,31 +70,30 @@ class Plan:
 
     def _walk(self, root: str, new: list[NodeState]) -> None:
         """A depth-first walk without recursion; a link back into the path is a cycle."""
-        path: dict[str, NodeState] = {}
-        links: list[tuple[list[GivenLink], int]] = []
-        state, given = self._make(root)
-        path[root] = state
-        links.append((given, 0))
+        states = self.states
+        state, links = self._make(root)
+        path = [state]
+        ahead = [iter(links)]
+        given = {root: links}
         while path:
-            given, position = links.pop()
-            node_id = next(reversed(path))
-            while position < len(given):
-                feeder_id = given[position].node
-                if feeder_id in path:
+            state = path[-1]
+            for link in ahead[-1]:
+                feeder_id = link.node
+                if feeder_id in states:
+                    continue
+                if feeder_id in given:
                     raise _cycle(path, feeder_id)
-                if feeder_id not in self.states:
-                    break
-                position += 1
+                feeder, links = self._make(feeder_id, state, link)
+                path.append(feeder)
+                ahead.append(iter(links))
+                given[feeder_id] = links
+                break
             else:
-                state = path.pop(node_id)
-                self._connect(state, given)
-                self.states[node_id] = state
+                path.pop()
+                ahead.pop()
+                self._connect(state, given.pop(state.id))
+                states[state.id] = state
                 new.append(state)
-                continue
-            links.append((given, position))
-            feeder, feeder_given = self._make(feeder_id, path[node_id], given[position])
-            path[feeder_id] = feeder
-            links.append((feeder_given, 0))
 
     def _make(
         self, node_id: str, consumer: NodeState | None = None, link: GivenLink | None = None
@@ -206,8 +205,9 @@ def node_error(state: NodeState, cause: BaseException) -> NodeError:
     return error
 
 
-def _cycle(path: dict[str, NodeState], back_to: str) -> NodeError:
-    ids = list(path)
+def _cycle(path: list[NodeState], back_to: str) -> NodeError:
+    ids = [state.id for state in path]
     around = [*ids[ids.index(back_to) :], back_to]
     shown = " → ".join(reversed(around)) if len(around) <= 12 else f"{len(around) - 1} nodes long"
-    return node_error(path[back_to], WorkflowError(f"the node needs its own result: a cycle {shown}"))
+    problem = WorkflowError(f"the node needs its own result: a cycle {shown}")
+    return node_error(path[ids.index(back_to)], problem)
