@@ -12,6 +12,8 @@ from typing import NamedTuple
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from nodes.models.fused import Linear, linear
+
 
 class KV(NamedTuple):
     """Keys and values of one attention layer, each [B, heads, tokens, head width]."""
@@ -26,20 +28,20 @@ class Attention(nn.Module):
     def __init__(self, channels: int, context_width: int, heads: int):
         super().__init__()
         self.heads = heads
-        self.to_q = nn.Linear(channels, channels, bias=False)
-        self.to_k = nn.Linear(context_width, channels, bias=False)
-        self.to_v = nn.Linear(context_width, channels, bias=False)
-        self.to_out = nn.Sequential(nn.Linear(channels, channels), nn.Dropout(0.0))
+        self.to_q = Linear(channels, channels, bias=False)
+        self.to_k = Linear(context_width, channels, bias=False)
+        self.to_v = Linear(context_width, channels, bias=False)
+        self.to_out = nn.Sequential(Linear(channels, channels), nn.Dropout(0.0))
 
     def project(self, context: Tensor) -> KV:
         """Keys and values of a context [B, T, width]."""
         return KV(self._split(self.to_k(context)), self._split(self.to_v(context)))
 
-    def forward(self, x: Tensor, kv: KV | None = None) -> Tensor:
-        """[B, T, C] to the same; the caller adds it to x."""
+    def forward(self, x: Tensor, kv: KV | None = None, plus: Tensor | None = None) -> Tensor:
+        """[B, T, C] to the same, ``plus`` added."""
         key, value = kv or self.project(x)
         attended = F.scaled_dot_product_attention(self._split(self.to_q(x)), key, value)
-        return self.to_out[0](attended.transpose(1, 2).flatten(2))
+        return self.to_out[0](attended.transpose(1, 2).flatten(2), plus)
 
     def _split(self, x: Tensor) -> Tensor:
         return x.unflatten(2, (self.heads, -1)).transpose(1, 2)
@@ -50,22 +52,22 @@ class GEGLU(nn.Module):
 
     def __init__(self, in_width: int, out_width: int):
         super().__init__()
-        self.proj = nn.Linear(in_width, 2 * out_width)
+        self.proj = Linear(in_width, 2 * out_width)
 
     def forward(self, x: Tensor) -> Tensor:
-        value, gate = self.proj(x).chunk(2, dim=-1)
-        return F.gelu(gate).mul_(value)
+        value, gate = zip(self.proj.weight.chunk(2), self.proj.bias.chunk(2), strict=True)
+        return linear(x, *value, times=linear(x, *gate, gelu=True))
 
 
 class FeedForward(nn.Module):
     def __init__(self, channels: int):
         super().__init__()
         self.net = nn.Sequential(
-            GEGLU(channels, 4 * channels), nn.Dropout(0.0), nn.Linear(4 * channels, channels)
+            GEGLU(channels, 4 * channels), nn.Dropout(0.0), Linear(4 * channels, channels)
         )
 
-    def forward(self, x: Tensor) -> Tensor:
-        return self.net[2](self.net[0](x))
+    def forward(self, x: Tensor, plus: Tensor) -> Tensor:
+        return self.net[2](self.net[0](x), plus)
 
 
 class TransformerLayer(nn.Module):
@@ -81,10 +83,9 @@ class TransformerLayer(nn.Module):
         self.norm3 = nn.LayerNorm(channels)
 
     def forward(self, x: Tensor, context: KV) -> Tensor:
-        x = x + self.attn1(self.norm1(x))
-        x += self.attn2(self.norm2(x), context)
-        x += self.ff(self.norm3(x))
-        return x
+        x = self.attn1(self.norm1(x), plus=x)
+        x = self.attn2(self.norm2(x), context, plus=x)
+        return self.ff(self.norm3(x), plus=x)
 
 
 class SpatialTransformer(nn.Module):
@@ -93,30 +94,28 @@ class SpatialTransformer(nn.Module):
     def __init__(self, channels: int, context_width: int, depth: int, heads: int, linear_projections: bool):
         super().__init__()
         self.norm = nn.GroupNorm(32, channels, eps=1e-6)
-        self.proj_in: nn.Module
-        self.proj_out: nn.Module
-        if linear_projections:
-            self.proj_in, self.proj_out = nn.Linear(channels, channels), nn.Linear(channels, channels)
-        else:
-            self.proj_in, self.proj_out = nn.Conv2d(channels, channels, 1), nn.Conv2d(channels, channels, 1)
+        self.proj_in = _projection(channels, linear_projections)
+        self.proj_out = _projection(channels, linear_projections)
         self.transformer_blocks = nn.ModuleList(
             TransformerLayer(channels, context_width, heads) for _ in range(depth)
         )
-        self.linear_projections = linear_projections
 
     def forward(self, x: Tensor, context: Sequence[KV]) -> Tensor:
         """``context`` holds one entry for each layer."""
         height, width = x.shape[2:]
-        tokens = self._project(self.proj_in, _tokens(self.norm(x)))
+        tokens = _project(self.proj_in, _tokens(self.norm(x)))
         for layer, kv in zip(self.transformer_blocks, context, strict=True):
             tokens = layer(tokens, kv)
-        tokens = self._project(self.proj_out, tokens)
-        return tokens.transpose(1, 2).unflatten(2, (height, width)) + x
+        tokens = _project(self.proj_out, tokens, plus=_tokens(x))
+        return tokens.transpose(1, 2).unflatten(2, (height, width))
 
-    def _project(self, projection: nn.Module, tokens: Tensor) -> Tensor:
-        if self.linear_projections:
-            return projection(tokens)
-        return F.linear(tokens, projection.weight.flatten(1), projection.bias)
+
+def _projection(channels: int, linear_projections: bool) -> nn.Linear | nn.Conv2d:
+    return Linear(channels, channels) if linear_projections else nn.Conv2d(channels, channels, 1)
+
+
+def _project(projection: nn.Linear | nn.Conv2d, tokens: Tensor, plus: Tensor | None = None) -> Tensor:
+    return linear(tokens, projection.weight.flatten(1), projection.bias, plus=plus)
 
 
 def _tokens(x: Tensor) -> Tensor:

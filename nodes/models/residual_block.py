@@ -6,6 +6,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from nodes.models.fused import Convolution, Linear
+
 GROUPS = 32
 
 
@@ -18,17 +20,17 @@ class ResidualBlock(nn.Module):
     def __init__(self, in_channels: int, out_channels: int, embedding_width: int):
         super().__init__()
         self.in_layers = nn.Sequential(
-            nn.GroupNorm(GROUPS, in_channels), nn.SiLU(), nn.Conv2d(in_channels, out_channels, 3, padding=1)
+            nn.GroupNorm(GROUPS, in_channels), nn.SiLU(), Convolution(in_channels, out_channels, 3, padding=1)
         )
-        self.emb_layers = nn.Sequential(nn.SiLU(), nn.Linear(embedding_width, out_channels))
+        self.emb_layers = nn.Sequential(nn.SiLU(), Linear(embedding_width, out_channels))
         self.out_layers = nn.Sequential(
             nn.GroupNorm(GROUPS, out_channels),
             nn.SiLU(),
             nn.Dropout(0.0),
-            nn.Conv2d(out_channels, out_channels, 3, padding=1),
+            Convolution(out_channels, out_channels, 3, padding=1),
         )
         self.skip_connection = (
-            nn.Identity() if in_channels == out_channels else nn.Conv2d(in_channels, out_channels, 1)
+            nn.Identity() if in_channels == out_channels else Convolution(in_channels, out_channels, 1)
         )
 
     def forward(self, x: Tensor, activated_embedding: Tensor) -> Tensor:
@@ -36,9 +38,7 @@ class ResidualBlock(nn.Module):
         norm_out, _, _, conv_out = self.out_layers
         h = conv_in(F.silu(norm_in(x), inplace=True))
         h += self.emb_layers[1](activated_embedding)[:, :, None, None]
-        h = conv_out(F.silu(norm_out(h), inplace=True))
-        h += self.skip_connection(x)
-        return h
+        return conv_out(F.silu(norm_out(h), inplace=True), plus=self.skip_connection(x))
 
 
 class Downsample(nn.Module):
@@ -46,7 +46,7 @@ class Downsample(nn.Module):
 
     def __init__(self, channels: int):
         super().__init__()
-        self.op = nn.Conv2d(channels, channels, 3, stride=2, padding=1)
+        self.op = Convolution(channels, channels, 3, stride=2, padding=1)
 
     def forward(self, x: Tensor) -> Tensor:
         return self.op(x)
@@ -57,7 +57,7 @@ class Upsample(nn.Module):
 
     def __init__(self, channels: int):
         super().__init__()
-        self.conv = nn.Conv2d(channels, channels, 3, padding=1)
+        self.conv = Convolution(channels, channels, 3, padding=1)
 
     def forward(self, x: Tensor, size: torch.Size | tuple[int, int] | None = None) -> Tensor:
         size = size or (2 * x.shape[2], 2 * x.shape[3])

@@ -17,6 +17,7 @@ from torch import Tensor, nn
 from graph.errors import SumiError
 from nodes.models import unet_config as parts
 from nodes.models.attention import KV, SpatialTransformer
+from nodes.models.fused import Convolution, Linear
 from nodes.models.residual_block import GROUPS, Downsample, ResidualBlock, Upsample
 from nodes.models.timestep_embedding import timestep_embedding
 from nodes.models.unet_config import Block, UNetConfig, layout
@@ -66,11 +67,11 @@ class UNet(nn.Module):
         width = config.embedding_width
         plan = layout(config)
         self.time_embed = nn.Sequential(
-            nn.Linear(config.model_channels, width), nn.SiLU(), nn.Linear(width, width)
+            Linear(config.model_channels, width), nn.SiLU(), Linear(width, width)
         )
         if config.adm_in_channels is not None:
             self.label_emb = nn.Sequential(
-                nn.Sequential(nn.Linear(config.adm_in_channels, width), nn.SiLU(), nn.Linear(width, width))
+                nn.Sequential(Linear(config.adm_in_channels, width), nn.SiLU(), Linear(width, width))
             )
         self.input_blocks = nn.ModuleList(build_block(block, config) for block in plan.input_blocks)
         self.middle_block = build_block(plan.middle_block, config)
@@ -78,7 +79,7 @@ class UNet(nn.Module):
         self.out = nn.Sequential(
             nn.GroupNorm(GROUPS, config.model_channels),
             nn.SiLU(),
-            nn.Conv2d(config.model_channels, config.out_channels, 3, padding=1),
+            Convolution(config.model_channels, config.out_channels, 3, padding=1),
         )
         self._attention_at: dict[SpatialTransformer, slice] = {}
         count = 0
@@ -210,7 +211,7 @@ def build_block(block: Block, config: UNetConfig) -> nn.Sequential:
 def _build_part(part: parts.Part, config: UNetConfig) -> nn.Module:
     match part:
         case parts.Convolution(in_channels, out_channels):
-            return nn.Conv2d(in_channels, out_channels, 3, padding=1)
+            return Convolution(in_channels, out_channels, 3, padding=1)
         case parts.Residual(in_channels, out_channels):
             return ResidualBlock(in_channels, out_channels, config.embedding_width)
         case parts.Transformer(channels, depth):

@@ -1,0 +1,101 @@
+"""Linear and convolution layers that leave nothing between two kernels on a CPU.
+
+PyTorch's CPU build carries oneDNN, whose matrix product and convolution can add, multiply
+or apply GELU to what they write before it leaves the cache. Those forms are the operators
+under ``torch.ops.mkldnn``, which torch.compile emits; here they are called directly. Where they
+are not to be had (another device, a dtype the CPU lacks, a build without oneDNN) the
+same result comes from the ordinary operators.
+"""
+
+from __future__ import annotations
+
+from functools import cache
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+
+def linear(
+    x: Tensor,
+    weight: Tensor,
+    bias: Tensor | None = None,
+    *,
+    gelu: bool = False,
+    times: Tensor | None = None,
+    plus: Tensor | None = None,
+) -> Tensor:
+    """``x @ weight.T + bias``, then at most one of GELU, ``· times``, ``+ plus`` (both of the result's shape)."""
+    if _onednn(x):
+        ops = torch.ops.mkldnn
+        if times is not None:
+            return ops._linear_pointwise.binary(x, times, weight, bias, "mul")
+        if plus is not None:
+            return ops._linear_pointwise.binary(x, plus, weight, bias, "add")
+        return ops._linear_pointwise(x, weight, bias, "gelu" if gelu else "none", [], "none")
+    result = F.linear(x, weight, bias)
+    if times is not None:
+        return result * times
+    if plus is not None:
+        return result + plus
+    return F.gelu(result) if gelu else result
+
+
+class Linear(nn.Linear):
+    """A linear layer over the last dimension, with an optional ``plus`` added to its result."""
+
+    def forward(self, x: Tensor, plus: Tensor | None = None) -> Tensor:
+        return linear(x, self.weight, self.bias, plus=plus)
+
+
+class Convolution(nn.Conv2d):
+    """A 2-D convolution, with an optional ``plus`` [B, out, h, w] added to its result.
+
+    On a CPU its weight is put into oneDNN's own blocked order at the first call and stays so;
+    else each call would reorder all of it, which at 8x8 positions takes longer than the
+    convolution. ``state_dict`` shows it in the usual order all the same.
+    """
+
+    def forward(self, x: Tensor, plus: Tensor | None = None) -> Tensor:
+        if not _onednn(x):
+            result = F.conv2d(x, self._dense_weight(), self.bias, self.stride, self.padding)
+            return result if plus is None else result + plus
+        geometry = (self.padding, self.stride, self.dilation, self.groups)
+        ops = torch.ops.mkldnn
+        if not self.weight.is_mkldnn:
+            packed = ops._reorder_convolution_weight(self.weight, *geometry, x.shape)
+            self.weight = nn.Parameter(packed, requires_grad=False)
+        if plus is None:
+            return ops._convolution_pointwise(x, self.weight, self.bias, *geometry, "none", [], "")
+        return ops._convolution_pointwise.binary(
+            x, plus, self.weight, self.bias, *geometry, "add", None, None, [], None
+        )
+
+    def _dense_weight(self) -> Tensor:
+        return self.weight.to_dense() if self.weight.is_mkldnn else self.weight
+
+    def _save_to_state_dict(self, destination: Any, prefix: str, keep_vars: bool) -> None:
+        super()._save_to_state_dict(destination, prefix, keep_vars)
+        destination[prefix + "weight"] = self._dense_weight()
+
+    def _load_from_state_dict(self, *args: Any, **kwargs: Any) -> None:
+        if self.weight.is_mkldnn:
+            self.weight = nn.Parameter(self.weight.to_dense(), requires_grad=False)
+        super()._load_from_state_dict(*args, **kwargs)
+
+
+def _onednn(x: Tensor) -> bool:
+    return x.device.type == "cpu" and _onednn_computes(x.dtype)
+
+
+@cache
+def _onednn_computes(dtype: torch.dtype) -> bool:
+    ops = torch.ops.mkldnn
+    if not (torch.backends.mkldnn.is_available() and hasattr(ops, "_linear_pointwise")):
+        return False
+    if dtype == torch.bfloat16:
+        return bool(ops._is_mkldnn_bf16_supported())
+    if dtype == torch.float16:
+        return bool(ops._is_mkldnn_fp16_supported())
+    return dtype == torch.float32
