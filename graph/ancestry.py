@@ -53,16 +53,17 @@ def cycles(feeders: Feeders) -> list[list[str]]:
     graph = networkx.DiGraph()
     inside = set(tangled)
     graph.add_edges_from((source, node) for node in tangled for source in feeders[node] if source in inside)
-    found = []
-    for knot in networkx.strongly_connected_components(graph):
-        if len(knot) > 1 or graph.has_edge(*knot, *knot):
-            found.append(_cycle_in(knot, feeders, tangled))
     position = {node: index for index, node in enumerate(tangled)}
+    found = [
+        _cycle_in(knot, feeders, position)
+        for knot in networkx.strongly_connected_components(graph)
+        if len(knot) > 1 or graph.has_edge(*knot, *knot)
+    ]
     return sorted(found, key=lambda cycle: position[cycle[0]])
 
 
-def _cycle_in(knot: set[str], feeders: Feeders, order: Sequence[str]) -> list[str]:
-    node = next(node for node in order if node in knot)
+def _cycle_in(knot: set[str], feeders: Feeders, position: Mapping[str, int]) -> list[str]:
+    node = min(knot, key=lambda node: position[node])
     seen: dict[str, int] = {}
     path: list[str] = []
     while node not in seen:
@@ -70,7 +71,7 @@ def _cycle_in(knot: set[str], feeders: Feeders, order: Sequence[str]) -> list[st
         path.append(node)
         node = next(source for source in feeders[node] if source in knot)
     cycle = path[seen[node] :][::-1]
-    first = min(range(len(cycle)), key=lambda index: order.index(cycle[index]))
+    first = min(range(len(cycle)), key=lambda index: position[cycle[index]])
     return cycle[first:] + cycle[:first]
 
 

@@ -1,12 +1,66 @@
+"""The editor's dialect, versions 0.4 and 1: what a person saves, and what sits in pictures."""
+
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, Final
 
 from graph.errors import FormatError
+from graph.formats.canvas import BYPASSED, MUTED, PlacedNode, read_canvas
+from graph.formats.feeds import PRIMITIVE, REMOVED, REROUTE, UNLINKED, Feeds, Value
+from graph.formats.subgraphs import Scope, expand, read_definitions
+from graph.formats.widgets import widget_values
 from graph.schema import NodeType
-from graph.workflow import Workflow
+from graph.workflow import Workflow, WorkflowNode
+
+_ON_THE_CANVAS_ONLY: Final = frozenset({REROUTE, PRIMITIVE, "Note", "MarkdownNote", "MarkdownNode"})
 
 
 def read_editor(document: Mapping[str, Any], registry: Mapping[str, NodeType]) -> Workflow:
-    raise FormatError("the editor's dialect: to follow")
+    """The workflow that an editor's document stands for; ``Workflow.editor`` is the document.
+
+    Node n inside the subgraph node p gets the id ``p:n``, to any depth. Muted nodes are left out
+    and so are the inputs they feed; bypassed ones, reroutes and primitives are passed through.
+    Nodes of classes that ``registry`` lacks keep their links, and their widgets' values as far as
+    the file names them. Raises FormatError.
+    """
+    root = read_canvas(document, "")
+    definitions = read_definitions(document)
+    feeds = Feeds(registry)
+    nodes: dict[str, WorkflowNode] = {}
+    for scope in expand(root, definitions):
+        for node in scope.canvas.nodes.values():
+            if node.type in _ON_THE_CANVAS_ONLY or node.mode in (MUTED, BYPASSED) or node.id in scope.inner:
+                continue
+            node_id = f"{scope.prefix}{node.id}"
+            if node_id in nodes:
+                raise FormatError(f"{node.place}.id: there are two nodes {node_id!r}; expected an id of its own")
+            inputs = _inputs(node, scope, feeds, registry.get(node.type))
+            nodes[node_id] = WorkflowNode(node.type, inputs, node.title)
+    return Workflow(nodes, document)
+
+
+def _inputs(node: PlacedNode, scope: Scope, feeds: Feeds, node_type: NodeType | None) -> dict[str, Any]:
+    inputs = widget_values(node, node_type)
+    overrides = scope.overrides.get(node.id, {})
+    inputs.update({name: value for name, value in overrides.items() if name in inputs})
+    for index, slot in enumerate(node.inputs):
+        name = _input_name(slot.name, slot.widget, node_type)
+        feed = feeds.of(scope, node, index)
+        if feed is REMOVED:
+            inputs.pop(name, None)
+        elif isinstance(feed, Value):
+            inputs[name] = feed.value
+        elif feed is not UNLINKED:
+            inputs[name] = feed
+    if node_type is None:
+        return inputs
+    order = {declared.name: index for index, declared in enumerate(node_type.inputs)}
+    return dict(sorted(inputs.items(), key=lambda item: order.get(item[0], len(order))))
+
+
+def _input_name(slot: str, widget: str | None, node_type: NodeType | None) -> str:
+    """Slots may be relabelled; what a converted widget is called in the schema stays with the widget."""
+    if widget is not None and node_type is not None and slot not in node_type.by_name and widget in node_type.by_name:
+        return widget
+    return slot

@@ -1,0 +1,120 @@
+"""Subgraphs laid out flat: every placed subgraph becomes a scope whose ids begin with its own."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import Any, Final
+
+from graph.ancestry import cycles
+from graph.errors import FormatError
+from graph.formats.canvas import BYPASSED, MUTED, Canvas, PlacedNode, read_subgraph
+from graph.formats.shape import id_at, list_at, object_at
+
+MAX_NODES: Final = 200_000
+"""Subgraphs inside subgraphs multiply: a small file can stand for more nodes than memory holds."""
+
+MAX_NESTING: Final = 500
+
+_OWN: Final = "-1"
+"""In proxyWidgets: the subgraph node's own widget, not one of a node inside it."""
+
+
+@dataclass(eq=False, slots=True)
+class Scope:
+    """One placed instance of a level. ``holder`` is the subgraph node in ``parent`` that stands for it.
+
+    ``promoted`` are the values of the holder's own widgets, by the name of its input slot;
+    ``overrides`` the values it gives to widgets of nodes inside, by node id and widget name.
+    """
+
+    canvas: Canvas
+    prefix: str = ""
+    parent: Scope | None = None
+    holder: PlacedNode | None = None
+    promoted: Mapping[str, Any] = field(default_factory=dict)
+    overrides: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+    inner: dict[str, Scope] = field(default_factory=dict)
+
+
+def read_definitions(document: Mapping[str, Any]) -> dict[str, Canvas]:
+    """The subgraphs that a workflow defines, by id, those that definitions define included.
+
+    Raises FormatError, also for a subgraph that contains itself.
+    """
+    found: dict[str, Canvas] = {}
+    pending: list[tuple[Mapping[str, Any], str]] = [(document, "")]
+    while pending:
+        holder, path = pending.pop()
+        definitions = holder.get("definitions")
+        if definitions is None:
+            continue
+        where = f"{path}definitions.subgraphs"
+        subgraphs = object_at(definitions, f"{path}definitions").get("subgraphs")
+        for index, value in enumerate(list_at(subgraphs, where)):
+            place = f"{where}[{index}]"
+            definition = object_at(value, place)
+            subgraph_id = id_at(definition.get("id"), f"{place}.id")
+            if subgraph_id in found:
+                raise FormatError(f"{place}.id: {subgraph_id!r} is defined twice; expected an id of its own")
+            found[subgraph_id] = read_subgraph(definition, place)
+            pending.append((definition, f"{place}."))
+    contained = {
+        subgraph_id: [node.type for node in canvas.nodes.values() if node.type in found]
+        for subgraph_id, canvas in found.items()
+    }
+    for cycle in cycles(contained):
+        path = " → ".join(repr(found[subgraph_id].name) for subgraph_id in [*reversed(cycle), cycle[-1]])
+        raise FormatError(f"definitions.subgraphs: the subgraph {path} contains itself; expected an end to it")
+    return found
+
+
+def expand(root: Canvas, definitions: Mapping[str, Canvas]) -> list[Scope]:
+    """The root's scope and those of all subgraphs placed in it, to any depth; muted and
+    bypassed ones have no inside. Raises FormatError for more than MAX_NODES nodes."""
+    scopes = [Scope(root)]
+    total = len(root.nodes)
+    depths = [0]
+    for scope, depth in zip(scopes, depths, strict=False):  # both grow while they are read
+        for node in scope.canvas.nodes.values():
+            canvas = definitions.get(node.type)
+            if canvas is None or node.mode in (MUTED, BYPASSED):
+                continue
+            total += len(canvas.nodes)
+            if total > MAX_NODES or depth >= MAX_NESTING:
+                what = f"{MAX_NODES} nodes" if total > MAX_NODES else f"{MAX_NESTING} levels"
+                raise FormatError(f"definitions.subgraphs: laid out flat, the subgraphs make more than {what}")
+            promoted, overrides = _outer_values(node, scope.overrides.get(node.id, {}))
+            inside = Scope(canvas, f"{scope.prefix}{node.id}:", scope, node, promoted, overrides)
+            scope.inner[node.id] = inside
+            scopes.append(inside)
+            depths.append(depth + 1)
+    return scopes
+
+
+def _outer_values(holder: PlacedNode, given: Mapping[str, Any]) -> tuple[dict[str, Any], dict[str, dict[str, Any]]]:
+    """What a subgraph node's widgets say about its inside. ``given`` comes from further out still."""
+    promoted: dict[str, Any] = {}
+    overrides: dict[str, dict[str, Any]] = {}
+    for (inner_id, name), value in _named_values(holder):
+        if value is None:  # the editor writes null where the inner node keeps its own value
+            continue
+        if inner_id == _OWN:
+            promoted[name] = value
+        else:
+            overrides.setdefault(inner_id, {})[name] = value
+    promoted.update(given)
+    return promoted, overrides
+
+
+def _named_values(holder: PlacedNode) -> Iterator[tuple[tuple[str, str], Any]]:
+    slots = [(_OWN, slot.name) for slot in holder.inputs if slot.widget is not None]
+    values, proxies = holder.widgets_values, list(holder.proxy_widgets)
+    if isinstance(values, Mapping):
+        named = {name: (inner_id, name) for inner_id, name in [*slots, *proxies]}
+        yield from ((named.get(name, (_OWN, name)), value) for name, value in values.items())
+        return
+    names = proxies or slots
+    if proxies and len(values) == len(slots) + len(proxies) and all(inner_id != _OWN for inner_id, _ in proxies):
+        names = [*slots, *proxies]
+    yield from zip(names, values, strict=False)
