@@ -41,7 +41,7 @@ def workflow_texts(data: bytes) -> dict[str, str]:
     else:
         kind = next(kind for mark, kind in _OTHERS if data.startswith(mark))
         raise FormatError(f"a {kind} picture carries no workflow; expected a PNG, WebP or JPEG that was saved with one")
-    found = {key: texts[key] for key in _KEYS if key in texts}
+    found = {key: text for key, text in texts.items() if key in _KEYS}
     if not found:
         raise FormatError(f"the picture carries no workflow{_what_else(texts)}; expected 'prompt' or 'workflow' in it")
     return found
@@ -69,7 +69,7 @@ def _png_texts(data: bytes) -> Iterator[tuple[str, str]]:
                 raise FormatError(f"the picture ends within a {kind.decode()} chunk: it is cut off")
             if zlib.crc32(data[at + 4 : at + 8 + length]) != int.from_bytes(data[at + 8 + length : at + 12 + length]):
                 raise FormatError(
-                    f"the picture's {kind.decode()} chunk at byte {at} is damaged (its checksum is wrong)"
+                    f"the picture's {kind.decode()} chunk at byte {at} is damaged: wrong checksum"
                 )
             yield _png_text(kind, body)
         at += 12 + length
