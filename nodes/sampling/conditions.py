@@ -12,6 +12,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from nodes.sampling.noise_levels import NoiseLevels
+from nodes.types import Conditioning
 
 if TYPE_CHECKING:
     from nodes.models.unet import Control
@@ -89,7 +90,7 @@ class Condition:
 
 
 def resolve(
-    conditioning: Sequence[tuple[Tensor, Mapping[str, Any]]],
+    conditioning: Conditioning,
     latent: Tensor,
     levels: NoiseLevels,
     vector_width: int | None = None,

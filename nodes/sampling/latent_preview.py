@@ -51,7 +51,7 @@ def preview(latents: Tensor, factors: Tensor) -> PreviewImage:
 
     image = Image.fromarray(latent_to_rgb(latents[0], factors).numpy())
     enlargement = min(_ENLARGEMENT, _LARGEST_SIDE / max(image.size))
-    size = tuple(max(1, round(side * enlargement)) for side in image.size)
+    width, height = (max(1, round(side * enlargement)) for side in image.size)
     stream = io.BytesIO()
-    image.resize(size, Image.Resampling.BILINEAR).save(stream, "JPEG", quality=_JPEG_QUALITY)
+    image.resize((width, height), Image.Resampling.BILINEAR).save(stream, "JPEG", quality=_JPEG_QUALITY)
     return PreviewImage("JPEG", stream.getvalue())

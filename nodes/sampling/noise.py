@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from functools import cache
 from typing import Final, TypeAlias
 
 import torch
@@ -58,14 +59,16 @@ def brownian_noise(x: Tensor, sigmas: Tensor, seed: int, device: torch.device | 
     from torchsde import BrownianTree
 
     positive = sigmas[sigmas > 0]
-    tree = BrownianTree(
-        positive.min().to(device), torch.zeros_like(x, device=device), positive.max().to(device), entropy=seed
-    )
+
+    @cache  # A run of one step to 0 has no stretch of sigma to make a tree over, and draws no noise.
+    def tree() -> BrownianTree:
+        low, high = positive.min().to(device), positive.max().to(device)
+        return BrownianTree(low, torch.zeros_like(x, device=device), high, entropy=seed)
 
     def noise(sigma: Sigma, sigma_next: Sigma) -> Tensor:
-        start, end = torch.as_tensor(sigma, device=device), torch.as_tensor(sigma_next, device=device)
-        # A reverse-time step sees the motion backwards, and its increment with the opposite sign twice.
-        increment = tree(torch.minimum(start, end), torch.maximum(start, end))
-        return (increment / (end - start).abs().sqrt()).to(x.device)
+        start = torch.as_tensor(sigma, dtype=torch.float32, device=device)
+        end = torch.as_tensor(sigma_next, dtype=torch.float32, device=device)
+        increment = tree()(torch.minimum(start, end), torch.maximum(start, end))
+        return (increment * (end - start).sign() / (end - start).abs().sqrt()).to(x.device)
 
     return noise

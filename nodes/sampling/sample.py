@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from collections.abc import Callable
+from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor
@@ -17,6 +17,7 @@ from nodes.sampling.inpainting import Inpainted, mask_for
 from nodes.sampling.noise import SEEDS, initial_noise
 from nodes.sampling.noise_levels import NoiseLevels
 from nodes.sampling.sampler import Sampler
+from nodes.types import Conditioning
 
 if TYPE_CHECKING:
     from nodes.models.handle import Model
@@ -36,8 +37,8 @@ def sample(
     sigmas: Tensor,
     *,
     sampler: Sampler,
-    positive: Sequence[tuple[Tensor, Mapping[str, Any]]],
-    negative: Sequence[tuple[Tensor, Mapping[str, Any]]],
+    positive: Conditioning,
+    negative: Conditioning,
     scale: float,
     latent: Tensor,
     seed: int,

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor
@@ -15,7 +14,7 @@ from nodes.sampling.noise_levels import NoiseLevels
 from nodes.sampling.sample import OnStep, fitting_latent, sample
 from nodes.sampling.sampler import SAMPLERS
 from nodes.sampling.schedules import sigmas_for
-from nodes.types import LatentDict
+from nodes.types import Conditioning, LatentDict
 
 if TYPE_CHECKING:
     from nodes.models.handle import Model
@@ -35,8 +34,8 @@ def sample_latent(
     seed: int,
     sampler_name: str,
     scale: float,
-    positive: Sequence[tuple[Tensor, Mapping[str, Any]]],
-    negative: Sequence[tuple[Tensor, Mapping[str, Any]]],
+    positive: Conditioning,
+    negative: Conditioning,
     latent: LatentDict,
     add_noise: bool = True,
 ) -> LatentDict:
