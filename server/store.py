@@ -40,6 +40,7 @@ class JobStore:
         self._running: dict[str, Key] = {}
         self._adding: dict[str, asyncio.Future[Job]] = {}
         self._unsaved: dict[str, Job] = {}
+        self._put_back: dict[str, Job] = {}
         self._waiters: dict[str, set[asyncio.Future[None]]] = {}
         self._paused = False
         self._number = 0
@@ -123,7 +124,7 @@ class JobStore:
         self._order.remove(key.prompt_id)
         self._running[key.prompt_id] = key
         try:
-            job = await self._read(key.prompt_id)
+            job = self._put_back.pop(key.prompt_id, None) or await self._read(key.prompt_id)
         except StoreError:
             del self._running[key.prompt_id]
             self._order.insert(key)
@@ -138,16 +139,19 @@ class JobStore:
         return job
 
     async def put_back(self, job: Job) -> None:
-        """A job that was running waits again, before all others."""
-        job.start_over()
+        """A job that was running waits again, before all others; its ``messages`` and counts are kept."""
         self._running.pop(job.prompt_id, None)
         first = self._order.first()
-        key = self._order.key_before(job.prompt_id, first.prompt_id if first else None)
-        if first is None or key.number > job.number:
-            key = Key(job.number, job.place, job.prompt_id)
-        job.number, job.place = key.number, key.place
+        key = Key(job.number, job.place, job.prompt_id)
+        if first is not None and first.number <= job.number:
+            key = self._order.key_before(job.prompt_id, first.prompt_id)
+        job.status, job.number, job.place = "pending", key.number, key.place
         self._order.insert(key)
-        await asyncio.wait([self._save_state(job)])
+        self._put_back[job.prompt_id] = job
+        row = job_table.row_of(job)
+        saved = self._writer.submit(lambda connection: job_table.replace(connection, row))
+        saved.add_done_callback(lambda done: _log_failure(done, job.prompt_id))
+        await asyncio.wait([saved])
         self.on_change()
 
     async def finish(self, job: Job) -> None:
@@ -173,7 +177,7 @@ class JobStore:
             return None
         key = self._order.remove(prompt_id)
         try:
-            job = await self._read(prompt_id)
+            job = self._put_back.get(prompt_id) or await self._read(prompt_id)
         except StoreError:
             self._order.insert(key)
             raise
@@ -348,6 +352,7 @@ class JobStore:
         """The job neither waits nor runs any more; tell who waited for that."""
         self._running.pop(prompt_id, None)
         self._tails.pop(prompt_id, None)
+        self._put_back.pop(prompt_id, None)
         for waiter in self._waiters.pop(prompt_id, ()):
             if not waiter.done():
                 waiter.set_result(None)

@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final, Protocol
 
-from graph.errors import SumiError
+from graph.errors import Problem, SumiError
 from graph.events import Event, RunFailed, RunInterrupted, RunSucceeded
 
 HEARTBEAT_SECONDS: Final = 2.0
@@ -71,10 +71,10 @@ class Worker(Protocol):
     async def start(self) -> Description:
         """Bring the worker up; returns when it can take a run."""
 
-    async def validate(self, prompt: Mapping[str, Any], node_ids: list[str]) -> dict[str, dict[str, str]]:
-        """What the nodes' own validation code says: ``{node_id: {input: message}}``, of those that object.
+    async def validate(self, prompt: Mapping[str, Any], targets: list[str]) -> list[Problem]:
+        """What the nodes' own validation code objects to, of all that the output nodes ``targets`` need.
 
-        ``""`` stands for the node as a whole. Slow code is the caller's to time out.
+        Each problem has ``extra["dependent_outputs"]``. Slow code is the caller's to time out.
         """
 
     async def run(self, request: RunRequest, on_event: OnEvent) -> Outcome:

@@ -1,0 +1,87 @@
+"""Node types as plain data and back: how a process that has loaded no node knows all of them.
+
+What comes back has no code: ``function`` raises when called. Whether there is code that validates,
+fingerprints or asks for lazy inputs is kept as a mark, since the schema's readers look at that.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable, Mapping
+from typing import Any, Final
+
+from graph.errors import SumiError
+from graph.schema import MISSING, Input, NodeType, Output
+
+_CODE: Final = ("function", "check_lazy", "fingerprint", "validate")
+_TUPLES: Final = frozenset({"choices", "file_endings"})
+
+
+class NodeElsewhereError(SumiError):
+    """The code of a node was called where only its description is."""
+
+
+def node_type_to_data(node_type: NodeType) -> dict[str, Any]:
+    """Everything about ``node_type`` that JSON can hold; what is as by default is left out."""
+    data = _fields_to_data(node_type, skip=("inputs", "outputs", "by_name", *_CODE))
+    data["inputs"] = [_fields_to_data(declared) for declared in node_type.inputs]
+    data["outputs"] = [_fields_to_data(declared) for declared in node_type.outputs]
+    data["has"] = [name for name in _CODE[1:] if getattr(node_type, name) is not None]
+    return data
+
+
+def node_type_from_data(data: Mapping[str, Any]) -> NodeType:
+    """The node type that :func:`node_type_to_data` was given, without its code.
+
+    Fields that this version does not know are left out. Raises KeyError or TypeError for other data.
+    """
+    stand_in = _stand_in(data["name"])
+    known = {field.name for field in dataclasses.fields(NodeType) if field.init}
+    fields = {name: value for name, value in data.items() if name in known}
+    fields["inputs"] = tuple(_from_data(Input, declared) for declared in data["inputs"])
+    fields["outputs"] = tuple(_from_data(Output, declared) for declared in data["outputs"])
+    fields.update({name: stand_in for name in data["has"]}, function=stand_in)
+    return NodeType(**fields)
+
+
+def _fields_to_data(value: Any, skip: tuple[str, ...] = ()) -> dict[str, Any]:
+    data = {}
+    for field in dataclasses.fields(value):
+        found = getattr(value, field.name)
+        if field.name in skip or found is MISSING or _is_default(field, found):
+            continue
+        data[field.name] = _to_json(found)
+    return data
+
+
+def _is_default(field: dataclasses.Field[Any], value: Any) -> bool:
+    if field.default_factory is not dataclasses.MISSING:
+        return bool(value == field.default_factory())
+    default = field.default
+    return default is not dataclasses.MISSING and type(value) is type(default) and bool(value == default)
+
+
+def _to_json(value: Any) -> Any:
+    if isinstance(value, Mapping):
+        return {key: _to_json(inner) for key, inner in value.items()}
+    if isinstance(value, (list, tuple, set, frozenset)):
+        return [_to_json(inner) for inner in value]
+    return value
+
+
+def _from_data(kind: Any, data: Mapping[str, Any]) -> Any:
+    known = {field.name for field in dataclasses.fields(kind)}
+    return kind(
+        **{
+            name: tuple(value) if name in _TUPLES and value is not None else value
+            for name, value in data.items()
+            if name in known
+        }
+    )
+
+
+def _stand_in(name: str) -> Callable[..., Any]:
+    def elsewhere(**_: Any) -> Any:
+        raise NodeElsewhereError(f"node {name} runs in a worker; this process knows only its description")
+
+    return elsewhere

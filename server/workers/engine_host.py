@@ -1,0 +1,159 @@
+"""The engine as a worker holds it, for whoever carries the messages: a pipe or a thread."""
+
+from __future__ import annotations
+
+import json
+import logging
+import os
+import sys
+import threading
+import traceback
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from graph.engine import Engine
+from graph.errors import Problem, SumiError
+from graph.events import Event, RunFailed, RunInterrupted, RunStarted, RunSucceeded
+from graph.folders import Folders
+from graph.formats.api import read_api
+from graph.schema import Registry
+from graph.schema_data import node_type_to_data
+from graph.validate import validate_outputs
+from graph.workflow import Workflow
+from server.workers.interface import Description, Outcome, RunRequest, Stats
+
+log = logging.getLogger(__name__)
+
+_CUSTOM = frozenset({"custom_validation_failed", "exception_during_validation"})
+
+
+@dataclass
+class EngineHost:
+    """Runs one prompt at a time; everything else may be called meanwhile, from any thread.
+
+    ``devices``, ``models`` and ``unload`` are what nodes/ knows of: the devices with their memory,
+    the names of what is resident, and letting go of it.
+    """
+
+    registry: Registry
+    engine: Engine
+    folders: Folders
+    previews: bool = True
+    versions: Mapping[str, str] = field(default_factory=dict)
+    failures: Mapping[str, str] = field(default_factory=dict)
+    devices: Callable[[], list[dict[str, Any]]] = list
+    models: Callable[[], list[str]] = list
+    unload: Callable[[], None] = lambda: None
+
+    def __post_init__(self) -> None:
+        self._lock = threading.Lock()
+        self._expected: str | None = None
+        self._stopped = False
+
+    def describe(self) -> Description:
+        """All nodes as data. One that JSON cannot hold is left out and named among the failures."""
+        nodes, failures = [], dict(self.failures)
+        for node_type in self.registry.values():
+            data = node_type_to_data(node_type)
+            try:
+                json.dumps(data)
+            except (TypeError, ValueError) as error:
+                failures[node_type.name] = f"its schema cannot be written as JSON: {error}"
+                continue
+            nodes.append(data)
+        return Description(nodes, self.registry.environment, self.versions, failures)
+
+    def validate(self, prompt: Mapping[str, Any], targets: list[str]) -> list[Problem]:
+        """What the nodes' own validation code objects to."""
+        workflow = Workflow(read_api(prompt))
+        found = validate_outputs(workflow, self.registry, self.folders, targets, run_custom=True)
+        return [problem for problem in found.problems if problem.type in _CUSTOM]
+
+    def expect(self, prompt_id: str) -> None:
+        """From here on :meth:`interrupt` means this run, although it has not begun."""
+        with self._lock:
+            self._expected, self._stopped = prompt_id, False
+
+    def run(self, request: RunRequest, listener: Callable[[Event], None]) -> Outcome:
+        """Run to the end, after :meth:`expect`. Everything but the outcome goes to ``listener``."""
+        outcome: Outcome | None = None
+
+        def hear(event: Event) -> None:
+            nonlocal outcome
+            if isinstance(event, (RunSucceeded, RunFailed, RunInterrupted)):
+                outcome = event
+                return
+            listener(event)
+            if isinstance(event, RunStarted):
+                self._stop_if_wanted(request.prompt_id)
+
+        try:
+            self.engine.run(
+                Workflow(read_api(request.prompt)),
+                targets=list(request.targets),
+                listener=hear,
+                run_id=request.prompt_id,
+                extra_pnginfo=request.extra_pnginfo,
+                previews=self.previews,
+            )
+        except SumiError as error:
+            outcome = outcome or _failure(request, error)
+        except Exception as error:  # the engine's own mistake must not end the worker's only compute thread
+            log.exception("[%s] the engine failed", request.prompt_id)
+            outcome = outcome or _failure(request, error)
+        finally:
+            with self._lock:
+                self._expected = None
+        assert outcome is not None, "a run that returns has said how it ended"
+        return outcome
+
+    def interrupt(self, prompt_id: str) -> None:
+        """Stop that run at its next tick; nothing happens if it is not the one that runs."""
+        with self._lock:
+            if self._expected != prompt_id:
+                return
+            self._stopped = True
+        self.engine.interrupt(prompt_id)
+
+    def free(self, unload_models: bool, free_memory: bool) -> None:
+        """Let go of models, of results in memory, or both."""
+        if free_memory:
+            self.engine.free()
+        if unload_models:
+            self.unload()
+
+    def stats(self) -> Stats:
+        """As of now."""
+        cache = {name: value for name, value in self.engine.stats().items() if isinstance(value, (int, float))}
+        return Stats(self.devices(), self.models(), cache, resident_bytes())
+
+    def _stop_if_wanted(self, prompt_id: str) -> None:
+        with self._lock:
+            stopped = self._stopped
+        if stopped:
+            self.engine.interrupt(prompt_id)
+
+
+def _failure(request: RunRequest, error: BaseException) -> RunFailed:
+    lines = tuple(traceback.format_exception(error))
+    return RunFailed(request.prompt_id, "", "", "", type(error).__name__, str(error), lines)
+
+
+def resident_bytes() -> int:
+    """Memory that this process has in RAM; its peak where the system tells no more."""
+    try:
+        pages = int(Path("/proc/self/statm").read_text(encoding="ascii").split()[1])
+    except OSError:
+        return _peak_bytes()
+    return pages * os.sysconf("SC_PAGE_SIZE")
+
+
+def _peak_bytes() -> int:
+    try:
+        import resource
+    except ImportError:  # Windows
+        return 0
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return peak if sys.platform == "darwin" else peak * 1024

@@ -1,0 +1,108 @@
+"""A worker in the server's own process: a thread that runs, for tests and small tools."""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+from collections.abc import Callable, Coroutine, Mapping
+from typing import Any
+
+from graph.errors import Problem
+from graph.events import Event
+from server.workers.engine_host import EngineHost
+from server.workers.interface import Description, OnEvent, Outcome, RunRequest, Stats, WorkerDied
+
+
+class InProcessWorker:
+    """``make`` builds the engine, on a thread."""
+
+    def __init__(self, name: str, make: Callable[[], EngineHost]):
+        self.name = name
+        self._make = make
+        self._host: EngineHost | None = None
+        self._ended: asyncio.Future[str] | None = None
+        self._running: str | None = None
+
+    async def start(self) -> Description:
+        self._ended = asyncio.get_running_loop().create_future()
+        self._host = await asyncio.to_thread(self._make)
+        return await asyncio.to_thread(self._host.describe)
+
+    async def validate(self, prompt: Mapping[str, Any], targets: list[str]) -> list[Problem]:
+        host = self._alive()
+        return await self._unless_closed(_on_own_thread(lambda: host.validate(prompt, targets)))
+
+    async def run(self, request: RunRequest, on_event: OnEvent) -> Outcome:
+        host, loop = self._alive(), asyncio.get_running_loop()
+
+        def listen(event: Event) -> None:
+            loop.call_soon_threadsafe(on_event, event)
+
+        host.expect(request.prompt_id)
+        self._running = request.prompt_id
+        try:
+            return await self._unless_closed(_on_own_thread(lambda: host.run(request, listen)))
+        finally:
+            self._running = None
+
+    async def interrupt(self, prompt_id: str) -> None:
+        self._alive().interrupt(prompt_id)
+
+    async def free(self, unload_models: bool, free_memory: bool) -> None:
+        await asyncio.to_thread(self._alive().free, unload_models, free_memory)
+
+    def stats(self) -> Stats:
+        return self._alive().stats()
+
+    async def died(self) -> str:
+        assert self._ended is not None
+        return await asyncio.shield(self._ended)
+
+    async def close(self) -> None:
+        host, self._host = self._host, None
+        if host is None:
+            return
+        if self._ended is not None and not self._ended.done():
+            self._ended.set_result("it was closed")
+        if self._running is not None:
+            host.interrupt(self._running)
+        await asyncio.to_thread(host.engine.close)
+
+    def _alive(self) -> EngineHost:
+        if self._host is None:
+            raise WorkerDied("it was closed")
+        return self._host
+
+    async def _unless_closed(self, work: Coroutine[Any, Any, Any]) -> Any:
+        """The result of ``work``; WorkerDied as soon as the worker is closed."""
+        assert self._ended is not None
+        task = asyncio.ensure_future(work)
+        await asyncio.wait([task, self._ended], return_when=asyncio.FIRST_COMPLETED)
+        if task.done():
+            return task.result()
+        task.cancel()
+        raise WorkerDied(self._ended.result())
+
+
+async def _on_own_thread(work: Callable[[], Any]) -> Any:
+    """The result of ``work``, on a thread that does not keep the process alive: it may never end."""
+    loop = asyncio.get_running_loop()
+    answer: asyncio.Future[Any] = loop.create_future()
+
+    def settle(result: Any, error: BaseException | None) -> None:
+        if answer.done():
+            return
+        if error is None:
+            answer.set_result(result)
+        else:
+            answer.set_exception(error)
+
+    def target() -> None:
+        try:
+            result, error = work(), None
+        except Exception as raised:  # handed to whoever waits
+            result, error = None, raised
+        loop.call_soon_threadsafe(settle, result, error)
+
+    threading.Thread(target=target, name="worker", daemon=True).start()
+    return await answer

@@ -1,0 +1,251 @@
+"""A worker in a process of its own: started, listened to, watched, ended."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import signal
+from asyncio.subprocess import PIPE, Process
+from collections import deque
+from collections.abc import Mapping, Sequence
+from typing import Any, Final
+
+from graph.errors import Problem
+from server.workers import wire
+from server.workers.interface import (
+    HEARTBEAT_SECONDS,
+    Description,
+    OnEvent,
+    Outcome,
+    RunRequest,
+    Stats,
+    WorkerDied,
+)
+
+log = logging.getLogger(__name__)
+
+SILENT_SECONDS: Final = 60.0
+"""A worker without heartbeat for so long hangs and is killed. Loading a large model may hold it up for some."""
+
+_CLOSING_SECONDS: Final = 3.0
+_LAST_LINES: Final = 10
+
+
+class ProcessWorker:
+    """``command`` starts the process, which serves a WorkerLoop on its standard input and output.
+
+    Lines of its standard error go to the log.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        command: Sequence[str],
+        environment: Mapping[str, str] | None = None,
+        silent_seconds: float = SILENT_SECONDS,
+    ):
+        self.name = name
+        self._command = list(command)
+        self._environment = environment
+        self._silent_seconds = silent_seconds
+        self._process: Process | None = None
+        self._tasks: list[asyncio.Task[Any]] = []
+        self._ended: asyncio.Future[str] | None = None
+        self._description: asyncio.Future[Description] | None = None
+        self._outcome: asyncio.Future[Outcome] | None = None
+        self._on_event: OnEvent = lambda event: None
+        self._questions: dict[int, asyncio.Future[list[Problem]]] = {}
+        self._asked = 0
+        self._stats = Stats()
+        self._heard = 0.0
+        self._last_lines: deque[str] = deque(maxlen=_LAST_LINES)
+        self._silent = False
+
+    @property
+    def pid(self) -> int | None:
+        """Of the process, once started."""
+        return self._process.pid if self._process is not None else None
+
+    async def start(self) -> Description:
+        loop = asyncio.get_running_loop()
+        self._ended, self._description = loop.create_future(), loop.create_future()
+        self._heard = loop.time()
+        try:
+            self._process = await asyncio.create_subprocess_exec(
+                *self._command, stdin=PIPE, stdout=PIPE, stderr=PIPE, env=self._environment
+            )
+        except OSError as error:
+            raise WorkerDied(f"{self._command[0]} could not be started: {error}") from error
+        self._tasks = [
+            asyncio.create_task(self._listen(self._process)),
+            asyncio.create_task(self._relay_log(self._process)),
+            asyncio.create_task(self._watch(self._process)),
+        ]
+        return await self._unless_dead(self._description)
+
+    async def validate(self, prompt: Mapping[str, Any], targets: list[str]) -> list[Problem]:
+        self._asked += 1
+        number = self._asked
+        answer: asyncio.Future[list[Problem]] = asyncio.get_running_loop().create_future()
+        self._questions[number] = answer
+        try:
+            await self._send({"type": "validate", "id": number, "prompt": prompt, "targets": targets})
+            return await self._unless_dead(answer)
+        finally:
+            del self._questions[number]
+
+    async def run(self, request: RunRequest, on_event: OnEvent) -> Outcome:
+        self._outcome = asyncio.get_running_loop().create_future()
+        self._on_event = on_event
+        await self._send(
+            {
+                "type": "run",
+                "prompt_id": request.prompt_id,
+                "prompt": request.prompt,
+                "targets": request.targets,
+                "extra_pnginfo": request.extra_pnginfo,
+            }
+        )
+        return await self._unless_dead(self._outcome)
+
+    async def interrupt(self, prompt_id: str) -> None:
+        await self._send({"type": "interrupt", "prompt_id": prompt_id})
+
+    async def free(self, unload_models: bool, free_memory: bool) -> None:
+        await self._send({"type": "free", "unload_models": unload_models, "free_memory": free_memory})
+
+    def stats(self) -> Stats:
+        return self._stats
+
+    async def died(self) -> str:
+        assert self._ended is not None
+        return await asyncio.shield(self._ended)
+
+    async def close(self) -> None:
+        process = self._process
+        if process is not None and process.returncode is None:
+            try:
+                await asyncio.wait_for(self._ask_to_end(process), _CLOSING_SECONDS)
+            except TimeoutError:
+                process.kill()
+                await process.wait()
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+        if self._ended is not None and not self._ended.done():
+            self._ended.set_result("it was closed")
+
+    async def _ask_to_end(self, process: Process) -> None:
+        try:
+            await self._send({"type": "close"})
+        except WorkerDied:
+            log.debug("%s was gone already", self.name)
+        await process.wait()
+
+    async def _send(self, header: Mapping[str, Any]) -> None:
+        process = self._process
+        if process is None or process.stdin is None or (self._ended is not None and self._ended.done()):
+            raise WorkerDied("it is not running")
+        try:
+            process.stdin.write(wire.encode(header))
+            await process.stdin.drain()
+        except ConnectionError:
+            raise WorkerDied(await self.died()) from None
+
+    async def _unless_dead(self, answer: asyncio.Future[Any]) -> Any:
+        assert self._ended is not None
+        await asyncio.wait([answer, self._ended], return_when=asyncio.FIRST_COMPLETED)
+        if answer.done():
+            return answer.result()
+        raise WorkerDied(self._ended.result())
+
+    # -- listening -----------------------------------------------------------------------------------------------
+
+    async def _listen(self, process: Process) -> None:
+        assert process.stdout is not None and self._ended is not None
+        reason = ""
+        try:
+            while (frame := await wire.receive(process.stdout)) is not None:
+                self._heard = asyncio.get_running_loop().time()
+                self._take(frame)
+        except wire.WireError as error:
+            reason = f"{error}; "
+            process.kill()
+        except Exception as error:  # a frame of another version, say: without an end here the job would hang
+            log.exception("%s: a message could not be taken in", self.name)
+            reason = f"its message could not be taken in ({type(error).__name__}: {error}); "
+            process.kill()
+        await process.wait()
+        await asyncio.sleep(0)  # let the last lines of its log arrive
+        if not self._ended.done():
+            self._ended.set_result(reason + self._how_it_ended(process))
+
+    def _take(self, frame: wire.Frame) -> None:
+        header, _ = frame
+        match header["type"]:
+            case "event":
+                self._on_event(wire.event_from_frame(frame))
+            case "outcome" if self._outcome is not None and not self._outcome.done():
+                self._outcome.set_result(wire.event_from_frame(frame))  # type: ignore[arg-type]
+            case "heartbeat" if header["stats"]:
+                self._stats = Stats(**header["stats"])
+            case "description" if self._description is not None and not self._description.done():
+                fields = {name: value for name, value in header.items() if name != "type"}
+                self._description.set_result(Description(**fields))
+            case "problems" if header["id"] in self._questions:
+                answer = self._questions[header["id"]]
+                if not answer.done():
+                    answer.set_result([wire.problem_from_data(data) for data in header["problems"]])
+
+    async def _relay_log(self, process: Process) -> None:
+        assert process.stderr is not None
+        rest = b""
+        while chunk := await process.stderr.read(65536):
+            *lines, rest = (rest + chunk).replace(b"\r", b"\n").split(b"\n")
+            for line in lines:
+                self._log_line(line)
+            if len(rest) > 65536:
+                self._log_line(rest)
+                rest = b""
+        self._log_line(rest)
+
+    def _log_line(self, line: bytes) -> None:
+        text = line.decode(errors="replace").rstrip()
+        if text:
+            self._last_lines.append(text)
+            log.info("%s: %s", self.name, text)
+
+    async def _watch(self, process: Process) -> None:
+        """Kill the process if it falls silent."""
+        loop = asyncio.get_running_loop()
+        warned = False
+        while process.returncode is None:
+            await asyncio.sleep(HEARTBEAT_SECONDS)
+            silent = loop.time() - self._heard
+            if silent > self._silent_seconds:
+                self._silent = True
+                process.kill()
+                return
+            if silent > 5 * HEARTBEAT_SECONDS and not warned:
+                log.warning("%s has said nothing for %.0f s", self.name, silent)
+            warned = silent > 5 * HEARTBEAT_SECONDS
+
+    def _how_it_ended(self, process: Process) -> str:
+        code = process.returncode or 0
+        if self._silent:
+            return f"it gave no sign of life for {self._silent_seconds:g} s and was killed"
+        if code == -signal.SIGTERM:
+            return "it was ended by SIGTERM"
+        if code < 0:
+            name = _signal_name(-code)
+            hint = ", probably by the system because memory ran out" if name == "SIGKILL" else ""
+            return f"it was killed by {name}{hint}"
+        last = f": {self._last_lines[-1]}" if self._last_lines else ""
+        return f"it ended with status {code}{last}"
+
+
+def _signal_name(number: int) -> str:
+    try:
+        return signal.Signals(number).name
+    except ValueError:
+        return f"signal {number}"
