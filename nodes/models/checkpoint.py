@@ -193,7 +193,7 @@ def _entry(path: Path, name: str, entry: Any) -> tuple[str, tuple[int, ...], int
         raise CheckpointError(
             f"{path}: the safetensors header is damaged: the entry of '{name}' lacks a dtype, shape or two offsets"
         ) from error
-    if dtype not in BITS:
+    if not isinstance(dtype, str) or dtype not in BITS:
         raise CheckpointError(f"{path}: tensor '{name}' is of the unknown dtype {dtype!r}")
     if not all(type(number) is int and number >= 0 for number in (*shape, begin, end)):
         raise CheckpointError(f"{path}: tensor '{name}' has shape {list(shape)} at [{begin}, {end}]: not sizes")
@@ -276,14 +276,19 @@ def _unpickle(path: Path, is_zip: bool) -> Mapping[Any, Any]:
         """Stands for the Lightning class that training checkpoints use as the name of a callback."""
 
     lightning = "pytorch_lightning.callbacks.model_checkpoint.ModelCheckpoint"
+    # torch maps files only by path, and takes every path that ends in .safetensors for a safetensors file.
+    mapped = is_zip and path.suffix != ".safetensors"
     try:
-        with torch.serialization.safe_globals([(ModelCheckpoint, lightning), torch.nn.ParameterDict]):
-            content = torch.load(path, map_location="cpu", weights_only=True, mmap=is_zip)
+        with (
+            path.open("rb") as file,
+            torch.serialization.safe_globals([(ModelCheckpoint, lightning), torch.nn.ParameterDict]),
+        ):
+            content = torch.load(path if mapped else file, map_location="cpu", weights_only=True, mmap=mapped)
     except pickle.UnpicklingError as error:
         raise CheckpointError(
             f"{path}: {_refusal(error)}; it was not executed. Ask for the model as a .safetensors file"
         ) from error
-    except (RuntimeError, EOFError, OSError, ValueError, KeyError, AttributeError, TypeError) as error:
+    except Exception as error:  # what a damaged pickle makes the unpickler raise has no end (IndexError, KeyError…)
         raise CheckpointError(f"{path}: is a truncated or damaged PyTorch file: {_first_line(error)}") from error
     if isinstance(content, Mapping) and isinstance(content.get("state_dict"), Mapping):
         content = content["state_dict"]

@@ -14,7 +14,12 @@ from nodes.models.vae_config import VaeConfig, expected_shapes
 
 SMALL = VaeConfig(encoder_widths=(32, 64, 64, 64), decoder_widths=(32, 64, 64, 64))
 SHALLOW = VaeConfig(
-    encoder_widths=(32, 96), encoder_blocks=1, decoder_widths=(32, 96), decoder_blocks=2, latent_channels=3, inner_channels=3
+    encoder_widths=(32, 96),
+    encoder_blocks=1,
+    decoder_widths=(32, 96),
+    decoder_blocks=2,
+    latent_channels=3,
+    inner_channels=3,
 )
 
 
@@ -75,7 +80,9 @@ def test_encoding(config: VaeConfig, batch: int, height: int, width: int) -> Non
     moments = _ours(config).moments(pictures)
     _assert_agrees(moments, theirs.parameters)
     noise = torch.randn((1, *theirs.mean.shape[1:]), generator=torch.Generator().manual_seed(vae_coding.POSTERIOR_SEED))
-    _assert_agrees(vae_coding.encode(_ours(config), pictures.permute(0, 2, 3, 1) / 2 + 0.5), theirs.mean + theirs.std * noise)
+    _assert_agrees(
+        vae_coding.encode(_ours(config), pictures.permute(0, 2, 3, 1) / 2 + 0.5), theirs.mean + theirs.std * noise
+    )
 
 
 def test_bfloat16_stays_near_float32() -> None:
