@@ -154,8 +154,8 @@ def test_a_centre_crop_has_the_shape_asked_for(width: int, height: int, to_width
     rows, columns = cropped.shape[-2:]
     assert rows == height or columns == width
     # Margins are whole pixels, the same on both sides, and never all of the picture.
-    assert abs(columns - min(width, height * to_width / to_height)) <= 1
-    assert abs(rows - min(height, width * to_height / to_width)) <= 1
+    assert abs(columns - max(1, min(width, height * to_width / to_height))) <= 1
+    assert abs(rows - max(1, min(height, width * to_height / to_width))) <= 1
     # Centred: as much is gone on one side as on the other.
     assert float(cropped[..., 0, 0] + cropped[..., -1, -1]) == width * height - 1
 
