@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, TypeAlias
 
 from graph.folders import Folders
 from nodes.models.checkpoint import Checkpoint, CheckpointError
+from nodes.models.handle import Handle
 from nodes.models.weights import Weights, weights_at
 from nodes.text.embeddings import usable_embedding
 from nodes.text.prompt import tokenize_prompt
@@ -24,7 +25,7 @@ TextWeights: TypeAlias = Weights[TextConfig]
 
 
 @dataclass(frozen=True)
-class Clip:
+class Clip(Handle):
     """A tokenizer and a text encoder.
 
     ``layer`` is the one whose output is used: -1 the last, -2 the one before; None what the model was

@@ -18,8 +18,8 @@ from typing import Final, NamedTuple
 from nodes.text.tokenizer import PromptError
 
 EMPHASIS: Final = 1.1
-MAX_DEPTH: Final = 64
-"""Groups within groups; 1.1^64 is 446, far beyond what a text encoder makes sense of."""
+MAX_DEPTH: Final = 32
+"""Groups within groups; 1.1^32 is 21, far beyond what a text encoder makes sense of."""
 
 _BRACKET = re.compile(r"\\[()]|[()]")
 _ESCAPED = re.compile(r"\\([()])")

@@ -27,8 +27,8 @@ END: Final = 49407
 START_WORD: Final = "<|startoftext|>"
 END_WORD: Final = "<|endoftext|>"
 VOCABULARY_SIZE: Final = 49408
-MAX_CHARACTERS: Final = 1_000_000
-"""Longer texts are refused: a sign of a file pasted into a prompt."""
+MAX_BYTES: Final = 200_000
+"""Longer texts (in UTF-8) are refused: a sign of a file pasted into a prompt. 10,000 words are some 60,000."""
 
 _MERGES = Path(__file__).with_name("merges.txt.gz")
 _WORD = r"'s|'t|'re|'ve|'m|'ll|'d|[\p{L}]+|[\p{N}]|[^\s\p{L}\p{N}]+"
@@ -50,7 +50,7 @@ def tokenize(text: str) -> list[Piece]:
 
     Text is NFC-normalized and lower-cased, white space only separates, digits stand alone.
     ``<|startoftext|>`` and ``<|endoftext|>`` in the text become those tokens.
-    Raises PromptError for texts over MAX_CHARACTERS and for unpaired surrogates.
+    Raises PromptError for texts over MAX_BYTES and for unpaired surrogates.
     """
     check(text)
     encoded = _tokenizer().encode(text, add_special_tokens=False)
@@ -59,15 +59,15 @@ def tokenize(text: str) -> list[Piece]:
 
 def check(text: str) -> None:
     """Raise PromptError if ``text`` is too long or holds half a character."""
-    if len(text) > MAX_CHARACTERS:
-        raise PromptError(f"a prompt of {len(text):,} characters; at most {MAX_CHARACTERS:,} are taken")
     try:
-        text.encode("utf-8")
+        size = len(text.encode("utf-8"))
     except UnicodeEncodeError as error:
         raise PromptError(
             f"the prompt holds an unpaired surrogate, \\u{ord(text[error.start]):04x}, at character {error.start}: "
             "half of an emoji or of a rare character; type it again"
         ) from error
+    if size > MAX_BYTES:
+        raise PromptError(f"the prompt is {size:,} bytes long; at most {MAX_BYTES:,} are taken")
 
 
 def vocabulary() -> dict[str, int]:

@@ -55,5 +55,5 @@ def test_unclosed_brackets_are_text_however_many() -> None:
 
 def test_nesting_beyond_sense_is_refused() -> None:
     assert len(parse("(" * MAX_DEPTH + "a" + ")" * MAX_DEPTH)) == 1
-    with pytest.raises(PromptError, match="64 deep"):
+    with pytest.raises(PromptError, match="32 deep"):
         parse("(" * 5000 + "a" + ")" * 5000)
