@@ -6,6 +6,7 @@ import json
 import logging
 import sqlite3
 import time
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Final
 
@@ -41,6 +42,9 @@ _AS_JSON = (
 )  # fmt: skip
 _COLUMNS = _PLAIN + _AS_JSON
 _INTO_JOBS = f"INTO jobs ({','.join(_COLUMNS)}) VALUES ({','.join('?' * len(_COLUMNS))})"
+_GIVEN = frozenset({"prompt_id", "prompt", "extra_data", "outputs_to_execute"})
+_CHANGING = [name for name in _COLUMNS if name not in _GIVEN]
+_UPDATE_JOBS = f"UPDATE jobs SET {', '.join(f'{name} = ?' for name in _CHANGING)} WHERE prompt_id = ?"
 
 
 def lock(path: Path) -> sqlite3.Connection:
@@ -98,9 +102,11 @@ def _prepare_sound(path: Path) -> tuple[list[sqlite3.Row], bool, int]:
     )
 
 
-def row_of(job: Job) -> tuple[Any, ...]:
-    """The columns of ``job``."""
-    return tuple(getattr(job, name) for name in _PLAIN) + tuple(compact_json(getattr(job, name)) for name in _AS_JSON)
+def row_of(job: Job, whole: bool = False) -> tuple[Any, ...]:
+    """The columns of ``job``. Unless ``whole``, those that never change are left empty."""
+    plain = tuple(getattr(job, name) for name in _PLAIN)
+    texts = ("" if name in _GIVEN and not whole else compact_json(getattr(job, name)) for name in _AS_JSON)
+    return plain + tuple(texts)
 
 
 def _job(row: tuple[Any, ...]) -> Job:
@@ -115,8 +121,10 @@ def insert(connection: sqlite3.Connection, row: tuple[Any, ...]) -> bool:
     return connection.execute(f"INSERT OR IGNORE {_INTO_JOBS}", row).rowcount == 1
 
 
-def replace(connection: sqlite3.Connection, row: tuple[Any, ...]) -> None:
-    connection.execute(f"INSERT OR REPLACE {_INTO_JOBS}", row)
+def update(connection: sqlite3.Connection, row: tuple[Any, ...]) -> None:
+    """Store everything that may have changed since the job was added."""
+    fields = dict(zip(_COLUMNS, row, strict=True))
+    connection.execute(_UPDATE_JOBS, [*(fields[name] for name in _CHANGING), fields["prompt_id"]])
 
 
 def save_state(connection: sqlite3.Connection, job: tuple[Any, ...]) -> None:
@@ -141,7 +149,7 @@ def set_paused(connection: sqlite3.Connection, paused: bool) -> None:
 
 def finish(connection: sqlite3.Connection, row: tuple[Any, ...], trim: bool) -> None:
     """Store an ended job; ``trim`` deletes what is older than the ``HISTORY_SIZE`` newest."""
-    replace(connection, row)
+    update(connection, row)
     if trim:
         connection.execute(
             "DELETE FROM jobs WHERE ended < (SELECT ended FROM jobs WHERE ended IS NOT NULL "
@@ -192,23 +200,17 @@ def _entry(
     return f'{{"prompt":{item},"outputs":{outputs},"status":{state},"meta":{meta}}}'
 
 
-def tail(job: Job) -> str:
-    return _join_tail(
-        job.prompt_id,
-        compact_json(job.prompt),
-        compact_json(job.extra_data),
-        compact_json(job.outputs_to_execute),
-    )
-
-
-def tail_of_row(row: sqlite3.Row) -> str:
-    return _join_tail(row["prompt_id"], row["prompt"], row["extra_data"], row["outputs_to_execute"])
-
-
-def _join_tail(prompt_id: str, prompt: str, extra_data: str, targets: str) -> str:
+def tail(row: Mapping[str, Any]) -> str:
     """The JSON of a queue item after its number."""
-    return f"{compact_json(prompt_id)},{prompt},{extra_data},{targets}]"
+    return f"{compact_json(row['prompt_id'])},{row['prompt']},{row['extra_data']},{row['outputs_to_execute']}]"
+
+
+def row_and_tail(job: Job) -> tuple[tuple[Any, ...], str]:
+    """All columns of ``job``, and the JSON of its queue item after the number."""
+    row = row_of(job, whole=True)
+    return row, tail(dict(zip(_COLUMNS, row, strict=True)))
 
 
 def number_text(number: float) -> str:
+    """Whole numbers as integers, which is what clients sent."""
     return str(int(number)) if number == int(number) and abs(number) < 1e15 else repr(number)

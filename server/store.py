@@ -26,6 +26,8 @@ log = logging.getLogger(__name__)
 
 _SAVE_AGAIN_SECONDS: Final = 5.0
 _TRIM_EVERY: Final = 100
+_LARGE_PROMPT: Final = 200
+"""Nodes from which writing a prompt as JSON would hold up the event loop."""
 
 
 class JobStore:
@@ -67,7 +69,7 @@ class JobStore:
             raise plainly(error, self.path) from error
         self._paused, self._number = paused, largest
         for row in rows:
-            self._hold(Key(row["number"], row["place"], row["prompt_id"]), job_table.tail_of_row(row))
+            self._hold(Key(row["number"], row["place"], row["prompt_id"]), job_table.tail(dict(row)))
         self._place = self._order.last_place()
 
     async def close(self) -> None:
@@ -109,9 +111,12 @@ class JobStore:
         return await asyncio.shield(added)
 
     async def _add(self, job: Job) -> Job:
-        row = job_table.row_of(job)
+        if len(job.prompt) > _LARGE_PROMPT:
+            row, tail = await asyncio.to_thread(job_table.row_and_tail, job)
+        else:
+            row, tail = job_table.row_and_tail(job)
         if await self._writer.submit(lambda connection: job_table.insert(connection, row)):
-            self._hold(Key(job.number, job.place, job.prompt_id), job_table.tail(job))
+            self._hold(Key(job.number, job.place, job.prompt_id), tail)
             self.on_change()
             return job
         return await self.get(job.prompt_id) or await self._add(job)
@@ -149,7 +154,7 @@ class JobStore:
         self._order.insert(key)
         self._put_back[job.prompt_id] = job
         row = job_table.row_of(job)
-        saved = self._writer.submit(lambda connection: job_table.replace(connection, row))
+        saved = self._writer.submit(lambda connection: job_table.update(connection, row))
         saved.add_done_callback(lambda done: _log_failure(done, job.prompt_id))
         await asyncio.wait([saved])
         self.on_change()
@@ -226,7 +231,7 @@ class JobStore:
             job = await self.get(prompt_id)
             if job is None or job.status not in ("error", "interrupted") or prompt_id in self._tails:
                 continue
-            self._tails[prompt_id] = job_table.tail(job)  # from here on a second retry finds it queued
+            _, self._tails[prompt_id] = job_table.row_and_tail(job)  # from here on a second retry finds it queued
             job = dataclasses.replace(job)
             job.start_over()
             job.attempts = job.worker_deaths = 0
@@ -234,7 +239,7 @@ class JobStore:
             job.number, job.place = self.next_number(), self._place
             row = job_table.row_of(job)
             try:
-                await self._writer.submit(partial(job_table.replace, row=row))
+                await self._writer.submit(partial(job_table.update, row=row))
             except StoreError:
                 self._forget(prompt_id)
                 raise
