@@ -40,7 +40,7 @@ def run(options: argparse.Namespace) -> int:
             raise ValidationError(problems)
     except SumiError as error:
         return _report(error, options.json, INVALID)
-    nodes.image.metadata.configure(enabled=not options.disable_metadata)
+    nodes.image.metadata.enabled = not options.disable_metadata
     with engine_of(options, registry, folders) as engine:
         return _run(engine, workflow, folders, options)
 
