@@ -50,9 +50,10 @@ class Context(Protocol):
     def show_text(self, text: str) -> None:
         """Show a line of text on the node while it runs."""
 
-    def journal(self, path: str) -> None:
+    def journal(self, path: str, index: int | None = None) -> None:
         """Note that the file ``path`` is about to appear, so that a job that is run again
-        after a crash does not save it twice."""
+        after a crash does not save it twice. ``index`` says which of the call's files it is
+        (default: the next one); a later note for it counts, should the first name be taken."""
 
     def journalled(self, index: int) -> str | None:
         """The ``index``-th path this node journalled in an earlier attempt at the same run,

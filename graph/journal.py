@@ -55,10 +55,15 @@ class NodeJournal:
         self._next = index + 1 if found else index
         return path if found else None
 
-    def note(self, path: str) -> None:
-        """Write down ``path``; it is on disk when this returns. Raises OSError if it cannot be."""
+    def note(self, path: str, index: int | None = None) -> None:
+        """Write down ``path`` as the ``index``-th, or the next; it is on disk when this returns.
+
+        Raises OSError if it cannot be.
+        """
         if self._file is None:
             return
+        if index is not None:
+            self._next = index
         is_new = not self._file.exists()
         self._file.parent.mkdir(parents=True, exist_ok=True)
         # A line that a crash cut short is closed by the newline in front.

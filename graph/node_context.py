@@ -61,8 +61,8 @@ class NodeContext:
     def show_text(self, text: str) -> None:
         self._run.emit(NodeText(self._run.run_id, self._state.id, self._state.display_id, text))
 
-    def journal(self, path: str) -> None:
-        self._own_journal().note(path)
+    def journal(self, path: str, index: int | None = None) -> None:
+        self._own_journal().note(path, index)
 
     def journalled(self, index: int) -> str | None:
         return self._own_journal().find(index)

@@ -17,6 +17,7 @@ from typing import BinaryIO
 
 from graph.context import Context
 from graph.errors import OutputFileError
+from graph.folders import SaveTarget
 from graph.results import SavedFile
 
 Writer = Callable[[BinaryIO], None]
@@ -39,55 +40,52 @@ def save_files(
 
     ``prefix`` may hold subfolders and the substitutions of ``Folders.save_target``;
     ``%batch_num%`` becomes the file's number in this call, from 0. ``folder`` is ``output``
-    or ``temp``; files in ``temp`` are not flushed to the disk. A file that an earlier attempt
+    or ``temp``; files in ``temp`` are neither flushed to the disk nor journalled. A file that an earlier attempt
     at the same run saved already is not saved again. Raises OutputFileError.
     """
-    root = context.folders.place(folder)
+    root = Path(os.path.abspath(context.folders.place(folder)))
+    kept = folder != "temp"
     saved: list[SavedFile] = []
-    target = None
+    target: SaveTarget | None = None
     counter = 0
     for index, write in enumerate(writers):
         context.check_interrupted()
-        earlier = context.journalled(index)
-        if earlier is not None:
-            context.journal(earlier)
+        earlier = context.journalled(index) if kept else None
+        if earlier is not None and Path(earlier).is_relative_to(root):
             saved.append(_saved_file(Path(earlier), root, folder))
             continue
         if target is None or BATCH_NUMBER in prefix:
             named = prefix.replace(BATCH_NUMBER, str(index))
             target = context.folders.save_target(named, folder=folder, width=width, height=height)
             counter = target.counter
-        path, counter = _save_next(
-            context, write, target.directory, target.stem, counter, suffix, durable=folder != "temp"
-        )
+        with _said_plainly(target.directory / f"{target.stem}_{counter:05}_{suffix}"):
+            with _written(write, target.directory, flush=kept) as part:
+                while True:
+                    path = Path(os.path.abspath(target.directory / f"{target.stem}_{counter:05}_{suffix}"))
+                    counter += 1
+                    if kept:
+                        context.journal(str(path), index)
+                    if _give_name(part, path):
+                        break
+            if kept:
+                _flush_folder(target.directory)
         saved.append(_saved_file(path, root, folder))
     return saved
 
 
-def _save_next(
-    context: Context, write: Writer, directory: Path, stem: str, counter: int, suffix: str, durable: bool
-) -> tuple[Path, int]:
-    """Save under the first free counter from ``counter`` on; the path, and the counter after it."""
+@contextmanager
+def _written(write: Writer, directory: Path, flush: bool) -> Iterator[Path]:
+    """A temporary file in ``directory`` with everything in it; gone afterwards, whatever happens."""
     part = directory / f".sumi-{secrets.token_hex(8)}.part"
-    path = directory / f"{stem}_{counter:05}_{suffix}"
-    with _said_plainly(path):
-        try:
-            with open(part, "xb") as file:
-                write(file)
-                file.flush()
-                if durable:
-                    os.fsync(file.fileno())
-            while True:
-                path = directory / f"{stem}_{counter:05}_{suffix}"
-                counter += 1
-                context.journal(str(path))
-                if _give_name(part, path):
-                    break
-            if durable:
-                _flush_folder(directory)
-        finally:
-            part.unlink(missing_ok=True)
-    return path, counter
+    try:
+        with open(part, "xb") as file:
+            write(file)
+            file.flush()
+            if flush:
+                os.fsync(file.fileno())
+        yield part
+    finally:
+        part.unlink(missing_ok=True)
 
 
 def _give_name(part: Path, path: Path) -> bool:

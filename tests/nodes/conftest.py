@@ -10,20 +10,22 @@ import pytest
 
 from graph.context import PreviewImage
 from graph.folders import Folders
+from graph.journal import RunJournal
 
 
 @dataclass
 class NodeContext:
-    """A context for nodes called by hand: folders of its own, and a journal that a second attempt can be given."""
+    """A context for nodes called by hand, with folders and a journal of its own."""
 
     folders: Folders
-    earlier: list[str] = field(default_factory=list)
-    written: list[str] = field(default_factory=list)
-    shown: list[str] = field(default_factory=list)
     run_id: str = "run"
     node_id: str = "1"
     call_index: int = 0
     expansion_prefix: str = "1.0."
+    shown: list[str] = field(default_factory=list)
+
+    def __post_init__(self) -> None:
+        self._journal = RunJournal(self.folders.user / "journal", self.run_id).of(self.node_id, self.call_index)
 
     def progress(self, value: float, maximum: float, preview: Callable[[], PreviewImage] | None = None) -> None: ...
 
@@ -32,16 +34,15 @@ class NodeContext:
     def show_text(self, text: str) -> None:
         self.shown.append(text)
 
-    def journal(self, path: str) -> None:
-        self.written.append(path)
+    def journal(self, path: str, index: int | None = None) -> None:
+        self._journal.note(path, index)
 
     def journalled(self, index: int) -> str | None:
-        found = self.earlier[index] if index < len(self.earlier) else None
-        return found if found and Path(found).exists() else None
+        return self._journal.find(index)
 
     def again(self) -> NodeContext:
-        """The context of a second attempt at the same run."""
-        return NodeContext(self.folders, earlier=list(self.written))
+        """The context of another attempt at the same run."""
+        return NodeContext(self.folders)
 
 
 @pytest.fixture

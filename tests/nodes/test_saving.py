@@ -48,7 +48,7 @@ def test_a_prefix_may_hold_folders_sizes_and_the_number_in_the_batch(context: An
 def test_a_prefix_never_leaves_the_folder(context: Any) -> None:
     with pytest.raises(InputFileError):
         save_files(context, [text("a")], prefix="../outside", suffix=".txt")
-    assert files_below(context.folders.output.parent) == []
+    assert list(context.folders.output.parent.glob("outside*")) == []
 
 
 def test_files_may_go_to_the_temp_folder(context: Any) -> None:
@@ -82,7 +82,8 @@ def test_a_folder_without_hard_links_is_no_different(context: Any, monkeypatch: 
 
 def _save_many(context: Any, name: str) -> None:
     for number in range(40):
-        save_files(context, [text(f"{name} {number}")], prefix="shared", suffix=".txt")
+        run = replace(context, run_id=f"{name} {number}")
+        save_files(run, [text(f"{name} {number}")], prefix="shared", suffix=".txt")
 
 
 def test_two_processes_never_take_the_same_counter(context: Any) -> None:
@@ -110,6 +111,24 @@ def test_a_second_attempt_saves_what_the_first_did_not(context: Any) -> None:
     (context.folders.output / "cat_00002_.txt").unlink()
     save_files(context.again(), [text("a"), text("b")], prefix="cat", suffix=".txt")
     assert files_below(context.folders.output) == ["cat_00001_.txt", "cat_00002_.txt"]
+
+
+def test_a_second_attempt_knows_its_own_file_where_another_took_the_first_name(context: Any) -> None:
+    def write_while_another_takes_the_name(file: BinaryIO) -> None:
+        (context.folders.output / "cat_00001_.txt").write_text("theirs")
+        file.write(b"ours")
+
+    writers = [write_while_another_takes_the_name, text("second")]
+    first = save_files(context, writers, prefix="cat", suffix=".txt")
+    assert save_files(context.again(), writers, prefix="cat", suffix=".txt") == first
+    assert [file.filename for file in first] == ["cat_00002_.txt", "cat_00003_.txt"]
+
+
+def test_a_second_attempt_elsewhere_saves_there(context: Any) -> None:
+    save_files(context, [text("a")], prefix="cat", suffix=".txt")
+    context.folders = replace(context.folders, output=context.folders.output / "elsewhere")
+    save_files(context.again(), [text("a")], prefix="dog", suffix=".txt")
+    assert files_below(context.folders.output) == ["dog_00001_.txt"]
 
 
 def test_a_writer_that_fails_leaves_nothing(context: Any) -> None:
@@ -156,7 +175,7 @@ from nodes.image.saving import save_png
 class Context:
     folders = Folders(*[Path(sys.argv[1])] * 4)
     def check_interrupted(self): pass
-    def journal(self, path): pass
+    def journal(self, path, index): pass
     def journalled(self, index): return None
 
 noise = torch.rand(4, 128, 128, 3, generator=torch.Generator().manual_seed(0))
