@@ -39,7 +39,7 @@ class InputChecker:
         self._folders = folders
         self._nearest = nearest
         self._run_custom = run_custom
-        self._names: dict[str, Collection[str]] = {}
+        self._names: dict[tuple[str, tuple[str, ...]], Collection[str]] = {}
         self._choices: dict[int, frozenset[Any]] = {}
         self._made_types: frozenset[str] | None = None
 
@@ -177,7 +177,7 @@ class InputChecker:
                 return
             if isinstance(value, str) and self._is_file(value, declared.files):
                 return
-            files = self._files(declared.files)
+            files = self._files(declared.files, declared.file_endings)
             names = [*names, *files] if names else files
         if not self._is_among(value, declared, names):
             yield Problem(
@@ -202,7 +202,8 @@ class InputChecker:
             return value in names
 
     def _is_file(self, name: str, folder: str) -> bool:
-        if name in self._files(folder):
+        files = self._files(folder)
+        if name in files or ("\\" in name and name.replace("\\", "/") in files):  # workflows travel
             return True
         if folder not in WORK_FOLDERS or self._folders is None:
             return False
@@ -213,14 +214,15 @@ class InputChecker:
             return False
         return True
 
-    def _files(self, folder: str) -> Collection[str]:
-        if folder not in self._names:
+    def _files(self, folder: str, endings: tuple[str, ...] = ()) -> Collection[str]:
+        key = (folder, endings)
+        if key not in self._names:
             try:
-                names = self._folders.names(folder) if self._folders is not None else []
+                names = self._folders.names(folder, endings) if self._folders is not None else []
             except InputFileError:  # no such folder in this installation: it holds nothing
                 names = []
-            self._names[folder] = dict.fromkeys(names)
-        return self._names[folder]
+            self._names[key] = dict.fromkeys(names)
+        return self._names[key]
 
     def _custom(self, node: WorkflowNode, node_type: NodeType, wants: _Wanted) -> Iterator[Problem]:
         if wants.folders and self._folders is None:
