@@ -12,6 +12,7 @@ import os
 import secrets
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from typing import BinaryIO
 
@@ -40,8 +41,8 @@ def save_files(
 
     ``prefix`` may hold subfolders and the substitutions of ``Folders.save_target``;
     ``%batch_num%`` becomes the file's number in this call, from 0. ``folder`` is ``output``
-    or ``temp``; files in ``temp`` are neither flushed to the disk nor journalled. A file that an earlier attempt
-    at the same run saved already is not saved again. Raises OutputFileError.
+    or ``temp``; files in ``temp`` are neither flushed to the disk nor journalled. A file that
+    an earlier attempt at the same run saved already is not saved again. Raises OutputFileError.
     """
     root = Path(os.path.abspath(context.folders.place(folder)))
     kept = folder != "temp"
@@ -58,19 +59,34 @@ def save_files(
             named = prefix.replace(BATCH_NUMBER, str(index))
             target = context.folders.save_target(named, folder=folder, width=width, height=height)
             counter = target.counter
-        with _said_plainly(target.directory / f"{target.stem}_{counter:05}_{suffix}"):
-            with _written(write, target.directory, flush=kept) as part:
-                while True:
-                    path = Path(os.path.abspath(target.directory / f"{target.stem}_{counter:05}_{suffix}"))
-                    counter += 1
-                    if kept:
-                        context.journal(str(path), index)
-                    if _give_name(part, path):
-                        break
-            if kept:
-                _flush_folder(target.directory)
+        note = partial(context.journal, index=index) if kept else None
+        path, counter = _save(write, target, counter, suffix, note)
         saved.append(_saved_file(path, root, folder))
     return saved
+
+
+def _save(
+    write: Writer, target: SaveTarget, counter: int, suffix: str, note: Callable[[str], None] | None
+) -> tuple[Path, int]:
+    """Save under the first free counter from ``counter`` on; the path, and the counter after it.
+
+    ``note`` is told each path before it appears; with it, the file is flushed to the disk.
+    """
+
+    def path() -> Path:
+        return Path(os.path.abspath(target.directory / f"{target.stem}_{counter:05}_{suffix}"))
+
+    with _said_plainly(path()):
+        with _written(write, target.directory, flush=note is not None) as part:
+            while True:
+                if note is not None:
+                    note(str(path()))
+                if _give_name(part, path()):
+                    break
+                counter += 1
+        if note is not None:
+            _flush_folder(target.directory)
+    return path(), counter + 1
 
 
 @contextmanager
