@@ -1,0 +1,189 @@
+"""Seconds per step and peak memory of the U-Net, side by side with diffusers.
+
+    python benchmarks/sampler.py [--quick] [--precision fp32|bf16] [--threads N]
+
+SD1.5 in full size with the same random weights, 512x512 with guidance: a step is one call with
+a batch of 2. Each of the two runs in a process of its own; they take turns, step by step, and the best
+step of each counts, so that what else the machine does weighs on both alike. Memory is the
+highest resident set of the process from after loading, first step included. diffusers runs as its
+documentation recommends for CPUs: channels-last, scaled_dot_product_attention, no gradients.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+from typing import Any
+
+ROOT = Path(__file__).resolve().parents[1]
+sys.path.insert(0, str(ROOT))
+
+CONTENDERS = ("sumi", "diffusers")
+TOKENS = 77
+LATENT_SIDE = 64
+
+
+def main() -> None:
+    options = arguments()
+    if options.contender:
+        take_turns(options)
+        return
+    with tempfile.TemporaryDirectory(prefix="sumi-benchmark-") as folder:
+        weights = Path(folder) / "unet.safetensors"
+        write_weights(weights)
+        results = {precision: compare(precision, weights, options) for precision in options.precision}
+    show(results)
+
+
+def arguments() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
+    parser.add_argument("--quick", action="store_true", help="two steps each instead of six")
+    parser.add_argument("--precision", action="append", choices=("fp32", "bf16"))
+    parser.add_argument("--threads", type=int, default=len(os.sched_getaffinity(0)))
+    parser.add_argument("--contender", choices=CONTENDERS, help=argparse.SUPPRESS)
+    parser.add_argument("--weights", type=Path, help=argparse.SUPPRESS)
+    options = parser.parse_args()
+    options.precision = options.precision or ["fp32", "bf16"]
+    return options
+
+
+def write_weights(path: Path) -> None:
+    from benchmarks.random_checkpoint import write_random_checkpoint
+    from nodes.models.unet_config import SD1, expected_shapes
+
+    write_random_checkpoint(path, expected_shapes(SD1))
+
+
+def compare(precision: str, weights: Path, options: argparse.Namespace) -> dict[str, dict[str, float]]:
+    """Both contenders' best seconds and peak bytes."""
+    contenders = {name: start(name, precision, weights, options) for name in CONTENDERS}
+    seconds: dict[str, list[float]] = {name: [] for name in CONTENDERS}
+    for turn in range(1 + (2 if options.quick else 6)):
+        for name, process in contenders.items():
+            spent = ask(process, "step")["seconds"]
+            print(
+                f"  {precision} {name:<9} {'warm-up' if turn == 0 else f'step {turn}'}: {spent:.2f} s",
+                flush=True,
+            )
+            if turn > 0:
+                seconds[name].append(spent)
+    results = {}
+    for name, process in contenders.items():
+        results[name] = {"seconds": min(seconds[name]), "peak": ask(process, "peak")["bytes"]}
+        ask(process, "stop")
+        process.wait()
+    return results
+
+
+def start(name: str, precision: str, weights: Path, options: argparse.Namespace) -> subprocess.Popen[str]:
+    command = [sys.executable, __file__, "--contender", name, "--precision", precision]
+    command += ["--weights", str(weights), "--threads", str(options.threads)]
+    process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+    answer(process)
+    return process
+
+
+def ask(process: subprocess.Popen[str], request: str) -> dict[str, Any]:
+    assert process.stdin is not None
+    process.stdin.write(request + "\n")
+    process.stdin.flush()
+    return answer(process)
+
+
+def answer(process: subprocess.Popen[str]) -> dict[str, Any]:
+    assert process.stdout is not None
+    line = process.stdout.readline()
+    if not line:
+        raise SystemExit(f"a contender ended with status {process.wait()}")
+    return json.loads(line)
+
+
+def show(results: dict[str, dict[str, dict[str, float]]]) -> None:
+    print(f"\n{'':12}{'sumi':>20}{'diffusers':>20}{'diffusers / sumi':>20}")
+    for precision, result in results.items():
+        ours, theirs = result["sumi"], result["diffusers"]
+        cells = [f"{one['seconds']:.2f} s {one['peak'] / 2**30:.2f} GiB" for one in (ours, theirs)]
+        ratio = f"{theirs['seconds'] / ours['seconds']:.2f}"
+        print(f"{precision:12}{cells[0]:>20}{cells[1]:>20}{ratio:>20}")
+    if len(results) == 2:
+        ratio = results["fp32"]["diffusers"]["seconds"] / results["bf16"]["sumi"]["seconds"]
+        print(f"diffusers in fp32 / sumi in bf16: {ratio:.2f}")
+
+
+def take_turns(options: argparse.Namespace) -> None:
+    """A contender's process: loads, then answers each line of standard input with a line of JSON."""
+    from nodes.heap import keep_freed_memory
+
+    if options.contender == "sumi":
+        keep_freed_memory()
+    import torch
+
+    torch.set_num_threads(options.threads)
+    dtype = {"fp32": torch.float32, "bf16": torch.bfloat16}[options.precision[0]]
+    torch.manual_seed(0)
+    latents = torch.randn(2, 4, LATENT_SIDE, LATENT_SIDE)
+    timesteps = torch.tensor([500.0, 500.0])
+    context = torch.randn(2, TOKENS, 768)
+    with torch.no_grad():
+        step = (our_step if options.contender == "sumi" else their_step)(options.weights, dtype, context)
+        forget_peak()
+        print("{}", flush=True)
+        for request in sys.stdin:
+            match request.strip():
+                case "step":
+                    begin = time.perf_counter()
+                    step(latents, timesteps)
+                    print(json.dumps({"seconds": time.perf_counter() - begin}), flush=True)
+                case "peak":
+                    print(json.dumps({"bytes": peak()}), flush=True)
+                case "stop":
+                    print("{}", flush=True)
+                    return
+
+
+def our_step(path: Path, dtype: Any, context: Any) -> Any:
+    import torch
+
+    from nodes.models.checkpoint import Checkpoint
+    from nodes.models.unet import UNet
+    from nodes.models.unet_config import detect_unet, expected_shapes
+    from nodes.models.weights import load, weights_at
+
+    checkpoint = Checkpoint.open(path)
+    config = detect_unet(checkpoint.shapes)
+    weights = weights_at(checkpoint, "", config, expected_shapes(config))
+    unet = load(weights, UNet, dtype, torch.device("cpu"))
+    projected = unet.project_context(context)
+    return lambda latents, timesteps: unet(latents, timesteps, projected)
+
+
+def their_step(path: Path, dtype: Any, context: Any) -> Any:
+    import torch
+    from safetensors.torch import load_file
+
+    from nodes.models.unet_config import SD1
+    from tests.oracle.diffusers_unet import diffusers_unet
+
+    unet = diffusers_unet(SD1, {name: tensor.to(dtype) for name, tensor in load_file(path).items()})
+    unet.to(memory_format=torch.channels_last)
+    text = context.to(dtype)
+    return lambda latents, timesteps: unet(latents.to(dtype), timesteps, text).sample
+
+
+def forget_peak() -> None:
+    Path("/proc/self/clear_refs").write_text("5")
+
+
+def peak() -> int:
+    status = Path("/proc/self/status").read_text()
+    return int(status.partition("VmHWM:")[2].split()[0]) * 1024
+
+
+if __name__ == "__main__":
+    main()
