@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Final
+from typing import Any
 
 from graph.codec import Codec
 from graph.disk_cache import DiskCache
@@ -14,16 +14,14 @@ from graph.folders import Folders
 from graph.memory_cache import MemoryCache
 from graph.run_state import NodeState
 
-WORTH_STORING_SECONDS: Final = 0.02
-"""Results that took less to make are not written to disk."""
-
 
 @dataclass(frozen=True, slots=True)
 class CacheSettings:
     """How much is kept, and where.
 
     ``memory_bytes`` bounds the memory tier. ``disk`` is the folder of the disk tier (None for
-    none), ``disk_bytes`` its bound. ``lru`` keeps that many results, in memory only.
+    none), ``disk_bytes`` its bound, ``disk_after_seconds`` the time that a result must have taken
+    to be written there. ``lru`` keeps that many results, in memory only.
     ``enabled=False`` keeps nothing between runs. ``journal`` is where nodes note the files they
     are about to save; by default a folder in ``disk``, even if nothing is cached there.
     """
@@ -31,6 +29,7 @@ class CacheSettings:
     memory_bytes: int = 4 * 1024**3
     disk: Path | None = None
     disk_bytes: int = 10 * 1024**3
+    disk_after_seconds: float = 0.02
     lru: int | None = None
     enabled: bool = True
     journal: Path | None = None
@@ -42,11 +41,10 @@ class ResultCache:
     def __init__(self, settings: CacheSettings, codecs: Sequence[Codec], folders: Folders | None):
         self.enabled = settings.enabled
         self._folders = folders
+        self._disk_after_seconds = settings.disk_after_seconds
         self.memory = MemoryCache(codecs, settings.memory_bytes, settings.lru)
         on_disk = settings.enabled and settings.disk is not None and settings.lru is None
-        self.disk = (
-            DiskCache(settings.disk, settings.disk_bytes, codecs) if on_disk and settings.disk else None
-        )
+        self.disk = DiskCache(settings.disk, settings.disk_bytes, codecs) if on_disk and settings.disk else None
 
     def has(self, state: NodeState) -> bool:
         """Whether the node's result is known. A record of saved files counts if they are in place."""
@@ -76,7 +74,7 @@ class ResultCache:
         if self.disk is None or not state.storable or any(file.folder == "temp" for file in entry.files):
             return
         is_output = state.kind.type.output_node
-        if is_output or (seconds >= WORTH_STORING_SECONDS and not entry.files):
+        if is_output or (seconds >= self._disk_after_seconds and not entry.files):
             self.disk.put(state.key, entry)
 
     def flush(self) -> None:

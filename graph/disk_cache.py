@@ -146,9 +146,7 @@ class DiskCache:
     def _complain(self, error: OSError) -> None:
         if not self._complained:
             self._complained = True
-            log.warning(
-                "results cannot be written to the cache in %s: %s; runs go on without", self.folder, error
-            )
+            log.warning("results cannot be written to the cache in %s: %s; runs go on without", self.folder, error)
 
     def _keep_within_bounds(self, added: int) -> None:
         self._added += added

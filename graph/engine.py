@@ -57,9 +57,7 @@ class Engine:
         self._nearest = Nearest()
         self._loop_thread = EventLoopThread()
         self._cache = ResultCache(settings, registry.codecs, folders)
-        self._around = Surroundings(
-            self._kind, registry.codecs, self._cache, folders, self._loop_thread, check_values
-        )
+        self._around = Surroundings(self._kind, registry.codecs, self._cache, folders, self._loop_thread, check_values)
         self._journals = settings.journal or (settings.disk / "journal" if settings.disk else None)
         if self._journals is not None:
             sweep(self._journals)
@@ -99,9 +97,7 @@ class Engine:
                 raise WorkflowError(f"there is no node {target} in the workflow")
         journal = RunJournal(self._journals if run_id is not None else None, run_id or "")
         with self._one_run:
-            run = Run(
-                self._around, workflow, run_id or uuid.uuid4().hex, listener, journal, extra_pnginfo, previews
-            )
+            run = Run(self._around, workflow, run_id or uuid.uuid4().hex, listener, journal, extra_pnginfo, previews)
             self._running[run.run_id] = run
             try:
                 states = run.execute(targets)

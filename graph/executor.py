@@ -84,9 +84,7 @@ class Run:
         self.outputs: dict[str, Mapping[str, Any]] = {}
         self._codecs = around.codecs
         self._cache = around.cache
-        self._keys = (
-            Keys(around.codecs, around.folders, around.loop_thread.wait) if around.cache.enabled else None
-        )
+        self._keys = Keys(around.codecs, around.folders, around.loop_thread.wait) if around.cache.enabled else None
         self._plan = Plan(workflow, around.kinds, self._keys, around.cache)
         self._tasks = Tasks(around.loop_thread)
         self._check = ValueCheck(around.codecs) if around.check_values else None
@@ -126,9 +124,7 @@ class Run:
             self._end()
             state = self._current
             class_type = state.kind.name if state else None
-            self.emit(
-                RunInterrupted(self.run_id, state.id if state else None, class_type, tuple(self._executed))
-            )
+            self.emit(RunInterrupted(self.run_id, state.id if state else None, class_type, tuple(self._executed)))
             raise
         finally:
             self._over = True
@@ -415,9 +411,7 @@ class Run:
             return
         if state.failure is not None:
             raise node_error(state, state.failure)
-        if state.kind.check_lazy is not None and any(
-            f.lazy and f.name not in state.asked for f in state.feeds
-        ):
+        if state.kind.check_lazy is not None and any(f.lazy and f.name not in state.asked for f in state.feeds):
             self._ask_lazy(state, inputs)
         else:
             self._call(state, inputs)
@@ -446,14 +440,10 @@ class Run:
         self._launch(state, ask(), lambda answers: self._take_asked(state, inputs, answers))
 
     def _take_asked(self, state: NodeState, inputs: dict[str, tuple[Any, ...]], answers: list[Any]) -> None:
-        names = {
-            name for answer in answers for name in ([answer] if isinstance(answer, str) else answer or ())
-        }
+        names = {name for answer in answers for name in ([answer] if isinstance(answer, str) else answer or ())}
         unknown = names - state.kind.type.by_name.keys() - {feed.name for feed in state.feeds}
         if unknown:
-            problem = WorkflowError(
-                f"check_lazy asks for {', '.join(sorted(map(repr, unknown)))}: no such input"
-            )
+            problem = WorkflowError(f"check_lazy asks for {', '.join(sorted(map(repr, unknown)))}: no such input")
             raise node_error(state, problem)
         new = {feed.name for feed in state.feeds if feed.lazy and feed.name in names} - state.asked
         if new:
@@ -633,9 +623,7 @@ class Run:
         feeder = self._plan.states[link.node]
         outputs = len(feeder.kind.output_is_list)
         if not 0 <= link.output < outputs:
-            raise WorkflowError(
-                f"the expansion links to output {link.output} of {link.node}, which has {outputs}"
-            )
+            raise WorkflowError(f"the expansion links to output {link.output} of {link.node}, which has {outputs}")
         return Feed("", "", feeder, link.output, False, False)
 
     def _resolve(self, state: NodeState) -> None:
@@ -703,9 +691,7 @@ class Run:
         self.outputs[state.id] = ui
         self.emit(NodeOutput(self.run_id, state.id, state.display_id, ui, cached))
 
-    def _failure(
-        self, state: NodeState, error: BaseException, inputs: Mapping[str, Any] | None = None
-    ) -> Exception:
+    def _failure(self, state: NodeState, error: BaseException, inputs: Mapping[str, Any] | None = None) -> Exception:
         """What to raise for ``error``: an interruption stays one, whatever a node makes of it."""
         if self._stop or isinstance(error, Interrupted):
             return Interrupted("the run was interrupted")

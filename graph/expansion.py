@@ -38,10 +38,7 @@ class GraphBuilder:
 
     def finalize(self) -> dict[str, Any]:
         """The graph, for ``NodeResult(expand=…)``."""
-        return {
-            node.id: {"class_type": node.class_type, "inputs": dict(node.inputs)}
-            for node in self._nodes.values()
-        }
+        return {node.id: {"class_type": node.class_type, "inputs": dict(node.inputs)} for node in self._nodes.values()}
 
 
 class BuiltNode:
@@ -69,9 +66,7 @@ class Expansion:
 
     def __init__(self, graph: Mapping[str, Any], prefix: str):
         if not isinstance(graph, Mapping):
-            raise WorkflowError(
-                f"the expansion is a {type(graph).__name__}; expected a graph in the API dialect"
-            )
+            raise WorkflowError(f"the expansion is a {type(graph).__name__}; expected a graph in the API dialect")
         self._ids = {str(name): _prefixed(str(name), prefix) for name in graph}
         self.nodes = {self._ids[str(name)]: self._node(str(name), node) for name, node in graph.items()}
 

@@ -26,9 +26,7 @@ Elements = Callable[[Feed], tuple[Any, ...]]
 class Keys:
     """Makes keys. ``wait`` runs an asynchronous fingerprint to its end."""
 
-    def __init__(
-        self, codecs: Sequence[Codec], folders: Folders | None, wait: Callable[[Awaitable[Any]], Any]
-    ):
+    def __init__(self, codecs: Sequence[Codec], folders: Folders | None, wait: Callable[[Awaitable[Any]], Any]):
         self._codecs = codecs
         self._folders = folders
         self._wait = wait

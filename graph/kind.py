@@ -121,9 +121,7 @@ class Kind:
 
 def _literal(declared: Input, value: Any) -> Any:
     if isinstance(value, MalformedLink):
-        raise WorkflowError(
-            f"input '{declared.name}': {list(value)!r} is no link; expected [node id, output]"
-        )
+        raise WorkflowError(f"input '{declared.name}': {list(value)!r} is no link; expected [node id, output]")
     try:
         return coerce(declared, value)
     except (TypeError, ValueError) as error:

@@ -68,10 +68,7 @@ class MemoryCache:
         plain, leaves = self._size(entry)
         with self._lock:
             self._remove(key)
-            if (
-                self.limit_entries is None
-                and plain + sum(leaves.values() if leaves else ()) > self.limit_bytes
-            ):
+            if self.limit_entries is None and plain + sum(leaves.values() if leaves else ()) > self.limit_bytes:
                 return
             self._slots[key] = _Slot(entry, plain, leaves)
             self.bytes += plain

@@ -44,9 +44,7 @@ class NodeContext:
     def expansion_prefix(self) -> str:
         return f"{self._state.id}.{self.call_index}."
 
-    def progress(
-        self, value: float, maximum: float, preview: Callable[[], PreviewImage] | None = None
-    ) -> None:
+    def progress(self, value: float, maximum: float, preview: Callable[[], PreviewImage] | None = None) -> None:
         run, state = self._run, self._state
         run.check_interrupted()
         run.emit(NodeProgress(run.run_id, state.id, state.display_id, min(max(value, 0), maximum), maximum))

@@ -22,9 +22,7 @@ from graph.workflow import Workflow, WorkflowNode
 class Plan:
     """Grows as nodes expand. ``keys`` is None when nothing is cached."""
 
-    def __init__(
-        self, workflow: Workflow, kinds: Callable[[str], Kind], keys: Keys | None, cache: ResultCache
-    ):
+    def __init__(self, workflow: Workflow, kinds: Callable[[str], Kind], keys: Keys | None, cache: ResultCache):
         self.states: dict[str, NodeState] = {}
         self.workflow = workflow
         self.expanded: dict[str, tuple[WorkflowNode, NodeState]] = {}

@@ -28,9 +28,7 @@ class ValueCheck:
     def before(self, state: NodeState) -> None:
         """Raise NodeError if a value that ``state`` is about to get is not what it was."""
         for feed in self._changed(state):
-            problem = (
-                f"output {feed.output} was changed after the node had returned it, outside any node's call"
-            )
+            problem = f"output {feed.output} was changed after the node had returned it, outside any node's call"
             raise node_error(feed.feeder, ValueChangedError(problem))
         self._literals[state.id] = {name: self._digest(value) for name, value in state.literals.items()}
 

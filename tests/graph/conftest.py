@@ -27,8 +27,7 @@ def make_engine() -> Iterator[Callable[..., Engine]]:
         **arguments: Any,
     ) -> Engine:
         types = {
-            function.node_type.name: dataclasses.replace(function.node_type, version=version)
-            for function in functions
+            function.node_type.name: dataclasses.replace(function.node_type, version=version) for function in functions
         }
         engine = Engine(Registry(types, codecs, environment), check_values=check_values, **arguments)
         engines.append(engine)

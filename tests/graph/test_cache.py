@@ -399,9 +399,7 @@ def saved(folders: Folders) -> list[str]:
 
 
 @pytest.mark.parametrize("fresh", [False, True])
-def test_a_picture_in_place_is_not_saved_twice_and_a_deleted_one_is_made_again(
-    make_engine, tmp_path, folders, fresh
-):
+def test_a_picture_in_place_is_not_saved_twice_and_a_deleted_one_is_made_again(make_engine, tmp_path, folders, fresh):
     def engine() -> Any:
         return make_engine(slow, save, folders=folders, cache=on_disk(tmp_path))
 

@@ -58,9 +58,7 @@ def fail(*, value: Anything) -> float:
 
 
 @node("Choose", category="", check_lazy=lambda which: ["no", "yes"][which])
-def choose(
-    *, which: bool, yes: Annotated[Any, Socket("*"), Lazy], no: Annotated[Any, Socket("*"), Lazy]
-) -> Anything:
+def choose(*, which: bool, yes: Annotated[Any, Socket("*"), Lazy], no: Annotated[Any, Socket("*"), Lazy]) -> Anything:
     return yes if which else no
 
 

@@ -247,9 +247,7 @@ def test_a_lost_feeder_of_a_fingerprint_is_made_again_but_a_known_node_is_not(ma
         return text
 
     engine = make_engine(name, linked_fingerprint([]), cache=CacheSettings(lru=1))
-    workflow = Workflow(
-        {"n": WorkflowNode("Name", {"text": "x"}), "m": WorkflowNode("Marked", {"name": Link("n", 0)})}
-    )
+    workflow = Workflow({"n": WorkflowNode("Name", {"text": "x"}), "m": WorkflowNode("Marked", {"name": Link("n", 0)})})
     engine.run(workflow, targets=["m"])
     calls.clear()
     assert engine.run(workflow, targets=["m"]).values("m") == ("x",)
