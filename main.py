@@ -5,15 +5,22 @@ from __future__ import annotations
 import argparse
 import importlib
 import sys
+from typing import Any
 
 from commands.options import cache_options, device_options, folder_options
+from commands.server_options import add_server_options
 
 
 def parser() -> argparse.ArgumentParser:
     """The commands and their options."""
-    top = argparse.ArgumentParser(prog="main.py", description="A node-graph engine for Stable Diffusion.")
+    top = argparse.ArgumentParser(
+        prog="main.py", description="A node-graph engine for Stable Diffusion. Without a COMMAND it serves."
+    )
     commands = top.add_subparsers(dest="command", metavar="COMMAND", required=True)
     folders, device, cache = folder_options(), device_options(), cache_options()
+
+    _add_server_command(commands, "serve", help="serve ComfyUI's interface over HTTP (the default)")
+    _add_server_command(commands, "worker")  # started by the server, with the server's own options
 
     run = commands.add_parser("run", parents=[folders, device, cache], help="run a workflow with no server")
     _add_workflow(run)
@@ -32,6 +39,18 @@ def parser() -> argparse.ArgumentParser:
     return top
 
 
+def _add_server_command(commands: Any, name: str, **options: Any) -> None:
+    """Its --verbose takes a level, as ComfyUI's does, and so takes the place of the other commands' one."""
+    command = commands.add_parser(
+        name,
+        parents=[folder_options(), device_options(), cache_options()],
+        conflict_handler="resolve",
+        allow_abbrev=False,
+        **options,
+    )
+    add_server_options(command)
+
+
 def _add_workflow(command: argparse.ArgumentParser) -> None:
     command.add_argument(
         "file", metavar="FILE", help="JSON in either dialect, or a PNG or WebP that holds one; - for stdin"
@@ -48,7 +67,11 @@ def _add_workflow(command: argparse.ArgumentParser) -> None:
 
 def main(arguments: list[str] | None = None) -> int:
     """Run one command; the exit status: 0 done, 1 the run failed, 2 invalid, 130 interrupted."""
+    arguments = sys.argv[1:] if arguments is None else arguments
+    if not arguments or (arguments[0].startswith("-") and arguments[0] not in ("-h", "--help")):
+        arguments = ["serve", *arguments]
     options = parser().parse_args(arguments)
+    options.arguments = arguments[1:]
     command = importlib.import_module(f"commands.{options.command}")
     status: int = getattr(command, options.command)(options)
     return status

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import logging
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -98,6 +99,12 @@ def folders_of(options: argparse.Namespace) -> Folders:
 
 def registry_of(options: argparse.Namespace, folders: Folders) -> Registry:
     """The nodes, people's own among them, for the device and precision that the options ask for."""
+    registry, _ = registry_and_failures_of(options, folders)
+    return registry
+
+
+def registry_and_failures_of(options: argparse.Namespace, folders: Folders) -> tuple[Registry, Mapping[Path, str]]:
+    """The nodes, and the traceback of each file in custom_nodes/ that could not be imported."""
     import nodes
     from nodes import device
     from nodes.custom import load_custom_nodes
@@ -108,11 +115,12 @@ def registry_of(options: argparse.Namespace, folders: Folders) -> Registry:
     )
     device.configure(getattr(options, "device", "auto"), getattr(options, "precision", "auto"))
     if options.disable_all_custom_nodes:
-        return nodes.registry()
+        return nodes.registry(), {}
     directories = [options.base_directory / "custom_nodes"]
     if "custom_nodes" in folders.models:
         directories += folders.models["custom_nodes"].directories
-    return nodes.registry(load_custom_nodes(directories).types)
+    custom = load_custom_nodes(directories)
+    return nodes.registry(custom.types), custom.failures
 
 
 def engine_of(options: argparse.Namespace, registry: Registry, folders: Folders) -> Engine:

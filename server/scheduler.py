@@ -232,7 +232,7 @@ class Scheduler:
     async def _run(self, post: _Post, worker: Worker, job: Job) -> None:
         """One attempt at ``job``. Raises WorkerDied after the job has been seen to."""
         running = self.running[job.prompt_id]
-        log.info("[%s] begins on %s", job.prompt_id, post.name)
+        log.info("begins on %s", post.name, extra={"prompt_id": job.prompt_id})
         request = RunRequest(job.prompt_id, job.prompt, tuple(job.outputs_to_execute), _extra_pnginfo(job))
         try:
             if job.prompt_id in self._to_stop:
@@ -243,7 +243,7 @@ class Scheduler:
             await self._died_running(running, str(death))
             raise
         except Exception as error:
-            log.exception("[%s] the server failed while the job ran", job.prompt_id)
+            log.exception("the server failed while the job ran", extra={"prompt_id": job.prompt_id})
             outcome = RunFailed(job.prompt_id, "", "", "", type(error).__name__, str(error))
         await self._end(running, outcome)
 
@@ -262,7 +262,7 @@ class Scheduler:
         self._to_stop.discard(job.prompt_id)
         running.messages.send_end(said)
         took = (job.ended or 0.0) - (job.started or 0.0)
-        log.info("[%s] %s after %.2f s", job.prompt_id, job.status, took)
+        log.info("%s after %.2f s", job.status, took, extra={"prompt_id": job.prompt_id})
         self._job_ended(job)
 
     async def _died_running(self, running: Running, reason: str) -> None:
@@ -282,7 +282,7 @@ class Scheduler:
                 running, RunFailed(job.prompt_id, node or "", node or "", class_type, "WorkerDied", message)
             )
             return
-        log.warning("[%s] its worker died (%s): it is tried once more", job.prompt_id, reason)
+        log.warning("its worker died (%s): it is tried once more", reason, extra={"prompt_id": job.prompt_id})
         del self.running[job.prompt_id]
         job.start_over()
         job.messages.append(["worker_died", lost])
@@ -297,7 +297,7 @@ class Scheduler:
                 try:
                     await post.worker.interrupt(prompt_id)
                 except WorkerDied:
-                    log.info("[%s] its worker died before it could be interrupted", prompt_id)
+                    log.info("its worker died before it could be interrupted", extra={"prompt_id": prompt_id})
         return True
 
     def _job_ended(self, job: Job) -> None:

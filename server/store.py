@@ -168,8 +168,8 @@ class JobStore:
         self._unsaved[job.prompt_id] = job
         if not await self._try_to_save(job):
             log.error(
-                "[%s] the disk is full: how this job ended is kept in memory until there is room",
-                job.prompt_id,
+                "the disk is full: how this job ended is kept in memory until there is room",
+                extra={"prompt_id": job.prompt_id},
             )
             if self._saver is None or self._saver.done():
                 self._saver = asyncio.create_task(self._save_later())
@@ -392,7 +392,7 @@ class JobStore:
             await asyncio.sleep(_SAVE_AGAIN_SECONDS)
             for job in list(self._unsaved.values()):
                 if await self._try_to_save(job):
-                    log.info("[%s] how this job ended is on the disk now", job.prompt_id)
+                    log.info("how this job ended is on the disk now", extra={"prompt_id": job.prompt_id})
 
     async def _read(self, prompt_id: str) -> Job | None:
         return await self._in_reader(lambda connection: job_table.select(connection, prompt_id))
@@ -406,4 +406,4 @@ class JobStore:
 
 def _log_failure(saved: asyncio.Future[Any], prompt_id: str) -> None:
     if not saved.cancelled() and (error := saved.exception()) is not None:
-        log.error("[%s] %s", prompt_id, error)
+        log.error("%s", error, extra={"prompt_id": prompt_id})

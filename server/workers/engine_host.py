@@ -101,7 +101,7 @@ class EngineHost:
         except SumiError as error:
             outcome = outcome or _failure(request, error)
         except Exception as error:  # the engine's own mistake must not end the worker's only compute thread
-            log.exception("[%s] the engine failed", request.prompt_id)
+            log.exception("the engine failed", extra={"prompt_id": request.prompt_id})
             outcome = outcome or _failure(request, error)
         finally:
             with self._lock:

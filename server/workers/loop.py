@@ -44,6 +44,7 @@ class WorkerLoop:
         self._make = make
         self._warm_up = warm_up
         self._host: EngineHost | None = None
+        self._stats: dict[str, Any] = {}
         self._runs: queue.SimpleQueue[RunRequest | None] = queue.SimpleQueue()
         self._idle = threading.Event()
         self._idle.set()
@@ -55,6 +56,7 @@ class WorkerLoop:
         host = self._host = self._make()
         self._out.put({"type": "description", **dataclasses.asdict(host.describe())})
         _thread("compute", self._compute)
+        _thread("measure", self._measure)
         _thread("warm-up", self._warm_up)
         while (frame := wire.read(self._incoming)) is not None:
             header, _ = frame
@@ -75,7 +77,8 @@ class WorkerLoop:
             case "interrupt":
                 host.interrupt(header["prompt_id"])
             case "free":
-                host.free(header["unload_models"], header["free_memory"])
+                # Neither may wait for a model that is being loaded.
+                _thread("free", lambda: host.free(header["unload_models"], header["free_memory"]))
             case "validate":
                 # A thread each: code that never returns must not keep the next one waiting.
                 _thread("validate", lambda: self._validate(host, header))
@@ -100,11 +103,18 @@ class WorkerLoop:
         self._out.put(header, body, droppable=isinstance(event, NodePreview))
 
     def _beat(self) -> None:
-        while not self._over.wait(HEARTBEAT_SECONDS if self._host is not None else 0.1):
-            stats = dataclasses.asdict(self._host.stats()) if self._host is not None else {}
-            self._out.put({"type": "heartbeat", "stats": stats})
-            if self._host is None:
-                self._over.wait(HEARTBEAT_SECONDS)
+        self._out.put({"type": "heartbeat", "stats": {}})
+        while not self._over.wait(HEARTBEAT_SECONDS):
+            self._out.put({"type": "heartbeat", "stats": self._stats})
+
+    def _measure(self) -> None:
+        """Apart from the heartbeat, since it may wait for a model that is being loaded."""
+        host = self._host
+        assert host is not None
+        while True:
+            self._stats = dataclasses.asdict(host.stats())
+            if self._over.wait(HEARTBEAT_SECONDS):
+                return
 
     def _close(self, host: EngineHost) -> None:
         self._over.set()

@@ -1,0 +1,101 @@
+"""``main.py serve``: the server, its workers, and a clean end."""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import logging
+import os
+import sys
+from collections.abc import Callable, Mapping
+from functools import partial
+from pathlib import Path
+
+from commands.options import ROOT, folders_of
+from commands.run import DONE, INVALID
+from commands.server_options import without_secrets
+from graph.errors import SumiError
+from graph.folders import Folders
+from server.config import ServerConfig
+from server.logs import configure_logs
+from server.workers.process import ProcessWorker
+
+MEGABYTE = 1024**2
+
+log = logging.getLogger(__name__)
+
+
+def serve(options: argparse.Namespace) -> int:
+    """Serve until SIGTERM or Ctrl+C; 2 if the options cannot be followed or the port is taken."""
+    from nodes import device
+    from server.service import run_service
+
+    configure_logs(options.verbose, as_json=options.log_json)
+    try:
+        folders = folders_of(options)
+        device.configure(options.device, options.precision)
+        if options.ignored:
+            log.warning("these flags mean nothing here and are ignored: %s", " ".join(options.ignored))
+        asyncio.run(run_service(config_of(options, folders), hire(options)))
+    except SumiError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return INVALID
+    return DONE
+
+
+def config_of(options: argparse.Namespace, folders: Folders) -> ServerConfig:
+    """What the server is told of the options."""
+    return ServerConfig(
+        folders=folders,
+        listen=tuple(address.strip() for address in options.listen.split(",") if address.strip()),
+        port=options.port,
+        tls_keyfile=options.tls_keyfile,
+        tls_certfile=options.tls_certfile,
+        enable_cors_header=options.enable_cors_header,
+        max_upload_size=int(options.max_upload_size * MEGABYTE),
+        front_end_root=options.front_end_root,
+        token=options.token,
+        no_auth=options.no_auth,
+        trusted_hosts=tuple(options.trusted_host),
+        start_paused=options.start_paused,
+        argv=("main.py", *without_secrets(options.arguments)),
+    )
+
+
+def hire(options: argparse.Namespace) -> Mapping[str, Callable[[], ProcessWorker]]:
+    """How to make each worker: one per device, or as many as ``--workers`` says, taking turns on the devices."""
+    devices = devices_of(options.device)
+    count = options.workers or len(devices)
+    return {
+        f"worker {index}": partial(
+            ProcessWorker, f"worker {index}", worker_command(options, devices[index % len(devices)])
+        )
+        for index in range(count)
+    }
+
+
+def worker_command(options: argparse.Namespace, device: str) -> list[str]:
+    """The command line of a worker that computes on ``device``."""
+    arguments = without_secrets(options.arguments)
+    return [sys.executable, str(ROOT / "main.py"), "worker", *arguments, "--device", device]
+
+
+def devices_of(name: str) -> list[str]:
+    """The devices that ``--device`` means: for auto and cuda every GPU there is. Does not import torch."""
+    from nodes import device
+
+    if name not in ("auto", "cuda"):
+        return [name]
+    if device.device_name().split(":")[0] != "cuda":
+        return [name]
+    return [f"cuda:{index}" for index in range(max(1, _gpu_count()))]
+
+
+def _gpu_count() -> int:
+    visible = os.environ.get("CUDA_VISIBLE_DEVICES")
+    if visible is not None:
+        return len([entry for entry in visible.split(",") if entry.strip()])
+    try:
+        return len(list(Path("/proc/driver/nvidia/gpus").iterdir()))
+    except OSError:
+        return 1

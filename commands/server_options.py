@@ -1,0 +1,119 @@
+"""The flags of ``main.py serve``: ComfyUI's, which mean the same, and a few of Sumi's own."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, Final
+
+PREVIEW_METHODS: Final = ("none", "auto", "latent2rgb", "taesd")
+
+_MEAN_NOTHING: Final = (
+    "auto-launch", "disable-auto-launch", "cuda-malloc", "disable-cuda-malloc", "fp64-unet", "fp8_e4m3fn-unet",
+    "fp8_e5m2-unet", "fp8_e8m0fnu-unet", "fp16-vae", "fp32-vae", "bf16-vae", "cpu-vae", "fp8_e4m3fn-text-enc",
+    "fp8_e5m2-text-enc", "fp16-text-enc", "fp32-text-enc", "bf16-text-enc", "force-channels-last",
+    "disable-ipex-optimize", "supports-fp8-compute", "cache-classic", "use-split-cross-attention",
+    "use-quad-cross-attention", "use-pytorch-cross-attention", "use-sage-attention", "use-flash-attention",
+    "disable-xformers", "force-upcast-attention", "dont-upcast-attention", "gpu-only", "highvram", "normalvram",
+    "lowvram", "novram", "disable-async-offload", "force-non-blocking", "disable-smart-memory", "deterministic",
+    "mmap-torch-files", "disable-mmap", "dont-print-server", "quick-test-for-ci", "windows-standalone-build",
+    "disable-api-nodes", "multi-user", "log-stdout", "enable-compress-response-body", "disable-assets-autoscan",
+    "enable-manager", "disable-manager-ui", "enable-manager-legacy-ui", "disable-pinned-memory",
+)  # fmt: skip
+_MEAN_NOTHING_WITH_VALUE: Final = (
+    "default-device", "directml", "oneapi-device-selector", "preview-size", "reserve-vram", "async-offload",
+    "default-hashing-function", "front-end-version", "comfy-api-base", "database-url",
+)  # fmt: skip
+_MEAN_NOTHING_WITH_VALUES: Final = ("fast", "whitelist-custom-nodes")
+
+
+class _Ignored(argparse.Action):
+    """Accepted, and collected for one warning."""
+
+    def __call__(self, parser: Any, namespace: Any, values: Any, option_string: str | None = None) -> None:
+        namespace.ignored = [*namespace.ignored, option_string]
+
+
+def add_server_options(parser: argparse.ArgumentParser) -> None:
+    """Everything but folders, device and cache, which other commands have too."""
+    group = parser.add_argument_group("server")
+    group.add_argument(
+        "--listen",
+        nargs="?",
+        const="0.0.0.0,::",
+        default="127.0.0.1",
+        metavar="IP",
+        help="addresses to listen on, separated by commas; alone: all of them (default: 127.0.0.1)",
+    )
+    group.add_argument("--port", type=int, default=8188, help="(default: 8188)")
+    group.add_argument("--tls-keyfile", type=Path, metavar="FILE", help="with --tls-certfile: serve HTTPS")
+    group.add_argument("--tls-certfile", type=Path, metavar="FILE")
+    group.add_argument(
+        "--enable-cors-header",
+        nargs="?",
+        const="*",
+        metavar="ORIGIN",
+        help="let pages of ORIGIN (alone: of any) use this server",
+    )
+    group.add_argument("--max-upload-size", type=float, default=100.0, metavar="MB", help="(default: 100)")
+    group.add_argument("--front-end-root", type=Path, metavar="DIR", help="serve DIR at / in place of the editor")
+    group.add_argument("--token", help="what clients of other machines must send; made and printed if not given")
+    group.add_argument("--no-auth", action="store_true", help="let other machines in without a token")
+    group.add_argument(
+        "--trusted-host",
+        action="append",
+        default=[],
+        metavar="NAME",
+        help="a name under which this server is reached, through a proxy say; may be repeated",
+    )
+    group.add_argument("--workers", type=int, metavar="N", help="processes that compute (default: one per GPU, else 1)")
+    group.add_argument("--start-paused", action="store_true", help="accept prompts but begin none until told to")
+    group.add_argument("--disable-metadata", action="store_true", help="save pictures without the workflow in them")
+    group.add_argument("--preview-method", choices=PREVIEW_METHODS, default="auto", help="of pictures at work")
+    group.add_argument(
+        "--verbose",
+        nargs="?",
+        const="DEBUG",
+        default="INFO",
+        choices=("DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL"),
+        help="how much is logged (default: INFO; alone: DEBUG)",
+    )
+    group.add_argument("--log-json", action="store_true", help="log one JSON object a line")
+    group.add_argument("--cuda-device", dest="device", metavar="N", type=lambda number: f"cuda:{int(number)}")
+    _add_precisions(parser)
+    _add_ignored(parser)
+
+
+def _add_precisions(parser: argparse.ArgumentParser) -> None:
+    for precision, flags in {
+        "fp32": ("--force-fp32", "--fp32-unet"),
+        "fp16": ("--force-fp16", "--fp16-unet"),
+        "bf16": ("--bf16-unet",),
+    }.items():
+        parser.add_argument(*flags, dest="precision", action="store_const", const=precision, help=argparse.SUPPRESS)
+
+
+def _add_ignored(parser: argparse.ArgumentParser) -> None:
+    parser.set_defaults(ignored=[])
+    for names, count in (
+        (_MEAN_NOTHING, 0),
+        (_MEAN_NOTHING_WITH_VALUE, "?"),
+        (_MEAN_NOTHING_WITH_VALUES, "*"),
+    ):
+        for name in names:
+            parser.add_argument(f"--{name}", action=_Ignored, nargs=count, dest="ignored", help=argparse.SUPPRESS)
+
+
+def without_secrets(arguments: Sequence[str]) -> list[str]:
+    """The command line as a worker may see it: others can read a process's arguments."""
+    kept: list[str] = []
+    skip = False
+    for argument in arguments:
+        if skip:
+            skip = False
+        elif argument == "--token":
+            skip = True
+        elif not argument.startswith("--token="):
+            kept.append(argument)
+    return kept

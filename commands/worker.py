@@ -1,0 +1,79 @@
+"""``main.py worker``: the process that holds torch, the models and the engine. The server starts it.
+
+It speaks over its standard input and output; whatever nodes print goes to standard error.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import platform
+import signal
+import sys
+from typing import BinaryIO
+
+from commands.options import engine_of, folders_of, registry_and_failures_of
+from server.workers.engine_host import EngineHost
+from server.workers.loop import WorkerLoop
+
+
+def worker(options: argparse.Namespace) -> int:
+    """Serve the server that started this process; ends when that does."""
+    incoming, outgoing = _take_standard_streams()
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl+C is for the server, which then ends its workers
+    WorkerLoop(incoming, outgoing, lambda: host_of(options), _warm_up).serve()
+    return 0
+
+
+def host_of(options: argparse.Namespace) -> EngineHost:
+    """The engine with everything the options ask for."""
+    import nodes.image.metadata
+    from nodes import device
+    from nodes.device_memory import device_stats
+
+    folders = folders_of(options)
+    registry, failures = registry_and_failures_of(options, folders)
+    nodes.image.metadata.configure(enabled=not options.disable_metadata)
+    return EngineHost(
+        registry,
+        engine_of(options, registry, folders),
+        folders,
+        previews=options.preview_method != "none",
+        versions={
+            "sumi": device.sumi_version(),
+            "python": platform.python_version(),
+            "torch": device.torch_version(),
+            "device": device.describe(),
+        },
+        failures={str(path): reason for path, reason in failures.items()},
+        devices=device_stats,
+        models=_models,
+        unload=_unload,
+    )
+
+
+def _models() -> list[str]:
+    """What is loaded. Nothing is, as long as nobody has imported what loads."""
+    residency = sys.modules.get("nodes.models.residency")
+    return [str(entry.key) for entry in residency.loaded()] if residency is not None else []
+
+
+def _unload() -> None:
+    residency = sys.modules.get("nodes.models.residency")
+    if residency is not None:
+        residency.free()
+
+
+def _warm_up() -> None:
+    """The first picture need not wait for torch's import."""
+    import torch  # noqa: F401
+
+
+def _take_standard_streams() -> tuple[BinaryIO, BinaryIO]:
+    """Keep the two pipes to the server to ourselves: a node that prints must not write into a frame."""
+    incoming, outgoing = os.fdopen(os.dup(0), "rb"), os.fdopen(os.dup(1), "wb")
+    nothing = os.open(os.devnull, os.O_RDONLY)
+    os.dup2(nothing, 0)
+    os.dup2(2, 1)
+    os.close(nothing)
+    return incoming, outgoing

@@ -1,0 +1,50 @@
+"""The devices of this machine and how full they are, as ``GET /system_stats`` lists them."""
+
+from __future__ import annotations
+
+import os
+import sys
+from typing import Any
+
+from nodes import device
+from nodes.allocation import memory_limit
+
+
+def device_stats() -> list[dict[str, Any]]:
+    """The device that computes: name, type, index, and bytes in all and free, of the machine and of torch.
+
+    Does not import torch: before somebody else has, a GPU's memory is not known and is given as 0.
+    """
+    name = device.device_name()
+    kind, _, index = name.partition(":")
+    torch = sys.modules.get("torch")
+    if kind == "cuda" and torch is not None and hasattr(torch, "cuda") and torch.cuda.is_available():
+        number = int(index or 0)
+        free, total = torch.cuda.mem_get_info(number)
+        reserved = torch.cuda.memory_reserved(number)
+        unused = reserved - torch.cuda.memory_allocated(number)
+        return [_entry(torch.cuda.get_device_name(number), kind, number, total, free + unused, reserved, unused)]
+    if kind in ("cpu", "mps"):
+        total, free = memory_limit(), _free_memory()
+        return [_entry(name, kind, None, total, min(total, free), total, min(total, free))]
+    return [_entry(name, kind, int(index or 0), 0, 0, 0, 0)]
+
+
+def _free_memory() -> int:
+    if hasattr(os, "sysconf") and "SC_AVPHYS_PAGES" in os.sysconf_names:
+        return os.sysconf("SC_AVPHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
+    return memory_limit()
+
+
+def _entry(
+    name: str, kind: str, index: int | None, total: int, free: int, torch_total: int, torch_free: int
+) -> dict[str, Any]:
+    return {
+        "name": name,
+        "type": kind,
+        "index": index,
+        "vram_total": total,
+        "vram_free": free,
+        "torch_vram_total": torch_total,
+        "torch_vram_free": torch_free,
+    }

@@ -1,0 +1,103 @@
+"""The server from its start to its end: what is made first, and what is closed last."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import signal
+import ssl
+from collections.abc import Callable, Mapping
+
+from aiohttp import web
+
+from graph.errors import SumiError
+from server.app import make_app
+from server.catalogue import Catalogue
+from server.config import ServerConfig
+from server.hub import Hub
+from server.prompts import Prompts
+from server.scheduler import Scheduler
+from server.store import JobStore
+from server.workers.interface import Worker
+
+log = logging.getLogger(__name__)
+
+
+class ListenError(SumiError):
+    """An address cannot be listened on."""
+
+
+async def run_service(config: ServerConfig, hire: Mapping[str, Callable[[], Worker]]) -> None:
+    """Serve until SIGTERM or SIGINT. Listens before the workers are up.
+
+    Raises StoreError if the user folder cannot be used, ListenError for a port that is taken.
+    """
+    stop = _stop_on_signals()
+    hub = Hub({"supports_preview_metadata": True, "max_upload_size": config.max_upload_size})
+    store = JobStore(config.database)
+    await store.open()
+    try:
+        if config.start_paused:
+            await store.set_paused(True)
+        catalogue = Catalogue(config.folders, config.saved_nodes)
+        await catalogue.recall()
+        scheduler = Scheduler(store, hub, catalogue, hire)
+        app = make_app(config, store, scheduler, hub, Prompts(store, scheduler))
+        runner = web.AppRunner(app, handle_signals=False, access_log=None, shutdown_timeout=2.0)
+        await runner.setup()
+        try:
+            await _listen(runner, config)
+            await scheduler.start()
+            await stop.wait()
+            log.info("stopping")
+        finally:
+            await hub.close()
+            await scheduler.close()
+            await runner.cleanup()
+    finally:
+        await store.close()
+
+
+async def _listen(runner: web.AppRunner, config: ServerConfig) -> None:
+    context = _tls(config)
+    scheme = "https" if context else "http"
+    for address in config.listen:
+        try:
+            await web.TCPSite(runner, address, config.port, ssl_context=context).start()
+        except OSError as error:
+            raise ListenError(
+                f"cannot listen on {address} port {config.port}: {error.strerror or error}; "
+                "choose another with --port or --listen"
+            ) from error
+        shown = f"[{address}]" if ":" in address else address
+        log.info("listening on %s://%s:%d", scheme, shown, config.port)
+
+
+def _tls(config: ServerConfig) -> ssl.SSLContext | None:
+    if config.tls_certfile is None or config.tls_keyfile is None:
+        return None
+    context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+    try:
+        context.load_cert_chain(config.tls_certfile, config.tls_keyfile)
+    except OSError as error:
+        raise ListenError(
+            f"--tls-certfile {config.tls_certfile}, --tls-keyfile {config.tls_keyfile}: {error}"
+        ) from error
+    return context
+
+
+def _stop_on_signals() -> asyncio.Event:
+    """Set by the first signal; a second one ends the process at once."""
+    stop = asyncio.Event()
+    loop = asyncio.get_running_loop()
+
+    def stop_now(number: signal.Signals) -> None:
+        stop.set()
+        loop.remove_signal_handler(number)
+
+    for number in (signal.SIGINT, signal.SIGTERM):
+        try:
+            loop.add_signal_handler(number, stop_now, number)
+        except NotImplementedError:  # Windows
+            signal.signal(number, lambda *_: loop.call_soon_threadsafe(stop.set))
+    return stop
