@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
 from functools import cache
 from typing import Final, TypeAlias
@@ -19,6 +20,9 @@ SEEDS: Final = 1 << 64
 
 STEP_NOISE_SEED_OFFSET: Final = 0
 """Added to the seed for the noise that stochastic samplers draw between steps."""
+
+
+_TREE_DIGITS: Final = 6
 
 
 def initial_noise(shape: Sequence[int], seed: int, batch_index: Sequence[int] | None = None) -> Tensor:
@@ -62,13 +66,13 @@ def brownian_noise(x: Tensor, sigmas: Tensor, seed: int, device: torch.device | 
 
     @cache  # A run of one step to 0 has no stretch of sigma to make a tree over, and draws no noise.
     def tree() -> BrownianTree:
-        low, high = positive.min().to(device), positive.max().to(device)
-        return BrownianTree(low, torch.zeros_like(x, device=device), high, entropy=seed)
+        start, end = positive.min(), positive.max()
+        return BrownianTree(start, torch.zeros_like(x, device=device), end, entropy=seed)
 
     def noise(sigma: Sigma, sigma_next: Sigma) -> Tensor:
-        start = torch.as_tensor(sigma, dtype=torch.float32, device=device)
-        end = torch.as_tensor(sigma_next, dtype=torch.float32, device=device)
-        increment = tree()(torch.minimum(start, end), torch.maximum(start, end))
-        return (increment * (end - start).sign() / (end - start).abs().sqrt()).to(x.device)
+        times = sorted((float(sigma), float(sigma_next)))
+        # The tree rounds times to its tolerance, and warns of an end that lies beyond its own rounded one.
+        increment = tree()(*(round(time, _TREE_DIGITS) for time in times)).to(x.device)
+        return increment / math.copysign(math.sqrt(times[1] - times[0]), sigma_next - sigma)
 
     return noise
