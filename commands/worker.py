@@ -33,7 +33,7 @@ def host_of(options: argparse.Namespace) -> EngineHost:
 
     folders = folders_of(options)
     registry, failures = registry_and_failures_of(options, folders)
-    nodes.image.metadata.configure(enabled=not options.disable_metadata)
+    nodes.image.metadata.enabled = not options.disable_metadata
     return EngineHost(
         registry,
         engine_of(options, registry, folders),

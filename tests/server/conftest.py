@@ -1,0 +1,22 @@
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[2]
+PACK = Path(__file__).parent / "packs" / "probe"
+
+
+@pytest.fixture
+def base(tmp_path: Path) -> Path:
+    """A base directory with the probe nodes in it."""
+    (tmp_path / "custom_nodes").symlink_to(PACK / "custom_nodes")
+    return tmp_path
+
+
+@pytest.fixture
+def worker_command(base: Path) -> list[str]:
+    """Starts a real worker process on ``base``."""
+    return [sys.executable, str(ROOT / "main.py"), "worker", "--base-directory", str(base), "--cpu"]

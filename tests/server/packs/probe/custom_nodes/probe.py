@@ -1,0 +1,78 @@
+"""Nodes that do to a worker what real ones do to it on a bad day. For the tests alone."""
+
+from __future__ import annotations
+
+import os
+import signal
+import time
+from pathlib import Path
+from typing import Annotated, Any
+
+from graph.context import Context, PreviewImage
+from graph.node import Hint, Range, Socket, UniqueId, node
+from graph.results import NodeResult
+
+Thing = Annotated[Any, Socket("THING")]
+
+
+@node("ProbeValue", category="probe")
+def value(*, number: Annotated[int, Range(0, 1000)] = 1) -> Thing:
+    """A number."""
+    return number
+
+
+@node("ProbeSteps", category="probe")
+def steps(*, context: Context, thing: Thing, count: int = 3, seconds: float = 0.0, seed: int = 0) -> Thing:
+    """Take ``count`` steps of ``seconds`` each, with a preview at each."""
+    for step in range(count):
+        time.sleep(seconds)
+        context.progress(step + 1, count, lambda: PreviewImage("JPEG", b"\xff\xd8 a picture"))
+    return thing
+
+
+@node("ProbeDie", category="probe")
+def die(*, thing: Thing, unless: str = "", seed: int = 0) -> Thing:
+    """Kill the worker, unless the file ``unless`` is there; leave that file behind."""
+    if unless and Path(unless).exists():
+        return thing
+    if unless:
+        Path(unless).touch()
+    os.kill(os.getpid(), signal.SIGKILL)
+    return thing
+
+
+@node("ProbeEat", category="probe")
+def eat(*, thing: Thing, megabytes: int = 100) -> Thing:
+    """Take that much memory."""
+    return (thing, len(bytearray(megabytes * 1024 * 1024)))[0]
+
+
+@node("ProbeFail", category="probe")
+def fail(*, thing: Thing, message: str = "no") -> Thing:
+    """Raise."""
+    raise ValueError(message)
+
+
+@node("ProbePrint", category="probe")
+def shout(*, thing: Thing) -> Thing:
+    """Write where the messages to the server go, as libraries do."""
+    print("printed by a node")
+    os.write(1, b"written to descriptor 1 by a node\n")
+    return thing
+
+
+def _is_even(*, number: int, seconds: float) -> bool | str:
+    time.sleep(seconds)
+    return number % 2 == 0 or f"{number} is odd"
+
+
+@node("ProbeEven", category="probe", validate=_is_even)
+def even(*, number: int = 0, seconds: float = 0.0) -> Thing:
+    """A number that the node's own validation wants even."""
+    return number
+
+
+@node("ProbeShow", category="probe", output_node=True)
+def show(*, node_id: UniqueId, thing: Thing, note: Annotated[str, Hint(multiline=True)] = "") -> NodeResult:
+    """Show the thing."""
+    return NodeResult(ui={"text": [f"{thing}{note}"]})

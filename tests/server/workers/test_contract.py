@@ -1,0 +1,216 @@
+"""What the server may rely on, whichever kind of worker it has."""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from commands.worker import host_of
+from graph import events
+from graph.schema_data import node_type_from_data
+from main import parser
+from server.workers.in_process import InProcessWorker
+from server.workers.interface import RunRequest, Worker, WorkerDied
+from server.workers.process import ProcessWorker
+
+Make = Callable[[], Worker]
+
+
+@pytest.fixture(params=["in process", "process"])
+def make(request: pytest.FixtureRequest, base: Path, worker_command: list[str]) -> Make:
+    if request.param == "process":
+        return lambda: ProcessWorker("worker 0", worker_command)
+    options: argparse.Namespace = parser().parse_args(worker_command[2:])
+    return lambda: InProcessWorker("worker 0", lambda: host_of(options))
+
+
+@asynccontextmanager
+async def started(make: Make) -> AsyncIterator[Worker]:
+    worker = make()
+    try:
+        await worker.start()
+        yield worker
+    finally:
+        await worker.close()
+
+
+def prompt(*chain: tuple[str, dict[str, Any]]) -> dict[str, Any]:
+    """ProbeValue → the nodes of ``chain`` → ProbeShow, with the ids 0, 1, 2 …"""
+    nodes: dict[str, Any] = {"0": {"class_type": "ProbeValue", "inputs": {"number": 7}}}
+    for class_type, inputs in [*chain, ("ProbeShow", {})]:
+        previous = str(len(nodes) - 1)
+        nodes[str(len(nodes))] = {"class_type": class_type, "inputs": {"thing": [previous, 0], **inputs}}
+    return nodes
+
+
+def request(prompt_id: str, nodes: dict[str, Any]) -> RunRequest:
+    return RunRequest(prompt_id, nodes, (str(len(nodes) - 1),))
+
+
+async def run(worker: Worker, wanted: RunRequest) -> tuple[list[events.Event], Any]:
+    heard: list[events.Event] = []
+    outcome = await worker.run(wanted, heard.append)
+    return heard, outcome
+
+
+async def at_work(worker: Worker, wanted: RunRequest) -> asyncio.Task[Any]:
+    """A run whose first step is done."""
+    stepped = asyncio.Event()
+
+    def hear(event: events.Event) -> None:
+        if isinstance(event, events.NodeProgress):
+            stepped.set()
+
+    running = asyncio.ensure_future(worker.run(wanted, hear))
+    await asyncio.wait([running, asyncio.ensure_future(stepped.wait())], return_when=asyncio.FIRST_COMPLETED)
+    assert stepped.is_set()
+    return running
+
+
+def check(make: Make, test: Callable[[Worker], Awaitable[None]]) -> None:
+    async def body() -> None:
+        async with asyncio.timeout(60), started(make) as worker:
+            await test(worker)
+
+    asyncio.run(body())
+
+
+def test_describes_every_node_as_data_that_reads_back(make: Make) -> None:
+    async def body() -> None:
+        worker = make()
+        try:
+            description = await worker.start()
+        finally:
+            await worker.close()
+        types = {data["name"]: node_type_from_data(data) for data in description.nodes}
+        assert {"KSampler", "ProbeSteps"} <= set(types)
+        assert types["ProbeEven"].validate is not None
+        assert types["ProbeValue"].inputs[0].maximum == 1000
+        assert description.versions["torch"]
+
+    asyncio.run(body())
+
+
+def test_a_run_tells_its_events_in_order(make: Make) -> None:
+    async def test(worker: Worker) -> None:
+        heard, outcome = await run(worker, request("a", prompt(("ProbeSteps", {"count": 2}))))
+        assert outcome == events.RunSucceeded("a")
+        kinds = [type(event).__name__ for event in heard if not isinstance(event, events.NodePreview)]
+        assert kinds == [
+            "RunStarted", "NodesCached",
+            "NodeStarted", "NodeFinished",
+            "NodeStarted", "NodeProgress", "NodeProgress", "NodeFinished",
+            "NodeStarted", "NodeOutput", "NodeFinished",
+        ]  # fmt: skip
+        assert [event.ui for event in heard if isinstance(event, events.NodeOutput)] == [{"text": ["7"]}]
+        previews = [event for event in heard if isinstance(event, events.NodePreview)]
+        assert previews and all(preview.data == b"\xff\xd8 a picture" for preview in previews)
+
+    check(make, test)
+
+
+def test_a_second_run_is_cached(make: Make) -> None:
+    async def test(worker: Worker) -> None:
+        await run(worker, request("a", prompt(("ProbeSteps", {}))))
+        heard, _ = await run(worker, request("b", prompt(("ProbeSteps", {}))))
+        assert not any(isinstance(event, events.NodeStarted) for event in heard)
+        assert [event.cached for event in heard if isinstance(event, events.NodeOutput)] == [True]
+
+    check(make, test)
+
+
+def test_a_node_that_raises_fails_the_run_and_not_the_worker(make: Make) -> None:
+    async def test(worker: Worker) -> None:
+        _, outcome = await run(worker, request("a", prompt(("ProbeFail", {"message": "too blue"}))))
+        assert isinstance(outcome, events.RunFailed)
+        assert (outcome.node_id, outcome.class_type, outcome.message) == ("1", "ProbeFail", "too blue")
+        assert outcome.exception_type.endswith("ValueError") and outcome.traceback
+        _, outcome = await run(worker, request("b", prompt()))
+        assert outcome == events.RunSucceeded("b")
+
+    check(make, test)
+
+
+def test_validation_is_answered_while_a_run_goes_on(make: Make) -> None:
+    async def test(worker: Worker) -> None:
+        running = await at_work(worker, request("a", prompt(("ProbeSteps", {"count": 1000, "seconds": 0.05}))))
+        asked = {
+            "0": {"class_type": "ProbeEven", "inputs": {"number": 3, "seconds": 0.0}},
+            "1": {"class_type": "ProbeShow", "inputs": {"thing": ["0", 0], "note": ""}},
+        }
+        (problem,) = await worker.validate(asked, ["1"])
+        assert (problem.node_id, problem.type) == ("0", "custom_validation_failed")
+        assert "3 is odd" in problem.message + problem.details
+        assert list(problem.extra["dependent_outputs"]) == ["1"]
+        assert not running.done()
+        await worker.interrupt("a")
+        await running
+
+    check(make, test)
+
+
+def test_interrupt_stops_the_run_it_names_and_no_other(make: Make) -> None:
+    async def test(worker: Worker) -> None:
+        running = await at_work(worker, request("a", prompt(("ProbeSteps", {"count": 1000, "seconds": 0.02}))))
+        await worker.interrupt("another")
+        await asyncio.sleep(0.1)
+        assert not running.done()
+        await worker.interrupt("a")
+        outcome = await running
+        assert isinstance(outcome, events.RunInterrupted) and outcome.node_id == "1"
+        await worker.interrupt("a")  # it has ended: nothing to stop, and the next run is not touched
+        _, outcome = await run(worker, request("b", prompt()))
+        assert outcome == events.RunSucceeded("b")
+
+    check(make, test)
+
+
+def test_interrupt_that_comes_with_the_run_is_not_lost(make: Make) -> None:
+    async def test(worker: Worker) -> None:
+        wanted = request("a", prompt(("ProbeSteps", {"count": 1000, "seconds": 0.05})))
+        running = asyncio.ensure_future(worker.run(wanted, lambda event: None))
+        await asyncio.sleep(0)
+        await worker.interrupt("a")
+        assert isinstance(await running, events.RunInterrupted)
+
+    check(make, test)
+
+
+def test_freed_memory_is_computed_again(make: Make) -> None:
+    async def test(worker: Worker) -> None:
+        await run(worker, request("a", prompt(("ProbeSteps", {}))))
+        await worker.free(unload_models=True, free_memory=True)
+        await asyncio.sleep(0.2)
+        heard, _ = await run(worker, request("b", prompt(("ProbeSteps", {}))))
+        assert any(isinstance(event, events.NodeStarted) for event in heard)
+
+    check(make, test)
+
+
+def test_stats_say_what_memory_it_takes(make: Make) -> None:
+    async def test(worker: Worker) -> None:
+        async with asyncio.timeout(10):
+            while worker.stats().memory == 0:
+                await asyncio.sleep(0.1)
+        assert worker.stats().devices[0]["type"] == "cpu"
+
+    check(make, test)
+
+
+def test_closing_ends_what_runs(make: Make) -> None:
+    async def test(worker: Worker) -> None:
+        running = await at_work(worker, request("a", prompt(("ProbeSteps", {"count": 1000, "seconds": 0.05}))))
+        await worker.close()
+        with pytest.raises(WorkerDied):
+            await running
+        with pytest.raises(WorkerDied):
+            await worker.run(request("b", prompt()), lambda event: None)
+        assert await worker.died()
+
+    check(make, test)
