@@ -68,7 +68,7 @@ def current() -> Context | None:
     return _current.get()
 
 
-class executing:  # noqa: N801 - used as a function: `with executing(context):`
+class executing:
     """Make ``context`` the :func:`current` one for the duration of a node's call."""
 
     __slots__ = ("_context", "_token")

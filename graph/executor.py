@@ -39,6 +39,7 @@ from graph.events import (
     RunSucceeded,
 )
 from graph.expansion import Expansion
+from graph.feed import Feed
 from graph.folders import Folders
 from graph.journal import RunJournal
 from graph.keys import Keys
@@ -47,7 +48,7 @@ from graph.lists import blocker_in, elements_of, merge_ui, read_result, slices
 from graph.node_context import NodeContext
 from graph.plan import Plan, node_error
 from graph.results import Blocked, NodeResult
-from graph.run_state import Feed, NodeState, Phase
+from graph.run_state import NodeState, Phase
 from graph.summary import summary
 from graph.value_check import ValueCheck
 from graph.workflow import Link, Workflow
@@ -256,7 +257,7 @@ class Run:
         waiting = 0
         for feed in state.feeds:
             if feed.feeder.key is None:
-                feed.feeder.keyed_waiters.append(state)
+                feed.feeder.await_key(state)
                 if feed.feeder.phase in (Phase.FRESH, Phase.ABANDONED):
                     feed.feeder.phase = Phase.FRESH
                     self._queue(feed.feeder)
@@ -275,9 +276,8 @@ class Run:
         self._plan.look_up(state)
         if state.twin is not None:
             state.twin.uses += 1
-        for waiter in state.keyed_waiters:
-            self._notify(waiter)
-        state.keyed_waiters.clear()
+        waiters, state.keyed_waiters = state.keyed_waiters, None
+        self._notify(waiters)
         return True
 
     def _seek(self, state: NodeState) -> None:
@@ -306,7 +306,7 @@ class Run:
         if twin.phase is Phase.DONE and self._entry(twin) is not None:
             self._take_from_twin(state)
             return
-        twin.waiters.append(state)
+        twin.await_result(state)
         state.waiting = 1
         self._plan.hold(twin)
         self._demand(twin)
@@ -343,7 +343,7 @@ class Run:
             feeder = feed.feeder
             if feeder.phase is Phase.DONE and (feeder.entry is not None or feeder.known):
                 continue
-            feeder.waiters.append(state)
+            feeder.await_result(state)
             self._demand(feeder)
             waiting += 1
         return waiting
@@ -355,16 +355,16 @@ class Run:
         else:
             heapq.heappush(self._ready, (state.order, state.id, state))
 
-    def _notify(self, waiter: NodeState) -> None:
-        waiter.waiting -= 1
-        if not waiter.waiting:
-            self._queue(waiter)
+    def _notify(self, waiters: list[NodeState] | None) -> None:
+        for waiter in waiters or ():
+            waiter.waiting -= 1
+            if not waiter.waiting:
+                self._queue(waiter)
 
     def _finish(self, state: NodeState) -> None:
         state.phase = Phase.DONE
-        for waiter in state.waiters:
-            self._notify(waiter)
-        state.waiters.clear()
+        waiters, state.waiters = state.waiters, None
+        self._notify(waiters)
         self._plan.release(state)
         if not state.uses:
             state.entry = None
@@ -392,12 +392,11 @@ class Run:
         inputs: dict[str, tuple[Any, ...]] = {name: (value,) for name, value in state.literals.items()}
         asked = state.asked
         for feed in state.feeds:
-            parameter, name, feeder, output, lazy, raw = feed
-            if raw:
-                inputs[parameter] = ([feeder.id, output],)
-            elif not lazy or name in asked:
-                entry = feeder.entry
-                inputs[parameter] = entry.outputs[output] if entry is not None else self._elements(feed)
+            if feed.raw:
+                inputs[feed.parameter] = ([feed.feeder.id, feed.output],)
+            elif not feed.lazy or feed.name in asked:
+                entry = feed.feeder.entry
+                inputs[feed.parameter] = entry.outputs[feed.output] if entry is not None else self._elements(feed)
         return inputs
 
     # Running a node.
@@ -613,18 +612,19 @@ class Run:
         state.holding = True
         if state.twin is not None:
             state.twin.uses += 1
-        state.calls = results
+        state.results = results
         state.phase = Phase.EXPANDED
         state.waiting = self._wait_for(state, feeds)
         if not state.waiting:
             self._queue(state)
 
     def _linked(self, state: NodeState, link: Link) -> Feed:
-        feeder = self._plan.states[link.node]
-        outputs = len(feeder.kind.output_is_list)
+        feed = Feed("", "", link.node, link.output, lazy=False, raw=False)
+        feed.feeder = self._plan.states[link.node]
+        outputs = len(feed.feeder.kind.output_is_list)
         if not 0 <= link.output < outputs:
             raise WorkflowError(f"the expansion links to output {link.output} of {link.node}, which has {outputs}")
-        return Feed("", "", feeder, link.output, False, False)
+        return feed
 
     def _resolve(self, state: NodeState) -> None:
         """Everything that ``state`` expanded to and links to is there."""
@@ -632,7 +632,7 @@ class Run:
         if waiting:
             state.waiting = self._wait_for(state, waiting)
             return
-        results, state.calls = state.calls, None
+        results, state.results = state.results or [], None
         try:
             self._conclude(state, results)
         except TypeError as error:

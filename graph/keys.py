@@ -13,10 +13,11 @@ from collections.abc import Awaitable, Callable, Sequence
 from typing import Any
 
 from graph.codec import Codec
+from graph.feed import Feed
 from graph.folders import Folders
 from graph.lists import slices
 from graph.results import Blocked
-from graph.run_state import Feed, NodeState
+from graph.run_state import NodeState
 from graph.tree import SCALARS, digest, digest_of, encode
 
 Elements = Callable[[Feed], tuple[Any, ...]]
@@ -54,8 +55,9 @@ class Keys:
             parts.append(f"{parameter!r}={text}")
         never_same = state.never_same
         storable = state.storable
-        for parameter, _, feeder, output, _, _ in state.feeds:
-            parts.append(f"{parameter!r}<{feeder.key}.{output}")
+        for feed in state.feeds:
+            feeder = feed.feeder
+            parts.append(f"{feed.parameter!r}<{feeder.key}.{feed.output}")
             never_same = never_same or feeder.never_same
             storable = storable and feeder.storable
         if state.kind.id_matters:

@@ -9,22 +9,12 @@ from typing import Any, Final, NamedTuple
 
 from graph.coerce import coerce
 from graph.errors import WorkflowError
+from graph.feed import Feed
 from graph.schema import MISSING, Input, NodeType
 from graph.workflow import Link, MalformedLink
 
 _EXACT: Final[Mapping[str, type]] = {"INT": int, "FLOAT": float, "STRING": str, "BOOLEAN": bool}
 """What a literal already is when it needs no coercion."""
-
-
-class GivenLink(NamedTuple):
-    """An input that is fed by another node. ``raw``: the node wants the link, not the value."""
-
-    parameter: str
-    name: str
-    node: str
-    output: int
-    lazy: bool
-    raw: bool
 
 
 class Wanted(NamedTuple):
@@ -68,12 +58,14 @@ class Kind:
         "name",
         "output_is_list",
         "type",
+        "versioned",
     )
 
     def __init__(self, node_type: NodeType, environment: str):
         self.type = node_type
         self.name = node_type.name
         self.function = node_type.function
+        self.versioned = node_type.version is not None
         self.inputs = tuple(
             (declared, declared.name, declared.parameter or declared.name, _EXACT.get(declared.type))
             for declared in node_type.inputs
@@ -86,18 +78,18 @@ class Kind:
         identity = (node_type.name, node_type.version, environment if node_type.environment else None)
         self.hasher = blake2b(repr(identity).encode(), digest_size=20)
 
-    def read(self, given: Mapping[str, Any]) -> tuple[dict[str, Any], list[GivenLink]]:
+    def read(self, given: Mapping[str, Any]) -> tuple[dict[str, Any], list[Feed]]:
         """The effective inputs: literals by parameter, coerced, defaults filled in; and links.
 
         Raises WorkflowError for one that is missing or of the wrong kind.
         """
         literals: dict[str, Any] = {}
-        links: list[GivenLink] = []
+        links: list[Feed] = []
         for declared, name, parameter, exact in self.inputs:
             value = given.get(name, MISSING)
             kind = type(value)
             if kind is Link:
-                links.append(GivenLink(parameter, name, value.node, value.output, declared.lazy, declared.raw_link))
+                links.append(Feed(parameter, name, value.node, value.output, declared.lazy, declared.raw_link))
             elif kind is exact:
                 literals[parameter] = value
             elif value is MISSING:
@@ -113,7 +105,7 @@ class Kind:
                 if name in declared_names:
                     continue
                 if type(value) is Link:
-                    links.append(GivenLink(name, name, value.node, value.output, False, False))
+                    links.append(Feed(name, name, value.node, value.output, False, False))
                 else:
                     literals[name] = _literal(Input(name, "*"), value)
         return literals, links

@@ -13,9 +13,10 @@ from typing import Any
 
 from graph.cache import ResultCache
 from graph.errors import NodeError, WorkflowError
+from graph.feed import Feed
 from graph.keys import Keys
-from graph.kind import GivenLink, Kind
-from graph.run_state import Feed, NodeState, Phase
+from graph.kind import Kind
+from graph.run_state import NodeState, Phase
 from graph.workflow import Workflow, WorkflowNode
 
 
@@ -94,8 +95,8 @@ class Plan:
                 new.append(state)
 
     def _make(
-        self, node_id: str, consumer: NodeState | None = None, link: GivenLink | None = None
-    ) -> tuple[NodeState, list[GivenLink]]:
+        self, node_id: str, consumer: NodeState | None = None, link: Feed | None = None
+    ) -> tuple[NodeState, list[Feed]]:
         source = self.source(node_id)
         if source is None:
             if consumer is None or link is None:
@@ -113,17 +114,14 @@ class Plan:
             raise NodeError(display, node.class_type, error, node_id) from error
         return NodeState(node_id, kind, literals, parent), links
 
-    def _connect(self, state: NodeState, links: list[GivenLink]) -> None:
-        states = self.states
-        for _, name, node_id, output, _, _ in links:
-            outputs = len(states[node_id].kind.output_is_list)
-            if not 0 <= output < outputs:
-                problem = f"is linked to output {output} of node {node_id}, which has {outputs}"
-                raise node_error(state, WorkflowError(f"input '{name}' {problem}"))
-        state.feeds = tuple(
-            Feed(parameter, name, states[node_id], output, lazy, raw)
-            for parameter, name, node_id, output, lazy, raw in links
-        )
+    def _connect(self, state: NodeState, links: list[Feed]) -> None:
+        for link in links:
+            link.feeder = self.states[link.node]
+            outputs = len(link.feeder.kind.output_is_list)
+            if not 0 <= link.output < outputs:
+                problem = f"is linked to output {link.output} of node {link.node}, which has {outputs}"
+                raise node_error(state, WorkflowError(f"input '{link.name}' {problem}"))
+        state.feeds = tuple(links)
 
     def _find(self, state: NodeState) -> None:
         """Key and cache lookup, unless the key depends on what is not known yet."""

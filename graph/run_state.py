@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from enum import IntEnum
-from typing import Any, NamedTuple
+from typing import Any
 
 from graph.entry import Entry
+from graph.feed import Feed
 from graph.kind import Kind
+from graph.results import NodeResult
 
 
 class Phase(IntEnum):
@@ -31,88 +33,60 @@ class Phase(IntEnum):
     """Nobody who could ask for it is left."""
 
 
-class Feed(NamedTuple):
-    """An input that is fed by another node."""
-
-    parameter: str
-    name: str
-    feeder: NodeState
-    output: int
-    lazy: bool
-    raw: bool
-
-
 class NodeState:
-    """What a run knows of one node.
+    """What a run knows of one node. What is the same for most nodes is said on the class."""
 
-    ``key``: its content address, None while unknown. ``never_same``: the key is good for
-    this run only. ``storable``: the code of it and of all it is made from has a version, so
-    that its key means the same in another process. ``uses``: how many nodes (and the caller)
-    may still ask for its value.
-    """
+    feeds: tuple[Feed, ...] = ()
+    original_feeds: tuple[Feed, ...] | None = None
+    """What fed the node itself, once ``feeds`` are the nodes that it expanded to."""
+    order = 0
 
-    __slots__ = (
-        "asked",
-        "cacheable",
-        "calls",
-        "display_id",
-        "entry",
-        "failure",
-        "feeds",
-        "holding",
-        "id",
-        "key",
-        "keyed_waiters",
-        "kind",
-        "known",
-        "literals",
-        "never_same",
-        "order",
-        "original_feeds",
-        "parent",
-        "phase",
-        "pinned",
-        "queued",
-        "saves_inside",
-        "seconds",
-        "storable",
-        "twin",
-        "uses",
-        "waiters",
-        "waiting",
-        "wanted",
-    )
+    key: str | None = None
+    """The content address of the result; None while unknown."""
+    never_same = False
+    """The key is good for this run only."""
+    storable: bool
+    """The code of the node and of all that it is made from has a version: the key means the
+    same in another process."""
+    known = False
+    """The cache has the result."""
+    cacheable = True
+    saves_inside = False
+    """There is an output node in what the node expanded to."""
+    failure: Exception | None = None
+    """What its fingerprint raised."""
+
+    phase = Phase.FRESH
+    wanted = False
+    """Somebody waits for the result, not for the key alone."""
+    queued = False
+    waiting = 0
+    """How many others the node waits for."""
+    waiters: list[NodeState] | None = None
+    keyed_waiters: list[NodeState] | None = None
+    twin: NodeState | None = None
+    """A node that does the same work, and does it first."""
+    asked: frozenset[str] = frozenset()
+    """The lazy inputs that ``check_lazy`` has asked for."""
+
+    entry: Entry | None = None
+    results: list[NodeResult] | None = None
+    """What each call returned, while the node waits for what it expanded to."""
+    seconds = 0.0
+    pinned = False
+    """The caller wants the value: it is kept to the end."""
+    holding = False
+    """The node is counted in its feeders' ``uses``."""
+    uses = 0
+    """How many nodes, and the caller, may still ask for the value."""
 
     def __init__(self, node_id: str, kind: Kind, literals: dict[str, Any], parent: NodeState | None):
         self.id = node_id
         self.kind = kind
         self.literals = literals
         self.parent = parent
-        self.display_id: str = parent.display_id if parent else node_id
-        self.feeds: tuple[Feed, ...] = ()
-        self.original_feeds: tuple[Feed, ...] | None = None
-        self.order = 0
-        self.key: str | None = None
-        self.never_same = False
-        self.storable = kind.type.version is not None
-        self.failure: Exception | None = None
-        self.phase = Phase.FRESH
-        self.known = False
-        self.wanted = False
-        self.pinned = False
-        self.queued = False
-        self.holding = False
-        self.uses = 0
-        self.waiting = 0
-        self.waiters: list[NodeState] = []
-        self.keyed_waiters: list[NodeState] = []
-        self.twin: NodeState | None = None
-        self.entry: Entry | None = None
-        self.asked: frozenset[str] = frozenset()
-        self.calls: Any = None
-        self.seconds = 0.0
-        self.saves_inside = False
-        self.cacheable = True
+        self.display_id: str = node_id if parent is None else parent.display_id
+        self.storable = kind.versioned
 
     def held(self) -> Iterator[NodeState]:
         """The nodes whose values this one may still ask for."""
@@ -120,3 +94,17 @@ class NodeState:
             yield feed.feeder
         if self.twin is not None:
             yield self.twin
+
+    def await_result(self, waiter: NodeState) -> None:
+        """``waiter`` goes on when this node is done."""
+        if self.waiters is None:
+            self.waiters = [waiter]
+        else:
+            self.waiters.append(waiter)
+
+    def await_key(self, waiter: NodeState) -> None:
+        """``waiter`` goes on when this node has its key."""
+        if self.keyed_waiters is None:
+            self.keyed_waiters = [waiter]
+        else:
+            self.keyed_waiters.append(waiter)

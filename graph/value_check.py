@@ -8,8 +8,9 @@ from typing import Any
 from graph.codec import Codec
 from graph.entry import Entry
 from graph.errors import ValueChangedError
+from graph.feed import Feed
 from graph.plan import node_error
-from graph.run_state import Feed, NodeState
+from graph.run_state import NodeState
 from graph.tree import digest
 
 

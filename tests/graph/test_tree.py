@@ -102,7 +102,7 @@ def test_shared_leaves_are_measured_once():
     [[], [1, 2], [["list", 1]], [["list", -1]], [["dict", 1]], [["what", 1]], [["bytes", 4]], [[]], [["list", "x"]]],
 )
 def test_tokens_that_make_no_value(tokens):
-    with pytest.raises(ValueError, match="."):
+    with pytest.raises(ValueError, match=r"."):
         decode(Encoded(tokens, []), CODECS)
 
 
