@@ -1,0 +1,145 @@
+"""Whatever the bytes: a workflow or a FormatError, and validation that answers."""
+
+from __future__ import annotations
+
+import copy
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from graph.errors import FormatError
+from graph.formats import load
+from graph.schema import Registry
+from graph.validate import validate_outputs
+
+FILES = {path.name: json.loads(path.read_text()) for path in (Path(__file__).parent / "files").glob("*.json")}
+KEYS = (
+    *("nodes", "links", "inputs", "outputs", "class_type", "prompt", "workflow", "extra_data", "definitions"),
+    *("subgraphs", "id", "type", "mode", "link", "widget", "name", "widgets_values", "properties", "proxyWidgets"),
+    *("inputNode", "outputNode", "__value__", "_meta", "title", "1", "2", "version"),
+)
+WORDS = ("KSampler", "Reroute", "PrimitiveNode", "Note", "PreviewImage", "EmptyLatentImage", "*", "IMAGE", "randomize")
+LEAVES = (
+    st.none()
+    | st.booleans()
+    | st.integers()
+    | st.floats()
+    | st.sampled_from([0, 1, 2, 4, -1, -10, -20, 2**64, *WORDS])
+    | st.text(max_size=8)
+)
+JSON = st.recursive(
+    LEAVES,
+    lambda inner: st.lists(inner, max_size=5) | st.dictionaries(st.sampled_from(KEYS) | st.text(max_size=4), inner),
+    max_leaves=30,
+)
+QUICK = settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+LONG = settings(QUICK, max_examples=10_000)
+
+
+def reads_or_says_why(source: Any, registry: Registry) -> None:
+    try:
+        workflow = load(source, registry)
+    except FormatError as error:
+        assert str(error)
+        return
+    verdict = validate_outputs(workflow, registry)
+    assert verdict.problems or verdict.valid_outputs
+    assert all(str(problem) for problem in verdict.problems)
+    json.dumps(workflow.to_api())
+
+
+def mutated(data: st.DataObject) -> Any:
+    """A sample file in which a few places hold something else, or something from another place."""
+    document = copy.deepcopy(FILES[data.draw(st.sampled_from(sorted(FILES)))])
+    for _ in range(data.draw(st.integers(1, 3))):
+        places = [(holder, key) for holder, key in _places(document)]
+        holder, key = places[data.draw(st.integers(0, len(places) - 1))]
+        other, other_key = places[data.draw(st.integers(0, len(places) - 1))]
+        action = data.draw(st.sampled_from(["replace", "delete", "copy"]))
+        if action == "replace":
+            holder[key] = data.draw(JSON)
+        elif action == "copy":
+            holder[key] = copy.deepcopy(other[other_key])
+        else:
+            del holder[key]
+    return document
+
+
+def _places(document: Any) -> list[tuple[Any, Any]]:
+    found: list[tuple[Any, Any]] = []
+    stack = [document]
+    while stack:
+        holder = stack.pop()
+        for key, value in list(holder.items() if isinstance(holder, dict) else enumerate(holder)):
+            found.append((holder, key))
+            if isinstance(value, (dict, list)):
+                stack.append(value)
+    return found
+
+
+def random_json(document: Any, registry: Registry) -> None:
+    reads_or_says_why(document, registry)
+    reads_or_says_why(json.dumps(document).encode(), registry)
+
+
+def truncated_json(name: str, fraction: float, registry: Registry) -> None:
+    text = json.dumps(FILES[name]).encode()
+    part = text[: int(len(text) * fraction)]
+    with pytest.raises(FormatError):
+        load(part, registry)
+
+
+def random_bytes(head: bytes, data: bytes, registry: Registry) -> None:
+    reads_or_says_why(head + data, registry)
+
+
+HEADS = [b"", b"{", b"\x89PNG\r\n\x1a\n", b"RIFF\0\0\0\0WEBPEXIF", b"\xff\xd8\xff\xe1", b"\xff\xfe", b"GIF8"]
+
+
+@QUICK
+@given(document=JSON)
+def test_random_json(document: Any, registry: Registry) -> None:
+    random_json(document, registry)
+
+
+@QUICK
+@given(data=st.data())
+def test_changed_workflows(data: st.DataObject, registry: Registry) -> None:
+    reads_or_says_why(mutated(data), registry)
+
+
+@QUICK
+@given(name=st.sampled_from(sorted(FILES)), fraction=st.floats(0, 0.999))
+def test_truncated_workflows(name: str, fraction: float, registry: Registry) -> None:
+    truncated_json(name, fraction, registry)
+
+
+@QUICK
+@given(head=st.sampled_from(HEADS), data=st.binary(max_size=200))
+def test_random_bytes(head: bytes, data: bytes, registry: Registry) -> None:
+    random_bytes(head, data, registry)
+
+
+@pytest.mark.slow
+@LONG
+@given(document=JSON)
+def test_random_json_for_long(document: Any, registry: Registry) -> None:
+    random_json(document, registry)
+
+
+@pytest.mark.slow
+@LONG
+@given(data=st.data())
+def test_changed_workflows_for_long(data: st.DataObject, registry: Registry) -> None:
+    reads_or_says_why(mutated(data), registry)
+
+
+@pytest.mark.slow
+@LONG
+@given(head=st.sampled_from(HEADS), data=st.binary(max_size=400))
+def test_random_bytes_for_long(head: bytes, data: bytes, registry: Registry) -> None:
+    random_bytes(head, data, registry)
