@@ -26,6 +26,7 @@ ROOMS: Final = (
     "nodes.sampling",
     "nodes.vae",
     "nodes.image",
+    "nodes.filters",
     "nodes.mask",
     "nodes.primitive",
 )

@@ -182,3 +182,16 @@ def split_alpha(images: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
     """RGB [B, H, W, 3] and the mask 1 - alpha [B, H, W], zeros if there is no alpha."""
     alpha = images[..., 3] if images.shape[-1] > 3 else torch.ones_like(images[..., 0])
     return images[..., :3], 1.0 - alpha
+
+
+def fit_into(images: torch.Tensor, width: int, height: int, color: str, method: str) -> torch.Tensor:
+    """The pictures scaled to fit width × height, whole and centred, on ``white`` or ``black``."""
+    old_height, old_width = images.shape[1:3]
+    factor = min(width / old_width, height / old_height)
+    inner_width, inner_height = max(1, int(old_width * factor)), max(1, int(old_height * factor))
+    scaled = scale(images, inner_width, inner_height, method)
+    x, y = (width - inner_width) // 2, (height - inner_height) // 2
+    check_fits(f"a picture of {width}×{height} pixels", (images.shape[0], height, width, images.shape[-1]))
+    result = images.new_full((images.shape[0], height, width, images.shape[-1]), COLORS[color][0])
+    result[:, y : y + inner_height, x : x + inner_width] = scaled
+    return result

@@ -1,0 +1,1 @@
+"""Filters on pictures: blend, blur, sharpen, quantize, edges, morphology, colour spaces."""
