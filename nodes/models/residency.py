@@ -43,6 +43,9 @@ class Residency:
     def __init__(self, budget: Callable[[str], int]):
         self._budget = budget
         self._loaded: OrderedDict[Hashable, Loaded] = OrderedDict()
+        # Of two networks built at once each would count on the same room. What is loaded can
+        # be asked, and freed, meanwhile.
+        self._building = threading.RLock()
         self._lock = threading.RLock()
 
     def resident(
@@ -53,23 +56,23 @@ class Residency:
         ``nbytes`` is what it will take on ``device``: room is made for it before it is built.
         If a GPU's memory runs out all the same, all others leave it and the build is tried once more.
         """
-        import torch
-
         name = str(device)
-        with self._lock:
-            if key in self._loaded:
-                self._loaded.move_to_end(key)
-                return self._loaded[key].module
-            self._make_room(name, nbytes)
-            try:
-                module = build()
-            except torch.OutOfMemoryError:
+        with self._building:
+            with self._lock:
+                if key in self._loaded:
+                    self._loaded.move_to_end(key)
+                    return self._loaded[key].module
+                self._make_room(name, nbytes)
+            module = _built(build)
+            if module is None:
                 log.warning("%s: out of memory while loading; the other models leave it", name)
-                self._make_room(name, self._budget(name))
+                with self._lock:
+                    self._make_room(name, self._budget(name))
                 module = build()
             size = sum(tensor.nbytes for tensor in [*module.parameters(), *module.buffers()])
-            self._make_room(name, size)
-            self._loaded[key] = Loaded(key, module, name, size)
+            with self._lock:
+                self._make_room(name, size)
+                self._loaded[key] = Loaded(key, module, name, size)
             return module
 
     def free(self) -> None:
@@ -95,6 +98,19 @@ class Residency:
             log.info("unloaded %s (%d MB) from %s", type(entry.module).__name__, entry.nbytes >> 20, device)
         if len(self._loaded) < len(there):
             _return_memory()
+
+
+def _built(build: Callable[[], torch.nn.Module]) -> torch.nn.Module | None:
+    """What ``build`` makes, None if a GPU's memory does not suffice.
+
+    On return the error is gone, and with it the half-built network that its traceback holds.
+    """
+    import torch
+
+    try:
+        return build()
+    except torch.OutOfMemoryError:
+        return None
 
 
 def memory_budget(device: str) -> int:

@@ -46,12 +46,12 @@ def decode(network: AutoencoderKL, samples: Tensor) -> Tensor:
     _check_latents(network, samples)
     factor = network.config.factor
     height, width = samples.shape[2] * factor, samples.shape[3] * factor
-    if not _fits(network, network.config.decoder_widths, height, width):
-        return _decode_in_fallback_tiles(network, samples)
-    try:
-        return _as_images(_each(network.decode, samples))
-    except torch.OutOfMemoryError:
-        return _decode_in_fallback_tiles(network, samples)
+    fits = _fits(network, network.config.decoder_widths, height, width)
+    decoded = _each(network.decode, samples) if fits else None
+    if decoded is None:
+        _say_tiles("decoding", samples.shape)
+        return decode_tiled(network, samples, _FALLBACK_TILE, _FALLBACK_OVERLAP)
+    return _as_images(decoded)
 
 
 @torch.no_grad()
@@ -72,12 +72,12 @@ def encode(network: AutoencoderKL, pixels: Tensor) -> Tensor:
     Raises VaeInputError.
     """
     pictures = _as_pictures(network, pixels)
-    if not _fits(network, network.config.encoder_widths, *pictures.shape[2:]):
-        return _encode_in_fallback_tiles(network, pictures)
-    try:
-        return sample_posterior(_each(network.moments, pictures))
-    except torch.OutOfMemoryError:
-        return _encode_in_fallback_tiles(network, pictures)
+    fits = _fits(network, network.config.encoder_widths, *pictures.shape[2:])
+    moments = _each(network.moments, pictures) if fits else None
+    if moments is None:
+        _say_tiles("encoding", pictures.shape)
+        return _encode_pictures_tiled(network, pictures, _FALLBACK_TILE, _FALLBACK_OVERLAP)
+    return sample_posterior(moments)
 
 
 @torch.no_grad()
@@ -115,16 +115,6 @@ def _encode_pictures_tiled(network: AutoencoderKL, pictures: Tensor, tile_size: 
     return sample_posterior(tiled(network.moments, pictures, tile, overlap, Fraction(1, factor), _tick))
 
 
-def _decode_in_fallback_tiles(network: AutoencoderKL, samples: Tensor) -> Tensor:
-    _say_tiles("decoding", samples.shape)
-    return decode_tiled(network, samples, _FALLBACK_TILE, _FALLBACK_OVERLAP)
-
-
-def _encode_in_fallback_tiles(network: AutoencoderKL, pictures: Tensor) -> Tensor:
-    _say_tiles("encoding", pictures.shape)
-    return _encode_pictures_tiled(network, pictures, _FALLBACK_TILE, _FALLBACK_OVERLAP)
-
-
 def _say_tiles(what: str, shape: torch.Size) -> None:
     notice = f"Not enough memory for {what} {list(shape)} whole: it is done in tiles of {_FALLBACK_TILE} pixels"
     log.warning(notice)
@@ -134,13 +124,19 @@ def _say_tiles(what: str, shape: torch.Size) -> None:
         torch.cuda.empty_cache()
 
 
-def _each(function: Callable[[Tensor], Tensor], x: Tensor) -> Tensor:
-    """``function`` of each item of the batch, float32 on the CPU: memory is needed for one at a time."""
+def _each(function: Callable[[Tensor], Tensor], x: Tensor) -> Tensor | None:
+    """``function`` of each item of the batch, float32 on the CPU: memory is needed for one at a time.
+
+    None if a GPU's memory does not suffice; by then the error is gone, and with it what it kept alive.
+    """
     results = []
-    for index, item in enumerate(x.split(1)):
-        if len(x) > 1:
-            _tick(index, len(x))
-        results.append(function(item).float().cpu())
+    try:
+        for index, item in enumerate(x.split(1)):
+            if len(x) > 1:
+                _tick(index, len(x))
+            results.append(function(item).float().cpu())
+    except torch.OutOfMemoryError:
+        return None
     return torch.cat(results)
 
 

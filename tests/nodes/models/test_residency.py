@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import threading
+
 import pytest
+import torch
 from torch import nn
 
 from nodes.models.residency import Residency, memory_budget
@@ -66,6 +69,36 @@ def test_a_build_that_fails_leaves_nothing() -> None:
     with pytest.raises(ZeroDivisionError):
         residency.resident("a", lambda: 1 // 0)  # type: ignore[arg-type, return-value]
     assert residency.loaded() == []
+
+
+def test_a_gpu_that_runs_out_is_cleared_and_tried_once_more() -> None:
+    residency = Residency(lambda device: 1000)
+    residency.resident("a", lambda: _net(10))
+    there: list[list[object]] = []
+
+    def build() -> nn.Module:
+        there.append(_keys(residency))
+        if len(there) == 1:
+            raise torch.OutOfMemoryError("CUDA out of memory")
+        return _net(10)
+
+    residency.resident("b", build)
+    assert there == [["a"], []]
+    assert _keys(residency) == ["b"]
+
+
+def test_what_is_loaded_can_be_asked_while_another_is_built() -> None:
+    residency = Residency(lambda device: 1000)
+    answers: list[int] = []
+
+    def build() -> nn.Module:
+        asking = threading.Thread(target=lambda: answers.append(len(residency.loaded())), daemon=True)
+        asking.start()
+        asking.join(timeout=10)
+        return _net(1)
+
+    residency.resident("a", build)
+    assert answers == [0]
 
 
 def test_freeing_forgets_all() -> None:
