@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import threading
 from collections.abc import Callable, Coroutine, Mapping
 from typing import Any
@@ -11,6 +12,8 @@ from graph.errors import Problem
 from graph.events import Event
 from server.workers.engine_host import EngineHost
 from server.workers.interface import Description, OnEvent, Outcome, RunRequest, Stats, WorkerDied
+
+log = logging.getLogger(__name__)
 
 
 class InProcessWorker:
@@ -36,7 +39,7 @@ class InProcessWorker:
         host, loop = self._alive(), asyncio.get_running_loop()
 
         def listen(event: Event) -> None:
-            loop.call_soon_threadsafe(on_event, event)
+            _call_on(loop, on_event, event)
 
         host.expect(request.prompt_id)
         self._running = request.prompt_id
@@ -102,7 +105,15 @@ async def _on_own_thread(work: Callable[[], Any]) -> Any:
             result, error = work(), None
         except Exception as raised:  # handed to whoever waits
             result, error = None, raised
-        loop.call_soon_threadsafe(settle, result, error)
+        _call_on(loop, settle, result, error)
 
     threading.Thread(target=target, name="worker", daemon=True).start()
     return await answer
+
+
+def _call_on(loop: asyncio.AbstractEventLoop, function: Callable[..., None], *arguments: Any) -> None:
+    """Call on the loop's thread; a loop that has ended has nobody who would listen."""
+    try:
+        loop.call_soon_threadsafe(function, *arguments)
+    except RuntimeError:
+        log.debug("a thread of the worker outlived its event loop")
