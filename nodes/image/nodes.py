@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import partial
 from typing import Annotated, Literal, NamedTuple
 
 from graph.context import Context
@@ -120,6 +121,80 @@ def preview_image(
 
     files = saving.save_preview(context, images, prompt=prompt, extra_pnginfo=extra_pnginfo)
     return NodeResult(ui={"images": [file.as_ui() for file in files]})
+
+
+Fps = Annotated[float, Range(0.01, 1000.0, 0.01)]
+
+
+@node("SaveAnimatedPNG", category="image/animation", output_node=True)
+def save_animated_png(
+    *,
+    images: Image,
+    filename_prefix: str = "ComfyUI",
+    fps: Fps = 6.0,
+    compress_level: Annotated[int, Range(0, 9)] = 4,
+    prompt: Prompt = None,
+    extra_pnginfo: ExtraPngInfo = None,
+    context: Context,
+) -> NodeResult:
+    """Saves a batch as one animated PNG in the output folder, with the workflow inside."""
+    from nodes.image import animation
+
+    files = animation.save_apng(
+        context,
+        images,
+        prefix=filename_prefix,
+        fps=fps,
+        compress_level=compress_level,
+        prompt=prompt,
+        extra_pnginfo=extra_pnginfo,
+    )
+    return NodeResult(ui={"images": [file.as_ui() for file in files], "animated": [True]})
+
+
+@node("SaveAnimatedWEBP", category="image/animation", output_node=True)
+def save_animated_webp(
+    *,
+    images: Image,
+    filename_prefix: str = "ComfyUI",
+    fps: Fps = 6.0,
+    lossless: bool = True,
+    quality: Annotated[int, Range(0, 100)] = 80,
+    method: Literal["default", "fastest", "slowest"],
+    prompt: Prompt = None,
+    extra_pnginfo: ExtraPngInfo = None,
+    context: Context,
+) -> NodeResult:
+    """Saves a batch as one animated WebP in the output folder, with the workflow inside."""
+    from nodes.image import animation
+
+    files = animation.save_webp(
+        context,
+        images,
+        prefix=filename_prefix,
+        fps=fps,
+        lossless=lossless,
+        quality=quality,
+        method={"default": 4, "fastest": 0, "slowest": 6}[method],
+        prompt=prompt,
+        extra_pnginfo=extra_pnginfo,
+    )
+    return NodeResult(ui={"images": [file.as_ui() for file in files], "animated": [True]})
+
+
+def _always_anew() -> float:
+    """Equal to nothing, itself included: whoever listens wants the pictures of every run."""
+    return float("nan")
+
+
+@node("SaveImageWebsocket", category="api/image", output_node=True, fingerprint=_always_anew)
+def save_image_websocket(*, images: Image, context: Context) -> NodeResult:
+    """Sends the pictures to the client as PNG previews, without writing a file."""
+    from nodes.image import saving
+
+    for number, image in enumerate(images, start=1):
+        context.progress(number, len(images), partial(saving.png_preview, image))
+    return NodeResult()
 
 
 @node("EmptyImage", category="image")

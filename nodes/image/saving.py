@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import io
 import secrets
 from collections.abc import Iterator
 from typing import Any, BinaryIO
 
 import torch
 
-from graph.context import Context
+from graph.context import Context, PreviewImage
 from graph.results import SavedFile
 from nodes.image import metadata
 from nodes.image.pixels import to_pillow
@@ -56,3 +57,10 @@ def save_preview(
         prompt=prompt,
         extra_pnginfo=extra_pnginfo,
     )
+
+
+def png_preview(image: torch.Tensor) -> PreviewImage:
+    """One picture [H, W, C] as a PNG file in memory. Raises PixelError."""
+    file = io.BytesIO()
+    to_pillow(image).save(file, format="PNG", compress_level=1)
+    return PreviewImage("PNG", file.getvalue())

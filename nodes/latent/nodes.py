@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 from graph.context import Context
 from graph.folders import Folders
@@ -285,3 +285,41 @@ def load_latent(*, latent: Annotated[str, Files("input", LATENTS)], context: Con
     from nodes.latent import files
 
     return {"samples": files.load_latent(context.folders.annotated(latent))}
+
+
+LatentOperation = Annotated[Any, Socket("LATENT_OPERATION")]
+"""A ``nodes.latent.operations`` value: called with samples [B, C, H, W], it gives changed ones."""
+
+
+@node("LatentApplyOperation", display_name=None, category="latent/advanced/operations", experimental=True)
+def latent_apply_operation(*, samples: Latent, operation: LatentOperation) -> Latent:
+    """Applies a latent operation once."""
+    return {**samples, "samples": operation(samples["samples"])}
+
+
+@node(
+    "LatentOperationTonemapReinhard",
+    display_name=None,
+    category="latent/advanced/operations",
+    experimental=True,
+)
+def latent_operation_tonemap_reinhard(
+    *, multiplier: Annotated[float, Range(0.0, 100.0, 0.01)] = 1.0
+) -> LatentOperation:
+    """An operation that compresses strong latent values, against burnt colours at high guidance."""
+    from nodes.latent import operations
+
+    return operations.TonemapReinhard(multiplier)
+
+
+@node("LatentOperationSharpen", display_name=None, category="latent/advanced/operations", experimental=True)
+def latent_operation_sharpen(
+    *,
+    sharpen_radius: Annotated[int, Range(1, 31, 1)] = 9,
+    sigma: Annotated[float, Range(0.1, 10.0, 0.1)] = 1.0,
+    alpha: Annotated[float, Range(0.0, 5.0, 0.01)] = 0.1,
+) -> LatentOperation:
+    """An operation that sharpens latents, by taking away a blur of them."""
+    from nodes.latent import operations
+
+    return operations.Sharpen(sharpen_radius, sigma, alpha)
