@@ -109,14 +109,6 @@ class Checkpoint:
             raise CheckpointError(f"{self.path}: holds no tensor named '{name}'")
         return self._source.tensor(self._names_in_file[name])
 
-    def nbytes(self, prefix: str = "") -> int:
-        """Bytes that the tensors whose names start with ``prefix`` take in the file."""
-        return sum(
-            math.prod(shape) * BITS[self.dtypes[name]] // 8
-            for name, shape in self.shapes.items()
-            if name.startswith(prefix)
-        )
-
 
 class _Header(NamedTuple):
     shapes: dict[str, tuple[int, ...]]

@@ -12,20 +12,19 @@ from nodes.models.checkpoint import Checkpoint, CheckpointError
 from nodes.models.handle import Model, ModelSampling, Vae
 from nodes.models.unet_config import UNetConfig, UnknownUNetError, detect_unet
 from nodes.models.unet_config import expected_shapes as unet_shapes
-from nodes.models.vae_config import UnknownVaeError, detect_vae
+from nodes.models.vae_config import UnknownVaeError, VaeConfig, detect_vae
 from nodes.models.vae_config import expected_shapes as vae_shapes
 from nodes.models.weights import some_of, weights_at
 from nodes.text.handle import Clip, clip_in
-from nodes.text.text_config import UnknownTextEncoderError, text_prefix
+from nodes.text.text_config import CHECKPOINT_PREFIX, UnknownTextEncoderError, text_prefix
 
 log = logging.getLogger(__name__)
 
-Handle = TypeVar("Handle")
+Config = TypeVar("Config", UNetConfig, VaeConfig)
 
 UNET_PREFIXES: Final = ("model.diffusion_model.", "diffusion_model.", "")
 VAE_PREFIXES: Final = ("first_stage_model.", "vae.", "")
 
-_SDXL_CONTEXTS: Final = (2048, 1280)
 _SD2_CONTEXT: Final = 1024
 _SDXL_LATENT_SCALE: Final = 0.13025
 _LATENT_SCALE: Final = 0.18215
@@ -51,8 +50,7 @@ def model_in(checkpoint: Checkpoint) -> Model:
         raise _absent(checkpoint, "diffusion model", f"{UNET_PREFIXES[0]}input_blocks.0.0.weight")
     config = _read(checkpoint, lambda: detect_unet(checkpoint.shapes, prefix))
     weights = weights_at(checkpoint, prefix, config, unet_shapes(config))
-    scale = _SDXL_LATENT_SCALE if config.context_width in _SDXL_CONTEXTS else _LATENT_SCALE
-    return Model(weights, sampling_of(checkpoint, config), scale)
+    return Model(weights, sampling_of(checkpoint, config), latent_scale_of(config))
 
 
 def vae_in(checkpoint: Checkpoint) -> Vae:
@@ -73,12 +71,12 @@ def text_encoder_in(checkpoint: Checkpoint, folders: Folders | None = None) -> C
     ``folders`` is where ``embedding:name`` in a prompt is looked up.
     Raises AbsentModelError if it holds none, CheckpointError naming missing and misshapen tensors.
     """
-    prefix = text_prefix(checkpoint.shapes)
-    if prefix is None:
-        raise _absent(
-            checkpoint, "text encoder", "cond_stage_model.transformer.text_model.embeddings.token_embedding.weight"
-        )
-    return _read(checkpoint, lambda: clip_in(checkpoint, prefix, folders))
+    found = text_prefix(checkpoint.shapes)
+    try:
+        return clip_in(checkpoint, CHECKPOINT_PREFIX if found is None else found, folders)
+    except UnknownTextEncoderError as error:
+        kind = AbsentModelError if found is None else CheckpointError
+        raise kind(f"{checkpoint.path}: {error}") from error
 
 
 def sampling_of(checkpoint: Checkpoint, config: UNetConfig) -> ModelSampling:
@@ -94,6 +92,12 @@ def sampling_of(checkpoint: Checkpoint, config: UNetConfig) -> ModelSampling:
     return ModelSampling("v" if predicts_v else "eps", zero_terminal_snr="ztsnr" in checkpoint.shapes)
 
 
+def latent_scale_of(config: UNetConfig) -> float:
+    """SDXL (and its refiner), told by its vector of picture sizes, was trained on latents of another VAE."""
+    is_sdxl = config.adm_in_channels is not None and config.context_width != _SD2_CONTEXT
+    return _SDXL_LATENT_SCALE if is_sdxl else _LATENT_SCALE
+
+
 def say_what_is_left_over(checkpoint: Checkpoint, prefixes: list[str]) -> None:
     """Log the tensors that belong neither to a model under ``prefixes`` nor to what training leaves behind."""
     known = tuple(prefixes)
@@ -107,11 +111,11 @@ def _prefix(checkpoint: Checkpoint, prefixes: tuple[str, ...], *telling: str) ->
     return next((prefix for prefix in prefixes if any(prefix + name in checkpoint.shapes for name in telling)), None)
 
 
-def _read(checkpoint: Checkpoint, read: Callable[[], Handle]) -> Handle:
+def _read(checkpoint: Checkpoint, read: Callable[[], Config]) -> Config:
     """``read()``, its complaints about tensors extended by the file they are in."""
     try:
         return read()
-    except (UnknownUNetError, UnknownVaeError, UnknownTextEncoderError) as error:
+    except (UnknownUNetError, UnknownVaeError) as error:
         raise CheckpointError(f"{checkpoint.path}: {error}") from error
 
 

@@ -12,7 +12,7 @@ from torch import Tensor
 
 from nodes.models import contents
 from nodes.models.checkpoint import Checkpoint, CheckpointError
-from nodes.models.unet_config import SD1, SD2, SDXL, UNetConfig
+from nodes.models.unet_config import SD1, SD2, SDXL, SDXL_REFINER, UNetConfig
 from nodes.models.unet_config import expected_shapes as unet_shapes
 from nodes.models.vae_config import VaeConfig
 from nodes.models.vae_config import expected_shapes as vae_shapes
@@ -176,10 +176,23 @@ def test_a_file_without_the_model_says_which(tmp_path: Path) -> None:
     for read, what in (
         (contents.model_in, "diffusion model"),
         (contents.vae_in, "VAE"),
-        (contents.text_encoder_in, "text encoder"),
+        (contents.text_encoder_in, "CLIP text encoder"),
     ):
-        with pytest.raises(contents.AbsentModelError, match=f"holds no {what}"):
+        with pytest.raises(contents.AbsentModelError, match=f"no {what}"):
             read(checkpoint)
+
+
+def test_a_text_encoder_of_another_layout_is_told_so(tmp_path: Path) -> None:
+    shapes = unet_shapes(UNET) | {"cond_stage_model.model.token_embedding.weight": (2, 2)}
+    with pytest.raises(contents.AbsentModelError, match="OpenCLIP"):
+        contents.text_encoder_in(_file(tmp_path / "m.safetensors", shapes))
+
+
+@pytest.mark.parametrize(
+    ("config", "scale"), [(SD1, 0.18215), (SD2, 0.18215), (SDXL, 0.13025), (SDXL_REFINER, 0.13025)]
+)
+def test_the_latent_scale_follows_the_family(config: UNetConfig, scale: float) -> None:
+    assert contents.latent_scale_of(config) == scale
 
 
 def _header(tmp_path: Path, names: list[str], metadata: dict[str, str] | None = None) -> Checkpoint:
