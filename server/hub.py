@@ -24,7 +24,7 @@ log = logging.getLogger(__name__)
 PREVIEW, TEXT, PREVIEW_WITH_METADATA = 1, 3, 4
 _IMAGE_FORMATS: Final = {"JPEG": 1, "PNG": 2}
 
-MAX_QUEUED: Final = 10_000
+MAX_QUEUED: Final = 100_000
 MAX_QUEUED_BYTES: Final = 64 * 1024 * 1024
 STUCK_SECONDS: Final = 20.0
 """A client that takes not one message in this time is disconnected."""

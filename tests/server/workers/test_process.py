@@ -46,7 +46,7 @@ def test_a_killed_worker_is_noticed_at_once(worker_command: list[str]) -> None:
     async def body() -> None:
         worker = ProcessWorker("worker 0", worker_command)
         await worker.start()
-        with pytest.raises(WorkerDied, match="SIGKILL.*memory"):
+        with pytest.raises(WorkerDied, match=r"SIGKILL.*memory"):
             await run(worker, prompt("ProbeDie"))
         assert "SIGKILL" in await worker.died()
         await worker.close()
