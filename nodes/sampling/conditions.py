@@ -11,7 +11,9 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from graph.errors import SumiError
 from nodes.sampling.noise_levels import NoiseLevels
+from nodes.sampling.vector_conditioning import vector
 from nodes.types import Conditioning
 
 if TYPE_CHECKING:
@@ -20,6 +22,10 @@ if TYPE_CHECKING:
 _RAMP = 8
 """Over how many latent pixels, at most, an area's weight rises from its inner edges."""
 _SMALLEST_MASKED_AREA = 8
+
+
+class ConditionError(SumiError):
+    """An area lies outside the picture; says where, and how large the picture is."""
 
 
 class ControlSource(Protocol):
@@ -97,7 +103,7 @@ def resolve(
 ) -> list[Condition]:
     """The entries of a CONDITIONING as conditions for latents like ``latent`` [B, C, h, w].
 
-    ``vector_width`` is the width of ``y`` if the network takes one.
+    ``vector_width`` is the width of ``y`` if the network takes one. Raises ConditionError.
     """
     return [_resolve_one(embedding, options, latent, levels, vector_width) for embedding, options in conditioning]
 
@@ -167,8 +173,6 @@ def _resolve_one(
         weight = inside.crop(mask).unsqueeze(1) * options.get("mask_strength", 1.0)
     y = None
     if vector_width is not None:
-        from nodes.sampling.vector_conditioning import vector
-
         y = vector(options, vector_width, height * 8, width * 8).to(latent.device)
     return Condition(
         embedding=embedding.to(latent.device),
@@ -193,7 +197,12 @@ def _area(area: Sequence[Any] | None, height: int, width: int) -> Area | None:
 
 
 def _within(area: Area, height: int, width: int) -> Area:
-    """``area`` without what lies below or right of the latent."""
+    """``area`` without what lies below or right of the latent. Raises ConditionError if nothing is left."""
+    if not (0 <= area.top < height and 0 <= area.left < width and area.height > 0 and area.width > 0):
+        raise ConditionError(
+            f"a condition's area, {area.width * 8} by {area.height * 8} pixels at x {area.left * 8}, "
+            f"y {area.top * 8}, lies outside the picture of {width * 8} by {height * 8} pixels"
+        )
     return area._replace(height=min(area.height, height - area.top), width=min(area.width, width - area.left))
 
 

@@ -101,17 +101,17 @@ def batches(conditions: Sequence[Condition]) -> Iterator[list[Condition]]:
     while waiting:
         group: list[Condition] = []
         for condition in waiting:
-            if all(_fit(condition, member) for member in group):
+            if _fit([*group, condition]):
                 group.append(condition)
         yield group
         waiting = [condition for condition in waiting if condition not in group]
 
 
-def _fit(a: Condition, b: Condition) -> bool:
-    lengths = a.embedding.shape[1], b.embedding.shape[1]
-    return (
-        (a.area.height, a.area.width) == (b.area.height, b.area.width)
-        and a.control is b.control
-        and (a.y is None) == (b.y is None)
-        and math.lcm(*lengths) // min(lengths) <= _LONGEST_REPEAT
+def _fit(conditions: Sequence[Condition]) -> bool:
+    """Whether areas are of one size, the same thing steers them, and texts reach a common length."""
+    first = conditions[0]
+    lengths = {condition.embedding.shape[1] for condition in conditions}
+    return math.lcm(*lengths) // min(lengths) <= _LONGEST_REPEAT and all(
+        (c.area.height, c.area.width) == (first.area.height, first.area.width) and c.control is first.control
+        for c in conditions
     )

@@ -61,6 +61,7 @@ def sample(
         [B, C, h, w], unscaled, float32 on the CPU.
 
     Raises:
+        ConditionError: an area lies outside the picture.
         SamplingError: the latent's channels are not the model's, or the result is not finite.
     """
     if len(sigmas) < 2:

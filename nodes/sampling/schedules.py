@@ -50,7 +50,7 @@ def cut(sigmas: Tensor, start: int, end: int, to_zero: bool) -> Tensor:
 def simple(steps: int, levels: NoiseLevels) -> Tensor:
     """Entries of the model's own table at equal distances, from the largest down."""
     stride = len(levels.sigmas) / steps
-    return _to_zero(torch.stack([levels.sigmas[-(1 + int(i * stride))] for i in range(steps)]))
+    return _to_zero(levels.sigmas[[-(1 + int(i * stride)) for i in range(steps)]])
 
 
 def sgm_uniform(steps: int, levels: NoiseLevels) -> Tensor:
