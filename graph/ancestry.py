@@ -29,10 +29,12 @@ def feeders_first(feeders: Feeders) -> tuple[list[str], list[str]]:
     consumers: dict[str, list[str]] = {node: [] for node in feeders}
     waiting = {}
     for node, sources in feeders.items():
-        known = {source for source in sources if source in consumers}
-        waiting[node] = len(known)
-        for source in known:
-            consumers[source].append(node)
+        count = 0
+        for source in sources:  # one that feeds two inputs counts twice, here and below
+            if source in consumers:
+                consumers[source].append(node)
+                count += 1
+        waiting[node] = count
     order = [node for node, count in waiting.items() if not count]
     for node in order:
         for consumer in consumers[node]:

@@ -30,12 +30,14 @@ class InputChecker:
         self,
         nodes: Mapping[str, WorkflowNode],
         registry: Mapping[str, NodeType],
+        kinds: Mapping[str, NodeType | None],
         folders: Folders | None,
         nearest: Nearest,
         run_custom: bool,
     ):
         self._nodes = nodes
         self._registry = registry
+        self._kinds = kinds
         self._folders = folders
         self._nearest = nearest
         self._run_custom = run_custom
@@ -68,10 +70,11 @@ class InputChecker:
 
     def _fits(self, link: Link, declared: Input) -> bool:
         feeder = self._nodes.get(link.node)
-        feeder_type = self._registry.get(feeder.class_type) if feeder is not None else None
+        feeder_type = self._kinds[feeder.class_type] if feeder is not None else None
         if feeder_type is None or not 0 <= link.output < len(feeder_type.outputs):
             return False
-        return declared.accepts(feeder_type.outputs[link.output].type)
+        given = feeder_type.outputs[link.output].type
+        return given == declared.type or declared.accepts(given)
 
     def _missing(self, declared: Input, node: WorkflowNode, node_type: NodeType) -> Problem:
         near: tuple[str, ...] = ()
@@ -102,7 +105,7 @@ class InputChecker:
                 details=declared.name,
             )
             return
-        feeder_type = self._registry.get(feeder.class_type)
+        feeder_type = self._kinds[feeder.class_type]
         if feeder_type is None:
             return
         outputs = feeder_type.outputs

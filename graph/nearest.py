@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import difflib
-from collections.abc import Hashable, Iterable
+from collections.abc import Collection, Hashable
 from typing import Any, Final
 
 _LONGEST: Final = 120
@@ -11,14 +11,14 @@ _LONGEST: Final = 120
 
 
 class Nearest:
-    """Finds suggestions, remembers them, and stops after ``budget`` searches: in a workflow
-    with thousands of faults the first ones tell the story, and each search costs milliseconds."""
+    """Finds suggestions and remembers them. It stops after comparing with ``budget`` names: in a
+    workflow with thousands of faults the first ones tell the story, and the rest must not take minutes."""
 
-    def __init__(self, budget: int = 50):
+    def __init__(self, budget: int = 30_000):
         self._budget = budget
         self._found: dict[Hashable, tuple[str, ...]] = {}
 
-    def __call__(self, name: Any, candidates: Iterable[Any], among: Hashable, count: int = 3) -> tuple[str, ...]:
+    def __call__(self, name: Any, candidates: Collection[Any], among: Hashable, count: int = 3) -> tuple[str, ...]:
         """At most ``count`` of ``candidates``, nearest first; case does not matter.
 
         ``among`` says what the candidates are: they are the same ones whenever it is the same.
@@ -26,12 +26,9 @@ class Nearest:
         if not isinstance(name, str) or len(name) > _LONGEST:
             return ()
         key = (name, among)
-        if key in self._found:
-            return self._found[key]
-        if self._budget <= 0:
-            return ()
-        self._budget -= 1
-        by_fold = {text.casefold(): text for text in candidates if isinstance(text, str)}
-        close = difflib.get_close_matches(name.casefold(), by_fold, count, cutoff=0.6)
-        self._found[key] = tuple(by_fold[fold] for fold in close)
-        return self._found[key]
+        if key not in self._found and len(candidates) <= self._budget:
+            self._budget -= len(candidates)
+            by_fold = {text.casefold(): text for text in candidates if isinstance(text, str)}
+            close = difflib.get_close_matches(name.casefold(), by_fold, count, cutoff=0.6)
+            self._found[key] = tuple(by_fold[fold] for fold in close)
+        return self._found.get(key, ())

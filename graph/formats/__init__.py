@@ -36,7 +36,7 @@ def load(source: Source, registry: Mapping[str, NodeType]) -> Workflow:
 
     Raises FormatError, which says where in the file, what was found and what was expected.
     """
-    if isinstance(source, str) and source.lstrip("\ufeff \t\r\n")[:1] in ("{", "["):
+    if isinstance(source, str) and source.lstrip("\ufeff \t\r\n")[:1] in ("", "{", "["):
         return _from_document(parse_json(source), registry)
     if isinstance(source, (str, os.PathLike)):
         path = Path(source)
@@ -77,7 +77,7 @@ def _from_bytes(data: bytes, registry: Mapping[str, NodeType]) -> Workflow:
     return _from_document(editor, registry)
 
 
-def _from_document(document: Any, registry: Mapping[str, NodeType], editor: Any = None) -> Workflow:
+def _from_document(document: Any, registry: Mapping[str, NodeType]) -> Workflow:
     document, editor = _unwrapped(document)
     if not isinstance(document, dict):
         raise wrong("the workflow", document, 'an object: {node id: {"class_type", "inputs"}} or {"nodes": […]}')

@@ -66,6 +66,9 @@ class Canvas:
     _links: dict[str, CanvasLink] = field(default_factory=dict)
     _aimed: dict[tuple[str, str, int], CanvasLink] = field(default_factory=dict)
 
+    def add_link(self, link_id: str, link: CanvasLink, target: str, target_slot: int) -> None:
+        self._links[link_id] = self._aimed[link_id, target, target_slot] = link
+
     def link(self, node: PlacedNode, index: int) -> CanvasLink | None:
         """What input slot ``index`` of ``node`` is linked to. Files hold links that are long gone
         (then None), and sometimes two of one id (then the one that is aimed at this slot)."""
@@ -173,16 +176,21 @@ def _proxy_widgets(properties: Mapping[str, Any], place: str) -> tuple[tuple[str
 
 
 def _add_link(canvas: Canvas, value: Any, place: str, output_id: str) -> None:
+    keys: tuple[Any, ...]
+    fields: list[Any]
     if isinstance(value, dict):
-        keys: tuple[Any, ...] = ("id", "origin_id", "origin_slot", "target_id", "target_slot")
-        fields = [(value.get(key), f"{place}.{key}") for key in keys]
+        keys = ("id", "origin_id", "origin_slot", "target_id", "target_slot")
+        fields = [value.get(key) for key in keys]
     elif isinstance(value, list) and len(value) >= 5:
-        fields = [(value[index], f"{place}[{index}]") for index in range(5)]
+        keys = (0, 1, 2, 3, 4)
+        fields = value[:5]
     else:
         raise wrong(place, value, "[link id, from node, from slot, to node, to slot, type] or the same as an object")
-    link_id, origin, target = (id_at(*fields[index]) for index in (0, 1, 3))
-    origin_slot, target_slot = (integer_at(*fields[index]) for index in (2, 4))
-    link = CanvasLink(origin, origin_slot)
-    canvas._links[link_id] = canvas._aimed[link_id, target, target_slot] = link
-    if target == output_id:
-        canvas.results[target_slot] = link
+    if not all(type(field) is int for field in fields):
+        places = [f"{place}[{key}]" if isinstance(key, int) else f"{place}.{key}" for key in keys]
+        readers = (id_at, id_at, integer_at, id_at, integer_at)
+        fields = [read(field, where) for read, field, where in zip(readers, fields, places, strict=True)]
+    link_id, origin, origin_slot, target, target_slot = fields
+    canvas.add_link(str(link_id), CanvasLink(str(origin), origin_slot), str(target), target_slot)
+    if str(target) == output_id:
+        canvas.results[target_slot] = CanvasLink(str(origin), origin_slot)

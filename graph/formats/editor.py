@@ -55,8 +55,8 @@ def _inputs(node: PlacedNode, scope: Scope, feeds: Feeds, node_type: NodeType | 
             inputs[name] = feed
     if node_type is None:
         return inputs
-    order = {declared.name: index for index, declared in enumerate(node_type.inputs)}
-    return dict(sorted(inputs.items(), key=lambda item: order.get(item[0], len(order))))
+    ordered = {declared.name: inputs[declared.name] for declared in node_type.inputs if declared.name in inputs}
+    return {**ordered, **inputs}
 
 
 def _input_name(slot: str, widget: str | None, node_type: NodeType | None) -> str:

@@ -59,34 +59,35 @@ def check_json(document: Any, name: str = "the workflow") -> Any:
     for _ in range(MAX_DEPTH):
         below: list[Any] = []
         for value in level:
-            if isinstance(value, dict):
+            kind = type(value)
+            if kind is str:
+                if not value.isascii():
+                    _check_text(value, name)
+            elif kind is dict:
                 for key in value:
                     if not isinstance(key, str):
                         raise FormatError(f"{name}: {shown(key)} is an object's key; expected text")
-                    _check_leaf(key, name)
+                    if not key.isascii():
+                        _check_text(key, name)
                 below.extend(value.values())
-            elif isinstance(value, list):
+            elif kind is list:
                 below.extend(value)
-            else:
-                _check_leaf(value, name)
+            elif kind is int:
+                if value.bit_length() > _MAX_INTEGER_BITS:
+                    raise FormatError(f"{name}: an integer of {value.bit_length()} bits; no input is that large")
+            elif value is not None and kind is not float and kind is not bool:
+                raise FormatError(f"{name}: a Python {kind.__name__} is not JSON")
         if not below:
             return document
         level = below
     raise _too_deep(name)
 
 
-def _check_leaf(value: Any, name: str) -> None:
-    if isinstance(value, str):
-        if not value.isascii():
-            try:
-                value.encode()
-            except UnicodeEncodeError as error:
-                raise FormatError(f"{name}: {value[:60]!a} holds half a character (a lone surrogate)") from error
-    elif isinstance(value, int):
-        if value.bit_length() > _MAX_INTEGER_BITS:
-            raise FormatError(f"{name}: an integer of {value.bit_length()} bits; no input is that large")
-    elif value is not None and not isinstance(value, float):
-        raise FormatError(f"{name}: a Python {type(value).__name__} is not JSON")
+def _check_text(value: str, name: str) -> None:
+    try:
+        value.encode()
+    except UnicodeEncodeError as error:
+        raise FormatError(f"{name}: {value[:60]!a} holds half a character (a lone surrogate)") from error
 
 
 def _with_text_keys(document: dict[Any, Any], name: str) -> dict[str, Any]:

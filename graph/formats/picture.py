@@ -68,9 +68,7 @@ def _png_texts(data: bytes) -> Iterator[tuple[str, str]]:
             if len(body) < length:
                 raise FormatError(f"the picture ends within a {kind.decode()} chunk: it is cut off")
             if zlib.crc32(data[at + 4 : at + 8 + length]) != int.from_bytes(data[at + 8 + length : at + 12 + length]):
-                raise FormatError(
-                    f"the picture's {kind.decode()} chunk at byte {at} is damaged: wrong checksum"
-                )
+                raise FormatError(f"the picture's {kind.decode()} chunk at byte {at} is damaged: wrong checksum")
             yield _png_text(kind, body)
         at += 12 + length
 
