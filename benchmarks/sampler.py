@@ -112,8 +112,8 @@ def show(results: dict[str, dict[str, dict[str, float]]]) -> None:
         ratio = f"{theirs['seconds'] / ours['seconds']:.2f}"
         print(f"{precision:12}{cells[0]:>20}{cells[1]:>20}{ratio:>20}")
     if len(results) == 2:
-        ratio = results["fp32"]["diffusers"]["seconds"] / results["bf16"]["sumi"]["seconds"]
-        print(f"diffusers in fp32 / sumi in bf16: {ratio:.2f}")
+        across = results["fp32"]["diffusers"]["seconds"] / results["bf16"]["sumi"]["seconds"]
+        print(f"diffusers in fp32 / sumi in bf16: {across:.2f}")
 
 
 def take_turns(options: argparse.Namespace) -> None:
@@ -170,7 +170,7 @@ def their_step(path: Path, dtype: Any, context: Any) -> Any:
     from nodes.models.unet_config import SD1
     from tests.oracle.diffusers_unet import diffusers_unet
 
-    unet = diffusers_unet(SD1, {name: tensor.to(dtype) for name, tensor in load_file(path).items()})
+    unet: Any = diffusers_unet(SD1, {name: tensor.to(dtype) for name, tensor in load_file(path).items()})
     unet.to(memory_format=torch.channels_last)
     text = context.to(dtype)
     return lambda latents, timesteps: unet(latents.to(dtype), timesteps, text).sample

@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from graph.errors import SumiError
+from nodes.heap import keep_freed_memory
 
 if TYPE_CHECKING:
     import torch
@@ -50,6 +51,7 @@ def configure(device: str = "auto", precision: str = "auto") -> None:
     if precision not in PRECISIONS:
         raise DeviceError(f"--precision {precision}: expected one of {', '.join(PRECISIONS)}")
     _setting = _Setting(device, precision)
+    keep_freed_memory()
 
 
 def device_name() -> str:

@@ -16,10 +16,14 @@ from nodes.models.fused import Linear, linear
 
 
 class KV(NamedTuple):
-    """Keys and values of one attention layer, each [B, heads, tokens, head width]."""
+    """Keys and values of one attention layer, each [B, heads, tokens, head width].
+
+    ``mask`` [1, 1, 1, tokens] is added to the scores: -inf where there is only padding.
+    """
 
     key: Tensor
     value: Tensor
+    mask: Tensor | None = None
 
 
 class Attention(nn.Module):
@@ -33,14 +37,14 @@ class Attention(nn.Module):
         self.to_v = Linear(context_width, channels, bias=False)
         self.to_out = nn.Sequential(Linear(channels, channels), nn.Dropout(0.0))
 
-    def project(self, context: Tensor) -> KV:
+    def project(self, context: Tensor, mask: Tensor | None = None) -> KV:
         """Keys and values of a context [B, T, width]."""
-        return KV(self._split(self.to_k(context)), self._split(self.to_v(context)))
+        return KV(self._split(self.to_k(context)), self._split(self.to_v(context)), mask)
 
     def forward(self, x: Tensor, kv: KV | None = None, plus: Tensor | None = None) -> Tensor:
         """[B, T, C] to the same, ``plus`` added."""
-        key, value = kv or self.project(x)
-        attended = F.scaled_dot_product_attention(self._split(self.to_q(x)), key, value)
+        key, value, mask = kv or self.project(x)
+        attended = F.scaled_dot_product_attention(self._split(self.to_q(x)), key, value, attn_mask=mask)
         return self.to_out[0](attended.transpose(1, 2).flatten(2), plus)
 
     def _split(self, x: Tensor) -> Tensor:
@@ -62,9 +66,7 @@ class GEGLU(nn.Module):
 class FeedForward(nn.Module):
     def __init__(self, channels: int):
         super().__init__()
-        self.net = nn.Sequential(
-            GEGLU(channels, 4 * channels), nn.Dropout(0.0), Linear(4 * channels, channels)
-        )
+        self.net = nn.Sequential(GEGLU(channels, 4 * channels), nn.Dropout(0.0), Linear(4 * channels, channels))
 
     def forward(self, x: Tensor, plus: Tensor) -> Tensor:
         return self.net[2](self.net[0](x), plus)
@@ -96,9 +98,7 @@ class SpatialTransformer(nn.Module):
         self.norm = nn.GroupNorm(32, channels, eps=1e-6)
         self.proj_in = _projection(channels, linear_projections)
         self.proj_out = _projection(channels, linear_projections)
-        self.transformer_blocks = nn.ModuleList(
-            TransformerLayer(channels, context_width, heads) for _ in range(depth)
-        )
+        self.transformer_blocks = nn.ModuleList(TransformerLayer(channels, context_width, heads) for _ in range(depth))
 
     def forward(self, x: Tensor, context: Sequence[KV]) -> Tensor:
         """``context`` holds one entry for each layer."""

@@ -54,15 +54,15 @@ class Convolution(nn.Conv2d):
 
     On a CPU its weight is put into oneDNN's own blocked order at the first call and stays so;
     else each call would reorder all of it, which at 8x8 positions takes longer than the
-    convolution. ``state_dict`` shows it in the usual order all the same.
+    convolution. To everything but a call (saving, loading, copying, moving) it is in the usual order.
     """
 
     def forward(self, x: Tensor, plus: Tensor | None = None) -> Tensor:
         if not _onednn(x):
-            result = F.conv2d(x, self._dense_weight(), self.bias, self.stride, self.padding)
+            result = super().forward(x)
             return result if plus is None else result + plus
-        geometry = (self.padding, self.stride, self.dilation, self.groups)
         ops = torch.ops.mkldnn
+        geometry = (self.padding, self.stride, self.dilation, self.groups)
         if not self.weight.is_mkldnn:
             packed = ops._reorder_convolution_weight(self.weight, *geometry, x.shape)
             self.weight = nn.Parameter(packed, requires_grad=False)
@@ -72,17 +72,26 @@ class Convolution(nn.Conv2d):
             x, plus, self.weight, self.bias, *geometry, "add", None, None, [], None
         )
 
-    def _dense_weight(self) -> Tensor:
-        return self.weight.to_dense() if self.weight.is_mkldnn else self.weight
+    def _unpack(self) -> None:
+        if self.weight.is_mkldnn:
+            dense = self.weight.to_dense().contiguous(memory_format=torch.channels_last)
+            self.weight = nn.Parameter(dense, requires_grad=False)
 
-    def _save_to_state_dict(self, destination: Any, prefix: str, keep_vars: bool) -> None:
-        super()._save_to_state_dict(destination, prefix, keep_vars)
-        destination[prefix + "weight"] = self._dense_weight()
+    def _apply(self, *args: Any, **kwargs: Any) -> Any:
+        self._unpack()
+        return super()._apply(*args, **kwargs)
+
+    def _save_to_state_dict(self, *args: Any, **kwargs: Any) -> None:
+        self._unpack()
+        super()._save_to_state_dict(*args, **kwargs)
 
     def _load_from_state_dict(self, *args: Any, **kwargs: Any) -> None:
-        if self.weight.is_mkldnn:
-            self.weight = nn.Parameter(self.weight.to_dense(), requires_grad=False)
+        self._unpack()
         super()._load_from_state_dict(*args, **kwargs)
+
+    def __getstate__(self) -> dict[str, Any]:
+        self._unpack()
+        return self.__dict__
 
 
 def _onednn(x: Tensor) -> bool:

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from nodes.allocation import memory_limit
+from nodes.heap import give_back_freed_memory
 
 if TYPE_CHECKING:
     import torch
@@ -125,6 +126,7 @@ def memory_budget(device: str) -> int:
 def _return_memory() -> None:
     import torch
 
+    give_back_freed_memory()
     if torch.cuda.is_available():
         torch.cuda.empty_cache()
 

@@ -16,11 +16,14 @@ from torch import Tensor, nn
 
 from graph.errors import SumiError
 from nodes.models import unet_config as parts
-from nodes.models.attention import KV, SpatialTransformer
+from nodes.models.attention import KV, SpatialTransformer, TransformerLayer
 from nodes.models.fused import Convolution, Linear
 from nodes.models.residual_block import GROUPS, Downsample, ResidualBlock, Upsample
 from nodes.models.timestep_embedding import timestep_embedding
 from nodes.models.unet_config import Block, UNetConfig, layout
+
+CPU_TOKENS = 16
+"""The attention kernel on CPUs takes keys in blocks of this many, and much longer over a last one that is not full."""
 
 
 class UNetInputError(SumiError):
@@ -66,9 +69,7 @@ class UNet(nn.Module):
         self.config = config
         width = config.embedding_width
         plan = layout(config)
-        self.time_embed = nn.Sequential(
-            Linear(config.model_channels, width), nn.SiLU(), Linear(width, width)
-        )
+        self.time_embed = nn.Sequential(Linear(config.model_channels, width), nn.SiLU(), Linear(width, width))
         if config.adm_in_channels is not None:
             self.label_emb = nn.Sequential(
                 nn.Sequential(Linear(config.adm_in_channels, width), nn.SiLU(), Linear(width, width))
@@ -88,11 +89,11 @@ class UNet(nn.Module):
                 depth = len(module.transformer_blocks)
                 self._attention_at[module] = slice(count, count + depth)
                 count += depth
-        self.requires_grad_(False).eval().to(memory_format=torch.channels_last)
+        self.requires_grad_(False).eval().to(memory_format=torch.channels_last)  # type: ignore[call-overload]
 
     @property
     def dtype(self) -> torch.dtype:
-        return self.time_embed[0].weight.dtype
+        return next(self.parameters()).dtype
 
     def project_context(self, context: Tensor) -> ContextKV:
         """Text [B, T, context_width] to the keys and values of every cross-attention layer."""
@@ -101,13 +102,9 @@ class UNet(nn.Module):
                 f"context has shape {tuple(context.shape)}, "
                 f"this U-Net takes [batch, tokens, {self.config.context_width}]"
             )
-        context = context.to(self.dtype)
+        context, mask = _padded(context.to(self.dtype))
         return ContextKV(
-            tuple(
-                layer.attn2.project(context)
-                for transformer in self._attention_at
-                for layer in transformer.transformer_blocks
-            )
+            tuple(layer.attn2.project(context, mask) for layer in self.modules() if isinstance(layer, TransformerLayer))
         )
 
     @torch.no_grad()
@@ -185,8 +182,7 @@ class UNet(nn.Module):
         config = self.config
         if x.ndim != 4 or x.shape[1] != config.in_channels:
             raise UNetInputError(
-                f"latents have shape {tuple(x.shape)}, "
-                f"this U-Net takes [batch, {config.in_channels}, height, width]"
+                f"latents have shape {tuple(x.shape)}, this U-Net takes [batch, {config.in_channels}, height, width]"
             )
         if (y is None) != (config.adm_in_channels is None) or (
             y is not None and y.shape != (x.shape[0], config.adm_in_channels)
@@ -201,6 +197,18 @@ class UNet(nn.Module):
         batch = context.batch if isinstance(context, ContextKV) else context.shape[0]
         if batch != x.shape[0]:
             raise UNetInputError(f"{x.shape[0]} latents were given with the text of {batch}")
+
+
+def _padded(context: Tensor) -> tuple[Tensor, Tensor | None]:
+    """The context with as many tokens as the CPU's attention kernel takes at full speed, and the mask of these.
+
+    With 80 tokens, three of them masked, it runs up to twice as fast as with 77.
+    """
+    excess = -context.shape[1] % CPU_TOKENS
+    if context.device.type != "cpu" or excess == 0:
+        return context, None
+    mask = context.new_zeros(1, 1, 1, context.shape[1])
+    return F.pad(context, (0, 0, 0, excess)), F.pad(mask, (0, excess), value=-torch.inf)
 
 
 def build_block(block: Block, config: UNetConfig) -> nn.Sequential:

@@ -220,15 +220,11 @@ def _part(name: str, part: Part, config: UNetConfig) -> Iterator[tuple[str, Shap
             if in_channels != out_channels:
                 yield from _affine(f"{name}.skip_connection", (out_channels, in_channels, 1, 1))
         case Transformer(channels, depth):
-            projection: Shape = (
-                (channels, channels) if config.linear_projections else (channels, channels, 1, 1)
-            )
+            projection: Shape = (channels, channels) if config.linear_projections else (channels, channels, 1, 1)
             yield from _norm(f"{name}.norm", channels)
             yield from _affine(f"{name}.proj_in", projection)
             for layer in range(depth):
-                yield from _transformer_layer(
-                    f"{name}.transformer_blocks.{layer}", channels, config.context_width
-                )
+                yield from _transformer_layer(f"{name}.transformer_blocks.{layer}", channels, config.context_width)
             yield from _affine(f"{name}.proj_out", projection)
         case Downsample(channels):
             yield from _affine(f"{name}.op", (channels, channels, 3, 3))
@@ -312,23 +308,19 @@ def detect_unet(shapes: Mapping[str, Shape], prefix: str = "") -> UNetConfig:
     mults = [width // model_channels for width in widths]
     if any(mult * model_channels != width or mult == 0 for mult, width in zip(mults, widths, strict=True)):
         raise UnknownUNetError(
-            f"not a Stable Diffusion U-Net: levels of {widths} channels "
-            f"are no multiples of the first, {model_channels}"
+            f"not a Stable Diffusion U-Net: levels of {widths} channels are no multiples of the first, {model_channels}"
         )
 
     shape("middle_block.0.in_layers.0.weight", 1)
     middle_depth = _depth(has, "middle_block.1") if has("middle_block.1.norm.weight") else None
     if middle_depth is None and has("middle_block.1.in_layers.0.weight"):
         middle_depth = 0
-    output_depth = [
-        _depth(has, f"output_blocks.{block}.1") for block in range(sum(n + 1 for n in res_blocks))
-    ]
+    output_depth = [_depth(has, f"output_blocks.{block}.1") for block in range(sum(n + 1 for n in res_blocks))]
 
     transformer = next((name for name in _transformers(shapes, prefix)), None)
     if transformer is None:
         raise UnknownUNetError(
-            f"not a Stable Diffusion U-Net: no cross-attention "
-            f"({prefix}*.transformer_blocks.0.attn2.to_k.weight)"
+            f"not a Stable Diffusion U-Net: no cross-attention ({prefix}*.transformer_blocks.0.attn2.to_k.weight)"
         )
     context_width = shape(f"{transformer}.transformer_blocks.0.attn2.to_k.weight", 2)[1]
     projection = shapes.get(f"{prefix}{transformer}.proj_in.weight", ())
@@ -358,11 +350,7 @@ def _depth(has: Callable[[str], bool], transformer: str) -> int:
 
 def _transformers(shapes: Mapping[str, Shape], prefix: str) -> Iterator[str]:
     ending = ".transformer_blocks.0.attn2.to_k.weight"
-    return (
-        name[len(prefix) : -len(ending)]
-        for name in shapes
-        if name.startswith(prefix) and name.endswith(ending)
-    )
+    return (name[len(prefix) : -len(ending)] for name in shapes if name.startswith(prefix) and name.endswith(ending))
 
 
 def _not_found(shapes: Mapping[str, Shape], prefix: str, name: str) -> str:

@@ -100,10 +100,7 @@ def test_control_residuals_agree_with_diffusers():
     generator = torch.Generator().manual_seed(2)
     channels = [64, 64, 64, 64, 128, 128, 128, 128, 128]
     scales = [1, 1, 1, 2, 2, 2, 4, 4, 4]
-    skips = [
-        torch.randn(2, c, 16 // s, 24 // s, generator=generator)
-        for c, s in zip(channels, scales, strict=True)
-    ]
+    skips = [torch.randn(2, c, 16 // s, 24 // s, generator=generator) for c, s in zip(channels, scales, strict=True)]
     middle = torch.randn(2, 128, 4, 6, generator=generator)
     expected = reference(
         x,

@@ -11,7 +11,7 @@ from nodes.models.unet import Control, UNet, UNetInputError
 from nodes.models.unet_config import SD1, SDXL, UNetConfig, expected_shapes
 
 SMALL = UNetConfig(
-    model_channels=32,
+    model_channels=64,
     channel_mult=(1, 2),
     res_blocks=(1, 1),
     input_depth=(1, 1),
@@ -70,7 +70,7 @@ def test_any_latent_size(unet, height, width):
 
 def test_inputs_are_left_as_they_were(unet):
     x, timesteps, context = call(unet)
-    control = Control([torch.randn(2, 32, 8, 8)] * 2, torch.randn(2, 64, 4, 4))
+    control = Control([torch.randn(2, 64, 8, 8)] * 2, torch.randn(2, 128, 4, 4))
     given = [x, timesteps, context, *control.skips, control.middle]
     before = copy.deepcopy(given)
     unet(x, timesteps, context, control=control)
@@ -81,7 +81,7 @@ def test_control_residuals_are_added_where_they_are_given(unet):
     x, timesteps, context = call(unet)
     plain = unet(x, timesteps, context)
     assert torch.equal(unet(x, timesteps, context, control=Control([None] * 4)), plain)
-    zero = torch.zeros(2, 32, 8, 8)
+    zero = torch.zeros(2, 64, 8, 8)
     assert torch.equal(unet(x, timesteps, context, control=Control([zero, None])), plain)
     assert not torch.equal(unet(x, timesteps, context, control=Control([None, zero + 1])), plain)
 
