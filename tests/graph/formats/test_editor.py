@@ -96,6 +96,17 @@ def test_muted_nodes_and_what_they_feed_are_taken_out(sketch: Any) -> None:
     assert sketch.inputs(document) == {"2": {}, "4": {"height": 64, "batch_size": 1}}
 
 
+def test_a_widget_that_a_muted_node_was_to_feed_is_taken_out_too(sketch: Any) -> None:
+    """As the editor does when it queues: the widget's value is stale where a link was meant to give it."""
+    nodes = [
+        sketch.node(1, "Noise", outputs="LATENT:LATENT", mode=2),
+        sketch.node(2, "Reroute", ":*", ":*"),
+        sketch.node(3, "EmptyLatentImage", "width:INT!", widgets_values=[64, 48, 1]),
+    ]
+    document = sketch.canvas(nodes, [(1, 0, 2, 0), (2, 0, 3, 0)])
+    assert sketch.inputs(document) == {"3": {"height": 48, "batch_size": 1}}
+
+
 def bypassed(sketch: Any, inputs: str, outputs: str, output: int, feeders: int) -> Any:
     """What a consumer gets from ``output`` of a bypassed node whose inputs are fed by 10, 11, …"""
     nodes = [sketch.node(10 + index, "X", outputs="out:*") for index in range(feeders)]
