@@ -16,11 +16,9 @@ from commands.run import DONE, INVALID
 from commands.server_options import without_secrets
 from graph.errors import SumiError
 from graph.folders import Folders
-from server.config import ServerConfig
+from server.config import MEBIBYTE, ServerConfig
 from server.logs import configure_logs
 from server.workers.process import ProcessWorker
-
-MEGABYTE = 1024**2
 
 log = logging.getLogger(__name__)
 
@@ -52,7 +50,7 @@ def config_of(options: argparse.Namespace, folders: Folders) -> ServerConfig:
         tls_keyfile=options.tls_keyfile,
         tls_certfile=options.tls_certfile,
         enable_cors_header=options.enable_cors_header,
-        max_upload_size=int(options.max_upload_size * MEGABYTE),
+        max_upload_size=int(options.max_upload_size * MEBIBYTE),
         front_end_root=options.front_end_root,
         token=options.token,
         no_auth=options.no_auth,

@@ -16,6 +16,7 @@ from server.catalogue import Catalogue
 from server.config import ServerConfig
 from server.hub import Hub
 from server.prompts import Prompts
+from server.safety import with_token
 from server.scheduler import Scheduler
 from server.store import JobStore
 from server.workers.interface import Worker
@@ -33,6 +34,7 @@ async def run_service(config: ServerConfig, hire: Mapping[str, Callable[[], Work
     Raises StoreError if the user folder cannot be used, ListenError for a port that is taken.
     """
     stop = _stop_on_signals()
+    config = with_token(config)
     hub = Hub({"supports_preview_metadata": True, "max_upload_size": config.max_upload_size})
     store = JobStore(config.database)
     await store.open()
