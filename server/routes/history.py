@@ -1,0 +1,73 @@
+"""What has run."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from aiohttp import web
+
+from server.endpoint import (
+    ANYTHING,
+    BOOLEAN,
+    FREE_OBJECT,
+    INTEGER,
+    STRING,
+    Endpoints,
+    Query,
+    array,
+    mapping,
+    record,
+)
+from server.jobs import compact_json
+from server.request_data import flag, identifiers, query_integer, read_object
+from server.services import services
+
+endpoints: Final = Endpoints("history")
+
+ENTRY: Final = record(
+    {
+        "prompt": array(ANYTHING),
+        "outputs": mapping(FREE_OBJECT),
+        "status": record({"status_str": STRING, "completed": BOOLEAN, "messages": array(ANYTHING)}),
+        "meta": mapping(FREE_OBJECT),
+    }
+)
+
+
+@endpoints.get(
+    "/history",
+    query=(
+        Query("max_items", "at most so many; the newest, unless offset says where to begin", INTEGER),
+        Query("offset", "leave out so many of the oldest", INTEGER),
+    ),
+    answer=mapping(ENTRY),
+    errors=(400,),
+)
+async def history(request: web.Request) -> web.StreamResponse:
+    """The prompts that have ended, oldest first."""
+    text = await services(request).store.history_json(
+        query_integer(request, "max_items"), query_integer(request, "offset")
+    )
+    return web.json_response(text=text)
+
+
+@endpoints.get("/history/{prompt_id}", answer=mapping(ENTRY))
+async def entry(request: web.Request) -> web.StreamResponse:
+    """One prompt that has ended; {} for any other."""
+    prompt_id = request.match_info["prompt_id"]
+    job = await services(request).store.get(prompt_id)
+    found = {prompt_id: job.history_entry()} if job is not None and job.ended_already else {}
+    return web.json_response(found, dumps=compact_json)
+
+
+@endpoints.post("/history", body=record(clear=BOOLEAN, delete=array(STRING)), errors=(400, 413, 507))
+async def forget(request: web.Request) -> web.StreamResponse:
+    """Forget all that has ended, or some. Pictures stay."""
+    store = services(request).store
+    body = await read_object(request)
+    clear, delete = flag(body, "clear"), identifiers(body, "delete")
+    if clear:
+        await store.clear_history()
+    if delete is not None:
+        await store.delete_history(delete)
+    return web.Response()

@@ -1,0 +1,95 @@
+"""One job from queue to history, for clients without a WebSocket."""
+
+from __future__ import annotations
+
+import math
+from typing import Any, Final
+from urllib.parse import urlencode
+
+from aiohttp import web
+
+from server.endpoint import FREE_OBJECT, INTEGER, NUMBER, STRING, Endpoints, Query, mapping, record
+from server.jobs import Job, compact_json
+from server.request_error import RequestError
+from server.services import Services, services
+
+endpoints: Final = Endpoints("jobs")
+
+LONGEST_WAIT: Final = 3600.0
+
+
+@endpoints.get(
+    "/jobs/{prompt_id}",
+    query=(Query("wait", "answer when the job has ended, at the latest after so many seconds", NUMBER),),
+    answer=record(
+        {"prompt_id": STRING, "status": {"enum": ["pending", "running", "success", "error", "interrupted"]}},
+        position=INTEGER,
+        progress={"type": "number", "minimum": 0, "maximum": 1},
+        timings=mapping(NUMBER),
+        outputs=mapping(FREE_OBJECT),
+    ),
+    errors=(400, 404, 429),
+    kind="long poll",
+)
+async def job(request: web.Request) -> web.StreamResponse:
+    """Status, position, progress, seconds by node, and outputs with their URLs."""
+    here = services(request)
+    prompt_id = request.match_info["prompt_id"]
+    seconds = _wait(request)
+    if seconds:
+        await here.store.wait_ended(prompt_id, seconds)
+    found = await here.store.get(prompt_id)
+    if found is None:
+        raise RequestError(404, "not_found", f"there is no job {prompt_id[:100]!r}")
+    return web.json_response(_described(found, here), dumps=compact_json)
+
+
+def _wait(request: web.Request) -> float:
+    try:
+        seconds = float(request.query.get("wait") or 0)
+    except ValueError:
+        seconds = math.nan
+    if not 0 <= seconds <= LONGEST_WAIT:
+        raise RequestError(400, "invalid_query", f"wait must be seconds, from 0 to {LONGEST_WAIT:g}")
+    return seconds
+
+
+def _described(job: Job, here: Services) -> dict[str, Any]:
+    running = here.scheduler.running.get(job.prompt_id) if job.status == "running" else None
+    now = running.job if running is not None else job  # what the database knows of it is how it began
+    progress = running.progress if running is not None else float(job.status == "success")
+    return {
+        "prompt_id": job.prompt_id,
+        "status": job.status,
+        "number": job.number,
+        "client_id": job.client_id,
+        "position": here.store.position(job.prompt_id),
+        "progress": progress,
+        "node": running.node if running is not None else None,
+        "attempts": now.attempts,
+        "created": job.created,
+        "started": now.started,
+        "ended": job.ended,
+        "timings": now.timings,
+        "cached": now.cached,
+        "outputs": {node_id: _with_urls(output) for node_id, output in now.outputs.items()},
+        "node_errors": job.node_errors,
+        "error": job.error,
+    }
+
+
+def _with_urls(output: Any) -> Any:
+    """``output``, each file in it with where to get it."""
+    if not isinstance(output, dict):
+        return output
+    return {
+        name: [_with_url(item) for item in items] if isinstance(items, list) else items
+        for name, items in output.items()
+    }
+
+
+def _with_url(item: Any) -> Any:
+    if not isinstance(item, dict) or not isinstance(item.get("filename"), str):
+        return item
+    query = {name: str(item.get(name) or "") for name in ("filename", "subfolder", "type")}
+    return {**item, "url": f"/view?{urlencode(query, errors='replace')}"}

@@ -1,0 +1,35 @@
+"""The nodes there are."""
+
+from __future__ import annotations
+
+from typing import Any, Final
+
+from aiohttp import web
+
+from server.endpoint import FREE_OBJECT, STRING, Endpoints, array, mapping
+from server.jobs import compact_json
+from server.services import services
+
+endpoints: Final = Endpoints("nodes")
+
+
+@endpoints.get("/object_info", answer=mapping(FREE_OBJECT))
+async def object_info(request: web.Request) -> web.StreamResponse:
+    """Every node: its inputs in order, their types, defaults, bounds and choices, its outputs."""
+    return _json(await services(request).catalogue.object_info())
+
+
+@endpoints.get("/object_info/{class_type}", answer=mapping(FREE_OBJECT))
+async def one(request: web.Request) -> web.StreamResponse:
+    """One node; {} if there is none of that name."""
+    return _json(await services(request).catalogue.object_info(request.match_info["class_type"]) or {})
+
+
+@endpoints.get("/extensions", answer=array(STRING))
+async def extensions(request: web.Request) -> web.StreamResponse:
+    """Scripts that node packs bring for the editor: none."""
+    return web.json_response([])
+
+
+def _json(value: Any) -> web.Response:
+    return web.json_response(value, dumps=compact_json)

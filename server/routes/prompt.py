@@ -1,0 +1,67 @@
+"""Prompts in."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from aiohttp import web
+
+from server.endpoint import (
+    ANYTHING,
+    BOOLEAN,
+    FREE_OBJECT,
+    INTEGER,
+    NUMBER,
+    STRING,
+    Endpoints,
+    array,
+    mapping,
+    record,
+)
+from server.jobs import compact_json
+from server.request_data import read_json
+from server.request_error import RequestError
+from server.services import services
+
+endpoints: Final = Endpoints("prompt")
+
+WORKFLOW: Final = mapping(record({"class_type": STRING, "inputs": mapping(ANYTHING)}, _meta=FREE_OBJECT))
+
+
+@endpoints.post(
+    "/prompt",
+    body=record(
+        {"prompt": WORKFLOW},
+        client_id=STRING,
+        prompt_id=STRING,
+        extra_data=FREE_OBJECT,
+        front=BOOLEAN,
+        number=NUMBER,
+        partial_execution_targets=array(STRING),
+    ),
+    answer=record({"prompt_id": STRING, "number": NUMBER, "node_errors": FREE_OBJECT}),
+    errors=(400, 413, 429, 507),
+)
+async def submit(request: web.Request) -> web.StreamResponse:
+    """Queue a workflow in API format; answered once it is stored. A known prompt_id queues nothing again."""
+    try:
+        body = await read_json(request)
+    except RequestError as error:
+        if error.status != 400:
+            raise
+        answer = {
+            "type": "invalid_prompt",
+            "message": error.message,
+            "details": error.details,
+            "extra_info": {},
+        }
+        return web.json_response({"error": answer, "node_errors": {}}, status=400, dumps=compact_json)
+    status, answered = await services(request).prompts.submit(body)
+    headers = {"Retry-After": "1"} if status == 429 else None
+    return web.json_response(answered, status=status, headers=headers, dumps=compact_json)
+
+
+@endpoints.get("/prompt", answer=record({"exec_info": record({"queue_remaining": INTEGER})}))
+async def remaining(request: web.Request) -> web.StreamResponse:
+    """How many prompts wait or run."""
+    return web.json_response({"exec_info": {"queue_remaining": services(request).store.queue_remaining()}})

@@ -1,0 +1,78 @@
+"""How the server is."""
+
+from __future__ import annotations
+
+import os
+import sys
+import time
+from typing import Any, Final
+
+from aiohttp import web
+
+from server.endpoint import ANYTHING, BOOLEAN, FREE_OBJECT, INTEGER, STRING, Endpoints, array, record
+from server.jobs import compact_json
+from server.memory import free_and_total
+from server.openapi import document
+from server.services import services
+
+endpoints: Final = Endpoints("status")
+
+SPOKEN_VERSION: Final = "0.3.76"
+"""The ComfyUI whose interface is spoken: clients look at it to know what they may ask for."""
+
+
+@endpoints.get("/system_stats", answer=record({"system": FREE_OBJECT, "devices": array(FREE_OBJECT)}))
+async def system_stats(request: web.Request) -> web.StreamResponse:
+    """The machine, the versions, and the memory of each device."""
+    here = services(request)
+    free, total = free_and_total()
+    versions = here.catalogue.versions
+    system = {
+        "os": os.name,
+        "ram_total": total,
+        "ram_free": free,
+        "comfyui_version": SPOKEN_VERSION,
+        "sumi_version": versions.get("sumi", ""),
+        "python_version": sys.version,
+        "pytorch_version": versions.get("torch", ""),
+        "embedded_python": False,
+        "argv": list(here.config.argv),
+    }
+    devices: dict[tuple[Any, Any], dict[str, Any]] = {}
+    for _, stats in here.scheduler.stats():
+        for device in stats.devices:
+            devices.setdefault((device.get("type"), device.get("index")), device)
+    return web.json_response({"system": system, "devices": list(devices.values())}, dumps=compact_json)
+
+
+@endpoints.get("/features", answer=record({"supports_preview_metadata": BOOLEAN, "max_upload_size": INTEGER}))
+async def features(request: web.Request) -> web.StreamResponse:
+    """What this server can do, as its WebSocket also says."""
+    return web.json_response(services(request).hub.features)
+
+
+@endpoints.get("/healthz", answer=record({"status": STRING}), kind="always")
+async def healthz(request: web.Request) -> web.StreamResponse:
+    """The server's process is up."""
+    return web.json_response({"status": "ok", "uptime": round(time.time() - services(request).started, 3)})
+
+
+@endpoints.get("/readyz", answer=record({"ready": BOOLEAN}), errors=(503,), kind="always")
+async def readyz(request: web.Request) -> web.StreamResponse:
+    """Whether some worker can take a job."""
+    ready = services(request).scheduler.ready
+    headers = None if ready else {"Retry-After": "1"}
+    return web.json_response({"ready": ready}, status=200 if ready else 503, headers=headers)
+
+
+@endpoints.get("/metrics", answer=STRING, answer_type="text/plain", kind="always")
+async def metrics(request: web.Request) -> web.StreamResponse:
+    """Counts and times for Prometheus."""
+    headers = {"Content-Type": "text/plain; version=0.0.4; charset=utf-8"}
+    return web.Response(body=services(request).metrics.text(), headers=headers)
+
+
+@endpoints.get("/openapi.json", answer=ANYTHING)
+async def openapi(request: web.Request) -> web.StreamResponse:
+    """All of this, described."""
+    return web.json_response(document(services(request).endpoints.values()), dumps=compact_json)

@@ -1,0 +1,110 @@
+"""Pictures out, and whatever else nodes have saved."""
+
+from __future__ import annotations
+
+import asyncio
+import mimetypes
+import os
+from functools import partial
+from pathlib import Path
+from typing import Final
+
+from aiohttp import hdrs, helpers, web
+
+from graph.errors import InputFileError
+from graph.folders import split_annotation
+from server.client_files import path_inside
+from server.endpoint import STRING, Endpoints, Query
+from server.pictures import alpha_only, colours_only, on_picture_thread, preview
+from server.request_data import query_choice
+from server.request_error import RequestError
+from server.services import Services, services
+
+endpoints: Final = Endpoints("view")
+
+_SHOWN: Final = frozenset(
+    {
+        "image/png", "image/jpeg", "image/webp", "image/gif", "image/avif", "image/bmp", "image/tiff",
+        "application/json", "text/plain", "model/gltf-binary",
+    }
+)  # fmt: skip
+"""Types that no browser runs anything in; besides sound and video. All others are sent as mere bytes."""
+_NOTHING_RUNS: Final = "default-src 'none'; style-src 'unsafe-inline'; img-src 'self'; media-src 'self'; sandbox"
+_PREVIEW_QUALITY: Final = 90
+
+
+@endpoints.get(
+    "/view",
+    query=(
+        Query("filename", "may end in [input], [output] or [temp]", required=True),
+        Query("subfolder", "below the folder"),
+        Query("type", "the folder", {"enum": ["output", "input", "temp"]}),
+        Query("preview", "a smaller one: webp;90 or jpeg;80"),
+        Query("channel", "all, colours, alpha", {"enum": ["rgba", "rgb", "a"]}),
+    ),
+    answer=STRING,
+    answer_type="*/*",
+    errors=(400, 403, 404, 413),
+)
+async def view(request: web.Request) -> web.StreamResponse:
+    """A file of the output, input or temp folder; of a picture also a smaller form or single channels."""
+    here = services(request)
+    path = await asyncio.to_thread(_path, request, here)
+    headers = {
+        hdrs.CONTENT_DISPOSITION: helpers.content_disposition_header("inline", filename=path.name),
+        hdrs.CACHE_CONTROL: "no-cache",
+        "Content-Security-Policy": _NOTHING_RUNS,
+    }
+    most = here.config.limits.picture_pixels
+    channel = request.query.get("channel", "rgba")
+    if "preview" in request.query:
+        image_format, quality = _preview(request.query["preview"], with_alpha="a" in channel)
+        work = partial(preview, path, image_format, quality, channel == "rgb", most)
+        return web.Response(body=await on_picture_thread(work), content_type=f"image/{image_format}", headers=headers)
+    if channel == "rgb":
+        work = partial(colours_only, path, most)
+    elif channel == "a":
+        work = partial(alpha_only, path, most)
+    else:
+        headers[hdrs.CONTENT_TYPE] = shown_type(path.name)
+        if headers[hdrs.CONTENT_TYPE] == "application/octet-stream":
+            headers[hdrs.CONTENT_DISPOSITION] = helpers.content_disposition_header("attachment", filename=path.name)
+        return web.FileResponse(path, headers=headers)
+    return web.Response(body=await on_picture_thread(work), content_type="image/png", headers=headers)
+
+
+def shown_type(name: str) -> str:
+    """The Content-Type under which a file of that name may be sent; bytes for all that a browser could run."""
+    guessed, encoding = mimetypes.guess_type(name)
+    if guessed is None or encoding is not None:
+        return "application/octet-stream"
+    kind = guessed.split("/")[0]
+    return guessed if guessed in _SHOWN or kind in ("audio", "video") else "application/octet-stream"
+
+
+def _path(request: web.Request, here: Services) -> Path:
+    given = request.query.get("filename", "")
+    folder = query_choice(request, "type", ("output", "input", "temp"), "output")
+    name, folder = split_annotation(given, folder)
+    root = here.config.folders.place(folder)
+    if not name:
+        raise RequestError(400, "invalid_query", "filename is missing")
+    try:
+        directory = path_inside(root, request.query.get("subfolder", ""), folder)
+    except InputFileError as error:
+        raise RequestError(403, "forbidden", "subfolder leaves its folder", str(error)) from error
+    relative = os.path.relpath(directory, root)
+    path = path_inside(root, name if relative == "." else f"{relative}/{name}", folder)
+    if not path.is_file():
+        raise RequestError(404, "not_found", f"there is no file {given[:200]!r} in {folder}")
+    return path
+
+
+def _preview(text: str, with_alpha: bool) -> tuple[str, int]:
+    """``"jpeg;80"`` → format and quality. Where alpha is wanted it is webp: jpeg has none."""
+    image_format, _, quality = text.partition(";")
+    if image_format not in ("webp", "jpeg") or with_alpha:
+        image_format = "webp"
+    if not (quality.isascii() and quality.isdigit() and len(quality) < 4):
+        return image_format, _PREVIEW_QUALITY
+    return image_format, min(100, max(1, int(quality)))

@@ -1,0 +1,51 @@
+"""What the handlers of requests work with."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Final
+
+from aiohttp import web
+
+from server.catalogue import Catalogue
+from server.config import ServerConfig
+from server.endpoint import Endpoint, Handler
+from server.gate import Gate
+from server.hub import Hub
+from server.log_buffer import LogBuffer
+from server.metrics import Metrics
+from server.prompts import Prompts
+from server.scheduler import Scheduler
+from server.settings import Settings
+from server.store import JobStore
+
+
+@dataclass(frozen=True, slots=True)
+class Services:
+    """One server's parts."""
+
+    config: ServerConfig
+    store: JobStore
+    scheduler: Scheduler
+    hub: Hub
+    prompts: Prompts
+    gate: Gate
+    settings: Settings
+    logs: LogBuffer
+    metrics: Metrics
+    endpoints: Mapping[Handler, Endpoint]
+    started: float
+
+    @property
+    def catalogue(self) -> Catalogue:
+        """The nodes there are."""
+        return self.scheduler.catalogue
+
+
+SERVICES: Final = web.AppKey("services", Services)
+
+
+def services(request: web.Request) -> Services:
+    """Of the server that got ``request``."""
+    return request.app[SERVICES]
