@@ -99,7 +99,10 @@ def _said_plainly(path: Path) -> Iterator[None]:
         raise InputFileError(f"{path} is damaged or truncated and cannot be read: {error}") from error
 
 
-_DAMAGE = (OSError, SyntaxError, ValueError, TypeError, LookupError, EOFError, struct.error, zlib.error)
+_DAMAGE = (
+    *(OSError, EOFError, RuntimeError, SyntaxError, ValueError, TypeError, LookupError, ArithmeticError),
+    *(AttributeError, AssertionError, MemoryError, struct.error, zlib.error),
+)
 """What Pillow's decoders raise on damaged files."""
 
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 
 import torch
-import torch.nn.functional as F
 
 from nodes.allocation import check_fits
 from nodes.batches import repeat_to
@@ -49,17 +48,26 @@ def grow(mask: torch.Tensor, expand: int, tapered_corners: bool) -> torch.Tensor
     """
     grown = as_batch(mask) if expand >= 0 else -as_batch(mask)
     for _ in range(abs(expand)):
-        larger = _dilate_cross(grown) if tapered_corners else F.max_pool2d(grown, 3, stride=1, padding=1)
+        larger = _dilate(grown, tapered_corners)
         if torch.equal(larger, grown):
             break
         grown = larger
     return grown if expand >= 0 else -grown
 
 
-def _dilate_cross(mask: torch.Tensor) -> torch.Tensor:
-    beside = F.max_pool2d(mask, (1, 3), stride=1, padding=(0, 1))
-    above = F.max_pool2d(mask, (3, 1), stride=1, padding=(1, 0))
-    return torch.maximum(beside, above)
+def _dilate(mask: torch.Tensor, tapered: bool) -> torch.Tensor:
+    """The largest of each pixel and its 4 or 8 neighbours.
+
+    Shifted maxima, since torch's pooling takes ten times as long on one picture.
+    """
+    larger = mask.clone()
+    torch.maximum(larger[:, :, 1:], mask[:, :, :-1], out=larger[:, :, 1:])
+    torch.maximum(larger[:, :, :-1], mask[:, :, 1:], out=larger[:, :, :-1])
+    # All eight neighbours are those above and below of what has grown to the sides already.
+    middle = mask if tapered else larger.clone()
+    torch.maximum(larger[:, 1:], middle[:, :-1], out=larger[:, 1:])
+    torch.maximum(larger[:, :-1], middle[:, 1:], out=larger[:, :-1])
+    return larger
 
 
 def combine(destination: torch.Tensor, source: torch.Tensor, x: int, y: int, operation: str) -> torch.Tensor:

@@ -206,6 +206,7 @@ def test_a_disk_that_fills_up_keeps_the_whole_pictures_only(tmp_path: Path) -> N
     assert json.loads(left) == ["noise_00001_.png", "noise_00002_.png"]
 
 
+@pytest.mark.skipif(not os.path.exists("/proc/self"), reason="needs /proc")
 def test_a_folder_that_cannot_be_written_to(context: Any) -> None:
     # Permission bits do not stop root; nobody can make files in /proc.
     context.folders = replace(context.folders, output=Path("/proc/self"))

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import PIL.features
 import PIL.Image
 import pytest
 import torch
@@ -167,6 +168,7 @@ def test_a_bomb_is_refused_before_it_is_unpacked(tmp_path: Path, side: int) -> N
 
 
 def encoded(format_name: str) -> bytes:
+    """Two frames of noise, one where the format has no more."""
     noise = np.random.default_rng(0).integers(0, 256, (24, 24, 3), dtype=np.uint8)
     file = io.BytesIO()
     frames = [PIL.Image.fromarray(noise), PIL.Image.fromarray(noise[::-1])]
@@ -174,7 +176,8 @@ def encoded(format_name: str) -> bytes:
     return file.getvalue()
 
 
-FILES = {name: encoded(name) for name in ("PNG", "JPEG", "GIF", "WEBP", "TIFF")}
+FORMATS = ["PNG", "JPEG", "GIF", "WEBP", "TIFF", *(["AVIF"] if PIL.features.check("avif") else [])]
+FILES = {name: encoded(name) for name in FORMATS}
 
 
 @pytest.mark.parametrize("format_name", FILES)
