@@ -52,8 +52,11 @@ class ResultCache:
             state.entry = self.get(state)
             return state.entry is not None
         assert state.key is not None
-        if self.memory.has(state.key):
-            return self._in_place(self.memory.get(state.key))
+        entry = self.memory.get(state.key)
+        if entry is not None:
+            if entry.expanded is not None:
+                state.identity, state.storable = entry.expanded
+            return self._in_place(entry)
         return self.disk is not None and state.storable and self.disk.has(state.key)
 
     def get(self, state: NodeState) -> Entry | None:
@@ -66,12 +69,14 @@ class ResultCache:
                 self.memory.put(state.key, entry)
         return entry if self._in_place(entry) else None
 
-    def put(self, state: NodeState, entry: Entry, seconds: float) -> None:
-        """Keep a result that took ``seconds`` to make."""
+    def put(self, state: NodeState, entry: Entry, seconds: float, on_disk: bool = True) -> None:
+        """Keep a result that took ``seconds`` to make; ``on_disk=False`` keeps it in memory only."""
         if not self.enabled or state.never_same or state.key is None:
             return
         self.memory.put(state.key, entry)
-        if self.disk is None or not state.storable or any(file.folder == "temp" for file in entry.files):
+        if self.disk is None or not on_disk or not state.storable:
+            return
+        if any(file.folder == "temp" for file in entry.files):
             return
         is_output = state.kind.type.output_node
         if is_output or (seconds >= self._disk_after_seconds and not entry.files):

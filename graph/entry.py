@@ -40,12 +40,14 @@ class FileRecord:
 class Entry:
     """A node's result. ``files`` are those that ``ui`` names: a hit needs them in place.
 
-    ``digests`` are hashes of the outputs' elements, kept when values are checked for change.
+    ``expanded`` is the identity of the result of a node that expanded, and whether that holds in
+    other processes too. ``digests`` are hashes of the outputs' elements, kept when values are checked for change.
     """
 
     outputs: Outputs
     ui: Mapping[str, Any] | None = None
     files: tuple[FileRecord, ...] = ()
+    expanded: tuple[str, bool] | None = None
     digests: tuple[tuple[bytes, ...], ...] | None = None
 
 

@@ -8,7 +8,6 @@ recurses: chains, loops built from expansions and list inputs may be as long as 
 from __future__ import annotations
 
 import asyncio
-import heapq
 import inspect
 import queue
 import threading
@@ -49,6 +48,7 @@ from graph.node_context import NodeContext
 from graph.plan import Plan, node_error
 from graph.results import Blocked, NodeResult
 from graph.run_state import NodeState, Phase
+from graph.schedule import Lost, Schedule
 from graph.summary import summary
 from graph.value_check import ValueCheck
 from graph.workflow import Link, Workflow
@@ -83,12 +83,13 @@ class Run:
         self.previews = previews
         self.journal = journal
         self.outputs: dict[str, Mapping[str, Any]] = {}
-        self._codecs = around.codecs
         self._cache = around.cache
-        self._keys = Keys(around.codecs, around.folders, around.loop_thread.wait) if around.cache.enabled else None
-        self._plan = Plan(workflow, around.kinds, self._keys, around.cache)
+        keys = Keys(around.codecs, around.folders, around.loop_thread.wait) if around.cache.enabled else None
+        self._keys = keys
+        self._plan = Plan(workflow, around.kinds, keys, around.cache)
         self._tasks = Tasks(around.loop_thread)
         self._check = ValueCheck(around.codecs) if around.check_values else None
+        self._schedule = Schedule(self._plan, keys, around.cache, self._check, self._show_cached)
         self._listener = listener
         self._extra_pnginfo = extra_pnginfo
         self._prompt: dict[str, Any] | None = None
@@ -97,9 +98,6 @@ class Run:
         self._over = False
         self._executed: list[str] = []
         self._current: NodeState | None = None
-        self._pinned: list[NodeState] = []
-        self._steps: list[NodeState] = []
-        self._ready: list[tuple[int, str, NodeState]] = []
         self._events: deque[Event] = deque()
         self._completions: queue.SimpleQueue[Callable[[], None]] = queue.SimpleQueue()
 
@@ -166,247 +164,38 @@ class Run:
         new = self._plan.add(targets)
         self.emit(NodesCached(self.run_id, tuple(state.id for state in new if state.known)))
         for target in targets:
-            self._pin(self._plan.states[target])
-
-    def _pin(self, state: NodeState) -> None:
-        """Have ``state`` run, and keep its value to the end."""
-        state.uses += 1
-        state.pinned = True
-        self._pinned.append(state)
-        if not state.known:
-            self._plan.hold(state)
-        self._demand(state)
+            self._schedule.pin(self._plan.states[target])
 
     def _loop(self) -> None:
-        steps, ready, completions = self._steps, self._ready, self._completions
+        schedule, completions = self._schedule, self._completions
         while True:
-            while steps:
-                state = steps.pop()
-                state.queued = False
-                self._step(state)
+            schedule.advance()
             self.check_interrupted()
-            while not completions.empty():
-                completions.get()()
             if self._events:
                 self._emit_posted()
-            if steps:
+            if not completions.empty():
+                completions.get()()
                 continue
-            if ready:
-                self._begin(heapq.heappop(ready)[2])
+            state = schedule.pop()
+            if state is not None:
+                if state.phase is Phase.EXPANDED:
+                    self._resolve(state)
+                else:
+                    self._begin(state)
             elif self._tasks.running:
                 completions.get()()
             elif completions.empty():
                 break
-        self._refuse_deadlock()
-
-    def _refuse_deadlock(self) -> None:
-        if all(state.phase is Phase.DONE for state in self._pinned):
-            return
-        for state in self._plan.states.values():
-            if Phase.FRESH < state.phase < Phase.DONE:
-                waits = "the node waits for its own result: an expansion links back into what it is part of"
-                raise node_error(state, WorkflowError(waits))
-
-    def _queue(self, state: NodeState) -> None:
-        if not state.queued:
-            state.queued = True
-            self._steps.append(state)
-
-    def _demand(self, state: NodeState) -> None:
-        """Somebody waits for the result of ``state``."""
-        if state.phase is Phase.DONE:
-            if state.entry is not None:
-                return
-            self._revive(state)
-        elif state.phase is Phase.ABANDONED:
-            state.phase = Phase.FRESH
-        state.wanted = True
-        if state.phase is Phase.FRESH:
-            self._queue(state)
-
-    def _revive(self, state: NodeState) -> None:
-        """A result that was let go, or was lost from the cache, is needed after all."""
-        state.phase = Phase.FRESH
-        state.asked = frozenset()
-        state.known = state.key is not None and not state.never_same and self._cache.has(state)
-        if state.original_feeds is not None:
-            self._plan.release(state)
-            state.feeds, state.original_feeds = state.original_feeds, None
-
-    def _step(self, state: NodeState) -> None:
-        """Move ``state`` on as far as it goes without running it."""
-        if state.waiting or state.phase >= Phase.READY:
-            if state.phase is Phase.EXPANDED and not state.waiting:
-                self._resolve(state)
-            return
-        if state.phase <= Phase.KEYING:
-            if self._keys is not None and state.key is None and not self._make_key(state):
-                return
-            state.phase = Phase.FRESH
-            if state.wanted:
-                self._seek(state)
-        elif state.phase is Phase.TWIN:
-            self._take_from_twin(state)
-        elif state.phase is Phase.INPUTS:
-            self._make_ready(state)
-
-    def _make_key(self, state: NodeState) -> bool:
-        """Give ``state`` its key, or wait for what that takes; false if it waits."""
-        assert self._keys is not None
-        self._plan.hold(state)
-        waiting = 0
-        for feed in state.feeds:
-            if feed.feeder.key is None:
-                feed.feeder.await_key(state)
-                if feed.feeder.phase in (Phase.FRESH, Phase.ABANDONED):
-                    feed.feeder.phase = Phase.FRESH
-                    self._queue(feed.feeder)
-                waiting += 1
-        waiting += self._wait_for(state, self._keys.needs(state))
-        if waiting:
-            state.phase = Phase.KEYING
-            state.waiting = waiting
-            return False
-        try:
-            self._keys.seal(state, self._elements)
-        except _Lost:
-            state.phase = Phase.KEYING
-            state.waiting = self._wait_for(state, self._keys.needs(state))
-            return False
-        self._plan.look_up(state)
-        if state.twin is not None:
-            state.twin.uses += 1
-        waiters, state.keyed_waiters = state.keyed_waiters, None
-        self._notify(waiters)
-        return True
-
-    def _seek(self, state: NodeState) -> None:
-        """Find the result of ``state``, which somebody waits for, or what it takes to make it."""
-        if state.known and self._take_known(state):
-            return
-        if state.twin is not None:
-            self._wait_for_twin(state)
-        else:
-            self._ask_inputs(state)
-
-    def _take_known(self, state: NodeState) -> bool:
-        if state.pinned or state.kind.type.output_node:
-            entry = self._entry(state)
-            if entry is None:
-                return False
-            if entry.ui is not None:
-                self._show(state, entry.ui, cached=True)
-        self._finish(state)
-        return True
-
-    def _wait_for_twin(self, state: NodeState) -> None:
-        twin = state.twin
-        assert twin is not None
-        state.phase = Phase.TWIN
-        if twin.phase is Phase.DONE and self._entry(twin) is not None:
-            self._take_from_twin(state)
-            return
-        twin.await_result(state)
-        state.waiting = 1
-        self._plan.hold(twin)
-        self._demand(twin)
-
-    def _take_from_twin(self, state: NodeState) -> None:
-        twin = state.twin
-        assert twin is not None
-        entry = self._entry(twin)
-        if entry is None or not twin.cacheable:
-            if state.holding:
-                twin.uses -= 1
-            state.twin = None
-            self._ask_inputs(state)
-            return
-        state.entry = entry
-        if entry.ui is not None:
-            self._show(state, entry.ui, cached=True)
-        self._finish(state)
-
-    def _ask_inputs(self, state: NodeState) -> None:
-        """Wait for the inputs that are needed, or be ready if they are there."""
-        self._plan.hold(state)
-        asked = state.asked
-        needed = [f for f in state.feeds if not f.raw and (not f.lazy or f.name in asked)]
-        state.phase = Phase.INPUTS
-        state.waiting = self._wait_for(state, needed)
-        if not state.waiting:
-            self._make_ready(state)
-
-    def _wait_for(self, state: NodeState, feeds: Sequence[Feed]) -> int:
-        """Demand what is not there yet; returns how much that is."""
-        waiting = 0
-        for feed in feeds:
-            feeder = feed.feeder
-            if feeder.phase is Phase.DONE and (feeder.entry is not None or feeder.known):
-                continue
-            feeder.await_result(state)
-            self._demand(feeder)
-            waiting += 1
-        return waiting
-
-    def _make_ready(self, state: NodeState) -> None:
-        state.phase = Phase.READY
-        if state.kind.type.is_async:
-            self._begin(state)
-        else:
-            heapq.heappush(self._ready, (state.order, state.id, state))
-
-    def _notify(self, waiters: list[NodeState] | None) -> None:
-        for waiter in waiters or ():
-            waiter.waiting -= 1
-            if not waiter.waiting:
-                self._queue(waiter)
-
-    def _finish(self, state: NodeState) -> None:
-        state.phase = Phase.DONE
-        waiters, state.waiters = state.waiters, None
-        self._notify(waiters)
-        self._plan.release(state)
-        if not state.uses:
-            state.entry = None
-
-    # Values.
-
-    def _entry(self, state: NodeState) -> Entry | None:
-        """The result of ``state``, from the cache if need be; None if the cache has lost it."""
-        if state.entry is None and state.known:
-            state.entry = self._cache.get(state)
-            if state.entry is None:
-                state.known = False
-            elif self._check is not None:
-                self._check.seal(state.entry)
-        return state.entry
-
-    def _elements(self, feed: Feed) -> tuple[Any, ...]:
-        entry = self._entry(feed.feeder)
-        if entry is None:
-            raise _Lost(feed)
-        return entry.outputs[feed.output]
-
-    def _gather(self, state: NodeState) -> dict[str, tuple[Any, ...]]:
-        """Every input as a tuple of elements; lazy ones that were not asked for are left out."""
-        inputs: dict[str, tuple[Any, ...]] = {name: (value,) for name, value in state.literals.items()}
-        asked = state.asked
-        for feed in state.feeds:
-            if feed.raw:
-                inputs[feed.parameter] = ([feed.feeder.id, feed.output],)
-            elif not feed.lazy or feed.name in asked:
-                entry = feed.feeder.entry
-                inputs[feed.parameter] = entry.outputs[feed.output] if entry is not None else self._elements(feed)
-        return inputs
+        schedule.refuse_deadlock()
 
     # Running a node.
 
     def _begin(self, state: NodeState) -> None:
         """Call the node, or ask it first which of its lazy inputs it wants."""
         try:
-            inputs = self._gather(state)
-        except _Lost:
-            self._ask_inputs(state)
+            inputs = self._schedule.gather(state)
+        except Lost:
+            self._schedule.ask_inputs(state)
             return
         if state.failure is not None:
             raise node_error(state, state.failure)
@@ -447,7 +236,7 @@ class Run:
         new = {feed.name for feed in state.feeds if feed.lazy and feed.name in names} - state.asked
         if new:
             state.asked |= new
-            self._ask_inputs(state)
+            self._schedule.ask_inputs(state)
         else:
             self._call(state, inputs)
 
@@ -562,7 +351,7 @@ class Run:
         state.cacheable = False
         state.entry = Entry(((_BLOCKED,) * len(calls),) * len(state.kind.output_is_list))
         self._seal(state)
-        self._finish(state)
+        self._schedule.finish(state)
         return True
 
     # What a node returned.
@@ -584,25 +373,22 @@ class Run:
         """Have the nodes run that ``state`` answered with; its own result is linked to theirs."""
         roots: list[str] = []
         linked: list[Link] = []
-        has_outputs = False
         for index, result in enumerate(results):
             if result.expand is None:
                 continue
             expansion = Expansion(result.expand, f"{state.id}.{index}.")
             self._plan.expand(state, expansion.nodes)
-            outputs = self._plan.output_nodes(expansion.nodes)
-            has_outputs = has_outputs or bool(outputs)
             values = [expansion.link(value) or value for value in result.values]
             results[index] = NodeResult(*values, ui=result.ui, expand=result.expand)
             linked += [value for value in values if type(value) is Link]
-            roots += outputs
-        if has_outputs:
+            roots += self._plan.output_nodes(expansion.nodes)
+        new = self._plan.add([*roots, *(link.node for link in linked)])
+        if any(inner.kind.type.output_node or inner.kind.fingerprint or inner.never_same for inner in new):
             _keep_expanding(state)
-        self._plan.add([*roots, *(link.node for link in linked)])
         feeds = tuple(self._linked(state, link) for link in linked)
         # The nodes it expanded to hold what they need of its inputs before it lets go of them.
         for root in roots:
-            self._pin(self._plan.states[root])
+            self._schedule.pin(self._plan.states[root])
         for feed in feeds:
             feed.feeder.uses += 1
             if not feed.feeder.known:
@@ -614,9 +400,9 @@ class Run:
             state.twin.uses += 1
         state.results = results
         state.phase = Phase.EXPANDED
-        state.waiting = self._wait_for(state, feeds)
+        state.waiting = self._schedule.wait_for(state, feeds)
         if not state.waiting:
-            self._queue(state)
+            self._schedule.queue(state)
 
     def _linked(self, state: NodeState, link: Link) -> Feed:
         feed = Feed("", "", link.node, link.output, lazy=False, raw=False)
@@ -628,11 +414,13 @@ class Run:
 
     def _resolve(self, state: NodeState) -> None:
         """Everything that ``state`` expanded to and links to is there."""
-        waiting = [feed for feed in state.feeds if self._entry(feed.feeder) is None]
+        waiting = [feed for feed in state.feeds if self._schedule.entry(feed.feeder) is None]
         if waiting:
-            state.waiting = self._wait_for(state, waiting)
+            state.waiting = self._schedule.wait_for(state, waiting)
             return
         results, state.results = state.results or [], None
+        if self._keys is not None:
+            self._keys.refine(state)
         try:
             self._conclude(state, results)
         except TypeError as error:
@@ -653,14 +441,19 @@ class Run:
             state.cacheable = state.cacheable and files is not None
             entry.files = files or ()
         if state.cacheable:
-            self._cache.put(state, entry, state.seconds)
+            # The key of a node that expanded says nothing of the versions of what it expanded to,
+            # so its result stays in this process.
+            has_expanded = state.original_feeds is not None
+            if has_expanded and state.identity is not None:
+                entry.expanded = (state.identity, state.storable)
+            self._cache.put(state, entry, state.seconds, on_disk=not has_expanded)
         if ui is not None:
-            self._show(state, ui, cached=False)
+            self._show(state, ui)
         self._executed.append(state.id)
         if self._listener is not None:
             self.emit(NodeFinished(self.run_id, state.id, state.display_id, kind.name, state.seconds))
         self._current = None
-        self._finish(state)
+        self._schedule.finish(state)
 
     def _merged(self, state: NodeState, results: list[NodeResult], index: int) -> tuple[Any, ...]:
         elements: list[Any] = []
@@ -687,7 +480,10 @@ class Run:
             parent = state.parent.id if state.parent else None
             self.emit(NodeStarted(self.run_id, state.id, state.display_id, state.kind.name, parent))
 
-    def _show(self, state: NodeState, ui: Mapping[str, Any], cached: bool) -> None:
+    def _show_cached(self, state: NodeState, ui: Mapping[str, Any]) -> None:
+        self._show(state, ui, cached=True)
+
+    def _show(self, state: NodeState, ui: Mapping[str, Any], cached: bool = False) -> None:
         self.outputs[state.id] = ui
         self.emit(NodeOutput(self.run_id, state.id, state.display_id, ui, cached))
 
@@ -721,19 +517,15 @@ class Run:
         )
 
 
-class _Lost(Exception):
-    """A result that was in the cache a moment ago is not any more."""
-
-
 _BLOCKED = Blocked()
 
 
 def _keep_expanding(state: NodeState) -> None:
-    """A node that expands to output nodes is not answered from the cache, nor are those it is
-    part of: what they save could not be looked after."""
+    """A node that expands to nodes that save, or read files, is not answered from the cache, nor
+    are those it is part of: whether its result still holds is for these nodes to say."""
     ancestor: NodeState | None = state
-    while ancestor is not None and not ancestor.saves_inside:
-        ancestor.saves_inside = True
+    while ancestor is not None and not ancestor.must_expand:
+        ancestor.must_expand = True
         ancestor.cacheable = False
         ancestor = ancestor.parent
 

@@ -7,6 +7,7 @@ before the picture appears.
 
 from __future__ import annotations
 
+import contextlib
 import json
 import logging
 import os
@@ -86,8 +87,9 @@ def sweep(folder: Path) -> None:
     except OSError:
         return
     for run in runs:
-        if time.time() - run.stat().st_mtime > _KEEP_SECONDS:
-            shutil.rmtree(run.path, ignore_errors=True)
+        with contextlib.suppress(FileNotFoundError):  # another process sweeps too
+            if time.time() - run.stat().st_mtime > _KEEP_SECONDS:
+                shutil.rmtree(run.path, ignore_errors=True)
 
 
 def _read(file: Path) -> dict[int, str]:

@@ -10,6 +10,7 @@ from __future__ import annotations
 import inspect
 import os
 from collections.abc import Awaitable, Callable, Sequence
+from hashlib import blake2b
 from typing import Any
 
 from graph.codec import Codec
@@ -57,7 +58,8 @@ class Keys:
         storable = state.storable
         for feed in state.feeds:
             feeder = feed.feeder
-            parts.append(f"{feed.parameter!r}<{feeder.key}.{feed.output}")
+            source = feeder.identity if state.reads(feed) else feeder.key
+            parts.append(f"{feed.parameter!r}<{source}.{feed.output}")
             never_same = never_same or feeder.never_same
             storable = storable and feeder.storable
         if state.kind.id_matters:
@@ -71,7 +73,18 @@ class Keys:
             hasher.update(os.urandom(16))
         state.never_same = never_same
         state.storable = storable and not never_same
-        state.key = hasher.hexdigest()
+        state.key = state.identity = hasher.hexdigest()
+
+    def refine(self, state: NodeState) -> None:
+        """Make what ``state`` expanded to part of its identity: the versions, environment and
+        files of those nodes count for whatever is made from its result."""
+        hasher = blake2b(repr(state.key).encode(), digest_size=20)
+        for feed in state.feeds:
+            hasher.update(f"<{feed.feeder.identity}.{feed.output}".encode())
+            state.storable = state.storable and feed.feeder.storable
+            state.never_same = state.never_same or feed.feeder.never_same
+        state.identity = hasher.hexdigest()
+        state.has_expanded = True
 
     def _content(self, state: NodeState, parameter: str, value: Any) -> str:
         content = digest(value, self._codecs)
@@ -104,6 +117,11 @@ class Keys:
             state.failure = error
             return None
         encoded = encode(marks, self._codecs)
-        if encoded is None or any(token != token for token in encoded.tokens):
+        if encoded is None:
+            state.failure = NodeDefinitionError(
+                f"the fingerprint of {state.kind.name} is {marks!r}; expected plain data: numbers, strings, lists, dicts"
+            )
+            return None
+        if any(token != token for token in encoded.tokens):
             return None
         return digest_of(encoded).hex()

@@ -47,14 +47,6 @@ class MemoryCache:
         with self._lock:
             return list(self._slots)
 
-    def has(self, key: str) -> bool:
-        """Whether there is a result; counts as a use of it."""
-        with self._lock:
-            if key not in self._slots:
-                return False
-            self._slots.move_to_end(key)
-            return True
-
     def get(self, key: str) -> Entry | None:
         with self._lock:
             slot = self._slots.get(key)

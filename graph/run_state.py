@@ -43,6 +43,12 @@ class NodeState:
 
     key: str | None = None
     """The content address of the result; None while unknown."""
+    identity: str | None = None
+    """What enters the keys of those it feeds: the key or, once it has expanded, also what it
+    expanded to."""
+    has_expanded = False
+    """It, or something it is made from, expanded in this run; so ``identity`` is not what it was
+    when the run was planned."""
     never_same = False
     """The key is good for this run only."""
     storable: bool
@@ -51,8 +57,8 @@ class NodeState:
     known = False
     """The cache has the result."""
     cacheable = True
-    saves_inside = False
-    """There is an output node in what the node expanded to."""
+    must_expand = False
+    """What the node expanded to saves, or reads files: its result is not answered from the cache."""
     failure: Exception | None = None
     """What its fingerprint raised."""
 
@@ -87,6 +93,10 @@ class NodeState:
         self.parent = parent
         self.display_id: str = node_id if parent is None else parent.display_id
         self.storable = kind.versioned
+
+    def reads(self, feed: Feed) -> bool:
+        """Whether the value is needed: not for raw links, nor for lazy inputs nobody asked for."""
+        return not feed.raw and (not feed.lazy or feed.name in self.asked)
 
     def held(self) -> Iterator[NodeState]:
         """The nodes whose values this one may still ask for."""

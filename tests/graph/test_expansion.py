@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import dataclasses
+import os
+from pathlib import Path
 from typing import Annotated, Any, NamedTuple
 
 import pytest
@@ -9,10 +12,12 @@ import pytest
 from graph import events
 from graph.cache import CacheSettings
 from graph.context import Context
+from graph.engine import Engine
 from graph.errors import NodeError, WorkflowError
 from graph.expansion import GraphBuilder
 from graph.node import DynPrompt, Lazy, Listed, RawLink, Socket, UniqueId, node
 from graph.results import NodeResult
+from graph.schema import Registry
 from graph.workflow import Link, Workflow, WorkflowNode
 
 Anything = Annotated[Any, Socket("*")]
@@ -328,3 +333,80 @@ def test_lazy_inputs_of_expanded_nodes(make_engine):
     workflow = Workflow({"b": WorkflowNode("Branch", {"which": False})})
     assert make_engine(number, choose, branch).run(workflow, targets=["b"]).values("b") == (2.0,)
     assert calls == [2.0]
+
+
+def reader(path: Path) -> Any:
+    @node("Read", category="", fingerprint=lambda: path.stat().st_mtime_ns)
+    def read() -> str:
+        calls.append("read")
+        return path.read_text()
+
+    return read
+
+
+@node("Wrap", category="")
+def wrap() -> str:
+    graph = GraphBuilder()
+    return NodeResult(graph.node("Read").out(0), expand=graph.finalize())
+
+
+@node("Upper", category="")
+def upper(*, text: Annotated[str, Socket("STRING")]) -> str:
+    calls.append("upper")
+    return text.upper()
+
+
+READ_INSIDE = Workflow({"w": WorkflowNode("Wrap"), "u": WorkflowNode("Upper", {"text": Link("w", 0)})})
+
+
+@pytest.mark.parametrize("fresh", [False, True])
+def test_what_is_made_from_an_expansion_follows_the_files_that_it_reads(make_engine, tmp_path, fresh):
+    path = tmp_path / "text"
+    path.write_text("one")
+    cache = CacheSettings(disk=tmp_path / "cache", disk_after_seconds=0.0)
+
+    def make() -> Any:
+        return make_engine(reader(path), wrap, upper, cache=cache)
+
+    engine = make()
+    assert engine.run(READ_INSIDE, targets=["u"]).values("u") == ("ONE",)
+    engine = make() if fresh else engine
+    assert engine.run(READ_INSIDE, targets=["u"]).values("u") == ("ONE",)
+    assert calls == ["read", "upper"], "the second time both are found, once it is known what to look for"
+    path.write_text("two")
+    os.utime(path, (1, 1))
+    engine = make() if fresh else engine
+    assert engine.run(READ_INSIDE, targets=["u"]).values("u") == ("TWO",)
+
+
+def test_what_is_made_from_an_expansion_follows_the_versions_inside(tmp_path):
+    def run(version: str) -> None:
+        kinds = {"Read": version, "Wrap": "1", "Upper": "1"}
+        functions = (reader(tmp_path), wrap, upper)
+        types = {
+            f.node_type.name: dataclasses.replace(
+                f.node_type,
+                version=kinds[f.node_type.name],
+                fingerprint=None,
+                function=(lambda: version) if f.node_type.name == "Read" else f,
+            )
+            for f in functions
+        }
+        cache = CacheSettings(disk=tmp_path, disk_after_seconds=0.0)
+        with Engine(Registry(types), cache=cache) as engine:
+            assert engine.run(READ_INSIDE, targets=["u"]).values("u") == (version.upper(),)
+
+    run("a")
+    run("a")
+    assert calls == ["upper"]
+    run("b")
+    assert calls == ["upper", "upper"]
+
+
+def test_what_is_made_from_an_expansion_is_known_at_once_while_the_process_lives(make_engine):
+    engine = make_engine(number, add, twice)
+    workflow = Workflow({"t": WorkflowNode("Twice", {"a": 3}), "a": WorkflowNode("Add", {"a": Link("t", 0)})})
+    engine.run(workflow, targets=["a"])
+    said: list[events.Event] = []
+    engine.run(workflow, targets=["a"], listener=said.append, run_id="r")
+    assert said[1] == events.NodesCached("r", ("t", "a"))

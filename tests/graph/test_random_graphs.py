@@ -213,7 +213,8 @@ def test_another_process_finds_everything_on_disk(workflow):
         ran.clear()
         with Engine(REGISTRY, cache=cache, check_values=True) as engine:
             assert computed(engine, workflow) == expected
-        assert ran == []
+    expanding = {int(tag) for tag, placed in workflow.nodes.items() if placed.class_type == "Grow"}
+    assert set(ran) <= expanding, "these expand again, to nodes that are found"
 
 
 @quickly
