@@ -14,6 +14,7 @@ from hashlib import blake2b
 from typing import Any
 
 from graph.codec import Codec
+from graph.errors import NodeDefinitionError
 from graph.feed import Feed
 from graph.folders import Folders
 from graph.lists import slices

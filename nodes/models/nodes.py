@@ -27,24 +27,29 @@ class CheckpointModels(NamedTuple):
     VAE: Vae
 
 
+def _state(folders: Folders, folder: str, name: str) -> list[Any]:
+    """Path, size and mtime, as plain data: what a key can take in."""
+    return list(fingerprint(folders.find(folder, name)))
+
+
 def _checkpoint_state(*, ckpt_name: str, folders: Folders) -> Any:
-    return fingerprint(folders.find("checkpoints", ckpt_name))
+    return _state(folders, "checkpoints", ckpt_name)
 
 
 def _configured_state(*, config_name: str, ckpt_name: str, folders: Folders) -> Any:
-    return [fingerprint(folders.find("configs", config_name)), _checkpoint_state(ckpt_name=ckpt_name, folders=folders)]
+    return [_state(folders, "configs", config_name), _state(folders, "checkpoints", ckpt_name)]
 
 
 def _unet_state(*, unet_name: str, folders: Folders) -> Any:
-    return fingerprint(folders.find("diffusion_models", unet_name))
+    return _state(folders, "diffusion_models", unet_name)
 
 
 def _clip_state(*, clip_name: str, folders: Folders) -> Any:
-    return fingerprint(folders.find("text_encoders", clip_name))
+    return _state(folders, "text_encoders", clip_name)
 
 
 def _vae_state(*, vae_name: str, folders: Folders) -> Any:
-    return fingerprint(folders.find("vae", vae_name))
+    return _state(folders, "vae", vae_name)
 
 
 @node(
