@@ -4,14 +4,19 @@ from __future__ import annotations
 
 import hashlib
 from pathlib import Path
+from typing import Annotated
 
 from graph.errors import InputFileError
 from graph.folders import Folders
+from graph.node import Files, Hint
 
 PICTURES = (".png", ".jpg", ".jpeg", ".jpe", ".jfif", ".webp", ".gif", ".bmp", ".tif", ".tiff", ".avif", ".mpo", ".ico")
 """Endings of the files that nodes which read pictures offer."""
 
 LATENTS = (".latent",)
+
+ImageFile = Annotated[str, Files("input", PICTURES), Hint(image_upload=True)]
+"""A picture of the input folder, to be chosen or uploaded; may be annotated (``x.png [output]``)."""
 
 
 def content_hash(path: Path) -> str:
@@ -30,3 +35,13 @@ def is_there(folders: Folders, name: str, default: str = "input") -> bool | str:
     except InputFileError as error:
         return str(error)
     return True
+
+
+def image_content(image: str, folders: Folders) -> str:
+    """The fingerprint of a node whose input ``image`` is an :data:`ImageFile`."""
+    return content_hash(folders.annotated(image))
+
+
+def image_is_there(image: str, folders: Folders) -> bool | str:
+    """The validation of a node whose input ``image`` is an :data:`ImageFile`."""
+    return is_there(folders, image)

@@ -7,7 +7,7 @@ form, so that nodes written for it can be fed as they are.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Annotated, Any, TypedDict
+from typing import TYPE_CHECKING, Annotated, Any, NamedTuple, TypedDict
 
 from graph.node import Hint, Range, Socket
 
@@ -35,6 +35,15 @@ Image = Annotated[Tensor, Socket("IMAGE")]
 """float32 [B, H, W, C], 0..1."""
 Mask = Annotated[Tensor, Socket("MASK")]
 """float32 [B, H, W], 0..1."""
+
+
+class ImageAndMask(NamedTuple):
+    """The outputs of a node that gives both."""
+
+    IMAGE: Image
+    MASK: Mask
+
+
 Latent = Annotated[LatentDict, Socket("LATENT")]
 Conditioning = Annotated[list[list[Any]], Socket("CONDITIONING")]
 """A list of [embedding [1, 77k, width], options]. Options: pooled_output, area, strength,

@@ -8,12 +8,11 @@ from typing import Annotated, Literal, NamedTuple
 
 from graph.context import Context
 from graph.folders import Folders
-from graph.node import Choices, ExtraPngInfo, Files, Hint, Listed, Prompt, Range, Socket, UniqueId, node
+from graph.node import Choices, ExtraPngInfo, Hint, Listed, Prompt, Range, Socket, UniqueId, node
 from graph.results import NodeResult
-from nodes.input_files import PICTURES, content_hash, is_there
-from nodes.types import Image, Mask, Tensor
+from nodes.input_files import ImageFile, content_hash, image_content, image_is_there, is_there
+from nodes.types import Image, ImageAndMask, Mask, Tensor
 
-ImageFile = Annotated[str, Files("input", PICTURES), Hint(image_upload=True)]
 Side = Annotated[int, Range(1, 16384, 1)]
 Offset = Annotated[int, Range(0, 16384, 1)]
 Margin = Annotated[int, Range(0, 16384, 8)]
@@ -28,26 +27,13 @@ Images = Annotated[Sequence[Tensor], Socket("IMAGE")]
 """What a node that takes or gives lists sees."""
 
 
-class ImageAndMask(NamedTuple):
-    IMAGE: Image
-    MASK: Mask
-
-
 class Size(NamedTuple):
     width: int
     height: int
     batch_size: int
 
 
-def _content(image: str, folders: Folders) -> str:
-    return content_hash(folders.annotated(image))
-
-
-def _file_is_there(image: str, folders: Folders) -> bool | str:
-    return is_there(folders, image)
-
-
-@node("LoadImage", display_name="Load Image", category="image", fingerprint=_content, validate=_file_is_there)
+@node("LoadImage", display_name="Load Image", category="image", fingerprint=image_content, validate=image_is_there)
 def load_image(*, image: ImageFile, context: Context) -> ImageAndMask:
     """Reads a picture; its transparency becomes the mask, 1 where nothing is seen.
 

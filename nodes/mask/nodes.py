@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal, NamedTuple
+from typing import Annotated, Literal
 
 from graph.context import Context
-from graph.folders import Folders
-from graph.node import Choices, ExtraPngInfo, Files, Hint, Prompt, Range, node
+from graph.node import Choices, ExtraPngInfo, Hint, Prompt, Range, node
 from graph.results import NodeResult
-from nodes.input_files import PICTURES, content_hash, is_there
-from nodes.types import Image, Mask
+from nodes.input_files import ImageFile, image_content, image_is_there
+from nodes.types import Image, ImageAndMask, Mask
 
 Side = Annotated[int, Range(1, 16384, 1)]
 Offset = Annotated[int, Range(0, 16384, 1)]
@@ -22,29 +21,16 @@ PORTER_DUFF = (
 )
 
 
-class ImageAndMask(NamedTuple):
-    IMAGE: Image
-    MASK: Mask
-
-
-def _content(image: str, folders: Folders) -> str:
-    return content_hash(folders.annotated(image))
-
-
-def _file_is_there(image: str, folders: Folders) -> bool | str:
-    return is_there(folders, image)
-
-
 @node(
     "LoadImageMask",
     display_name="Load Image (as Mask)",
     category="mask",
-    fingerprint=_content,
-    validate=_file_is_there,
+    fingerprint=image_content,
+    validate=image_is_there,
 )
 def load_image_mask(
     *,
-    image: Annotated[str, Files("input", PICTURES), Hint(image_upload=True)],
+    image: ImageFile,
     channel: Literal["alpha", "red", "green", "blue"],
     context: Context,
 ) -> Mask:
