@@ -8,19 +8,21 @@ whose result may depend on them. Each node is hashed once.
 from __future__ import annotations
 
 import inspect
+import logging
 import os
 from collections.abc import Awaitable, Callable, Sequence
 from hashlib import blake2b
 from typing import Any
 
 from graph.codec import Codec
-from graph.errors import NodeDefinitionError
 from graph.feed import Feed
 from graph.folders import Folders
 from graph.lists import slices
 from graph.results import Blocked
 from graph.run_state import NodeState
 from graph.tree import SCALARS, digest, digest_of, encode
+
+log = logging.getLogger(__name__)
 
 Elements = Callable[[Feed], tuple[Any, ...]]
 """The elements that a linked input has."""
@@ -119,8 +121,9 @@ class Keys:
             return None
         encoded = encode(marks, self._codecs)
         if encoded is None:
-            state.failure = NodeDefinitionError(
-                f"the fingerprint of {state.kind.name} is {marks!r}; expected plain data: numbers, strings, lists, dicts"
+            log.warning(
+                "node %s (%s) is not cached: its fingerprint %r is not plain data (numbers, strings, lists, dicts)",
+                *(state.id, state.kind.name, marks),
             )
             return None
         if any(token != token for token in encoded.tokens):
