@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-import asyncio
 import threading
-from collections.abc import Awaitable, Callable, Coroutine
-from typing import Any, Final, NamedTuple
+from collections.abc import Awaitable, Callable, Coroutine, Sequence
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
+
+if TYPE_CHECKING:
+    import asyncio
 
 _CANCEL_GRACE: Final = 1.0
 """Seconds that a cancelled coroutine has to clean up before a run ends without it."""
@@ -27,6 +29,8 @@ class EventLoopThread:
 
     def loop(self) -> asyncio.AbstractEventLoop:
         if self._loop is None:
+            import asyncio  # a tenth of a second that a run without async nodes does not spend
+
             self._loop = asyncio.new_event_loop()
             self._thread = threading.Thread(target=self._loop.run_forever, name="async nodes", daemon=True)
             self._thread.start()
@@ -34,6 +38,8 @@ class EventLoopThread:
 
     def wait(self, awaitable: Awaitable[Any]) -> Any:
         """The result of ``awaitable``, which the calling thread waits for."""
+
+        import asyncio
 
         async def run() -> Any:
             return await awaitable
@@ -68,11 +74,12 @@ class Tasks:
         with self._idle:
             self._launched += 1
         loop = self._thread.loop()
+        from asyncio import CancelledError
 
         def ended(task: asyncio.Task[Any]) -> None:
             self._tasks.discard(task)
             if task.cancelled():
-                outcome = Outcome(None, asyncio.CancelledError())
+                outcome = Outcome(None, CancelledError())
             elif (error := task.exception()) is not None:
                 outcome = Outcome(None, error)
             else:
@@ -103,3 +110,15 @@ class Tasks:
         self._thread.loop().call_soon_threadsafe(cancel_all)
         with self._idle:
             self._idle.wait_for(lambda: not self.running, _CANCEL_GRACE)
+
+
+async def side_by_side(coroutines: Sequence[Coroutine[Any, Any, Any]]) -> list[Any]:
+    """The results of all of them, which run at the same time; if one raises, the others are cancelled."""
+    import asyncio
+
+    try:
+        async with asyncio.TaskGroup() as group:
+            tasks = [group.create_task(coroutine) for coroutine in coroutines]
+    except BaseExceptionGroup as errors:
+        raise errors.exceptions[0] from None
+    return [task.result() for task in tasks]

@@ -7,7 +7,6 @@ recurses: chains, loops built from expansions and list inputs may be as long as 
 
 from __future__ import annotations
 
-import asyncio
 import inspect
 import queue
 import threading
@@ -17,7 +16,7 @@ from collections import deque
 from collections.abc import Callable, Coroutine, Mapping, Sequence
 from typing import Any, NamedTuple
 
-from graph.async_nodes import EventLoopThread, Outcome, Tasks
+from graph.async_nodes import EventLoopThread, Outcome, Tasks, side_by_side
 from graph.cache import ResultCache
 from graph.codec import Codec
 from graph.context import executing
@@ -298,9 +297,7 @@ class Run:
             with executing(context):
                 return await state.kind.function(**call)
 
-        async with asyncio.TaskGroup() as group:
-            tasks = [group.create_task(one(index, call)) for index, call in enumerate(calls)]
-        return [task.result() for task in tasks]
+        return await side_by_side([one(index, call) for index, call in enumerate(calls)])
 
     def _launch(
         self,
@@ -313,11 +310,8 @@ class Run:
         state.phase = Phase.CALLED
 
         def complete(outcome: Outcome) -> None:
-            error = outcome.error
-            while isinstance(error, BaseExceptionGroup):
-                error = error.exceptions[0]
-            if error is not None:
-                raise self._failure(state, error, inputs) from error
+            if outcome.error is not None:
+                raise self._failure(state, outcome.error, inputs) from outcome.error
             then(outcome.value)
 
         self._tasks.launch(coroutine, lambda outcome: self._completions.put(lambda: complete(outcome)))
