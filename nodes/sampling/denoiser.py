@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from bisect import bisect_right
 from collections.abc import Callable
 from typing import Protocol, TypeAlias
 
@@ -29,8 +30,9 @@ class Observed:
 
     def __init__(self, model: Denoiser, sigmas: Tensor, on_step: Callable[[int, int, Tensor], None]):
         self._model = model
-        self._sigmas = sigmas.tolist()[:-1]
         self._on_step = on_step
+        self._sign = 1 if sigmas[0] < sigmas[-1] else -1
+        self._levels = [self._sign * sigma for sigma in sigmas.tolist()[:-1]]
         self._reported = 0
 
     def __call__(self, x: Tensor, sigma: Sigma) -> Tensor:
@@ -45,6 +47,6 @@ class Observed:
 
     def _report(self, sigma: Sigma, denoised: Tensor) -> None:
         # The tolerance is for samplers that compute sigma back from its logarithm.
-        reached = sum(level >= float(sigma) * (1 - 1e-5) for level in self._sigmas)
+        reached = bisect_right(self._levels, self._sign * float(sigma) + 1e-5 * float(sigma))
         self._reported = max(self._reported, reached)
-        self._on_step(self._reported, len(self._sigmas), denoised)
+        self._on_step(self._reported, len(self._levels), denoised)

@@ -76,7 +76,7 @@ def exponential(steps: int, levels: NoiseLevels) -> Tensor:
 
 
 def ddim_uniform(steps: int, levels: NoiseLevels) -> Tensor:
-    """Every ⌊T/steps⌋-th timestep, counted from 1. DDIM, arXiv:2010.02502, appendix D.3."""
+    """Every ⌊T/steps⌋-th timestep, counted from 1. DDIM, arXiv:2010.02502."""
     stride = max(len(levels.sigmas) // steps, 1)
     return _to_zero(levels.sigmas[1::stride].flip(0))
 
@@ -93,7 +93,7 @@ def beta(steps: int, levels: NoiseLevels, a: float = 0.6, b: float = 0.6) -> Ten
 
 
 def linear_quadratic(steps: int, levels: NoiseLevels, threshold: float = 0.025) -> Tensor:
-    """A slow linear first half, then a quadratic fall. Movie Gen, arXiv:2410.13720, section 3.4.2.
+    """A slow linear first half, then a quadratic fall. Movie Gen, arXiv:2410.13720.
 
     The linear half removes ``threshold`` of sigma_max; the parabola goes on from there with the
     same slope and ends at 0.
@@ -110,7 +110,7 @@ def linear_quadratic(steps: int, levels: NoiseLevels, threshold: float = 0.025) 
 
 
 def kl_optimal(steps: int, levels: NoiseLevels) -> Tensor:
-    """Levels at equal distances in atan(sigma). Align Your Steps, arXiv:2404.14507, equation 8."""
+    """Levels at equal distances in atan(sigma). Align Your Steps, arXiv:2404.14507."""
     ramp = torch.linspace(0, 1, steps)
     return _to_zero((ramp * math.atan(levels.sigma_min) + (1 - ramp) * math.atan(levels.sigma_max)).tan())
 

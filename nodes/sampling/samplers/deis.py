@@ -21,7 +21,7 @@ _BETA_MIN = _LOG_END - _BETA_SLOPE / 2
 
 
 def deis(model: Denoiser, x: Tensor, sigmas: Tensor, order: int = 3) -> Tensor:
-    """tAB-DEIS of arXiv:2204.13902, equation 15; a step to 0 is Euler's.
+    """tAB-DEIS of Zhang & Chen, arXiv:2204.13902; a step to 0 is Euler's.
 
     The last ``order`` slopes are interpolated by a polynomial in the diffusion's time, which is
     integrated over sigma. Constants as in zju-pi/diff-sampler's tabulated mode (Apache-2.0).

@@ -20,7 +20,8 @@ from nodes.sampling.samplers.steps import ancestral_step
 def dpm_fast(model: Denoiser, x: Tensor, sigmas: Tensor) -> Tensor:
     """As many model calls as there are sigmas but one, in third-order steps where they go in threes.
 
-    Section 3.4 of the paper. Of ``sigmas`` only the number, the first and the last positive count.
+    The last two steps, or one, are of lower order. Of ``sigmas`` only the number, the first and
+    the last positive count.
     """
     calls = len(sigmas) - 1
     start, end = _time_span(sigmas)
@@ -54,7 +55,7 @@ def dpm_adaptive(
     eta: float = 0.0,
     s_noise: float = 1.0,
 ) -> Tensor:
-    """Steps as long as the difference of two orders allows. Appendix C of the paper.
+    """Steps as long as the difference of two orders allows.
 
     ``order`` is 2 (compared with 1) or 3 (compared with 2). ``noise`` is needed if ``eta`` > 0.
     Of ``sigmas`` only the first and the last positive count.
@@ -138,7 +139,7 @@ def _first_order(x: Tensor, t: Tensor, t_next: Tensor, eps: Tensor) -> Tensor:
 def _second_order(
     model: Denoiser, x: Tensor, t: Tensor, t_next: Tensor, eps: Tensor, r1: float
 ) -> tuple[Tensor, Tensor]:
-    """Algorithm 4 of the paper: ``x`` at ``t_next``, and the noise at the intermediate point."""
+    """DPM-Solver-2: ``x`` at ``t_next``, and the noise at the intermediate point, ``r1`` of the step."""
     h = t_next - t
     s1 = t + r1 * h
     eps_1 = _eps(model, _first_order(x, t, s1, eps), s1)
@@ -147,7 +148,7 @@ def _second_order(
 
 
 def _third_order(model: Denoiser, x: Tensor, t: Tensor, t_next: Tensor, eps: Tensor, eps_1: Tensor) -> Tensor:
-    """Algorithm 5 of the paper; ``eps_1`` is the noise at a third of the step."""
+    """DPM-Solver-3 with intermediate points at thirds; ``eps_1`` is the noise at a third of the step."""
     r1, r2 = 1 / 3, 2 / 3
     h = t_next - t
     s2 = t + r2 * h

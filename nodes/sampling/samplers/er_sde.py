@@ -19,7 +19,7 @@ _INTEGRATION_POINTS = 200
 
 
 def er_sde_5(sigma: NDArray[numpy.float64]) -> NDArray[numpy.float64]:
-    """The paper's recommended noise scaler, table 1."""
+    """The noise scaler that the authors' code takes by default."""
     return sigma * (numpy.exp(sigma**0.3) + 10)
 
 
@@ -32,7 +32,7 @@ def er_sde(
     noise_scaler: NoiseScaler = er_sde_5,
     max_stage: int = 3,
 ) -> Tensor:
-    """VE ER-SDE-Solver of up to three stages, section 4 of the paper. The step to 0 returns the prediction.
+    """VE ER-SDE-Solver of up to three stages. The step to 0 returns the prediction.
 
     A Taylor expansion of the prediction in sigma, with derivatives from the steps before.
     """

@@ -12,7 +12,7 @@ from nodes.sampling.samplers.steps import ancestral_step
 
 
 def euler(model: Denoiser, x: Tensor, sigmas: Tensor) -> Tensor:
-    """Euler steps along the probability-flow ODE. Karras et al., arXiv:2206.00364, algorithm 2."""
+    """Euler steps along the probability-flow ODE: algorithm 1 of arXiv:2206.00364 without its correction."""
     for sigma, sigma_next in pairwise(sigmas):
         denoised = model(x, sigma)
         d = (x - denoised) / sigma

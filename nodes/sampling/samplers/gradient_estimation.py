@@ -10,7 +10,7 @@ from nodes.sampling.denoiser import Denoiser
 
 
 def gradient_estimation(model: Denoiser, x: Tensor, sigmas: Tensor, gamma: float = 2.0) -> Tensor:
-    """Permenter & Yuan, arXiv:2306.04848, algorithm 2. The step to 0 returns the prediction."""
+    """Permenter & Yuan, arXiv:2306.04848. The step to 0 returns the prediction."""
     d_previous: Tensor | None = None
     for sigma, sigma_next in pairwise(sigmas):
         denoised = model(x, sigma)

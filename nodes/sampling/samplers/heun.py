@@ -10,7 +10,7 @@ from nodes.sampling.denoiser import Denoiser
 
 
 def heun(model: Denoiser, x: Tensor, sigmas: Tensor) -> Tensor:
-    """Second-order steps that average the slopes at both ends. Karras et al., arXiv:2206.00364, algorithm 2."""
+    """Second-order steps that average the slopes at both ends. Karras et al., arXiv:2206.00364, algorithm 1."""
     for sigma, sigma_next in pairwise(sigmas):
         d = (x - model(x, sigma)) / sigma
         dt = sigma_next - sigma

@@ -33,7 +33,7 @@ def sa_solver(
     pece: bool = False,
     s_noise: float = 1.0,
 ) -> Tensor:
-    """Algorithm 1 of the paper, in data prediction.
+    """SA-Solver in data prediction.
 
     Each step predicts the next latent from ``predictor_order`` predictions, and corrects it with
     the one made there, ``corrector_order`` in all (0: never). ``pece`` evaluates the model again
@@ -75,8 +75,7 @@ def sa_solver(
 def adams_weights(start: float, end: float, nodes: Sequence[float], tau: float) -> list[float]:
     """What each prediction, made at ``nodes`` in lambda, weighs in a step from ``start`` to ``end``.
 
-    The integral of the polynomial through them against the SDE's exponential kernel (equations
-    14 and 17 of the paper).
+    The integral of the polynomial through them against the SDE's exponential kernel.
     """
     rate = 1 + tau**2
     return lagrange_integrals(nodes, start, end, weight=lambda s: rate * numpy.exp(rate * (s - end)))

@@ -16,7 +16,7 @@ _SMALLEST_SIGMA = 0.001
 
 
 def uni_pc(model: Denoiser, x: Tensor, sigmas: Tensor, variant: Literal["bh1", "bh2"] = "bh1") -> Tensor:
-    """UniPC-p in multistep form, algorithms 5 and 6 of the paper, order p = min(3, steps - 1).
+    """UniPC-p in multistep form, of order p = min(3, steps - 1).
 
     Orders rise from 1 at the start and fall to 1 at the end. The last step is not corrected, so
     that each step costs one model call. ``variant`` is the paper's B(h): h, or exp(h) - 1.
@@ -45,7 +45,7 @@ def uni_pc(model: Denoiser, x: Tensor, sigmas: Tensor, variant: Literal["bh1", "
 def _weights(h: float, ratios: Sequence[float], variant: str) -> tuple[list[float], list[float]]:
     """What the changes of the prediction weigh in the predictor and, with the newest, in the corrector.
 
-    They solve the order conditions, equation 11 of the paper. The lowest orders have weight 1/2,
+    They solve the order conditions. The lowest orders have weight 1/2,
     which satisfies them up to the order of the method.
     """
     order = len(ratios) + 1

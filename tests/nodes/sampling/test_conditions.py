@@ -100,19 +100,3 @@ def test_control_is_shared_with_the_other_side() -> None:
 def test_enclosing() -> None:
     assert Area(8, 8, 0, 0).encloses(Area(8, 8, 0, 0))
     assert not Area(8, 8, 0, 0).encloses(Area(8, 8, 0, 1))
-
-
-def test_vector_conditioning_of_sdxl_agrees_with_diffusers() -> None:
-    from diffusers.models.embeddings import get_timestep_embedding
-
-    pooled = torch.randn(1, 1280)
-    options = {"pooled_output": pooled, "width": 1024, "height": 768, "crop_w": 8, "target_width": 640}
-    found = resolve([[torch.zeros(1, 77, 8), options]], LATENT, LEVELS, vector_width=2816)[0].y
-    numbers = torch.tensor([768.0, 1024, 0, 8, 768, 640])
-    sizes = get_timestep_embedding(numbers, 256, flip_sin_to_cos=True, downscale_freq_shift=0)
-    assert torch.allclose(found, torch.cat([pooled, sizes.flatten()[None]], dim=1), atol=1e-5)
-    # Sizes that nobody gave are the picture's; a refiner is told an aesthetic score.
-    plain = resolve([[torch.zeros(1, 77, 8), {}]], LATENT, LEVELS, vector_width=2816)[0].y
-    assert plain.shape == (1, 2816) and not plain[:, :1280].any()
-    refiner = resolve([[torch.zeros(1, 77, 8), {"pooled_output": pooled}]], LATENT, LEVELS, vector_width=2560)[0].y
-    assert refiner.shape == (1, 2560)

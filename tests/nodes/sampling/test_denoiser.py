@@ -1,0 +1,45 @@
+"""Which step a sampler is at, read from the noise levels it asks for."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+from torch import Tensor
+
+from nodes.models.handle import ModelSampling
+from nodes.sampling.denoiser import Observed
+from nodes.sampling.noise_levels import NoiseLevels
+from nodes.sampling.sampler import SAMPLERS
+from nodes.sampling.schedules import sigmas_for
+
+LEVELS = NoiseLevels.of(ModelSampling())
+
+
+class Halved:
+    def __call__(self, x: Tensor, sigma: Tensor | float) -> Tensor:
+        return x / 2
+
+    def with_unconditional(self, x: Tensor, sigma: Tensor | float) -> tuple[Tensor, Tensor]:
+        return x / 2, x / 3
+
+
+@pytest.mark.parametrize("name", [name for name in SAMPLERS if not name.startswith("dpm_")])
+def test_every_step_is_reported_in_order(name: str) -> None:
+    sampler = SAMPLERS[name]
+    sigmas = sigmas_for("karras", 9, LEVELS, skip_penultimate=sampler.skips_penultimate)
+    seen: list[int] = []
+
+    def on_step(step: int, steps: int, denoised: Tensor) -> None:
+        assert steps == 9 and denoised.shape == (1, 4, 2, 2)
+        seen.append(step)
+
+    sampler.run(Observed(Halved(), sigmas, on_step), torch.ones(1, 4, 2, 2), sigmas, 0, LEVELS)
+    assert seen == sorted(seen) and set(seen) == set(range(1, 10))
+
+
+def test_rising_noise_levels_are_steps_too() -> None:
+    sigmas = torch.tensor([0.1, 1.0, 5.0, 10.0])
+    seen: list[int] = []
+    model = Observed(Halved(), sigmas, lambda step, steps, denoised: seen.append(step))
+    SAMPLERS["euler"].run(model, torch.ones(1, 4, 2, 2), sigmas, 0, LEVELS)
+    assert seen == [1, 2, 3]
