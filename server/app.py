@@ -130,12 +130,12 @@ async def _admitted(request: web.Request, handler: Handler) -> web.StreamRespons
 
 @web.middleware
 async def _measured(request: web.Request, handler: Handler) -> web.StreamResponse:
-    """Tell the metrics of it, by route and not by path: paths are the client's to invent."""
+    """Tell the metrics of it, by route and not by path: paths and methods are the client's to invent."""
     began = time.perf_counter()
     response = await handler(request)
     endpoint = _endpoint(request)
     waits = endpoint is not None and (endpoint.kind == "websocket" or "wait" in request.query)
-    route = endpoint.path if endpoint is not None else "none"
+    method, route = (endpoint.method, endpoint.path) if endpoint is not None else ("other", "none")
     seconds = None if waits else time.perf_counter() - began
-    request.app[SERVICES].metrics.answered(request.method, route, response.status, seconds)
+    request.app[SERVICES].metrics.answered(method, route, response.status, seconds)
     return response

@@ -38,6 +38,7 @@ class Metrics:
             buckets=_NODE_SECONDS,
             registry=self._registry,
         )
+        self._cached = Counter("sumi_cached_nodes", "Nodes whose result was known", registry=self._registry)
         self._requests = Histogram(
             "sumi_http_request_seconds",
             "Answering requests (not WebSockets, not long polls)",
@@ -62,6 +63,7 @@ class Metrics:
 
     def _job_ended(self, job: Job) -> None:
         self._jobs.labels(job.status).inc()
+        self._cached.inc(len(job.cached))
         if job.started is not None and job.ended is not None:
             self._job_seconds.observe(max(0.0, job.ended - job.started))
 
@@ -108,7 +110,7 @@ class _Now(Collector):
             for name, value in now.cache.items():
                 metric = f"sumi_cache_{name}"
                 if metric not in cache:
-                    text = f"The result cache: {name.replace('_', ' ')} since the worker started"
+                    text = f"The result cache's {name.replace('_', ' ')}"
                     cache[metric] = GaugeMetricFamily(metric, text, labels=["worker"])
                 cache[metric].add_metric([worker], value)
         yield from (memory, models, free, *cache.values())

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import IO, Final
 
 from aiohttp import BodyPartReader, web
+from aiohttp.http import HttpProcessingError
 
 from graph.errors import InputFileError
 from graph.folders import WORK_FOLDERS
@@ -30,6 +31,10 @@ _ANSWER: Final = record({"name": STRING, "subfolder": STRING, "type": STRING})
 _FOLDER: Final = {"enum": list(WORK_FOLDERS)}
 _MOST_FIELDS: Final = 20
 _LONGEST_FIELD: Final = 64 * 1024
+_UNSOUND: Final = (
+    HttpProcessingError, web.RequestPayloadError, ValueError, LookupError, AssertionError, RuntimeError,
+)  # fmt: skip
+"""What aiohttp raises for multipart bodies that are none."""
 
 
 @dataclass
@@ -112,7 +117,7 @@ async def _read(request: web.Request, file: IO[bytes]) -> _Form:
             raise RequestError(400, "invalid_body", f"the body has more than {_MOST_FIELDS} parts")
     except TimeoutError as error:
         raise RequestError(408, "body_timeout", f"the body stood still for {seconds:g} s") from error
-    except (ValueError, LookupError, AssertionError, RuntimeError, web.RequestPayloadError) as error:
+    except _UNSOUND as error:
         raise RequestError(400, "invalid_body", "the body is no sound multipart/form-data", str(error)[:200]) from error
     if form.file_name is None:
         raise RequestError(400, "invalid_body", "there is no file in the part named image")
