@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Annotated, Any, Literal
 
-from graph.context import Context, current
+from graph.context import Context
 from graph.folders import Folders
 from graph.node import Choices, ExtraPngInfo, Files, Listed, Prompt, Range, Socket, node
 from graph.results import NodeResult
@@ -32,15 +32,12 @@ def empty_latent_image(
     height: Annotated[int, Range(16, 16384, 8)] = 512,
     batch_size: Annotated[int, Range(1, 4096)] = 1,
 ) -> Latent:
-    """A blank latent for the sampler to fill: zeros [batch_size, 4, height // 8, width // 8].
+    """A blank latent for the sampler to fill: zeros [batch_size, 4, height / 8, width / 8].
 
-    Sizes that are not multiples of 8 are rounded down, and the node says so. Raises TooLargeError.
+    Raises SizeError for a size that is no multiple of 8, TooLargeError for one that cannot fit.
     """
     from nodes.latent import empty
 
-    running = current()
-    if running is not None and (width % 8 or height % 8):
-        running.show_text(f"{width}×{height} is rounded down to {width // 8 * 8}×{height // 8 * 8}")
     return {"samples": empty.empty_samples(width, height, batch_size)}
 
 

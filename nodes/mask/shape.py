@@ -32,12 +32,21 @@ def crop(mask: torch.Tensor, x: int, y: int, width: int, height: int) -> torch.T
 
 
 def feather(mask: torch.Tensor, left: int, top: int, right: int, bottom: int) -> torch.Tensor:
-    """The mask fading out towards its edges: n pixels from an edge it is times 1/n, 2/n … 1."""
+    """The mask fading out towards its edges: over n pixels from an edge it is times 1/n, 2/n … 1."""
     mask = as_batch(mask)
     height, width = mask.shape[1:]
-    across = ramp(width, min(left, width), True, False) * ramp(width, min(right, width), False, True)
-    down = ramp(height, min(top, height), True, False) * ramp(height, min(bottom, height), False, True)
+    across = ramp(width, min(left, width), True, False) * _far_ramp(width, right)
+    down = ramp(height, min(top, height), True, False) * _far_ramp(height, bottom)
     return mask * (down[:, None] * across).to(mask)
+
+
+def _far_ramp(length: int, feather: int) -> torch.Tensor:
+    """The ramp of a right or bottom edge.
+
+    ComfyUI's is one pixel further out, so that its lowest step falls on the opposite edge. It is no
+    improvement, but masks of saved workflows agree only if ours is there too.
+    """
+    return ramp(length, min(feather, length), False, True).roll(1)
 
 
 def grow(mask: torch.Tensor, expand: int, tapered_corners: bool) -> torch.Tensor:

@@ -7,8 +7,6 @@ from typing import Any
 import pytest
 import torch
 
-import graph
-from nodes import registry
 from nodes.allocation import TooLargeError
 from nodes.latent import nodes
 from nodes.latent.arithmetic import interpolate, ramp
@@ -24,21 +22,9 @@ def test_an_empty_latent_is_an_eighth_as_large_and_zero() -> None:
     assert samples.shape == (3, 4, 33, 64) and samples.dtype == torch.float32 and not samples.any()
 
 
-def test_sizes_that_are_no_multiples_of_8_are_rounded_down() -> None:
-    assert nodes.empty_latent_image(width=519, height=20)["samples"].shape == (1, 4, 2, 64)
-
-
-def test_rounding_a_size_is_said() -> None:
-    workflow = {"1": {"class_type": "EmptyLatentImage", "inputs": {"width": 519, "height": 512, "batch_size": 1}}}
-    said: list[str] = []
-
-    def listen(event: Any) -> None:
-        if isinstance(event, graph.events.NodeText):
-            said.append(event.text)
-
-    with graph.Engine(registry()) as engine:
-        engine.run(graph.load(workflow, registry()), targets=["1"], listener=listen)
-    assert said == ["519×512 is rounded down to 512×512"]
+def test_a_size_that_is_no_multiple_of_8_is_refused_with_its_neighbours() -> None:
+    with pytest.raises(SizeError, match=r"519×20 is no size; use 512×16 or 520×24"):
+        nodes.empty_latent_image(width=519, height=20)
 
 
 def test_an_absurd_size_is_refused_with_what_it_would_take() -> None:

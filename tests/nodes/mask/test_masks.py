@@ -65,9 +65,10 @@ def test_a_crop_is_cut_off_at_the_edges() -> None:
         nodes.crop_mask(mask=mask, x=6)
 
 
-def test_a_feather_rises_from_each_edge() -> None:
-    faded = feather(torch.ones(1, 1, 6), left=2, top=0, right=4, bottom=0)
-    assert faded[0, 0].tolist() == [0.5, 1, 1, 0.75, 0.5, 0.25]
+def test_a_feather_rises_from_each_edge_the_far_ones_a_pixel_out_as_in_comfyui() -> None:
+    assert feather(torch.ones(1, 1, 6), left=2, top=0, right=0, bottom=0)[0, 0].tolist() == [0.5, 1, 1, 1, 1, 1]
+    assert feather(torch.ones(1, 1, 6), left=0, top=0, right=4, bottom=0)[0, 0].tolist() == [0.25, 1, 1, 1, 0.75, 0.5]
+    assert feather(torch.ones(1, 6, 1), left=0, top=0, right=0, bottom=2)[0, :, 0].tolist() == [0.5, 1, 1, 1, 1, 1]
     assert nodes.feather_mask(mask=torch.ones(4, 4), top=999).tolist() == [[[q] * 4 for q in (0.25, 0.5, 0.75, 1)]]
 
 
