@@ -20,7 +20,7 @@ def empty_samples(width: int, height: int, batch_size: int) -> torch.Tensor:
         below = f"{width // PIXELS * PIXELS}×{height // PIXELS * PIXELS}"
         above = f"{-(-width // PIXELS) * PIXELS}×{-(-height // PIXELS) * PIXELS}"
         raise SizeError(
-            f"a latent stands for pixels by the {PIXELS}: {width}×{height} is no size; use {below} or {above}"
+            f"{width}×{height} is no size; a latent has multiples of {PIXELS}: use {below} or {above}"
         )
     shape = (batch_size, CHANNELS, height // PIXELS, width // PIXELS)
     check_fits(f"an empty latent of {width}×{height} pixels, batch size {batch_size},", shape)
