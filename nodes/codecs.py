@@ -34,9 +34,10 @@ class TensorCodec:
     name = "torch"
 
     def accepts(self, value: Any) -> bool:
-        # A tensor cannot exist before torch was imported, and asking must not import it.
-        torch = sys.modules.get("torch")
-        return torch is not None and isinstance(value, torch.Tensor)
+        # No tensor exists before torch is imported, which asking must not do, and which another
+        # thread may be in the middle of.
+        tensor_type = getattr(sys.modules.get("torch"), "Tensor", None)
+        return tensor_type is not None and isinstance(value, tensor_type)
 
     def nbytes(self, value: torch.Tensor) -> int:
         """The whole storage: a slice keeps all of the tensor it was cut from."""

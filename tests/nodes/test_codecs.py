@@ -103,3 +103,12 @@ def test_asking_imports_nothing_heavy() -> None:
         "assert not {'torch', 'numpy'} & set(sys.modules)"
     )
     subprocess.run([sys.executable, "-c", program], check=True)
+
+
+def test_asking_while_another_thread_imports_torch() -> None:
+    program = (
+        "import sys, types; from nodes.codecs import TensorCodec\n"
+        "sys.modules['torch'] = types.ModuleType('torch')\n"
+        "assert not TensorCodec().accepts(object())"
+    )
+    subprocess.run([sys.executable, "-c", program], check=True)
