@@ -14,9 +14,10 @@ from graph.context import PreviewImage
 from graph.errors import Interrupted
 from nodes import device
 from nodes.models.checkpoint import Checkpoint
-from nodes.models.contents import model_in
+from nodes.models.contents import model_in, vae_in
 from nodes.models.handle import Model
 from nodes.sampling import names
+from nodes.sampling.latent_preview import factors_for, latent_to_rgb
 from nodes.sampling.nodes import ksampler, ksampler_advanced
 from nodes.sampling.noise_levels import NoiseLevels
 from nodes.sampling.sample import SamplingError
@@ -108,6 +109,17 @@ def test_every_step_is_reported_with_a_picture(model: Model) -> None:
     assert context.previews[-1].format == "JPEG" and image.format == "JPEG" and image.size == (64, 64)
     samples = result["samples"]
     assert samples.shape == (1, 4, 8, 8) and samples.dtype == torch.float32 and samples.device.type == "cpu"
+
+
+def test_previews_resemble_the_picture(model: Model) -> None:
+    vae = vae_in(Checkpoint.open(CHECKPOINT))
+    white = torch.ones(1, 64, 64, 3)
+    white[:, :, 32:] = torch.tensor([0.9, 0.1, 0.1])
+    latent = vae.encode(white)[0] * model.latent_scale
+    colours = latent_to_rgb(latent, factors_for(model)).float() / 255
+    assert colours[:, :3].mean() > 0.8
+    red, green, blue = colours[:, 5:].mean((0, 1)).tolist()
+    assert red > 0.7 and max(green, blue) < 0.4
 
 
 def test_same_seed_same_latent(model: Model) -> None:
