@@ -103,7 +103,7 @@ class Engine:
                 states = run.execute(targets)
             finally:
                 self._running.pop(run.run_id, None)
-        return RunResult(run.outputs, states)
+        return RunResult(run.say.outputs, states)
 
     def interrupt(self, run_id: str | None = None) -> bool:
         """Stop that run, or whatever runs, at its next tick; false if there is none. Thread-safe."""

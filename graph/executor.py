@@ -9,13 +9,11 @@ from __future__ import annotations
 
 import inspect
 import queue
-import threading
 import time
-import traceback
-from collections import deque
 from collections.abc import Callable, Coroutine, Mapping, Sequence
 from typing import Any, NamedTuple
 
+from graph.announcer import Announcer
 from graph.async_nodes import EventLoopThread, Outcome, Tasks, side_by_side
 from graph.cache import ResultCache
 from graph.codec import Codec
@@ -23,19 +21,7 @@ from graph.context import executing
 from graph.dynamic_prompt import DynamicPrompt
 from graph.entry import Entry, files_named_in
 from graph.errors import Interrupted, NodeError, WorkflowError
-from graph.events import (
-    Event,
-    Listener,
-    NodeBlocked,
-    NodeFinished,
-    NodeOutput,
-    NodesCached,
-    NodeStarted,
-    RunFailed,
-    RunInterrupted,
-    RunStarted,
-    RunSucceeded,
-)
+from graph.events import Listener, NodesCached, RunStarted, RunSucceeded
 from graph.expansion import Expansion
 from graph.feed import Feed
 from graph.folders import Folders
@@ -81,24 +67,18 @@ class Run:
         self.folders = around.folders
         self.previews = previews
         self.journal = journal
-        self.outputs: dict[str, Mapping[str, Any]] = {}
+        self._completions: queue.SimpleQueue[Callable[[], None]] = queue.SimpleQueue()
+        self.say = Announcer(run_id, listener, self._wake)
         self._cache = around.cache
         keys = Keys(around.codecs, around.folders, around.loop_thread.wait) if around.cache.enabled else None
         self._keys = keys
         self._plan = Plan(workflow, around.kinds, keys, around.cache)
         self._tasks = Tasks(around.loop_thread)
         self._check = ValueCheck(around.codecs) if around.check_values else None
-        self._schedule = Schedule(self._plan, keys, around.cache, self._check, self._show_cached)
-        self._listener = listener
+        self._schedule = Schedule(self._plan, keys, around.cache, self._check, self.say)
         self._extra_pnginfo = extra_pnginfo
         self._prompt: dict[str, Any] | None = None
-        self._thread = threading.get_ident()
         self._stop = False
-        self._over = False
-        self._executed: list[str] = []
-        self._current: NodeState | None = None
-        self._events: deque[Event] = deque()
-        self._completions: queue.SimpleQueue[Callable[[], None]] = queue.SimpleQueue()
 
     def execute(self, targets: Sequence[str] | None) -> dict[str, NodeState]:
         """Run what ``targets`` (by default every output node) need; returns their states.
@@ -106,26 +86,24 @@ class Run:
         Raises NodeError or Interrupted, after the event that says the same.
         """
         try:
-            self.emit(RunStarted(self.run_id))
+            self.say.emit(RunStarted(self.run_id))
             if targets is None:
                 targets = self._plan.output_nodes(self._plan.workflow.nodes)
             self._pull(targets)
             self._loop()
             self._cache.flush()
             self.journal.remove()
-            self.emit(RunSucceeded(self.run_id))
+            self.say.emit(RunSucceeded(self.run_id))
         except NodeError as error:
             self._end()
-            self._say_failed(error)
+            self.say.failed(error)
             raise
         except (Interrupted, KeyboardInterrupt):
             self._end()
-            state = self._current
-            class_type = state.kind.name if state else None
-            self.emit(RunInterrupted(self.run_id, state.id if state else None, class_type, tuple(self._executed)))
+            self.say.interrupted()
             raise
         finally:
-            self._over = True
+            self.say.close()
             self._tasks.cancel()
         return {target: self._plan.states[target] for target in targets}
 
@@ -134,34 +112,20 @@ class Run:
     def interrupt(self) -> None:
         """Ask the run to stop. Called from any thread."""
         self._stop = True
-        self._completions.put(_nothing)
+        self._wake()
 
     def check_interrupted(self) -> None:
         if self._stop:
             raise Interrupted("the run was interrupted")
 
-    def emit(self, event: Event) -> None:
-        """Tell the listener, on the thread that runs the graph, in order."""
-        if self._listener is None or self._over:
-            return
-        if threading.get_ident() == self._thread:
-            if self._events:
-                self._emit_posted()
-            self._listener(event)
-        else:
-            self._events.append(event)
-            self._completions.put(_nothing)
-
-    def _emit_posted(self) -> None:
-        assert self._listener is not None
-        while self._events:
-            self._listener(self._events.popleft())
+    def _wake(self) -> None:
+        self._completions.put(_nothing)
 
     # The loop.
 
     def _pull(self, targets: Sequence[str]) -> None:
         new = self._plan.add(targets)
-        self.emit(NodesCached(self.run_id, tuple(state.id for state in new if state.known)))
+        self.say.emit(NodesCached(self.run_id, tuple(state.id for state in new if state.known)))
         for target in targets:
             self._schedule.pin(self._plan.states[target])
 
@@ -170,8 +134,7 @@ class Run:
         while True:
             schedule.advance()
             self.check_interrupted()
-            if self._events:
-                self._emit_posted()
+            self.say.say_posted()
             if not completions.empty():
                 completions.get()()
                 continue
@@ -257,7 +220,7 @@ class Run:
             calls.append(arguments)
         if self._report_blocked(state, calls):
             return
-        self._start(state)
+        self.say.started(state)
         if self._check is not None:
             self._check.before(state)
         if node_type.is_async:
@@ -339,7 +302,7 @@ class Run:
         for message in dict.fromkeys(blocker.message for blocker in blockers):
             if message is not None:
                 state.cacheable = False
-                self.emit(NodeBlocked(self.run_id, state.id, state.display_id, state.kind.name, message))
+                self.say.blocked(state, message)
         if len(blockers) < len(calls):
             return False
         state.cacheable = False
@@ -442,11 +405,8 @@ class Run:
                 entry.expanded = (state.identity, state.storable)
             self._cache.put(state, entry, state.seconds, on_disk=not has_expanded)
         if ui is not None:
-            self._show(state, ui)
-        self._executed.append(state.id)
-        if self._listener is not None:
-            self.emit(NodeFinished(self.run_id, state.id, state.display_id, kind.name, state.seconds))
-        self._current = None
+            self.say.shown(state, ui)
+        self.say.finished(state)
         self._schedule.finish(state)
 
     def _merged(self, state: NodeState, results: list[NodeResult], index: int) -> tuple[Any, ...]:
@@ -466,21 +426,6 @@ class Run:
         if self._check is not None and state.entry is not None:
             self._check.seal(state.entry)
 
-    # What is said.
-
-    def _start(self, state: NodeState) -> None:
-        self._current = state
-        if self._listener is not None:
-            parent = state.parent.id if state.parent else None
-            self.emit(NodeStarted(self.run_id, state.id, state.display_id, state.kind.name, parent))
-
-    def _show_cached(self, state: NodeState, ui: Mapping[str, Any]) -> None:
-        self._show(state, ui, cached=True)
-
-    def _show(self, state: NodeState, ui: Mapping[str, Any], cached: bool = False) -> None:
-        self.outputs[state.id] = ui
-        self.emit(NodeOutput(self.run_id, state.id, state.display_id, ui, cached))
-
     def _failure(self, state: NodeState, error: BaseException, inputs: Mapping[str, Any] | None = None) -> Exception:
         """What to raise for ``error``: an interruption stays one, whatever a node makes of it."""
         if self._stop or isinstance(error, Interrupted):
@@ -493,22 +438,6 @@ class Run:
         """Stop what runs beside, and have what is done stay done."""
         self._tasks.cancel()
         self._cache.flush()
-
-    def _say_failed(self, error: NodeError) -> None:
-        cause = error.cause
-        self.emit(
-            RunFailed(
-                self.run_id,
-                error.node_id,
-                error.real_node_id,
-                error.class_type,
-                type(cause).__name__,
-                str(cause),
-                tuple(traceback.format_exception(cause)),
-                error.current_inputs,
-                tuple(self._executed),
-            )
-        )
 
 
 _BLOCKED = Blocked()

@@ -47,17 +47,17 @@ class NodeContext:
     def progress(self, value: float, maximum: float, preview: Callable[[], PreviewImage] | None = None) -> None:
         run, state = self._run, self._state
         run.check_interrupted()
-        run.emit(NodeProgress(run.run_id, state.id, state.display_id, min(max(value, 0), maximum), maximum))
+        run.say.emit(NodeProgress(run.run_id, state.id, state.display_id, min(max(value, 0), maximum), maximum))
         if run.previews and preview is not None:
             image = preview()
             parent = state.parent.id if state.parent else None
-            run.emit(NodePreview(run.run_id, state.id, state.display_id, image.format, image.data, parent))
+            run.say.emit(NodePreview(run.run_id, state.id, state.display_id, image.format, image.data, parent))
 
     def check_interrupted(self) -> None:
         self._run.check_interrupted()
 
     def show_text(self, text: str) -> None:
-        self._run.emit(NodeText(self._run.run_id, self._state.id, self._state.display_id, text))
+        self._run.say.emit(NodeText(self._run.run_id, self._state.id, self._state.display_id, text))
 
     def journal(self, path: str, index: int | None = None) -> None:
         self._own_journal().note(path, index)

@@ -7,9 +7,10 @@ node is called here.
 from __future__ import annotations
 
 import heapq
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Sequence
 from typing import Any
 
+from graph.announcer import Announcer
 from graph.cache import ResultCache
 from graph.entry import Entry
 from graph.errors import WorkflowError
@@ -25,7 +26,7 @@ class Lost(Exception):
 
 
 class Schedule:
-    """The nodes of one run that are wanted. ``show`` is told what known output nodes have to show."""
+    """The nodes of one run that are wanted. Known output nodes say what they have to show."""
 
     def __init__(
         self,
@@ -33,13 +34,13 @@ class Schedule:
         keys: Keys | None,
         cache: ResultCache,
         check: ValueCheck | None,
-        show: Callable[[NodeState, Mapping[str, Any]], None],
+        say: Announcer,
     ):
         self.plan = plan
         self._keys = keys
         self._cache = cache
         self._check = check
-        self._show_cached = show
+        self._say = say
         self._pinned: list[NodeState] = []
         self._steps: list[NodeState] = []
         self._ready: list[tuple[bool, int, str, NodeState]] = []
@@ -166,7 +167,7 @@ class Schedule:
             if entry is None:
                 return False
             if entry.ui is not None:
-                self._show_cached(state, entry.ui)
+                self._say.shown(state, entry.ui, cached=True)
         self.finish(state)
         return True
 
@@ -196,7 +197,7 @@ class Schedule:
         state.identity, state.storable, state.never_same = twin.identity, twin.storable, twin.never_same
         state.has_expanded = twin.has_expanded
         if entry.ui is not None:
-            self._show_cached(state, entry.ui)
+            self._say.shown(state, entry.ui, cached=True)
         self.finish(state)
 
     def ask_inputs(self, state: NodeState) -> None:
