@@ -1,5 +1,6 @@
 # make run    a picture from workflows/text_to_image.json   (make run PROMPT="a blue car")
 # make test   the test suite                                (make test-all: the slow tests too)
+# make fuzz   12,000 requests, sound and hostile, to a server made for it
 # TORCH=SPEC chooses the build of torch that is installed; PYTHON=python3.12 the Python.
 
 PYTHON ?= $(shell for p in python3 python3.13 python3.12 python3.11 python3.14 python; do \
@@ -10,7 +11,7 @@ PROMPT ?=
 BIN = .venv/bin
 export PROMPT
 
-.PHONY: run test test-all lint format bench clean
+.PHONY: run test test-all fuzz lint format bench clean
 .DEFAULT_GOAL := run
 
 run: .venv/installed
@@ -21,6 +22,9 @@ test: .venv/installed-test
 
 test-all: .venv/installed-test
 	@$(BIN)/python -m pytest $(ARGS)
+
+fuzz: .venv/installed-test
+	@$(BIN)/python -m pytest -m slow -s tests/server/test_fuzz.py $(ARGS)
 
 lint: .venv/installed-lint
 	@$(BIN)/ruff check . && $(BIN)/ruff format --check . && $(BIN)/mypy

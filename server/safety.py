@@ -27,9 +27,8 @@ log = logging.getLogger(__name__)
 
 _OPEN_TO_ALL: Final = frozenset({"/healthz", "/readyz", "/api/healthz", "/api/readyz"})
 """Probes carry no token; these two say nothing that is not seen from outside."""
-_COOKIE_DAYS: Final = 30
+_COOKIE_SECONDS: Final = 30 * 86400
 _DEFAULT_PORTS: Final = {"http": 80, "https": 443}
-_SET_COOKIE: Final = "sumi.set_cookie"
 _CORS_METHODS: Final = "GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS"
 _CORS_HEADERS: Final = "Authorization, Content-Type, Comfy-User, Range"
 
@@ -130,8 +129,7 @@ class Guard:
             return False
         if request.headers.get("Sec-Fetch-Mode") == "navigate" and request.headers.get("Sec-Fetch-Dest") == "document":
             return True  # a link to here, opened in a tab
-        referer = urlsplit(request.headers.get(hdrs.REFERER, ""))
-        return self._may_share(f"{referer.scheme}://{referer.netloc}")
+        return self._may_share(_origin_of(request.headers.get(hdrs.REFERER, "")))
 
     @web.middleware
     async def answer_preflight(self, request: web.Request, handler: Handler) -> web.StreamResponse:
@@ -147,9 +145,11 @@ class Guard:
         """401 without the token, in the header, the query or the cookie that the query once set."""
         if self._token is None or request.path in _OPEN_TO_ALL:
             return await handler(request)
-        if self._is_token(request.query.get("token")):
-            request[_SET_COOKIE] = True
-        elif not (self._is_token(_bearer(request)) or self._is_cookie(request.cookies.get(self._cookie_name))):
+        if not (
+            self._is_token(_bearer(request))
+            or self._is_token(request.query.get("token"))
+            or self._is_cookie(request.cookies.get(self._cookie_name))
+        ):
             raise RequestError(
                 401,
                 "token_required",
@@ -189,14 +189,12 @@ class Guard:
             headers["Cross-Origin-Resource-Policy"] = "same-origin"
             headers["Cross-Origin-Opener-Policy"] = "same-origin"
             headers["X-Frame-Options"] = "SAMEORIGIN"
-        if request.get(_SET_COOKIE):
-            response.set_cookie(
-                self._cookie_name,
-                self._cookie_value(),
-                max_age=_COOKIE_DAYS * 86400,
-                httponly=True,
-                samesite="Strict",
-                secure=self._secure,
+        if self._token is not None and self._is_token(request.query.get("token")):
+            secure = "; Secure" if self._secure else ""
+            headers.add(
+                hdrs.SET_COOKIE,
+                f"{self._cookie_name}={self._cookie_value()}; Max-Age={_COOKIE_SECONDS}; Path=/; "
+                f"HttpOnly; SameSite=Strict{secure}",
             )
 
 
@@ -210,6 +208,14 @@ def is_same_origin(origin: str, host: str) -> bool:
     except ValueError:
         return False
     return page.hostname is not None and (page.hostname, port) == (here.hostname, here_port)
+
+
+def _origin_of(url: str) -> str:
+    try:
+        parts = urlsplit(url)
+    except ValueError:
+        return "null"
+    return f"{parts.scheme}://{parts.netloc}"
 
 
 def _host_name(header: str) -> str | None:
