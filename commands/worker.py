@@ -21,7 +21,7 @@ def worker(options: argparse.Namespace) -> int:
     """Serve the server that started this process; ends when that does."""
     incoming, outgoing = _take_standard_streams()
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl+C is for the server, which then ends its workers
-    WorkerLoop(incoming, outgoing, lambda: host_of(options), _warm_up).serve()
+    WorkerLoop(incoming, outgoing, lambda: host_of(options), _nothing if options.no_warm_up else _warm_up).serve()
     return 0
 
 
@@ -67,6 +67,10 @@ def _unload() -> None:
 def _warm_up() -> None:
     """The first picture need not wait for torch's import."""
     import torch  # noqa: F401
+
+
+def _nothing() -> None:
+    """No warm-up."""
 
 
 def _take_standard_streams() -> tuple[BinaryIO, BinaryIO]:

@@ -7,6 +7,7 @@ import logging
 import os
 import sys
 import threading
+import time
 import traceback
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
@@ -26,6 +27,7 @@ from server.workers.interface import Description, Outcome, RunRequest, Stats
 
 log = logging.getLogger(__name__)
 
+_CACHE_SECONDS = 10.0
 _CUSTOM = frozenset({"custom_validation_failed", "exception_during_validation"})
 
 
@@ -51,6 +53,8 @@ class EngineHost:
         self._lock = threading.Lock()
         self._expected: str | None = None
         self._stopped = False
+        self._cache: Mapping[str, float] = {}
+        self._cache_due = 0.0
 
     def describe(self) -> Description:
         """All nodes as data. One that JSON cannot hold is left out and named among the failures."""
@@ -125,9 +129,12 @@ class EngineHost:
             self.unload()
 
     def stats(self) -> Stats:
-        """As of now."""
-        cache = {name: value for name, value in self.engine.stats().items() if isinstance(value, (int, float))}
-        return Stats(self.devices(), self.models(), cache, resident_bytes())
+        """As of now; the cache's share of it as of ten seconds ago, since counting files takes a while."""
+        if time.monotonic() >= self._cache_due:
+            self._cache_due = time.monotonic() + _CACHE_SECONDS
+            stats = self.engine.stats()
+            self._cache = {name: value for name, value in stats.items() if isinstance(value, (int, float))}
+        return Stats(self.devices(), self.models(), self._cache, resident_bytes())
 
     def _stop_if_wanted(self, prompt_id: str) -> None:
         with self._lock:

@@ -150,10 +150,11 @@ class _Outgoing:
             with self._news:
                 while not self._waiting:
                     self._news.wait()
-                frame, droppable = self._waiting.popleft()
-                self._previews -= droppable
+                frames = [frame for frame, _ in self._waiting]
+                self._waiting.clear()
+                self._previews = 0
             try:
-                self._file.write(frame)
+                self._file.write(b"".join(frames))
                 self._file.flush()
             except OSError:  # the server is gone; the reading thread ends the process
                 return

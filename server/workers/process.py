@@ -165,9 +165,11 @@ class ProcessWorker:
         assert process.stdout is not None and self._ended is not None
         reason = ""
         try:
-            while (frame := await wire.receive(process.stdout)) is not None:
+            stream = wire.FrameStream(process.stdout)
+            while frames := await stream.next():
                 self._heard = asyncio.get_running_loop().time()
-                self._take(frame)
+                for frame in frames:
+                    self._take(frame)
         except wire.WireError as error:
             reason = f"{error}; "
             process.kill()

@@ -18,6 +18,7 @@ from graph.errors import Problem, SumiError
 _LENGTHS: Final = struct.Struct(">IQ")
 _LARGEST_HEADER: Final = 512 * 1024 * 1024
 _LARGEST_BODY: Final = 4 * 1024**3
+_CHUNK: Final = 65536
 
 Frame = tuple[dict[str, Any], bytes]
 
@@ -32,14 +33,42 @@ def encode(header: Mapping[str, Any], body: bytes = b"") -> bytes:
     return _LENGTHS.pack(len(text), len(body)) + text + body
 
 
-async def receive(stream: asyncio.StreamReader) -> Frame | None:
-    """The next frame; None at the end of the stream. Raises WireError."""
-    try:
-        header_length, body_length = _lengths(await stream.readexactly(_LENGTHS.size))
-        header = await stream.readexactly(header_length)
-        return _header(header), await stream.readexactly(body_length) if body_length else b""
-    except (asyncio.IncompleteReadError, ConnectionError):
-        return None
+class FrameStream:
+    """The frames that come out of a stream of bytes, as many at a time as have arrived."""
+
+    def __init__(self, stream: asyncio.StreamReader):
+        self._stream = stream
+        self._bytes = bytearray()
+
+    async def next(self) -> list[Frame]:
+        """One frame or more; none at the end of the stream. Raises WireError."""
+        while True:
+            try:
+                chunk = await self._stream.read(_CHUNK)
+            except ConnectionError:
+                return []
+            if not chunk:
+                return []
+            self._bytes += chunk
+            frames, used = [], 0
+            while (found := self._frame_at(used)) is not None:
+                frame, used = found
+                frames.append(frame)
+            del self._bytes[:used]
+            if frames:
+                return frames
+
+    def _frame_at(self, start: int) -> tuple[Frame, int] | None:
+        data = self._bytes
+        if len(data) - start < _LENGTHS.size:
+            return None
+        header_length, body_length = _lengths(data[start : start + _LENGTHS.size])
+        header = start + _LENGTHS.size
+        body = header + header_length
+        end = body + body_length
+        if len(data) < end:
+            return None
+        return (_header(data[header:body]), bytes(data[body:end])), end
 
 
 def read(file: BinaryIO) -> Frame | None:
@@ -57,14 +86,14 @@ def _read_exactly(file: BinaryIO, count: int) -> bytes | None:
     return data if len(data) == count else None
 
 
-def _lengths(data: bytes) -> tuple[int, int]:
+def _lengths(data: bytes | bytearray) -> tuple[int, int]:
     header_length, body_length = _LENGTHS.unpack(data)
     if header_length > _LARGEST_HEADER or body_length > _LARGEST_BODY:
         raise WireError("a frame of absurd size: something else has written into the stream")
     return header_length, body_length
 
 
-def _header(data: bytes) -> dict[str, Any]:
+def _header(data: bytes | bytearray) -> dict[str, Any]:
     try:
         header = json.loads(data)
     except ValueError as error:

@@ -19,5 +19,5 @@ def base(tmp_path: Path) -> Path:
 @pytest.fixture
 def worker_command(base: Path) -> list[str]:
     """Starts a real worker process on ``base``."""
-    options = ["--base-directory", str(base), "--cpu", "--cache-disk", "0"]
+    options = ["--base-directory", str(base), "--cpu", "--no-warm-up", "--cache-disk", "0"]
     return [sys.executable, str(ROOT / "main.py"), "worker", *options]

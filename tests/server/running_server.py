@@ -28,7 +28,7 @@ class RunningServer:
         command = [sys.executable, str(ROOT / "main.py"), "--base-directory", str(base), "--port", str(self.port)]
         self.log = open(base / "server.log", "ab")  # noqa: SIM115 - closed in stop
         self.process = subprocess.Popen(
-            [*command, "--cpu", *flags], stdout=self.log, stderr=self.log, cwd=ROOT, preexec_fn=prepare
+            [*command, "--cpu", "--no-warm-up", *flags], stdout=self.log, stderr=self.log, cwd=ROOT, preexec_fn=prepare
         )
         try:
             self.until(lambda: self.answers("/healthz"))

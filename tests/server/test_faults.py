@@ -6,7 +6,6 @@ import os
 import resource
 import signal
 import sqlite3
-import time
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +16,10 @@ from tests.server.running_server import RunningServer, chain, exists, running, s
 
 def events_of(entry: dict[str, Any]) -> list[str]:
     return [event for event, _ in entry["status"]["messages"]]
+
+
+def stored_results(base: Path) -> list[Path]:
+    return list((base / "user" / "cache").rglob("*.safetensors"))
 
 
 def test_a_worker_that_dies_once_is_replaced_and_the_job_done(base: Path) -> None:
@@ -50,8 +53,7 @@ def test_a_worker_killed_in_the_middle_of_sampling(base: Path) -> None:
     with running(base) as server:
         server.until_ready()
         prompt_id = server.queue(chain(steps(1, 0.1), steps(40, 0.05, seed=1)))
-        server.at_work(prompt_id)
-        time.sleep(0.8)
+        server.until(lambda: stored_results(base))
         for pid in server.worker_pids():
             os.kill(pid, signal.SIGKILL)
         assert server.get("/queue")[0] == 200
@@ -64,14 +66,14 @@ def test_a_worker_killed_in_the_middle_of_sampling(base: Path) -> None:
 def test_sigkill_with_two_hundred_prompts_queued(base: Path) -> None:
     first = RunningServer(base)
     first.until_ready()
-    done = first.queue(chain(number=1))
+    done = first.queue(chain(("ProbeFail", {"message": "no"})))
     first.ended(done)
     at_work = first.queue(chain(steps(1, 0.2), steps(100, 0.05, seed=1)))
     first.at_work(at_work)
     waiting = [first.queue(chain(number=number)) for number in range(200)]
     urgent = first.queue(chain(number=300), front=True)
     workers = first.worker_pids()
-    time.sleep(0.5)
+    first.until(lambda: stored_results(base))
     first.kill()
 
     with running(base, "--start-paused") as again:

@@ -37,6 +37,7 @@ def die(*, thing: Thing, unless: str = "", seed: int = 0) -> Thing:
         return thing
     if unless:
         Path(unless).touch()
+    time.sleep(0.2)
     os.kill(os.getpid(), signal.SIGKILL)
     return thing
 
