@@ -66,13 +66,11 @@ def compare(precision: str, weights: Path, options: argparse.Namespace) -> dict[
     seconds: dict[str, list[float]] = {name: [] for name in CONTENDERS}
     for turn in range(1 + (2 if options.quick else 6)):
         for name, process in contenders.items():
-            spent = ask(process, "step")["seconds"]
-            print(
-                f"  {precision} {name:<9} {'warm-up' if turn == 0 else f'step {turn}'}: {spent:.2f} s",
-                flush=True,
-            )
+            spent = ask(process, "step")
+            label = "warm-up" if turn == 0 else f"step {turn}"
+            print(f"  {precision} {name:<9} {label}: {spent['seconds']:.2f} s, {spent['cpu']:.2f} s of CPU", flush=True)
             if turn > 0:
-                seconds[name].append(spent)
+                seconds[name].append(spent["seconds"])
     results = {}
     for name, process in contenders.items():
         results[name] = {"seconds": min(seconds[name]), "peak": ask(process, "peak")["bytes"]}
@@ -137,9 +135,10 @@ def take_turns(options: argparse.Namespace) -> None:
         for request in sys.stdin:
             match request.strip():
                 case "step":
-                    begin = time.perf_counter()
+                    begin, cpu = time.perf_counter(), time.process_time()
                     step(latents, timesteps)
-                    print(json.dumps({"seconds": time.perf_counter() - begin}), flush=True)
+                    spent = {"seconds": time.perf_counter() - begin, "cpu": time.process_time() - cpu}
+                    print(json.dumps(spent), flush=True)
                 case "peak":
                     print(json.dumps({"bytes": peak()}), flush=True)
                 case "stop":
