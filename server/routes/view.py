@@ -8,8 +8,9 @@ import os
 from functools import partial
 from pathlib import Path
 from typing import Final
+from urllib.parse import quote
 
-from aiohttp import hdrs, helpers, web
+from aiohttp import hdrs, web
 
 from graph.errors import InputFileError
 from graph.folders import split_annotation
@@ -51,12 +52,12 @@ async def view(request: web.Request) -> web.StreamResponse:
     here = services(request)
     path = await asyncio.to_thread(_path, request, here)
     headers = {
-        hdrs.CONTENT_DISPOSITION: helpers.content_disposition_header("inline", filename=path.name),
+        hdrs.CONTENT_DISPOSITION: _disposition("inline", path.name),
         hdrs.CACHE_CONTROL: "no-cache",
         "Content-Security-Policy": _NOTHING_RUNS,
     }
     most = here.config.limits.picture_pixels
-    channel = request.query.get("channel", "rgba")
+    channel = request.query.get("channel", "")
     if "preview" in request.query:
         image_format, quality = _preview(request.query["preview"], with_alpha="a" in channel)
         work = partial(preview, path, image_format, quality, channel == "rgb", most)
@@ -68,7 +69,7 @@ async def view(request: web.Request) -> web.StreamResponse:
     else:
         headers[hdrs.CONTENT_TYPE] = shown_type(path.name)
         if headers[hdrs.CONTENT_TYPE] == "application/octet-stream":
-            headers[hdrs.CONTENT_DISPOSITION] = helpers.content_disposition_header("attachment", filename=path.name)
+            headers[hdrs.CONTENT_DISPOSITION] = _disposition("attachment", path.name)
         return web.FileResponse(path, headers=headers)
     return web.Response(body=await on_picture_thread(work), content_type="image/png", headers=headers)
 
@@ -108,3 +109,10 @@ def _preview(text: str, with_alpha: bool) -> tuple[str, int]:
     if not (quality.isascii() and quality.isdigit() and len(quality) < 4):
         return image_format, _PREVIEW_QUALITY
     return image_format, min(100, max(1, int(quality)))
+
+
+def _disposition(kind: str, name: str) -> str:
+    """With the name in ASCII, which every client reads, and in full where that is not the same."""
+    plain = "".join(character if " " <= character <= "~" and character not in '"\\' else "_" for character in name)
+    full = "" if plain == name else f"; filename*=UTF-8''{quote(name, safe='', errors='replace')}"
+    return f'{kind}; filename="{plain}"{full}'

@@ -121,9 +121,11 @@ def test_the_origin_that_cors_names_is_let_in_and_no_other(tmp_path: Path) -> No
                 assert "Content-Type" in answer.headers["Access-Control-Allow-Headers"]
             await server.post("/queue", {}, headers=friend)
             await server.post("/queue", {}, status=403, headers={"Origin": "https://evil.example"})
-        async with serving(tmp_path, workers=0, enable_cors_header="*") as server:
-            async with server.session.get(server.url + "/queue", headers={"Origin": "null"}) as answer:
-                assert (answer.status, answer.headers["Access-Control-Allow-Origin"]) == (200, "*")
+        async with (
+            serving(tmp_path, workers=0, enable_cors_header="*") as server,
+            server.session.get(server.url + "/queue", headers={"Origin": "null"}) as answer,
+        ):
+            assert (answer.status, answer.headers["Access-Control-Allow-Origin"]) == (200, "*")
 
     asyncio.run(check())
 
@@ -182,9 +184,11 @@ def test_the_token_opens_by_header_by_query_and_then_by_cookie(tmp_path: Path) -
             await server.get("/queue")
             async with server.session.ws_connect(server.url + "/ws") as socket:
                 assert (await socket.receive_json())["type"] == "status"
-        async with serving(tmp_path, workers=0, token="abc") as server:
-            async with server.session.ws_connect(server.url + "/ws?token=abc") as socket:
-                assert (await socket.receive_json())["type"] == "status"
+        async with (
+            serving(tmp_path, workers=0, token="abc") as server,
+            server.session.ws_connect(server.url + "/ws?token=abc") as socket,
+        ):
+            assert (await socket.receive_json())["type"] == "status"
 
     asyncio.run(check())
 
