@@ -2,7 +2,8 @@
 
 blake2b over class, version, environment, effective inputs, the key and output of each feeder
 and the fingerprint of what the node reads from files. Node ids play no part, except for nodes
-whose result may depend on them. Each node is hashed once.
+whose result may depend on them. Each node is hashed once; what follows a node that expands is
+hashed again when it is known to what.
 """
 
 from __future__ import annotations
@@ -59,10 +60,14 @@ class Keys:
             parts.append(f"{parameter!r}={text}")
         never_same = state.never_same
         storable = state.storable
+        fed = []
+        is_static = True
         for feed in state.feeds:
             feeder = feed.feeder
-            source = feeder.identity if state.reads(feed) else feeder.key
-            parts.append(f"{feed.parameter!r}<{source}.{feed.output}")
+            source = feeder.static_key
+            if feeder.identity is not source and state.reads(feed):
+                source, is_static = feeder.identity, False
+            fed.append(f"{feed.parameter!r}<{source}.{feed.output}\n")
             never_same = never_same or feeder.never_same
             storable = storable and feeder.storable
         if state.kind.id_matters:
@@ -71,12 +76,16 @@ class Keys:
             mark = self._fingerprint(state, elements)
             never_same = never_same or mark is None
             parts.append(f"fingerprint {mark}")
-        hasher.update("\n".join(parts).encode())
+        hasher.update("\n".join([*parts, ""]).encode())
         if never_same:
             hasher.update(os.urandom(16))
         state.never_same = never_same
         state.storable = storable and not never_same
+        static = hasher.copy()
+        hasher.update("".join(fed).encode())
         state.key = state.identity = hasher.hexdigest()
+        if state.static_key is None:
+            state.static_key = state.key if is_static else _static_key(static, state)
 
     def refine(self, state: NodeState) -> None:
         """Make what ``state`` expanded to part of its identity: the versions, environment and
@@ -129,3 +138,9 @@ class Keys:
         if any(token != token for token in encoded.tokens):
             return None
         return digest_of(encoded).hex()
+
+
+def _static_key(hasher: blake2b, state: NodeState) -> str:
+    for feed in state.feeds:
+        hasher.update(f"{feed.parameter!r}<{feed.feeder.static_key}.{feed.output}\n".encode())
+    return hasher.hexdigest()

@@ -46,6 +46,8 @@ class NodeState:
     identity: str | None = None
     """What enters the keys of those it feeds: the key or, once it has expanded, also what it
     expanded to."""
+    static_key: str | None = None
+    """The key as it is before anything has expanded. Stands for nodes whose value is not read."""
     has_expanded = False
     """It, or something it is made from, expanded in this run; so ``identity`` is not what it was
     when the run was planned."""

@@ -232,7 +232,7 @@ class Schedule:
         assert self._keys is not None
         for feed in state.feeds:
             feeder = feed.feeder
-            if (feeder.has_expanded or feeder.identity is not feeder.key) and state.reads(feed):
+            if (feeder.has_expanded or feeder.identity is not feeder.static_key) and state.reads(feed):
                 break
         else:
             return False

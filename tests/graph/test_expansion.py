@@ -410,3 +410,26 @@ def test_what_is_made_from_an_expansion_is_known_at_once_while_the_process_lives
     said: list[events.Event] = []
     engine.run(workflow, targets=["a"], listener=said.append, run_id="r")
     assert said[1] == events.NodesCached("r", ("t", "a"))
+
+
+def test_an_expansion_behind_a_lazy_input_that_nobody_asked_for(make_engine):
+    """It ran for another reason, after the lazy node had its key; the key is the same next time."""
+
+    @node("First", category="", check_lazy=lambda: ["a"])
+    def first(*, a: Annotated[float, Lazy], b: Annotated[float, Lazy]) -> float:
+        calls.append("first")
+        return a
+
+    engine = make_engine(number, add, twice, first)
+    workflow = Workflow(
+        {
+            "n": WorkflowNode("Number", {"value": 1}),
+            "t": WorkflowNode("Twice", {"a": Link("n", 0)}),
+            "after": WorkflowNode("Add", {"a": Link("t", 0)}),
+            "f": WorkflowNode("First", {"a": Link("n", 0), "b": Link("after", 0)}),
+        }
+    )
+    engine.run(workflow, targets=["f", "after"])
+    calls.clear()
+    engine.run(workflow, targets=["f", "after"])
+    assert calls == []
