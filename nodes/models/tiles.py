@@ -9,33 +9,61 @@ import torch
 from torch import Tensor
 
 
-def tiled(
+def tiled_thrice(
     function: Callable[[Tensor], Tensor],
     x: Tensor,
     tile: int,
     overlap: int,
     scale: Fraction,
+    unit: int = 1,
     tick: Callable[[int, int], None] = lambda done, total: None,
 ) -> Tensor:
-    """``function(x)`` from tiles of ``tile`` x ``tile`` positions of which ``overlap`` are shared.
+    """The mean of three tilings: tiles half as wide and twice as high, twice as wide and half as high, square.
+
+    Each one's seams lie in the others' middle. ComfyUI's tiled VAE nodes average the same three.
+    Sides are multiples of ``unit``. See :func:`tiled`.
+    """
+    half = max(unit, tile // 2 // unit * unit)
+    sizes = [(tile * 2, half), (half, tile * 2), (tile, tile)]
+    counts = [len(x) * len(_grid(x, size, _fitting(overlap, size, unit))) for size in sizes]
+    total, done = sum(counts), 0
+    results = []
+    for size, count in zip(sizes, counts, strict=True):
+
+        def tick_on(number: int, _: int, before: int = done) -> None:
+            tick(before + number, total)
+
+        results.append(tiled(function, x, size, _fitting(overlap, size, unit), scale, tick_on))
+        done += count
+    return torch.stack(results).mean(dim=0)
+
+
+def tiled(
+    function: Callable[[Tensor], Tensor],
+    x: Tensor,
+    tile: tuple[int, int],
+    overlap: int,
+    scale: Fraction,
+    tick: Callable[[int, int], None] = lambda done, total: None,
+) -> Tensor:
+    """``function(x)`` from tiles of ``tile`` (height, width) positions of which ``overlap`` are shared.
 
     ``function`` maps [1, C, h, w] to [1, C', h * scale, w * scale]; sides, ``tile`` and ``overlap``
     times ``scale`` must be whole. Where tiles overlap their results are averaged with weights
-    that rise linearly from each inner edge. ``tick(done, total)`` is called before each tile.
+    that rise linearly from each edge. ``tick(done, total)`` is called before each tile.
     Returns float32 on the CPU.
     """
-    batch, _, height, width = x.shape
-    grid = [(row, column) for row in spans(height, tile, overlap) for column in spans(width, tile, overlap)]
+    grid = _grid(x, tile, overlap)
     ramp = int(overlap * scale)
-    weight = torch.zeros(int(height * scale), int(width * scale))
+    weight = torch.zeros(int(x.shape[2] * scale), int(x.shape[3] * scale))
     result: Tensor | None = None
-    for index in range(batch):
+    for index in range(len(x)):
         for number, (row, column) in enumerate(grid):
-            tick(index * len(grid) + number, batch * len(grid))
+            tick(index * len(grid) + number, len(x) * len(grid))
             piece = function(x[index : index + 1, :, row, column])[0].float().cpu()
-            mask = _feather(row, height, ramp, scale)[:, None] * _feather(column, width, ramp, scale)
+            mask = _feather(piece.shape[1], ramp)[:, None] * _feather(piece.shape[2], ramp)
             if result is None:
-                result = torch.zeros(batch, len(piece), *weight.shape)
+                result = torch.zeros(len(x), len(piece), *weight.shape)
             there = (_scaled(row, scale), _scaled(column, scale))
             result[index, :, *there] += piece * mask
             if index == 0:
@@ -46,7 +74,7 @@ def tiled(
 
 
 def spans(size: int, tile: int, overlap: int) -> list[slice]:
-    """Where tiles lie along a side of ``size``: neighbours share at least ``overlap``, the last one ends flush.
+    """Where tiles lie along a side of ``size``: neighbours share ``overlap``, the last one is cut short.
 
     Raises ValueError if a tile is no larger than the overlap.
     """
@@ -54,20 +82,28 @@ def spans(size: int, tile: int, overlap: int) -> list[slice]:
         raise ValueError(f"tiles of {tile} cannot overlap by {overlap}")
     if size <= tile:
         return [slice(0, size)]
-    starts = [*range(0, size - tile, tile - overlap), size - tile]
-    return [slice(start, start + tile) for start in starts]
+    return [slice(start, min(start + tile, size)) for start in range(0, size - overlap, tile - overlap)]
 
 
-def _feather(span: slice, size: int, ramp: int, scale: Fraction) -> Tensor:
-    """Weights along one side of a tile's result: 1, rising over ``ramp`` from edges that are not the map's own."""
-    place = _scaled(span, scale)
-    positions = torch.arange(1, place.stop - place.start + 1, dtype=torch.float32) / (ramp + 1)
-    weights = torch.ones_like(positions)
-    if span.start > 0:
-        weights = torch.minimum(weights, positions)
-    if span.stop < size:
-        weights = torch.minimum(weights, positions.flip(0))
-    return weights
+def _grid(x: Tensor, tile: tuple[int, int], overlap: int) -> list[tuple[slice, slice]]:
+    rows, columns = (spans(size, side, overlap) for size, side in zip(x.shape[2:], tile, strict=True))
+    return [(row, column) for row in rows for column in columns]
+
+
+def _fitting(overlap: int, tile: tuple[int, int], unit: int) -> int:
+    """The overlap, less where the tile's short side would have room for nothing else."""
+    return min(overlap, (min(tile) - 1) // unit * unit)
+
+
+def _feather(side: int, ramp: int) -> Tensor:
+    """Weights along one side of a tile's result: rising as 1/ramp, 2/ramp … 1 from both ends.
+
+    The picture's own edges too: nothing else covers them, and dividing by the sum undoes it.
+    """
+    if ramp == 0 or ramp >= side:
+        return torch.ones(side)
+    rising = (torch.arange(1, side + 1, dtype=torch.float32) / ramp).clamp(max=1.0)
+    return rising * rising.flip(0)
 
 
 def _scaled(span: slice, scale: Fraction) -> slice:

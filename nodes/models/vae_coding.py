@@ -16,7 +16,7 @@ from torch import Tensor
 from graph.context import current
 from graph.errors import SumiError
 from nodes.models.memory import available_memory
-from nodes.models.tiles import tiled
+from nodes.models.tiles import tiled_thrice
 from nodes.models.vae import AutoencoderKL
 
 log = logging.getLogger(__name__)
@@ -60,7 +60,9 @@ def decode_tiled(network: AutoencoderKL, samples: Tensor, tile_size: int, overla
     _check_latents(network, samples)
     factor = network.config.factor
     tile = max(1, tile_size // factor)
-    decoded = tiled(network.decode, samples, tile, min(overlap // factor, tile // 4), Fraction(factor), _tick)
+    decoded = tiled_thrice(
+        network.decode, samples, tile, min(overlap // factor, tile // 4), Fraction(factor), tick=_tick
+    )
     return _as_images(decoded)
 
 
@@ -112,7 +114,9 @@ def _encode_pictures_tiled(network: AutoencoderKL, pictures: Tensor, tile_size: 
     factor = network.config.factor
     tile = max(1, tile_size // factor) * factor
     overlap = min(overlap, tile // 4) // factor * factor
-    return sample_posterior(tiled(network.moments, pictures, tile, overlap, Fraction(1, factor), _tick))
+    return sample_posterior(
+        tiled_thrice(network.moments, pictures, tile, overlap, Fraction(1, factor), unit=factor, tick=_tick)
+    )
 
 
 def _say_tiles(what: str, shape: torch.Size) -> None:
