@@ -58,6 +58,13 @@ def ours(config: UNetConfig, weights: dict[str, torch.Tensor]) -> UNet:
     return unet
 
 
+@pytest.fixture(scope="module", params=FAMILY)
+def networks(request):
+    config = FAMILY[request.param]
+    weights = random_weights(config)
+    return ours(config, weights), diffusers_unet(config, weights)
+
+
 def inputs(config: UNetConfig, batch: int, height: int, width: int, tokens: int):
     generator = torch.Generator().manual_seed(1)
     x = torch.randn(batch, config.in_channels, height, width, generator=generator)
@@ -82,14 +89,12 @@ def assert_agrees(found: torch.Tensor, expected: torch.Tensor, tolerance: float 
     ("batch", "height", "width", "tokens"),
     [(1, 16, 16, 77), (2, 16, 24, 77), (4, 8, 8, 154), (2, 9, 13, 77), (1, 5, 31, 7)],
 )
-@pytest.mark.parametrize("kind", FAMILY)
 @torch.no_grad()
-def test_agrees_with_diffusers(kind, batch, height, width, tokens):
-    config = FAMILY[kind]
-    weights = random_weights(config)
-    x, timesteps, context, y, added = inputs(config, batch, height, width, tokens)
-    expected = diffusers_unet(config, weights)(x, timesteps, context, added_cond_kwargs=added).sample
-    assert_agrees(ours(config, weights)(x, timesteps, context, y), expected)
+def test_agrees_with_diffusers(networks, batch, height, width, tokens):
+    unet, reference = networks
+    x, timesteps, context, y, added = inputs(unet.config, batch, height, width, tokens)
+    expected = reference(x, timesteps, context, added_cond_kwargs=added).sample
+    assert_agrees(unet(x, timesteps, context, y), expected)
 
 
 @torch.no_grad()
