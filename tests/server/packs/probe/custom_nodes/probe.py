@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Annotated, Any
 
 from graph.context import Context, PreviewImage
-from graph.node import Hint, Range, Socket, UniqueId, node
+from graph.node import Files, Hint, Range, Socket, UniqueId, node
 from graph.results import NodeResult
 
 Thing = Annotated[Any, Socket("THING")]
@@ -71,6 +71,13 @@ def _is_even(*, number: int, seconds: float) -> bool | str:
 def even(*, number: int = 0, seconds: float = 0.0) -> Thing:
     """A number that the node's own validation wants even."""
     return number
+
+
+@node("ProbeModel", category="probe")
+def model(*, checkpoint: Annotated[str, Files("checkpoints")], seconds: float = 0.2, seed: int = 0) -> Thing:
+    """Say which process was given the checkpoint."""
+    time.sleep(seconds)
+    return f"{checkpoint} in {os.getpid()}"
 
 
 @node("ProbeShow", category="probe", output_node=True)
