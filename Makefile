@@ -35,6 +35,7 @@ format: .venv/installed-lint
 bench: .venv/installed-test
 	@$(BIN)/python benchmarks/graph.py
 	@$(BIN)/python benchmarks/sampler.py
+	@$(BIN)/python benchmarks/server.py
 
 clean:
 	rm -rf .venv
