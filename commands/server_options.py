@@ -80,6 +80,7 @@ def add_server_options(parser: argparse.ArgumentParser) -> None:
         choices=("DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL"),
         help="how much is logged (default: INFO; alone: DEBUG)",
     )
+    group.add_argument("--send-files", action="store_true", help=argparse.SUPPRESS)  # of a worker elsewhere
     group.add_argument("--log-json", action="store_true", help="log one JSON object a line")
     group.add_argument("--cuda-device", dest="device", metavar="N", type=lambda number: f"cuda:{int(number)}")
     _add_precisions(parser)

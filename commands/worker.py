@@ -21,7 +21,8 @@ def worker(options: argparse.Namespace) -> int:
     """Serve the server that started this process; ends when that does."""
     incoming, outgoing = _take_standard_streams()
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl+C is for the server, which then ends its workers
-    WorkerLoop(incoming, outgoing, lambda: host_of(options), _nothing if options.no_warm_up else _warm_up).serve()
+    warm_up = _nothing if options.no_warm_up else _warm_up
+    WorkerLoop(incoming, outgoing, lambda: host_of(options), warm_up, options.send_files).serve()
     return 0
 
 

@@ -9,19 +9,22 @@ from collections.abc import Callable, Coroutine, Mapping
 from typing import Any
 
 from graph.errors import Problem
-from graph.events import Event
+from graph.events import Event, NodeOutput
+from graph.folders import Folders
 from server.workers.engine_host import EngineHost
 from server.workers.interface import Description, OnEvent, Outcome, RunRequest, Stats, WorkerDied
+from server.workers.travelling_files import Arrivals, files_in
 
 log = logging.getLogger(__name__)
 
 
 class InProcessWorker:
-    """``make`` builds the engine, on a thread."""
+    """``make`` builds the engine, on a thread. Files of its outputs are brought to ``files_to``, if that is given."""
 
-    def __init__(self, name: str, make: Callable[[], EngineHost]):
+    def __init__(self, name: str, make: Callable[[], EngineHost], files_to: Folders | None = None):
         self.name = name
         self._make = make
+        self._files_to = files_to
         self._host: EngineHost | None = None
         self._ended: asyncio.Future[str] | None = None
         self._running: str | None = None
@@ -38,7 +41,13 @@ class InProcessWorker:
     async def run(self, request: RunRequest, on_event: OnEvent) -> Outcome:
         host, loop = self._alive(), asyncio.get_running_loop()
 
+        arrivals = Arrivals(self._files_to) if self._files_to is not None else None
+
         def listen(event: Event) -> None:
+            if arrivals is not None and isinstance(event, NodeOutput):
+                for name, data in files_in(event, host.folders):
+                    arrivals.take(name, data)
+                event = arrivals.renamed(event)
             _call_on(loop, on_event, event)
 
         host.expect(request.prompt_id)

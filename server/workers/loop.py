@@ -15,10 +15,11 @@ from collections import deque
 from collections.abc import Callable, Mapping
 from typing import Any, BinaryIO, Final
 
-from graph.events import Event, NodePreview
+from graph.events import Event, NodeOutput, NodePreview
 from server.workers import wire
 from server.workers.engine_host import EngineHost
 from server.workers.interface import HEARTBEAT_SECONDS, RunRequest
+from server.workers.travelling_files import files_in
 
 log = logging.getLogger(__name__)
 
@@ -29,7 +30,8 @@ class WorkerLoop:
     """Serves one :class:`EngineHost` over ``incoming`` and ``outgoing``.
 
     ``make`` builds the host (importing node packs takes a while; heartbeats go out meanwhile);
-    ``warm_up`` is called once the server knows the nodes, on a thread of its own.
+    ``warm_up`` is called once the server knows the nodes, on a thread of its own. With ``send_files`` the
+    files that outputs name travel to the server, whose folders are others.
     """
 
     def __init__(
@@ -38,11 +40,13 @@ class WorkerLoop:
         outgoing: BinaryIO,
         make: Callable[[], EngineHost],
         warm_up: Callable[[], None] = lambda: None,
+        send_files: bool = False,
     ):
         self._incoming = incoming
         self._out = _Outgoing(outgoing)
         self._make = make
         self._warm_up = warm_up
+        self._send_files = send_files
         self._host: EngineHost | None = None
         self._stats: dict[str, Any] = {}
         self._runs: queue.SimpleQueue[RunRequest | None] = queue.SimpleQueue()
@@ -99,6 +103,9 @@ class WorkerLoop:
             self._idle.set()
 
     def _say(self, event: Event) -> None:
+        if self._send_files and isinstance(event, NodeOutput) and self._host is not None:
+            for name, data in files_in(event, self._host.folders):
+                self._out.put({"type": "file", "name": dataclasses.asdict(name)}, data)
         header, body = wire.event_to_frame(event)
         self._out.put(header, body, droppable=isinstance(event, NodePreview))
 

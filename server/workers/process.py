@@ -10,7 +10,9 @@ from collections import deque
 from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
-from graph.errors import Problem
+from graph.errors import Problem, SumiError
+from graph.events import NodeOutput
+from graph.folders import Folders
 from server.workers import wire
 from server.workers.interface import (
     HEARTBEAT_SECONDS,
@@ -21,6 +23,7 @@ from server.workers.interface import (
     Stats,
     WorkerDied,
 )
+from server.workers.travelling_files import Arrivals, FileName
 
 log = logging.getLogger(__name__)
 
@@ -34,7 +37,7 @@ _LAST_LINES: Final = 10
 class ProcessWorker:
     """``command`` starts the process, which serves a WorkerLoop on its standard input and output.
 
-    Lines of its standard error go to the log.
+    Lines of its standard error go to the log. Files that it sends are kept in ``files_to``.
     """
 
     def __init__(
@@ -43,11 +46,14 @@ class ProcessWorker:
         command: Sequence[str],
         environment: Mapping[str, str] | None = None,
         silent_seconds: float = SILENT_SECONDS,
+        files_to: Folders | None = None,
     ):
         self.name = name
         self._command = list(command)
         self._environment = environment
         self._silent_seconds = silent_seconds
+        self._files_to = files_to
+        self._arrivals: Arrivals | None = None
         self._process: Process | None = None
         self._tasks: list[asyncio.Task[Any]] = []
         self._ended: asyncio.Future[str] | None = None
@@ -97,6 +103,7 @@ class ProcessWorker:
     async def run(self, request: RunRequest, on_event: OnEvent) -> Outcome:
         self._outcome = asyncio.get_running_loop().create_future()
         self._on_event = on_event
+        self._arrivals = Arrivals(self._files_to) if self._files_to is not None else None
         await self._send(
             {
                 "type": "run",
@@ -169,7 +176,10 @@ class ProcessWorker:
             while frames := await stream.next():
                 self._heard = asyncio.get_running_loop().time()
                 for frame in frames:
-                    self._take(frame)
+                    if frame[0]["type"] == "file" and self._arrivals is not None:
+                        await self._keep_file(self._arrivals, frame)
+                    else:
+                        self._take(frame)
         except wire.WireError as error:
             reason = f"{error}; "
             process.kill()
@@ -182,11 +192,21 @@ class ProcessWorker:
         if not self._ended.done():
             self._ended.set_result(reason + self._how_it_ended(process))
 
+    async def _keep_file(self, arrivals: Arrivals, frame: wire.Frame) -> None:
+        name = FileName(**frame[0]["name"])
+        try:
+            await asyncio.to_thread(arrivals.take, name, frame[1])
+        except (OSError, SumiError) as error:
+            log.error("%s made %s, which cannot be kept here: %s", self.name, name.relative, error)
+
     def _take(self, frame: wire.Frame) -> None:
         header, _ = frame
         match header["type"]:
             case "event":
-                self._on_event(wire.event_from_frame(frame))
+                event = wire.event_from_frame(frame)
+                if isinstance(event, NodeOutput) and self._arrivals is not None:
+                    event = self._arrivals.renamed(event)
+                self._on_event(event)
             case "outcome" if self._outcome is not None and not self._outcome.done():
                 self._outcome.set_result(wire.event_from_frame(frame))  # type: ignore[arg-type]
             case "heartbeat" if header["stats"]:

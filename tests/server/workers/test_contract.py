@@ -13,6 +13,7 @@ import pytest
 
 from commands.worker import host_of
 from graph import events
+from graph.folders import Folders
 from graph.schema_data import node_type_from_data
 from main import parser
 from server.workers.in_process import InProcessWorker
@@ -214,3 +215,38 @@ def test_closing_ends_what_runs(make: Make) -> None:
         assert await worker.died()
 
     check(make, test)
+
+
+def test_files_made_elsewhere_are_brought_here(make: Make, worker_command: list[str], tmp_path: Path) -> None:
+    """The worker's output folder is not the server's; the same picture twice is one file, another one another."""
+    here = Folders(tmp_path / "here/in", tmp_path / "here/out", tmp_path / "here/temp", tmp_path / "here/user")
+    here.output.mkdir(parents=True)
+    (here.output / "there_00001_.png").write_bytes(b"of somebody else")
+    command = [*worker_command, "--send-files"]
+    options = parser().parse_args(command[2:])
+
+    def make_distant() -> Worker:
+        if isinstance(make(), ProcessWorker):
+            return ProcessWorker("worker 0", command, files_to=here)
+        return InProcessWorker("worker 0", lambda: host_of(options), files_to=here)
+
+    nodes = {
+        "0": {"class_type": "EmptyImage", "inputs": {"width": 16, "height": 16, "batch_size": 1, "color": 255}},
+        "1": {"class_type": "SaveImage", "inputs": {"images": ["0", 0], "filename_prefix": "there"}},
+    }
+
+    async def test(worker: Worker) -> None:
+        for prompt_id in "ab":
+            heard, outcome = await run(worker, RunRequest(prompt_id, nodes, ("1",)))
+            assert outcome == events.RunSucceeded(prompt_id)
+            (shown,) = [event.ui["images"] for event in heard if isinstance(event, events.NodeOutput)]
+            assert [dict(entry) for entry in shown] == [
+                {"filename": "there_00001_ (1).png", "subfolder": "", "type": "output"}
+            ]
+        made = (options.base_directory / "output" / "there_00001_.png").read_bytes()
+        assert {path.name: path.read_bytes() for path in here.output.iterdir()} == {
+            "there_00001_.png": b"of somebody else",
+            "there_00001_ (1).png": made,
+        }
+
+    check(make_distant, test)
