@@ -21,7 +21,9 @@ def merge(*, first: Cond, second: Cond) -> Cond: ...
 
 
 @node("Sampler", category="test")
-def sampler(*, positive: Cond, negative: Cond, steps: int = 20, odd: Annotated[float, Named("in.0.")] = 1.0) -> Cond: ...
+def sampler(
+    *, positive: Cond, negative: Cond, steps: int = 20, odd: Annotated[float, Named("in.0.")] = 1.0
+) -> Cond: ...
 
 
 REGISTRY = Registry({f.node_type.name: f.node_type for f in (encode, merge, sampler)})  # type: ignore[attr-defined]
