@@ -7,6 +7,8 @@ import logging
 import time
 from typing import Any
 
+from aiohttp.http import HttpProcessingError
+
 
 def configure_logs(level: str, as_json: bool = False) -> None:
     """Log to standard error from ``level`` on. Records about a prompt carry ``extra={"prompt_id": …}``."""
@@ -14,6 +16,13 @@ def configure_logs(level: str, as_json: bool = False) -> None:
     handler.setFormatter(JsonLines() if as_json else TextLines())
     logging.basicConfig(level=level, handlers=[handler], force=True)
     logging.getLogger("asyncio").setLevel(max(logging.INFO, logging.getLogger().level))
+    logging.getLogger("aiohttp.server").addFilter(_is_ours)
+
+
+def _is_ours(record: logging.LogRecord) -> bool:
+    """Bytes that are no HTTP are the client's mistake, which aiohttp would log as an error with a traceback."""
+    error = record.exc_info[1] if record.exc_info else None
+    return not isinstance(error, HttpProcessingError)
 
 
 class TextLines(logging.Formatter):

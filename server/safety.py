@@ -69,6 +69,9 @@ class Guard:
         self._names = {_bare(name) for name in config.trusted_hosts}
         self._names |= {_bare(address) for address in config.listen}
         self._any_address = not all(is_loopback(address) for address in config.listen)
+        if self._any_address:
+            own = _bare(socket.gethostname())
+            self._names |= {own, f"{own}.local"}
         self._token = None if config.no_auth else config.token
         self._cookie_name = f"sumi_{config.port}"  # cookies know no ports
         self._secure = config.tls_certfile is not None
@@ -187,7 +190,7 @@ class Guard:
                 headers[hdrs.VARY] = "Origin"
         else:
             headers["Cross-Origin-Resource-Policy"] = "same-origin"
-            headers["Cross-Origin-Opener-Policy"] = "same-origin"
+            headers["Cross-Origin-Opener-Policy"] = "same-origin-allow-popups"
             headers["X-Frame-Options"] = "SAMEORIGIN"
         if self._token is not None and self._is_token(request.query.get("token")):
             secure = "; Secure" if self._secure else ""

@@ -35,6 +35,7 @@ async def run_service(config: ServerConfig, hire: Mapping[str, Callable[[], Work
     """
     stop = _stop_on_signals()
     config = with_token(config)
+    _allow_many_connections()
     hub = Hub({"supports_preview_metadata": True, "max_upload_size": config.max_upload_size})
     store = JobStore(config.database)
     await store.open()
@@ -75,9 +76,22 @@ async def _listen(runner: web.AppRunner, config: ServerConfig) -> None:
         log.info("listening on %s://%s:%d", scheme, shown, config.port)
 
 
+def _allow_many_connections() -> None:
+    """Take all the file descriptors that the system lets this process have: each client needs one."""
+    try:
+        import resource
+    except ImportError:  # Windows, which counts them otherwise
+        return
+    _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if most != resource.RLIM_INFINITY:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
+
+
 def _tls(config: ServerConfig) -> ssl.SSLContext | None:
-    if config.tls_certfile is None or config.tls_keyfile is None:
+    if config.tls_certfile is None and config.tls_keyfile is None:
         return None
+    if config.tls_certfile is None or config.tls_keyfile is None:
+        raise ListenError("HTTPS needs both --tls-keyfile and --tls-certfile; only one was given")
     context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
     try:
         context.load_cert_chain(config.tls_certfile, config.tls_keyfile)

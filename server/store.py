@@ -20,7 +20,7 @@ from typing import Any, Final
 from server import job_table
 from server.jobs import Job, compact_json
 from server.queue_order import Key, QueueOrder
-from server.store_writer import StoreError, StoreFullError, StoreWriter, connect, plainly
+from server.store_writer import StoreError, StoreWriter, connect, plainly
 
 log = logging.getLogger(__name__)
 
@@ -162,13 +162,13 @@ class JobStore:
     async def finish(self, job: Job) -> None:
         """Store how ``job`` ended (``status``, ``outputs``…); returns when it is on the disk.
 
-        When the disk is full the job is kept in memory, listed like others, and stored as soon as there is room.
+        When the disk is full the job is kept in memory, listed like others, and stored as soon as it can be.
         """
         job.ended = job.ended or time.time()
         self._unsaved[job.prompt_id] = job
         if not await self._try_to_save(job):
             log.error(
-                "the disk is full: how this job ended is kept in memory until there is room",
+                "how this job ended cannot be stored: it is kept in memory until it can",
                 extra={"prompt_id": job.prompt_id},
             )
             if self._saver is None or self._saver.done():
@@ -272,6 +272,10 @@ class JobStore:
     def position(self, prompt_id: str) -> int | None:
         """How many jobs run before this one does; None if it does not wait."""
         return self._order.position(prompt_id) if prompt_id in self._order else None
+
+    def is_queued(self, prompt_id: str) -> bool:
+        """Whether the job waits or runs."""
+        return prompt_id in self._order or prompt_id in self._running
 
     def queue_remaining(self) -> int:
         """Jobs that wait or run."""
@@ -381,7 +385,8 @@ class JobStore:
         trim = self._ended_count % _TRIM_EVERY == 0
         try:
             await self._writer.submit(lambda connection: job_table.finish(connection, row, trim))
-        except StoreFullError:
+        except StoreError as error:
+            log.error("%s", error, extra={"prompt_id": job.prompt_id})
             return False
         if self._unsaved.get(job.prompt_id) is job:
             del self._unsaved[job.prompt_id]

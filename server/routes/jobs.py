@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import math
 from typing import Any, Final
 from urllib.parse import urlencode
@@ -12,10 +13,13 @@ from server.endpoint import FREE_OBJECT, INTEGER, NUMBER, STRING, Endpoints, Que
 from server.jobs import Job, compact_json
 from server.request_error import RequestError
 from server.services import Services, services
+from server.store import JobStore
 
 endpoints: Final = Endpoints("jobs")
 
 LONGEST_WAIT: Final = 3600.0
+_LOOK_SECONDS: Final = 2.0
+"""How often a long poll looks whether its client is still there."""
 
 
 @endpoints.get(
@@ -36,12 +40,19 @@ async def job(request: web.Request) -> web.StreamResponse:
     here = services(request)
     prompt_id = request.match_info["prompt_id"]
     seconds = _wait(request)
-    if seconds:
-        await here.store.wait_ended(prompt_id, seconds)
+    await _ended(request, here.store, prompt_id, seconds)
     found = await here.store.get(prompt_id)
     if found is None:
         raise RequestError(404, "not_found", f"there is no job {prompt_id[:100]!r}")
     return web.json_response(_described(found, here), dumps=compact_json)
+
+
+async def _ended(request: web.Request, store: JobStore, prompt_id: str, seconds: float) -> None:
+    """Wait for the end of the job, of the time, or of the client's patience, whose place others may want."""
+    loop = asyncio.get_running_loop()
+    late = loop.time() + seconds
+    while store.is_queued(prompt_id) and (left := late - loop.time()) > 0 and request.transport is not None:
+        await store.wait_ended(prompt_id, min(left, _LOOK_SECONDS))
 
 
 def _wait(request: web.Request) -> float:

@@ -16,7 +16,7 @@ from aiohttp.http import HttpProcessingError
 
 from graph.errors import InputFileError
 from graph.folders import WORK_FOLDERS
-from server.client_files import part_beside, path_inside, place_new
+from server.client_files import part_beside, path_inside, place_new, safe_name
 from server.endpoint import STRING, Endpoints, record
 from server.jobs import compact_json
 from server.pictures import check_pixels, on_picture_thread, with_mask
@@ -159,7 +159,8 @@ async def _store(form: _Form, here: Services) -> web.Response:
     folder = form.fields.get("type") or "input"
     if folder not in WORK_FOLDERS:
         raise RequestError(400, "invalid_body", f"type must be one of {', '.join(WORK_FOLDERS)}")
-    subfolder = form.fields.get("subfolder", "").strip("/")
+    subfolder = form.fields.get("subfolder", "").rstrip("/")
+    subfolder = safe_name(subfolder, folder) if subfolder else ""
     name = await asyncio.to_thread(_place, form, here.config.folders.place(folder), subfolder, folder)
     return web.json_response({"name": name, "subfolder": subfolder, "type": folder}, dumps=compact_json)
 

@@ -24,6 +24,7 @@ _ENTRY: Final = record(
     {"name": STRING, "type": {"enum": ["file", "directory"]}, "path": STRING}, size=INTEGER, modified=NUMBER
 )
 _BYTES: Final = {"type": "string", "format": "binary"}
+_TYPES: Final = {".json": "application/json", ".css": "text/css"}  # style sheets load only as such
 _FULL_INFO: Final = Query("full_info", "answer with size and time too", BOOLEAN)
 _OVERWRITE: Final = Query("overwrite", "false: 409 if a file is there (default: true)", BOOLEAN)
 _WRITES: Final = (400, 403, 404, 408, 409, 413, 507)
@@ -78,7 +79,7 @@ async def entries(request: web.Request) -> web.StreamResponse:
 async def read(request: web.Request) -> web.StreamResponse:
     """One file."""
     path = await asyncio.to_thread(_existing, request, request.match_info["file"])
-    kind = "application/json" if path.suffix == ".json" else "application/octet-stream"
+    kind = _TYPES.get(path.suffix.lower(), "application/octet-stream")
     return web.FileResponse(path, headers={"Content-Type": kind, "Cache-Control": "no-cache"})
 
 

@@ -88,6 +88,8 @@ def _request(draw: st.DrawFn, method: str, path: str, operation: dict[str, Any])
         method = draw(st.sampled_from(["get", "head", "post", "put", "delete", "patch", "options", "trace", "x"]))
     headers, body = draw(_body(operation.get("requestBody")))
     headers = headers + draw(_more_headers)
+    if path == "/ws" and draw(st.booleans()):
+        headers += UPGRADE
     return Fuzzed(method.upper(), target.replace(" ", "%20"), headers, body)
 
 
@@ -224,6 +226,13 @@ def _multipart(draw: st.DrawFn) -> tuple[str, bytes]:
 def _header_safe(text: str) -> str:
     return text.replace("\r", "").replace("\n", "").replace('"', "%22")
 
+
+UPGRADE = (
+    ("Upgrade", "websocket"),
+    ("Connection", "Upgrade"),
+    ("Sec-WebSocket-Version", "13"),
+    ("Sec-WebSocket-Key", "AAAAAAAAAAAAAAAAAAAAAA=="),
+)
 
 _more_headers = st.lists(
     st.sampled_from(

@@ -8,6 +8,8 @@ from typing import Any
 
 import pytest
 
+from server.config import Limits
+from server.routes import jobs
 from tests.server.served import Served, saved, serving, taking
 
 
@@ -230,5 +232,25 @@ def test_pages_of_the_history(tmp_path: Path) -> None:
             assert await page("") == ["p0", "p2", "p3", "p4"]
             await server.post("/history", {"clear": True})
             assert await page("") == []
+
+    asyncio.run(check())
+
+
+def test_a_long_poll_whose_client_has_gone_gives_its_place_back(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(jobs, "_LOOK_SECONDS", 0.1)
+
+    async def check() -> None:
+        async with serving(tmp_path, limits=Limits(long_polls=1)) as server:
+            prompt_id = await server.queue(taking(20.0))
+            with pytest.raises(asyncio.TimeoutError):
+                async with asyncio.timeout(0.2):
+                    await server.get(f"/jobs/{prompt_id}?wait=600")
+            while True:
+                async with server.session.get(f"{server.url}/jobs/{prompt_id}?wait=0.1") as answer:
+                    if answer.status == 200:
+                        break
+            await server.post("/interrupt")
 
     asyncio.run(check())
