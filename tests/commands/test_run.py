@@ -93,8 +93,9 @@ def test_standard_input_json_events_and_previews(tmp_path: Path) -> None:
     progress = [(event["value"], event["maximum"]) for event in events if event["event"] == "node_progress"]
     assert progress[-1] == (2, 2)
     assert [event["format"] for event in events if event["event"] == "node_preview"]
-    (shown,) = [event["ui"]["images"] for event in events if event["event"] == "node_output"]
-    assert shown == [{"filename": "Sumi_00001_.png", "subfolder": "", "type": "output"}]
+    shown = {event["node_id"]: event["ui"] for event in events if event["event"] == "node_output"}
+    assert shown["9"] == {"images": [{"filename": "Sumi_00001_.png", "subfolder": "", "type": "output"}]}
+    assert "apple" in shown["2"]["text"][0]  # CLIPTokenize shows its tokens
 
 
 def test_an_invalid_workflow_lists_every_problem(tmp_path: Path) -> None:
