@@ -94,7 +94,7 @@ class Scheduler:
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
-        await asyncio.gather(*self._ending)
+        await asyncio.gather(*self._ending, return_exceptions=True)
         await asyncio.gather(*(post.worker.close() for post in self._posts if post.worker is not None))
         for running in list(self.running.values()):
             running.messages.abandon()

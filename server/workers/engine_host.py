@@ -104,7 +104,7 @@ class EngineHost:
             )
         except SumiError as error:
             outcome = outcome or _failure(request, error)
-        except Exception as error:  # the engine's own mistake must not end the worker's only compute thread
+        except BaseException as error:  # nothing, sys.exit() in a node included, may end the only compute thread
             log.exception("the engine failed", extra={"prompt_id": request.prompt_id})
             outcome = outcome or _failure(request, error)
         finally:

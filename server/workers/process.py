@@ -31,6 +31,8 @@ SILENT_SECONDS: Final = 60.0
 """A worker without heartbeat for so long hangs and is killed. Loading a large model may hold it up for some."""
 
 _CLOSING_SECONDS: Final = 3.0
+_LAST_WORDS_SECONDS: Final = 1.0
+_POLL_SECONDS: Final = 0.2
 _LAST_LINES: Final = 10
 
 
@@ -82,9 +84,13 @@ class ProcessWorker:
             )
         except OSError as error:
             raise WorkerDied(f"{self._command[0]} could not be started: {error}") from error
-        self._tasks = [
+        readers: list[asyncio.Task[Any]] = [
             asyncio.create_task(self._listen(self._process)),
             asyncio.create_task(self._relay_log(self._process)),
+        ]
+        self._tasks = [
+            *readers,
+            asyncio.create_task(self._see_it_end(self._process, readers)),
             asyncio.create_task(self._watch(self._process)),
         ]
         return await self._unless_dead(self._description)
@@ -135,10 +141,13 @@ class ProcessWorker:
                 await asyncio.wait_for(self._ask_to_end(process), _CLOSING_SECONDS)
             except TimeoutError:
                 process.kill()
-                await process.wait()
+                await _exited(process)
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
+        if process is not None:
+            # Children of its own may hold the pipes open, and asyncio has no public way to let go of them.
+            process._transport.close()  # type: ignore[attr-defined]
         if self._ended is not None and not self._ended.done():
             self._ended.set_result("it was closed")
 
@@ -147,7 +156,7 @@ class ProcessWorker:
             await self._send({"type": "close"})
         except WorkerDied:
             log.debug("%s was gone already", self.name)
-        await process.wait()
+        await _exited(process)
 
     async def _send(self, header: Mapping[str, Any]) -> None:
         process = self._process
@@ -168,9 +177,9 @@ class ProcessWorker:
 
     # -- listening -----------------------------------------------------------------------------------------------
 
-    async def _listen(self, process: Process) -> None:
-        assert process.stdout is not None and self._ended is not None
-        reason = ""
+    async def _listen(self, process: Process) -> str:
+        """Take in what it says until it ends or makes no sense; why that was, if it was no end."""
+        assert process.stdout is not None
         try:
             stream = wire.FrameStream(process.stdout)
             while frames := await stream.next():
@@ -181,14 +190,21 @@ class ProcessWorker:
                     else:
                         self._take(frame)
         except wire.WireError as error:
-            reason = f"{error}; "
             process.kill()
+            return f"{error}; "
         except Exception as error:  # a frame of another version, say: without an end here the job would hang
             log.exception("%s: a message could not be taken in", self.name)
-            reason = f"its message could not be taken in ({type(error).__name__}: {error}); "
             process.kill()
-        await process.wait()
-        await asyncio.sleep(0)  # let the last lines of its log arrive
+            return f"its message could not be taken in ({type(error).__name__}: {error}); "
+        return ""
+
+    async def _see_it_end(self, process: Process, readers: list[asyncio.Task[Any]]) -> None:
+        """Say that it has died once it has and its last words are read. Processes that its nodes have forked may
+        hold the streams open for longer."""
+        assert self._ended is not None
+        await _exited(process)
+        done, _ = await asyncio.wait(readers, timeout=_LAST_WORDS_SECONDS)
+        reason = next((str(task.result()) for task in done if task.result()), "")
         if not self._ended.done():
             self._ended.set_result(reason + self._how_it_ended(process))
 
@@ -264,6 +280,14 @@ class ProcessWorker:
             return f"it was killed by {name}{hint}"
         last = f": {self._last_lines[-1]}" if self._last_lines else ""
         return f"it ended with status {code}{last}"
+
+
+async def _exited(process: Process) -> None:
+    """Wait for the process alone: ``process.wait()`` also waits for its streams, which its children may hold."""
+    while process.returncode is None:
+        waiting = asyncio.ensure_future(process.wait())
+        await asyncio.wait([waiting], timeout=_POLL_SECONDS)
+        waiting.cancel()
 
 
 def _signal_name(number: int) -> str:

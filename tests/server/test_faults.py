@@ -171,3 +171,25 @@ def test_a_node_pack_that_cannot_be_imported_stops_nobody(base: Path) -> None:
         server.until_ready()
         assert server.ended(server.queue(chain()))["status"]["completed"]
         assert "broken.py" in server.said() and "no_such_module" in server.said()
+
+
+def test_a_full_disk_under_a_picture_is_the_jobs_error_and_leaves_nothing_half_written(base: Path) -> None:
+    def limit() -> None:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (600_000, 600_000))
+
+    def picture(size: int) -> dict[str, Any]:
+        return {
+            "0": {"class_type": "EmptyImage", "inputs": {"width": size, "height": size, "batch_size": 1, "color": 0}},
+            "1": {"class_type": "ImageAddNoise", "inputs": {"image": ["0", 0], "seed": 1, "strength": 1.0}},
+            "2": {"class_type": "SaveImage", "inputs": {"images": ["1", 0], "filename_prefix": "x"}},
+        }
+
+    with running(base, "--cache-disk", "0", prepare=limit) as server:
+        server.until_ready()
+        entry = server.ended(server.queue(picture(1024)))
+        last, error = entry["status"]["messages"][-1]
+        assert last == "execution_error" and error["node_id"] == "2"
+        assert error["exception_type"].endswith("OutputFileError")
+        assert list((base / "output").iterdir()) == []
+        assert server.ended(server.queue(picture(64)))["status"]["completed"]
+        assert [path.name for path in (base / "output").iterdir()] == ["x_00001_.png"]

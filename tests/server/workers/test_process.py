@@ -54,6 +54,30 @@ def test_a_killed_worker_is_noticed_at_once(worker_command: list[str]) -> None:
     asyncio.run(body())
 
 
+def test_a_killed_worker_is_noticed_although_a_process_of_its_holds_the_pipe(worker_command: list[str]) -> None:
+    async def body() -> None:
+        worker = ProcessWorker("worker 0", worker_command)
+        await worker.start()
+        async with asyncio.timeout(4):
+            with pytest.raises(WorkerDied, match="SIGKILL"):
+                await run(worker, prompt("ProbeFork"))
+        await worker.close()
+
+    asyncio.run(body())
+
+
+def test_a_node_that_exits_ends_its_run_and_not_the_worker(worker_command: list[str]) -> None:
+    async def body() -> None:
+        worker = ProcessWorker("worker 0", worker_command)
+        await worker.start()
+        outcome = await run(worker, prompt("ProbeExit"))
+        assert isinstance(outcome, events.RunFailed) and outcome.exception_type.endswith("SystemExit")
+        assert await run(worker, prompt("ProbePrint")) == events.RunSucceeded("a")
+        await worker.close()
+
+    asyncio.run(body())
+
+
 def test_a_worker_that_hangs_is_killed(worker_command: list[str]) -> None:
     async def body() -> None:
         worker = ProcessWorker("worker 0", worker_command, silent_seconds=4)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
+import sys
 import time
 from pathlib import Path
 from typing import Annotated, Any
@@ -52,6 +53,22 @@ def eat(*, thing: Thing, megabytes: int = 100) -> Thing:
 def fail(*, thing: Thing, message: str = "no") -> Thing:
     """Raise."""
     raise ValueError(message)
+
+
+@node("ProbeExit", category="probe")
+def leave(*, thing: Thing) -> Thing:
+    """Call sys.exit, as scripts do."""
+    sys.exit(3)
+
+
+@node("ProbeFork", category="probe")
+def fork(*, thing: Thing) -> Thing:
+    """Leave a process behind that shares every descriptor, then die."""
+    if os.fork() == 0:
+        time.sleep(5)
+        os._exit(0)
+    os.kill(os.getpid(), signal.SIGKILL)
+    return thing
 
 
 @node("ProbePrint", category="probe")
