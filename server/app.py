@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import time
 from collections.abc import AsyncIterator
 from typing import Final
@@ -37,6 +38,8 @@ from server.scheduler import Scheduler
 from server.services import SERVICES, Services
 from server.settings import Settings
 from server.store import JobStore
+
+log = logging.getLogger(__name__)
 
 THEMES: Final[tuple[Endpoints, ...]] = (
     prompt.endpoints,
@@ -136,6 +139,8 @@ async def _measured(request: web.Request, handler: Handler) -> web.StreamRespons
     endpoint = _endpoint(request)
     waits = endpoint is not None and (endpoint.kind == "websocket" or "wait" in request.query)
     method, route = (endpoint.method, endpoint.path) if endpoint is not None else ("other", "none")
-    seconds = None if waits else time.perf_counter() - began
-    request.app[SERVICES].metrics.answered(method, route, response.status, seconds)
+    seconds = time.perf_counter() - began
+    request.app[SERVICES].metrics.answered(method, route, response.status, None if waits else seconds)
+    # The raw path: decoded ones may hold line ends. No query: it may hold the token.
+    log.debug("%s %s %d in %.1f ms", request.method, request.rel_url.raw_path, response.status, 1000 * seconds)
     return response

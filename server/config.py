@@ -24,7 +24,7 @@ class Limits:
     """
 
     json_bytes: int = 32 * MEBIBYTE
-    body_bytes: int = 512 * MEBIBYTE
+    body_bytes: int = 128 * MEBIBYTE
     picture_pixels: int = 178_000_000
     websocket_message_bytes: int = MEBIBYTE
     body_seconds: float = 60.0

@@ -12,6 +12,7 @@ from datetime import UTC, datetime
 from typing import Any, Final
 
 from server.hub import Hub
+from server.logs import TextLines
 
 _LINES: Final = 300
 _COLUMNS: Final = 200
@@ -29,7 +30,7 @@ class LogBuffer(logging.Handler):
 
     def __init__(self, hub: Hub):
         super().__init__()
-        self.setFormatter(logging.Formatter("[%(levelname)s] %(name)s: %(message)s"))
+        self.setFormatter(TextLines())
         self._hub = hub
         self._lines: deque[dict[str, str]] = deque(maxlen=_LINES)
         self._new: deque[dict[str, str]] = deque(maxlen=_LINES)

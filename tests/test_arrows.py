@@ -48,6 +48,7 @@ def test_a_room_imports_nothing_from_above(room: str, forbidden: set[str]) -> No
         "import graph",
         "import nodes; nodes.registry()",
         "import main; main.parser()",
+        "import server.service",
         "from graph import Engine, load, validate",
     ],
 )

@@ -18,6 +18,8 @@ from hypothesis import strategies as st
 from tests.server.fuzz import HOSTILE, PICTURE, Fuzzed, PlainClient, plain_json, requests
 from tests.server.served import folders_in, saved, serving_on_a_thread
 
+pytestmark = pytest.mark.filterwarnings("ignore::RuntimeWarning:aiohttp.*")  # of bad multipart headers
+
 FULL = 12_000
 QUICK = 400
 
