@@ -79,14 +79,16 @@ def worker_command(options: argparse.Namespace, device: str) -> list[str]:
 
 
 def devices_of(name: str) -> list[str]:
-    """The devices that ``--device`` means: for auto and cuda every GPU there is. Does not import torch."""
+    """The devices that ``--device`` means: for auto and cuda every GPU, if there are several.
+
+    Does not import torch: what ``auto`` means on a machine with one GPU or none, the worker finds out.
+    """
     from nodes import device
 
-    if name not in ("auto", "cuda"):
+    if name not in ("auto", "cuda") or "+cpu" in device.torch_version():
         return [name]
-    if device.device_name().split(":")[0] != "cuda":
-        return [name]
-    return [f"cuda:{index}" for index in range(max(1, _gpu_count()))]
+    count = _gpu_count()
+    return [f"cuda:{index}" for index in range(count)] if count > 1 else [name]
 
 
 def _gpu_count() -> int:

@@ -23,7 +23,7 @@ from server.store import JobStore
 from server.store_writer import StoreFullError
 
 _LARGE_PROMPT: Final = 200
-"""Nodes from which validation would hold up the event loop."""
+"""Nodes from which reading a prompt would hold up the event loop."""
 _LONGEST_ID: Final = 200
 _SECRETS: Final = ("auth_token_comfy_org", "api_key_comfy_org")
 """Tokens that some clients send along for services that are not here: they are not kept."""
@@ -132,13 +132,8 @@ class Prompts:
         """The server's own findings and, of nodes with validation code of their own, a worker's."""
         folders = self._scheduler.catalogue.folders
 
-        def check() -> Validation:
-            return validate_outputs(workflow, registry, folders, outputs, run_custom=False)
-
-        if len(workflow.nodes) > _LARGE_PROMPT:
-            found = await asyncio.to_thread(check)
-        else:
-            found = check()
+        # On a thread: file choices are looked up in folders, which may be slow or large.
+        found = await asyncio.to_thread(validate_outputs, workflow, registry, folders, outputs, run_custom=False)
         if found.valid_outputs and custom_validated(workflow, registry):
             found = _with(found, await self._scheduler.validate(prompt, found.valid_outputs))
         return found

@@ -19,6 +19,7 @@ from server.prompts import Prompts
 from server.safety import with_token
 from server.scheduler import Scheduler
 from server.store import JobStore
+from server.temp_folder import sweep
 from server.workers.interface import Worker
 
 log = logging.getLogger(__name__)
@@ -51,6 +52,7 @@ async def run_service(config: ServerConfig, hire: Mapping[str, Callable[[], Work
         try:
             await _listen(runner, config)
             await scheduler.start()
+            await asyncio.to_thread(sweep, config.folders.temp)
             await stop.wait()
             log.info("stopping")
         finally:

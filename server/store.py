@@ -66,6 +66,7 @@ class JobStore:
             self._writer = StoreWriter(self.path, loop)
             self._connection = await loop.run_in_executor(self._reader, lambda: connect(self.path, read_only=True))
         except sqlite3.Error as error:
+            self._lock.close()
             raise plainly(error, self.path) from error
         self._paused, self._number = paused, largest
         for row in rows:
@@ -195,15 +196,23 @@ class JobStore:
         return job
 
     async def delete_pending(self, prompt_ids: Iterable[str]) -> list[str]:
-        """Remove those of the jobs that wait; the ids removed. Running ones are left alone."""
-        removed = [prompt_id for prompt_id in dict.fromkeys(prompt_ids) if prompt_id in self._order]
-        for prompt_id in removed:
-            self._order.remove(prompt_id)
-        if removed:
+        """Remove those of the jobs that wait; the ids removed. Running ones are left alone.
+
+        Raises StoreFullError; then all of them still wait.
+        """
+        keys = [self._order.remove(prompt_id) for prompt_id in dict.fromkeys(prompt_ids) if prompt_id in self._order]
+        removed = [key.prompt_id for key in keys]
+        if not removed:
+            return []
+        try:
             await self._writer.submit(lambda connection: job_table.delete(connection, removed, "status = 'pending'"))
-            for prompt_id in removed:
-                self._forget(prompt_id)
-            self.on_change()
+        except StoreError:
+            for key in keys:
+                self._order.insert(key)
+            raise
+        for prompt_id in removed:
+            self._forget(prompt_id)
+        self.on_change()
         return removed
 
     async def clear_pending(self) -> list[str]:

@@ -13,6 +13,8 @@ from pathlib import Path
 
 import pytest
 
+from server import job_table
+from server import store as store_module
 from server.jobs import Job
 from server.store import JobStore
 from server.store_writer import StoreError, StoreFullError
@@ -212,6 +214,24 @@ def test_failed_jobs_are_queued_again_under_their_ids(path: Path) -> None:
     with_store(path, body)
 
 
+def test_the_oldest_history_goes_when_there_is_too_much(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(job_table, "HISTORY_SIZE", 3)
+    monkeypatch.setattr(store_module, "_TRIM_EVERY", 1)
+
+    async def body(store: JobStore) -> None:
+        await store.add(job("waiting", 100))
+        for number in range(6):
+            await store.add(job(str(number), number))
+            running = await store.claim_next()
+            assert running is not None
+            running.status, running.ended = "success", 1000.0 + number
+            await store.finish(running)
+        assert list(json.loads(await store.history_json())) == ["3", "4", "5"]
+        assert store.pending() == ["waiting"]
+
+    with_store(path, body)
+
+
 def test_waiting_ends_with_the_job(path: Path) -> None:
     async def body(store: JobStore) -> None:
         await store.add(job("a"))
@@ -264,6 +284,9 @@ def test_when_the_disk_is_full_nothing_new_is_taken_and_what_runs_ends_well(path
         with pytest.raises(StoreFullError, match="disk space"):
             await store.add(large)
         assert store.pending() == [] and await store.get("b") is None
+        limit_pages(store, 1_000_000)
+        await store.add(job("d"))
+        limit_pages(store, 1)
         running.status, running.outputs = "success", {"1": {"text": ["y" * 100_000]}}
         await store.finish(running)
         assert list(json.loads(await store.history_json())) == ["a"]
@@ -274,7 +297,7 @@ def test_when_the_disk_is_full_nothing_new_is_taken_and_what_runs_ends_well(path
 
     with_store(path, body)
     stored = sqlite3.connect(path).execute("SELECT prompt_id, status FROM jobs ORDER BY prompt_id").fetchall()
-    assert stored == [("a", "success"), ("c", "pending")]
+    assert stored == [("a", "success"), ("c", "pending"), ("d", "pending")]
 
 
 def limit_pages(store: JobStore, pages: int) -> None:
