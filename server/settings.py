@@ -49,7 +49,7 @@ class Settings:
             return found
         aside = self.path.with_name(f"{self.path.name}.damaged-{time.time_ns()}")
         self.path.replace(aside)
-        log.error(
+        log.warning(
             "%s holds no JSON object: it is set aside as %s and the settings begin empty",
             self.path,
             aside.name,
