@@ -33,10 +33,11 @@ Answer = tuple[int, dict[str, Any]]
 
 @dataclass(frozen=True, slots=True)
 class PromptLimits:
-    """What is refused: more nodes in a prompt, more prompts in the queue."""
+    """What is refused: more nodes in a prompt, more prompts in the queue, or more bytes (the queue is in memory)."""
 
     nodes: int = 20_000
     queue: int = 10_000
+    queue_bytes: int = 1024**3
 
 
 class PromptError(SumiError):
@@ -89,6 +90,9 @@ class Prompts:
         workflow = await self._workflow(body["prompt"])
         if self._store.queue_remaining() >= self._limits.queue:
             raise PromptError("queue_full", f"{self._limits.queue} prompts are waiting already", status=429)
+        if self._store.queue_bytes() >= self._limits.queue_bytes:
+            message = f"the prompts that wait take more than {self._limits.queue_bytes} bytes already"
+            raise PromptError("queue_full", message, status=429)
         registry = await self._scheduler.catalogue.registry()
         outputs = _outputs(workflow, registry, targets)
         found = await self._validated(workflow, registry, outputs, body["prompt"])

@@ -290,6 +290,10 @@ class JobStore:
         """Jobs that wait or run."""
         return len(self._order) + len(self._running)
 
+    def queue_bytes(self) -> int:
+        """Bytes of memory that the text of these jobs takes."""
+        return sum(map(len, self._tails.values()))
+
     def queue_json(self) -> str:
         """``{"queue_running": [item], "queue_pending": [item], "paused": bool}``, spliced from what is in memory."""
         running = ",".join(self._item(key) for key in self._running.values())

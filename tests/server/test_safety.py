@@ -279,6 +279,19 @@ def test_nodes_and_queue_are_bounded(tmp_path: Path) -> None:
     asyncio.run(check())
 
 
+def test_the_bytes_of_the_queue_are_bounded(tmp_path: Path) -> None:
+    async def check() -> None:
+        async with serving(tmp_path, prompt_limits=PromptLimits(queue_bytes=5_000)) as server:
+            await server.post("/queue", {"pause": True})
+            await server.queue(saved(1, prefix="x" * 6_000))
+            answer = await server.post("/prompt", {"prompt": saved(2)}, status=429)
+            assert answer["error"]["type"] == "queue_full"
+            await server.post("/queue", {"clear": True})
+            await server.queue(saved(2))
+
+    asyncio.run(check())
+
+
 def test_requests_long_polls_and_websockets_are_bounded_apart(tmp_path: Path) -> None:
     async def check() -> None:
         limits = Limits(requests=1, long_polls=1, websockets=1)
