@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator
-from typing import Any, Final, Literal
+from typing import Any, Final
 
 from aiohttp import web
 
@@ -123,6 +123,3 @@ def query_choice(request: web.Request, name: str, choices: tuple[str, ...], defa
     if value not in choices:
         raise RequestError(400, "invalid_query", f"{name} must be one of {', '.join(choices)}")
     return value
-
-
-WorkFolder = Literal["input", "output", "temp"]
