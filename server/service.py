@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+import errno
 import logging
 import signal
 import ssl
 from collections.abc import Callable, Mapping
+from typing import Final
 
 from aiohttp import web
 
@@ -66,16 +68,27 @@ async def run_service(config: ServerConfig, hire: Mapping[str, Callable[[], Work
 async def _listen(runner: web.AppRunner, config: ServerConfig) -> None:
     context = _tls(config)
     scheme = "https" if context else "http"
+    listening = False
     for address in config.listen:
         try:
             await web.TCPSite(runner, address, config.port, ssl_context=context).start()
         except OSError as error:
+            if error.errno in _NO_SUCH_FAMILY and len(config.listen) > 1:
+                log.warning("cannot listen on %s: %s", address, error.strerror or error)
+                continue
             raise ListenError(
                 f"cannot listen on {address} port {config.port}: {error.strerror or error}; "
                 "choose another with --port or --listen"
             ) from error
+        listening = True
         shown = f"[{address}]" if ":" in address else address
         log.info("listening on %s://%s:%d", scheme, shown, config.port)
+    if not listening:
+        raise ListenError(f"cannot listen on any of {', '.join(config.listen)}; choose others with --listen")
+
+
+_NO_SUCH_FAMILY: Final = frozenset({errno.EAFNOSUPPORT, errno.EADDRNOTAVAIL})
+"""``--listen`` alone means IPv6 too, which not every machine has."""
 
 
 def _allow_many_connections() -> None:
