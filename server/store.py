@@ -11,13 +11,13 @@ import dataclasses
 import logging
 import sqlite3
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from pathlib import Path
 from typing import Any, Final
 
-from server import job_table
+from server import job_list, job_table
 from server.jobs import Job, compact_json
 from server.queue_order import Key, QueueOrder
 from server.store_writer import StoreError, StoreWriter, connect, plainly
@@ -328,6 +328,10 @@ class JobStore:
             if job.ended is not None:
                 entries[job.prompt_id] = compact_json(job.history_entry())
         return "{" + ",".join(f"{compact_json(key)}:{entry}" for key, entry in entries.items()) + "}"
+
+    async def page(self, statuses: Sequence[str], limit: int, offset: int) -> tuple[list[dict[str, Any]], int]:
+        """Jobs of these statuses, newest first, as ``job_list`` describes them, and how many there are."""
+        return await self._in_reader(lambda connection: job_list.page(connection, statuses, limit, offset))
 
     async def delete_history(self, prompt_ids: Iterable[str]) -> None:
         """Forget ended jobs. Their files stay."""

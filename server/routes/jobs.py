@@ -9,8 +9,10 @@ from urllib.parse import urlencode
 
 from aiohttp import web
 
-from server.endpoint import FREE_OBJECT, INTEGER, NUMBER, STRING, Endpoints, Query, mapping, record
+from server.endpoint import BOOLEAN, FREE_OBJECT, INTEGER, NUMBER, STRING, Endpoints, Query, array, mapping, record
+from server.job_list import STATUSES
 from server.jobs import Job, compact_json
+from server.request_data import query_integer
 from server.request_error import RequestError
 from server.services import Services, services
 from server.store import JobStore
@@ -18,6 +20,7 @@ from server.store import JobStore
 endpoints: Final = Endpoints("jobs")
 
 LONGEST_WAIT: Final = 3600.0
+LONGEST_PAGE: Final = 1000
 _LOOK_SECONDS: Final = 2.0
 """How often a long poll looks whether its client is still there."""
 
@@ -45,6 +48,36 @@ async def job(request: web.Request) -> web.StreamResponse:
     if found is None:
         raise RequestError(404, "not_found", f"there is no job {prompt_id[:100]!r}")
     return web.json_response(_described(found, here), dumps=compact_json)
+
+
+@endpoints.get(
+    "/jobs",
+    query=(
+        Query("status", "of these only: pending, in_progress, completed, failed, cancelled, with commas"),
+        Query("limit", f"at most so many, up to {LONGEST_PAGE}", INTEGER),
+        Query("offset", "leave out so many of the newest", INTEGER),
+    ),
+    answer=record(
+        {
+            "jobs": array(record({"id": STRING, "status": {"enum": list(STATUSES)}, "create_time": INTEGER})),
+            "pagination": record({"offset": INTEGER, "limit": INTEGER, "total": INTEGER, "has_more": BOOLEAN}),
+        }
+    ),
+    errors=(400,),
+)
+async def job_list(request: web.Request) -> web.StreamResponse:
+    """Jobs of all states, newest first, in the words of ComfyUI's front end."""
+    words = [word.strip() for word in request.query.get("status", "").split(",") if word.strip()]
+    if unknown := [word for word in words if word not in STATUSES]:
+        raise RequestError(
+            400, "invalid_query", f"unknown status {unknown[0][:40]!r}", f"expected {', '.join(STATUSES)}"
+        )
+    limit = min(LONGEST_PAGE, query_integer(request, "limit") or LONGEST_PAGE)
+    offset = min(2**62, query_integer(request, "offset") or 0)
+    statuses = [STATUSES[word] for word in dict.fromkeys(words or STATUSES)]
+    found, total = await services(request).store.page(statuses, limit, offset)
+    pagination = {"offset": offset, "limit": limit, "total": total, "has_more": offset + len(found) < total}
+    return web.json_response({"jobs": found, "pagination": pagination}, dumps=compact_json)
 
 
 async def _ended(request: web.Request, store: JobStore, prompt_id: str, seconds: float) -> None:

@@ -254,3 +254,35 @@ def test_a_long_poll_whose_client_has_gone_gives_its_place_back(
             await server.post("/interrupt")
 
     asyncio.run(check())
+
+
+def test_the_list_of_jobs_page_by_page(tmp_path: Path) -> None:
+    async def check() -> None:
+        async with serving(tmp_path) as server:
+            for value in range(3):
+                await server.queue(saved(value), prompt_id=f"p{value}")
+                await server.ended(f"p{value}")
+            await server.queue({"1": {"class_type": "Fail", "inputs": {"message": "no"}}}, prompt_id="bad")
+            await server.ended("bad")
+            await server.post("/queue", {"pause": True})
+            await server.queue(saved(9), prompt_id="waiting")
+
+            everything = await server.get("/jobs")
+            assert [job["id"] for job in everything["jobs"]] == ["waiting", "bad", "p2", "p1", "p0"]
+            assert everything["pagination"] == {"offset": 0, "limit": 1000, "total": 5, "has_more": False}
+            ended = await server.get("/api/jobs?status=completed,failed,cancelled&limit=2&offset=1")
+            assert [(job["id"], job["status"]) for job in ended["jobs"]] == [("p2", "completed"), ("p1", "completed")]
+            assert ended["pagination"] == {"offset": 1, "limit": 2, "total": 4, "has_more": True}
+            shown = ended["jobs"][0]
+            assert shown["outputs_count"] == 1 and shown["execution_error"] is None
+            assert (shown["preview_output"]["nodeId"], shown["preview_output"]["mediaType"]) == ("2", "files")
+            assert shown["create_time"] <= shown["execution_start_time"] <= shown["execution_end_time"]
+            (failed,) = (await server.get("/jobs?status=failed"))["jobs"]
+            assert failed["execution_error"]["exception_type"] == "ValueError"
+            (waiting,) = (await server.get("/jobs?status=in_progress,pending"))["jobs"]
+            assert (waiting["id"], waiting["status"], waiting["preview_output"]) == ("waiting", "pending", None)
+            await server.get("/jobs?status=done", status=400)
+            await server.get("/jobs?limit=x", status=400)
+            assert (await server.get("/jobs?limit=0&offset=-3"))["pagination"]["total"] == 5
+
+    asyncio.run(check())
