@@ -57,7 +57,7 @@ class InputChecker:
                     problems.append(self._missing(declared, node, node_type))
             elif isinstance(value, Link):
                 if not self._fits(value, declared):
-                    problems += self._link(value, declared)
+                    problems += self._link(value, declared, node_type.links_of_any_type)
             elif isinstance(value, MalformedLink):
                 problems.append(_malformed(value, declared))
             else:
@@ -92,7 +92,7 @@ class InputChecker:
             details=declared.name,
         )
 
-    def _link(self, link: Link, declared: Input) -> Iterator[Problem]:
+    def _link(self, link: Link, declared: Input, of_any_type: bool) -> Iterator[Problem]:
         feeder = self._nodes.get(link.node)
         if feeder is None:
             yield Problem(
@@ -120,7 +120,7 @@ class InputChecker:
                 expected=f"one of its outputs: {listed}",
                 details=declared.name,
             )
-        elif not declared.accepts(outputs[link.output].type):
+        elif not of_any_type and not declared.accepts(outputs[link.output].type):
             fitting = [i for i, output in enumerate(outputs) if declared.accepts(output.type)]
             hint = f" (that node gives it at output {fitting[0]})" if fitting else ""
             received = outputs[link.output].type
@@ -227,18 +227,30 @@ class InputChecker:
             self._names[key] = dict.fromkeys(names)
         return self._names[key]
 
+    def _linked_types(self, node: WorkflowNode) -> dict[str, str]:
+        """Linked input → the type of the output that feeds it."""
+        types: dict[str, str] = {}
+        for name, value in node.inputs.items():
+            feeder = self._nodes.get(value.node) if isinstance(value, Link) else None
+            feeder_type = self._kinds[feeder.class_type] if feeder is not None else None
+            if feeder_type is not None and 0 <= value.output < len(feeder_type.outputs):
+                types[name] = feeder_type.outputs[value.output].type
+        return types
+
     def _custom(self, node: WorkflowNode, node_type: NodeType, wants: _Wanted) -> Iterator[Problem]:
         if wants.folders and self._folders is None:
             return
         assert node_type.validate is not None
         arguments: dict[str, Any] = {"folders": self._folders} if wants.folders else {}
+        if node_type.links_of_any_type:
+            arguments["input_types"] = self._linked_types(node)
         for declared in node_type.inputs:
             if wants.covers(declared):
                 value = node.inputs.get(declared.name, declared.default)
                 linked = isinstance(value, Link)
                 if not linked and value is not MISSING:
                     arguments[declared.parameter or declared.name] = coerce(declared, value)
-                elif (declared.parameter or declared.name) in wants.needed:
+                elif wants.insists_on(declared, linked):
                     arguments[declared.parameter or declared.name] = None
         try:
             verdict = node_type.validate(**arguments)
@@ -276,8 +288,14 @@ class _Wanted:
     def covers(self, declared: Input) -> bool:
         return self.everything or (declared.parameter or declared.name) in self.names
 
+    def insists_on(self, declared: Input, linked: bool) -> bool:
+        """Whether an input whose value is not known is given as None."""
+        name = declared.parameter or declared.name
+        return name in self.needed or (linked and self.everything and name not in self.names)
+
 
 _NOTHING: Final = _Wanted()
+_NO_INPUTS: Final = frozenset({"folders", "input_types"})
 
 
 @lru_cache(maxsize=4096)
@@ -285,8 +303,8 @@ def _parameters(function: Callable[..., Any]) -> _Wanted:
     parameters = inspect.signature(function).parameters.values()
     named = [p for p in parameters if p.kind in (p.POSITIONAL_OR_KEYWORD, p.KEYWORD_ONLY)]
     return _Wanted(
-        names=frozenset(p.name for p in named) - {"folders"},
-        needed=frozenset(p.name for p in named if p.default is p.empty) - {"folders"},
+        names=frozenset(p.name for p in named) - _NO_INPUTS,
+        needed=frozenset(p.name for p in named if p.default is p.empty) - _NO_INPUTS,
         everything=any(p.kind is p.VAR_KEYWORD for p in parameters),
         folders=any(p.name == "folders" for p in named),
     )

@@ -16,7 +16,8 @@ def describe(node_type: NodeType, names_of: Callable[[str], list[str]]) -> dict[
     """
     groups: dict[str, dict[str, Any]] = {"required": {}, "optional": {}, "hidden": dict(node_type.hidden)}
     for declared in node_type.inputs:
-        groups["required" if declared.required else "optional"][declared.name] = _input(declared, names_of)
+        group = "hidden" if declared.hidden else "required" if declared.required else "optional"
+        groups[group][declared.name] = _input(declared, names_of)
     present = {name: group for name, group in groups.items() if group or name == "required"}
     entry: dict[str, Any] = {
         "input": present,

@@ -51,9 +51,11 @@ class DynamicPrompt(Mapping[str, Mapping[str, Any]]):
     def get_real_node_id(self, node_id: str) -> str:
         """The node that a person placed, whose expansion led to ``node_id``."""
         added = self._plan.expanded.get(node_id)
-        return added[1].display_id if added else node_id
+        return added[1].placed_id if added else node_id
 
-    get_display_node_id = get_real_node_id
+    def get_display_node_id(self, node_id: str) -> str:
+        """The node that shows in the editor what ``node_id`` does."""
+        return self._plan.display_id(node_id)
 
 
 def _to_api(node: WorkflowNode) -> dict[str, Any]:

@@ -171,11 +171,12 @@ class Run:
         function, wanted = kind.type.check_lazy, kind.check_lazy
         assert function is not None and wanted is not None
         pending: list[Any] = []
+        absent = {feed.parameter: None for feed in state.feeds if feed.lazy and feed.parameter not in inputs}
         try:
             for index, call in enumerate(slices(inputs, kind.type.input_is_list)):
                 if blocker_in(call, kind.type.input_is_list) is None:
                     context = NodeContext(self, state, index)
-                    known = {"context": context, "folders": self.folders} | self._hidden(state) | call
+                    known = {"context": context, "folders": self.folders} | absent | self._hidden(state) | call
                     with executing(context):
                         pending.append(function(**wanted.arguments(known)))
         except Exception as error:
@@ -334,7 +335,7 @@ class Run:
             if result.expand is None:
                 continue
             expansion = Expansion(result.expand, f"{state.id}.{index}.")
-            self._plan.expand(state, expansion.nodes)
+            self._plan.expand(state, expansion.nodes, expansion.shown_as)
             values = [expansion.link(value) or value for value in result.values]
             results[index] = NodeResult(*values, ui=result.ui, expand=result.expand)
             linked += [value for value in values if type(value) is Link]

@@ -69,6 +69,12 @@ class Expansion:
             raise WorkflowError(f"the expansion is a {type(graph).__name__}; expected a graph in the API dialect")
         self._ids = {str(name): _prefixed(str(name), prefix) for name in graph}
         self.nodes = {self._ids[str(name)]: self._node(str(name), node) for name, node in graph.items()}
+        self.shown_as = {
+            self._ids[str(name)]: str(node["override_display_id"])
+            for name, node in graph.items()
+            if node.get("override_display_id") is not None
+        }
+        """Nodes that stand for another one in the editor: a loop's body for the nodes that it repeats."""
 
     def link(self, value: Any) -> Link | None:
         """``value`` as a link, into this graph or out of it, or None if it is none."""

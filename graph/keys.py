@@ -40,7 +40,7 @@ class Keys:
     def needs(self, state: NodeState) -> list[Feed]:
         """The linked inputs whose values the node's fingerprint takes; lazy ones only by name."""
         wanted = state.kind.fingerprint
-        if wanted is None:
+        if wanted is None or not state.kind.type.fingerprint_links:
             return []
         return [
             feed
@@ -117,7 +117,10 @@ class Keys:
         wanted, function = state.kind.fingerprint, state.kind.type.fingerprint
         assert wanted is not None and function is not None
         inputs = {parameter: (value,) for parameter, value in state.literals.items()}
-        inputs |= {feed.parameter: elements(feed) for feed in self.needs(state)}
+        if state.kind.type.fingerprint_links:
+            inputs |= {feed.parameter: elements(feed) for feed in self.needs(state)}
+        else:
+            inputs |= {feed.parameter: (None,) for feed in state.feeds}
         marks: list[Any] = []
         try:
             for call in slices(inputs, state.kind.type.input_is_list):

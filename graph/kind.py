@@ -106,7 +106,7 @@ class Kind:
                     continue
                 if type(value) is Link:
                     links.append(Feed(name, name, value.node, value.output, False, False))
-                else:
+                elif self.type.accepts_extra_literals:
                     literals[name] = _literal(Input(name, "*"), value)
         return literals, links
 

@@ -27,6 +27,7 @@ class Plan:
         self.states: dict[str, NodeState] = {}
         self.workflow = workflow
         self.expanded: dict[str, tuple[WorkflowNode, NodeState]] = {}
+        self._display_ids: dict[str, str] = {}
         self._kinds = kinds
         self._keys = keys
         self._cache = cache
@@ -39,14 +40,23 @@ class Plan:
             (self.workflow.nodes[node_id], None) if node_id in self.workflow.nodes else None
         )
 
+    def display_id(self, node_id: str) -> str:
+        """The node that shows in the editor what ``node_id`` does."""
+        return self._display_ids.get(node_id, node_id)
+
     def output_nodes(self, nodes: Mapping[str, WorkflowNode]) -> list[str]:
         """Those that save or show something."""
         return [node_id for node_id, node in nodes.items() if self._is_output(node.class_type)]
 
-    def expand(self, parent: NodeState, nodes: Mapping[str, WorkflowNode]) -> None:
-        """Make ``nodes`` known as what ``parent`` expanded to."""
+    def expand(
+        self, parent: NodeState, nodes: Mapping[str, WorkflowNode], shown_as: Mapping[str, str] | None = None
+    ) -> None:
+        """Make ``nodes`` known as what ``parent`` expanded to; ``shown_as`` says which stand for another node."""
+        shown_as = shown_as or {}
         for node_id, node in nodes.items():
             self.expanded[node_id] = (node, parent)
+            shown = shown_as.get(node_id)
+            self._display_ids[node_id] = parent.display_id if shown is None else self.display_id(shown)
             self.states.pop(node_id, None)
 
     def add(self, node_ids: Iterable[str]) -> list[NodeState]:
@@ -110,9 +120,9 @@ class Plan:
             kind = self._kinds(node.class_type)
             literals, links = kind.read(node.inputs)
         except WorkflowError as error:
-            display = parent.display_id if parent else node_id
-            raise NodeError(display, node.class_type, error, node_id) from error
-        return NodeState(node_id, kind, literals, parent), links
+            placed = parent.placed_id if parent else node_id
+            raise NodeError(placed, node.class_type, error, node_id) from error
+        return NodeState(node_id, kind, literals, parent, self.display_id(node_id)), links
 
     def _connect(self, state: NodeState, links: list[Feed]) -> None:
         for link in links:
@@ -196,7 +206,7 @@ class Plan:
 
 def node_error(state: NodeState, cause: BaseException) -> NodeError:
     """The error of a node, said of the node that a person placed."""
-    error = NodeError(state.display_id, state.kind.name, cause, state.id)
+    error = NodeError(state.placed_id, state.kind.name, cause, state.id)
     error.__cause__ = cause
     return error
 

@@ -88,12 +88,22 @@ class NodeState:
     uses = 0
     """How many nodes, and the caller, may still ask for the value."""
 
-    def __init__(self, node_id: str, kind: Kind, literals: dict[str, Any], parent: NodeState | None):
+    def __init__(
+        self,
+        node_id: str,
+        kind: Kind,
+        literals: dict[str, Any],
+        parent: NodeState | None,
+        display_id: str | None = None,
+    ):
         self.id = node_id
         self.kind = kind
         self.literals = literals
         self.parent = parent
-        self.display_id: str = node_id if parent is None else parent.display_id
+        self.placed_id: str = node_id if parent is None else parent.placed_id
+        """The node that a person placed and that, by expanding, led to this one."""
+        self.display_id = self.placed_id if display_id is None else display_id
+        """The node that shows in the editor what this one does."""
         self.storable = kind.versioned
 
     def reads(self, feed: Feed) -> bool:

@@ -55,6 +55,8 @@ class Input:
     lazy: bool = False
     socket_only: bool = False
     raw_link: bool = False
+    hidden: bool = False
+    """Shown in no editor: given by expansions and API clients only."""
     combo_object: bool = False
     """Described as ``["COMBO", {"options": [...]}]`` rather than ``[[...], {...}]``."""
     hints: Mapping[str, Any] = field(default_factory=dict, hash=False)
@@ -114,6 +116,12 @@ class NodeType:
     validate: Callable[..., Any] | None = None
     idempotent: bool = True
     accepts_extra_inputs: bool = False
+    """Inputs that are not declared are passed on too: links and, with ``accepts_extra_literals``, values."""
+    accepts_extra_literals: bool = True
+    links_of_any_type: bool = False
+    """Links are not held against the inputs' types: ``validate`` does that, by its parameter ``input_types``."""
+    fingerprint_links: bool = True
+    """``fingerprint`` is given the values of linked inputs, which are evaluated for it; else None."""
     version: str | None = None
     environment: bool = True
     deprecated: bool = False

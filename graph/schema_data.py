@@ -7,7 +7,8 @@ fingerprints or asks for lazy inputs is kept as a mark, since the schema's reade
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable, Mapping
+import inspect
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Final
 
 from graph.errors import SumiError
@@ -27,6 +28,12 @@ def node_type_to_data(node_type: NodeType) -> dict[str, Any]:
     data["inputs"] = [_fields_to_data(declared) for declared in node_type.inputs]
     data["outputs"] = [_fields_to_data(declared) for declared in node_type.outputs]
     data["has"] = [name for name in _CODE[1:] if getattr(node_type, name) is not None]
+    if node_type.validate is not None:
+        # The inputs that it names are its own to judge, so a reader must know them.
+        data["validate_parameters"] = [
+            [parameter.name, parameter.kind.name, parameter.default is not parameter.empty]
+            for parameter in inspect.signature(node_type.validate).parameters.values()
+        ]
     return data
 
 
@@ -41,6 +48,8 @@ def node_type_from_data(data: Mapping[str, Any]) -> NodeType:
     fields["inputs"] = tuple(_from_data(Input, declared) for declared in data["inputs"])
     fields["outputs"] = tuple(_from_data(Output, declared) for declared in data["outputs"])
     fields.update({name: stand_in for name in data["has"]}, function=stand_in)
+    if "validate_parameters" in data:
+        fields["validate"] = _stand_in(data["name"], data["validate_parameters"])
     return NodeType(**fields)
 
 
@@ -80,8 +89,17 @@ def _from_data(kind: Any, data: Mapping[str, Any]) -> Any:
     )
 
 
-def _stand_in(name: str) -> Callable[..., Any]:
+def _stand_in(name: str, parameters: Sequence[tuple[str, str, bool]] | None = None) -> Callable[..., Any]:
+    """``parameters``: name, kind and whether there is a default, of each that the signature is to show."""
+
     def elsewhere(**_: Any) -> Any:
         raise NodeElsewhereError(f"node {name} runs in a worker; this process knows only its description")
 
+    if parameters is not None:
+        elsewhere.__signature__ = inspect.Signature(  # type: ignore[attr-defined]
+            [
+                inspect.Parameter(name, getattr(inspect.Parameter, kind), **({"default": None} if optional else {}))
+                for name, kind, optional in parameters
+            ]
+        )
     return elsewhere
