@@ -4,14 +4,15 @@
 multiply on from there. ``\\(`` and ``\\)`` are brackets to be read, not obeyed. ``[text]`` means nothing.
 
 What is no weight is text: ``(a:1.2.3)`` is ``a:1.2.3`` at 1.1, ``(:1.2)`` is ``:1.2`` at 1.1,
-``(a:b:1.3)`` is ``a:b`` at 1.3. A ``(`` that nothing closes is text, with all that follows it, unless the
-prompt ends in a ``)``, which then closes it; a ``)`` that closes nothing makes the next ``(`` text.
+``(a:b:1.3)`` is ``a:b`` at 1.3. A ``(`` that nothing closes is text, with all that follows it in its
+group, unless that ends in a ``)``, which then closes it; a ``)`` that closes nothing makes the next ``(`` text.
 """
 
 from __future__ import annotations
 
 import math
 import re
+from collections import deque
 from collections.abc import Iterator
 from typing import Final, NamedTuple
 
@@ -33,45 +34,82 @@ class Weighted(NamedTuple):
     weight: float
 
 
+class _Level(NamedTuple):
+    """The inside of a group, or the whole prompt: its weight, and where its text ends."""
+
+    weight: float
+    end: int
+
+
 def parse(prompt: str) -> list[Weighted]:
     """The runs of ``prompt``, in order; a new one begins wherever a bracket opens or closes. None is empty.
 
     Raises PromptError for brackets nested deeper than MAX_DEPTH.
     """
-    return list(_runs(prompt, 1.0, 0))
+    return [
+        Weighted(_ESCAPED.sub(r"\1", prompt[start:end]), weight) for start, end, weight in _runs(prompt) if start < end
+    ]
 
 
-def _runs(text: str, weight: float, depth: int) -> Iterator[Weighted]:
-    if depth > MAX_DEPTH:
-        raise PromptError(f"the prompt nests brackets more than {MAX_DEPTH} deep; write (text:1.4) for a strong weight")
-    for part in _parts(text):
-        if part.startswith("(") and part.endswith(")") and not part.endswith("\\)"):
-            yield from _runs(*_group(part[1:-1], weight), depth + 1)
+def _runs(prompt: str) -> Iterator[tuple[int, int, float]]:
+    """Where each run starts and ends, and its weight; empty ones too."""
+    closer_of, unclosed = _pairs(prompt)
+    closers = set(closer_of.values())
+    levels = [_Level(1.0, len(prompt))]
+    start = 0
+    for place in sorted([*closer_of, *closers, *unclosed]):
+        weight, end = levels[-1]
+        yield start, end if place in closers else place, weight
+        start = place + 1
+        if place in closers:
+            levels.pop()
+        elif place not in closer_of:
+            start = place
+        elif len(levels) > MAX_DEPTH:
+            raise _too_deep()
         else:
-            yield Weighted(_ESCAPED.sub(r"\1", part), weight)
+            levels.append(_inside(prompt, place, closer_of[place], weight))
+    yield start, len(prompt), 1.0
 
 
-def _parts(text: str) -> Iterator[str]:
-    """``text`` cut where a bracket opens from, or closes to, the outermost level."""
-    start = depth = 0
-    for bracket in _BRACKET.finditer(text):
-        if bracket[0] == "(":
-            if depth == 0 and start < bracket.start():
-                yield text[start : bracket.start()]
-                start = bracket.start()
-            depth += 1
+def _pairs(prompt: str) -> tuple[dict[int, int], list[int]]:
+    """``(`` → its ``)`` for every group, and the first ``(`` that stays open, if one does: text begins there."""
+    opener_of: dict[int, int] = {}
+    waiting: deque[int] = deque()
+    surplus = 0
+    for bracket in _BRACKET.finditer(prompt):
+        if bracket[0] == "(" and surplus:
+            surplus -= 1
+        elif bracket[0] == "(":
+            waiting.append(bracket.start())
+        elif bracket[0] == ")" and waiting:
+            opener_of[bracket.start()] = waiting.pop()
         elif bracket[0] == ")":
-            depth -= 1
-            if depth == 0:
-                yield text[start : bracket.end()]
-                start = bracket.end()
-    if start < len(text):
-        yield text[start:]
+            surplus += 1
+    taken: dict[int, int] = {}
+    end = len(prompt)
+    while waiting and end - 1 in opener_of:
+        # The outermost open bracket takes the last one that closes, and leaves another open further in.
+        opener, closer = waiting.popleft(), end - 1
+        waiting.append(opener_of.pop(closer))
+        taken[opener] = closer
+        end = _inside(prompt, opener, closer, 1.0).end
+        if len(taken) > MAX_DEPTH:
+            raise _too_deep()
+    unclosed = [waiting[0]] if waiting else []
+    before = {opener: closer for closer, opener in opener_of.items() if not unclosed or closer < unclosed[0]}
+    return before | taken, unclosed
 
 
-def _group(content: str, weight: float) -> tuple[str, float]:
-    """What a group holds and the weight within it."""
-    text, _, number = content.rpartition(":")
-    if text and _NUMBER.fullmatch(number) and math.isfinite(float(number)):
-        return text, float(number)
-    return content, weight * EMPHASIS
+def _inside(prompt: str, opener: int, closer: int, around: float) -> _Level:
+    """What the group between two brackets holds, ``around`` being the weight outside it."""
+    colon = prompt.rfind(":", opener + 1, closer)
+    if colon > opener + 1 and _NUMBER.fullmatch(prompt, colon + 1, closer):
+        weight = float(prompt[colon + 1 : closer])
+        if math.isfinite(weight):
+            return _Level(weight, colon)
+    return _Level(around * EMPHASIS, closer)
+
+
+def _too_deep() -> PromptError:
+    return PromptError(f"the prompt nests brackets more than {MAX_DEPTH} deep; write (text:1.4) for a strong weight")
