@@ -30,13 +30,14 @@ def sigmas_for(
     """
     if denoise <= 0:
         return torch.empty(0)
-    total = steps if denoise > 0.9999 else int(steps / denoise)
+    whole = denoise > 0.9999
+    total = steps if whole else int(steps / denoise)
     if skip_penultimate:
         sigmas = SCHEDULES[scheduler](total + 1, levels)
         sigmas = torch.cat([sigmas[:-2], sigmas[-1:]])
     else:
         sigmas = SCHEDULES[scheduler](total, levels)
-    return sigmas if total == steps else sigmas[-(steps + 1) :]
+    return sigmas if whole else sigmas[-(steps + 1) :]
 
 
 def cut(sigmas: Tensor, start: int, end: int, to_zero: bool) -> Tensor:

@@ -41,6 +41,13 @@ def test_denoise_keeps_the_tail_of_a_longer_schedule(scheduler: str) -> None:
     assert len(sigmas_for(scheduler, 7, LEVELS, denoise=0.0)) == 0
 
 
+def test_denoise_keeps_the_tail_even_of_a_schedule_no_longer_but_with_steps_to_spare() -> None:
+    whole = SCHEDULES["ddim_uniform"](7, LEVELS)
+    assert len(whole) == 9
+    assert torch.equal(sigmas_for("ddim_uniform", 7, LEVELS, denoise=0.99), whole[-8:])
+    assert torch.equal(sigmas_for("ddim_uniform", 7, LEVELS, denoise=1.0), whole)
+
+
 def test_without_the_penultimate_sigma() -> None:
     longer = SCHEDULES["karras"](6, LEVELS)
     found = sigmas_for("karras", 5, LEVELS, skip_penultimate=True)
