@@ -37,7 +37,7 @@ def save_files(
     width: int = 0,
     height: int = 0,
 ) -> list[SavedFile]:
-    """Save one file per writer as ``{prefix}_{counter:05}_{suffix}``; counters go up by one.
+    """Save one file per writer as ``{prefix}_{counter:05}_{suffix}``; counters go up by one, whatever the prefix.
 
     ``prefix`` may hold subfolders and the substitutions of ``Folders.save_target``;
     ``%batch_num%`` becomes the file's number in this call, from 0. ``folder`` is ``output``
@@ -58,7 +58,7 @@ def save_files(
         if target is None or BATCH_NUMBER in prefix:
             named = prefix.replace(BATCH_NUMBER, str(index))
             target = context.folders.save_target(named, folder=folder, width=width, height=height)
-            counter = target.counter
+            counter = max(counter, target.counter)
         note = partial(context.journal, index=index) if kept else None
         path, counter = _save(write, target, counter, suffix, note)
         saved.append(_saved_file(path, root, folder))

@@ -42,7 +42,7 @@ def test_a_prefix_may_hold_folders_sizes_and_the_number_in_the_batch(context: An
     saved = save_files(
         context, [text("a"), text("b")], prefix="x/y/%batch_num%_%width%x%height%", suffix=".txt", width=8, height=9
     )
-    assert saved == [SavedFile("0_8x9_00001_.txt", "x/y"), SavedFile("1_8x9_00001_.txt", "x/y")]
+    assert saved == [SavedFile("0_8x9_00001_.txt", "x/y"), SavedFile("1_8x9_00002_.txt", "x/y")]
 
 
 def test_a_prefix_never_leaves_the_folder(context: Any) -> None:
