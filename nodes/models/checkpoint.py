@@ -261,6 +261,7 @@ class _Pickled:
 def _unpickle(path: Path, is_zip: bool) -> Mapping[Any, Any]:
     """The state dict of a ``torch.save`` file, taken out of ``{"state_dict": …}`` where it is in one."""
     import pickle
+    import warnings
 
     import torch
 
@@ -274,7 +275,10 @@ def _unpickle(path: Path, is_zip: bool) -> Mapping[Any, Any]:
         with (
             path.open("rb") as file,
             torch.serialization.safe_globals([(ModelCheckpoint, lightning), torch.nn.ParameterDict]),
+            warnings.catch_warnings(),
         ):
+            # A pickle that torch.save did not write is read or refused; torch's doubts help nobody.
+            warnings.filterwarnings("ignore", "Detected pickle protocol", UserWarning)
             content = torch.load(path if mapped else file, map_location="cpu", weights_only=True, mmap=mapped)
     except pickle.UnpicklingError as error:
         raise CheckpointError(
@@ -310,7 +314,9 @@ def _refusal(error: Exception) -> str:
     for marker in ("Unsupported global: GLOBAL ", "Unsupported class ", "GLOBAL "):
         if marker in text:
             return f"holds code ({text.split(marker, 1)[1].split()[0]})"
-    return f"holds more than tensors and plain data ({_first_line(error)})"
+    # Before this stands torch's advice to load the file unsafely.
+    reason = text.rpartition("WeightsUnpickler error:")[2].strip().splitlines() or [type(error).__name__]
+    return f"holds more than tensors and plain data ({reason[0]})"
 
 
 def _first_line(error: Exception) -> str:
