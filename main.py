@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import importlib
+import os
 import sys
 from typing import Any
 
@@ -73,7 +74,13 @@ def main(arguments: list[str] | None = None) -> int:
     options = parser().parse_args(arguments)
     options.arguments = arguments[1:]
     command = importlib.import_module(f"commands.{options.command}")
-    status: int = getattr(command, options.command)(options)
+    try:
+        status: int = getattr(command, options.command)(options)
+        sys.stdout.flush()
+    except BrokenPipeError:
+        # Whoever read has seen enough (`main.py nodes | head`); Python would complain again as it exits.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 1
     return status
 
 

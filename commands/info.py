@@ -19,6 +19,7 @@ def info(options: argparse.Namespace) -> int:
         folders = folders_of(options)
         registry = registry_of(options, folders)
         print(f"sumi {device.sumi_version()}, python {platform.python_version()}, torch {device.torch_version()}")
+        device.device()  # Raises where torch cannot use the one asked for.
         print(f"computing on {device.describe()}")
         for line in _devices():
             print(f"device: {line}")

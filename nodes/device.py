@@ -9,6 +9,7 @@ from __future__ import annotations
 import importlib.metadata
 import os
 import platform
+import re
 import sys
 from dataclasses import dataclass
 from functools import cache
@@ -24,6 +25,9 @@ if TYPE_CHECKING:
 PRECISIONS: Final = ("auto", "fp32", "bf16", "fp16")
 LARGE_UNET: Final = 200_000_000
 """Parameters from which bf16 on a CPU is worth its drift: SD1 has 860 M, the embedded model 9 M."""
+
+
+_DEVICE: Final = re.compile(r"auto|cpu|mps|(cuda|xpu)(:\d+)?")
 
 
 class DeviceError(SumiError):
@@ -45,8 +49,7 @@ def configure(device: str = "auto", precision: str = "auto") -> None:
     Raises DeviceError for names that mean nothing. Whether the device is there shows at first use.
     """
     global _setting
-    kind = device.split(":")[0]
-    if kind not in ("auto", "cpu", "cuda", "mps", "xpu"):
+    if not _DEVICE.fullmatch(device):
         raise DeviceError(f"--device {device}: expected auto, cpu, cuda, cuda:N, mps or xpu")
     if precision not in PRECISIONS:
         raise DeviceError(f"--precision {precision}: expected one of {', '.join(PRECISIONS)}")
@@ -71,7 +74,13 @@ def device() -> torch.device:
         raise DeviceError(f"--device {name}: this build of torch ({torch.__version__}) finds no CUDA device; try --cpu")
     if kind == "mps" and not torch.backends.mps.is_available():
         raise DeviceError(f"--device {name}: this build of torch finds no Metal device; try --cpu")
-    return torch.device(name)
+    if kind == "xpu" and not torch.xpu.is_available():
+        raise DeviceError(f"--device {name}: this build of torch finds no Intel GPU; try --cpu")
+    where = torch.device(name)
+    count = {"cuda": torch.cuda.device_count, "xpu": torch.xpu.device_count}.get(kind, lambda: 1)()
+    if where.index is not None and where.index >= count:
+        raise DeviceError(f"--device {name}: there are {count}, counted from 0; expected {kind}:{count - 1} at most")
+    return where
 
 
 def unet_dtype(parameters: int) -> torch.dtype:

@@ -157,6 +157,24 @@ def test_nodes_and_info_list_what_is_there(tmp_path: Path) -> None:
     assert "sumi-tiny.safetensors" in main("info", place=tmp_path).stdout
 
 
+def test_a_device_that_is_not_there_is_said(tmp_path: Path) -> None:
+    beyond = main("info", "--device", "cuda:99", place=tmp_path)
+    assert beyond.returncode == 2
+    assert beyond.stderr.startswith("error: --device cuda:99: ")
+    assert "expected auto, cpu, cuda" in main("info", "--device", "cuda:first", place=tmp_path).stderr
+
+
+def test_a_reader_that_has_seen_enough_is_no_error(tmp_path: Path) -> None:
+    listing = subprocess.Popen(
+        [sys.executable, "main.py", "nodes"], cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    )
+    assert listing.stdout is not None and listing.stderr is not None
+    listing.stdout.close()
+    assert listing.stderr.read() == ""
+    assert listing.wait(timeout=60) == 1
+    listing.stderr.close()
+
+
 def test_a_node_of_ones_own_appears_and_a_broken_one_stops_nothing(tmp_path: Path) -> None:
     place = tmp_path / "custom_nodes"
     place.mkdir()
