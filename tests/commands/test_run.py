@@ -164,6 +164,13 @@ def test_a_device_that_is_not_there_is_said(tmp_path: Path) -> None:
     assert "expected auto, cpu, cuda" in main("info", "--device", "cuda:first", place=tmp_path).stderr
 
 
+@pytest.mark.parametrize(("option", "value"), [("--cache-lru", "-3"), ("--cache-ram", "-1"), ("--cache-disk", "much")])
+def test_a_cache_of_no_size_is_said(tmp_path: Path, option: str, value: str) -> None:
+    refused = main("run", DEFAULT, option, value, place=tmp_path)
+    assert refused.returncode == 2
+    assert f"argument {option}: '{value}': expected a number" in refused.stderr
+
+
 def test_a_reader_that_has_seen_enough_is_no_error(tmp_path: Path) -> None:
     listing = subprocess.Popen(
         [sys.executable, "main.py", "nodes"], cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
