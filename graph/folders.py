@@ -225,7 +225,8 @@ def _substitute(prefix: str, width: int, height: int) -> str:
 
 
 def _counters(directory: Path, stem: str) -> Iterator[int]:
-    pattern = re.compile(re.escape(stem) + r"_(\d+)_?(\..*)?$", re.IGNORECASE)
+    # What follows the number may have been written by hand: cat_00007_best.png has taken 7 all the same.
+    pattern = re.compile(re.escape(stem) + r"_(\d+)([_.]|$)", re.IGNORECASE)
     with os.scandir(directory) as entries:
         for entry in entries:
             match = pattern.match(entry.name)

@@ -88,6 +88,8 @@ def test_the_counter_is_one_above_the_largest_of_its_prefix(folders: Folders, tm
     assert folders.save_target("cat").counter == 8
     assert folders.save_target("dog").counter == 3
     assert folders.save_target("owl").counter == 1
+    (tmp_path / "output" / "cat_00011_best.png").touch()
+    assert folders.save_target("cat").counter == 12
 
 
 def test_prefixes_are_substituted_and_may_hold_subfolders(folders: Folders, tmp_path: Path) -> None:
