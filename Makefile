@@ -1,4 +1,5 @@
 # make run    a picture from workflows/text_to_image.json   (make run PROMPT="a blue car")
+# make serve  the server on http://127.0.0.1:8188
 # make test   the test suite                                (make test-all: the slow tests too)
 # make fuzz   12,000 requests, sound and hostile, to a server made for it
 # TORCH=SPEC chooses the build of torch that is installed; PYTHON=python3.12 the Python.
@@ -11,11 +12,14 @@ PROMPT ?=
 BIN = .venv/bin
 export PROMPT
 
-.PHONY: run test test-all fuzz lint format bench clean
+.PHONY: run serve test test-all fuzz lint format bench clean
 .DEFAULT_GOAL := run
 
 run: .venv/installed
 	@$(BIN)/python main.py run "$(WORKFLOW)" $${PROMPT:+--prompt "$$PROMPT"} $(ARGS)
+
+serve: .venv/installed
+	@$(BIN)/python main.py serve $(ARGS)
 
 test: .venv/installed-test
 	@$(BIN)/python -m pytest -m "not slow" $(ARGS)

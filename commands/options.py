@@ -21,7 +21,7 @@ _FOLDER_HELP = {
     "output_directory": "where pictures are saved (default: output/ in the base directory)",
     "input_directory": "where LoadImage looks (default: input/ in the base directory)",
     "temp_directory": "previews go to DIR/temp (default: temp/ in the base directory)",
-    "user_directory": "the cache and later the queue live here (default: user/ in the base directory)",
+    "user_directory": "the cache, the queue and its history live here (default: user/ in the base directory)",
     "models_dir": "where checkpoints/, loras/, vae/ … are (default: models/ in the base directory)",
 }
 
