@@ -7,7 +7,7 @@ import difflib
 import json
 import sys
 
-from commands.options import folders_of, registry_of
+from commands.options import folders_of, registry_and_packs_of
 from commands.run import DONE, INVALID
 from graph.errors import SumiError
 
@@ -18,13 +18,15 @@ def nodes(options: argparse.Namespace) -> int:
 
     try:
         folders = folders_of(options)
-        registry = registry_of(options, folders)
+        registry, custom = registry_and_packs_of(options, folders)
     except SumiError as error:
         print(f"error: {error}", file=sys.stderr)
         return INVALID
     if options.name is None:
         for node_type in sorted(registry.values(), key=lambda kind: (kind.category, kind.name)):
             print(f"{node_type.category:28} {node_type.name:32} {node_type.description}".rstrip())
+        for name, reason in custom.failures.items():
+            print(f"cannot be used: {name}: {reason.strip().splitlines()[-1]}", file=sys.stderr)
         return DONE
     if options.name not in registry:
         near = difflib.get_close_matches(options.name, registry, n=3)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import argparse
 import logging
-from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -12,6 +11,7 @@ if TYPE_CHECKING:
     from graph import Engine
     from graph.folders import Folders
     from graph.schema import Registry
+    from nodes.custom import CustomNodes
 
 ROOT = Path(__file__).resolve().parent.parent
 GIGABYTE = 1024**3
@@ -43,6 +43,14 @@ def folder_options() -> argparse.ArgumentParser:
         help="further model folders, in the form of ComfyUI's extra_model_paths.yaml",
     )
     group.add_argument("--disable-all-custom-nodes", action="store_true", help="load nothing from custom_nodes/")
+    group.add_argument(
+        "--whitelist-custom-nodes",
+        metavar="NAME",
+        nargs="+",
+        action="extend",
+        default=[],
+        help="with --disable-all-custom-nodes: load these files or folders all the same",
+    )
     return parser
 
 
@@ -99,28 +107,30 @@ def folders_of(options: argparse.Namespace) -> Folders:
 
 def registry_of(options: argparse.Namespace, folders: Folders) -> Registry:
     """The nodes, people's own among them, for the device and precision that the options ask for."""
-    registry, _ = registry_and_failures_of(options, folders)
+    registry, _ = registry_and_packs_of(options, folders)
     return registry
 
 
-def registry_and_failures_of(options: argparse.Namespace, folders: Folders) -> tuple[Registry, Mapping[Path, str]]:
-    """The nodes, and the traceback of each file in custom_nodes/ that could not be imported."""
+def registry_and_packs_of(options: argparse.Namespace, folders: Folders) -> tuple[Registry, CustomNodes]:
+    """The nodes, and how the packs in custom_nodes/ fared."""
     import nodes
+    import server
     from nodes import device
-    from nodes.custom import load_custom_nodes
+    from nodes.custom import CustomNodes, load_custom_nodes
 
     logging.basicConfig(
         level=logging.INFO if getattr(options, "verbose", False) else logging.WARNING,
         format="%(levelname)s %(name)s: %(message)s",
     )
     device.configure(getattr(options, "device", "auto"), getattr(options, "precision", "auto"))
-    if options.disable_all_custom_nodes:
-        return nodes.registry(), {}
+    if options.disable_all_custom_nodes and not options.whitelist_custom_nodes:
+        return nodes.registry(), CustomNodes()
     directories = [options.base_directory / "custom_nodes"]
     if "custom_nodes" in folders.models:
         directories += folders.models["custom_nodes"].directories
-    custom = load_custom_nodes(directories)
-    return nodes.registry(custom.types), custom.failures
+    only = options.whitelist_custom_nodes if options.disable_all_custom_nodes else None
+    custom = load_custom_nodes(directories, folders, own=nodes.registry(), only=only, server_package=server)
+    return nodes.registry(custom.types), custom
 
 
 def engine_of(options: argparse.Namespace, registry: Registry, folders: Folders) -> Engine:

@@ -25,7 +25,7 @@ _MEAN_NOTHING_WITH_VALUE: Final = (
     "default-device", "directml", "oneapi-device-selector", "preview-size", "reserve-vram", "async-offload",
     "default-hashing-function", "front-end-version", "comfy-api-base", "database-url",
 )  # fmt: skip
-_MEAN_NOTHING_WITH_VALUES: Final = ("fast", "whitelist-custom-nodes")
+_MEAN_NOTHING_WITH_VALUES: Final = ("fast",)
 
 
 class _Ignored(argparse.Action):

@@ -12,7 +12,7 @@ import signal
 import sys
 from typing import BinaryIO
 
-from commands.options import engine_of, folders_of, registry_and_failures_of
+from commands.options import engine_of, folders_of, registry_and_packs_of
 from server.workers.engine_host import EngineHost
 from server.workers.loop import WorkerLoop
 
@@ -33,7 +33,7 @@ def host_of(options: argparse.Namespace) -> EngineHost:
     from nodes.device_memory import device_stats
 
     folders = folders_of(options)
-    registry, failures = registry_and_failures_of(options, folders)
+    registry, custom = registry_and_packs_of(options, folders)
     nodes.image.metadata.enabled = not options.disable_metadata
     return EngineHost(
         registry,
@@ -46,7 +46,8 @@ def host_of(options: argparse.Namespace) -> EngineHost:
             "torch": device.torch_version(),
             "device": device.describe(),
         },
-        failures={str(path): reason for path, reason in failures.items()},
+        failures=custom.failures,
+        packs=[pack.describe() for pack in custom.packs],
         devices=device_stats,
         models=_models,
         unload=_unload,

@@ -1,51 +1,160 @@
-"""People's own nodes: a ``.py`` file or a package in ``custom_nodes/`` whose functions are decorated with ``@node``.
+"""People's own nodes: packs in ``custom_nodes/``, in the folders that extra_model_paths.yaml adds, and installed ones.
 
-One that fails to import is reported with its traceback and stops neither the start nor the others.
+A pack is a ``.py`` file or a package. Its nodes are functions decorated with ``@node``, or classes
+written for ComfyUI (``NODE_CLASS_MAPPINGS``, ``comfy_entrypoint``; see :mod:`nodes.compat`). An installed
+distribution offers one by an entry point of the group ``sumi.nodes`` that names its module.
+
+A pack that fails is reported with its traceback and stops neither the start nor the others.
 """
 
 from __future__ import annotations
 
 import dataclasses
 import hashlib
+import importlib.metadata
 import importlib.util
 import logging
 import sys
-import traceback
-from collections.abc import Iterable, Iterator
+import time
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+from types import ModuleType
+from typing import Any, Final
 
+from graph.folders import Folders
 from graph.node import node_types_in
 from graph.schema import NodeType
+from nodes.pack_import import PackImport, requirements_hint
 
 log = logging.getLogger(__name__)
+
+ENTRY_POINTS: Final = "sumi.nodes"
+SLOW_SECONDS: Final = 5.0
+"""A pack that takes longer to import is named in the log."""
+
+_PARENT: Final = "sumi_custom_nodes"
+
+
+@dataclass
+class Pack:
+    """One pack and how it fared.
+
+    ``failure``: the traceback of its import, if that failed. ``broken``: class name → why that one of its
+    nodes cannot be used. ``ignored``: names of Sumi's own nodes that it lists as its own, as ComfyUI ignores
+    them. ``replaced``: those in whose place it has put its own on purpose. ``hint``: what to do about it.
+    ``web``: the folder of its scripts for the editor.
+    """
+
+    name: str
+    path: Path | None = None
+    types: dict[str, NodeType] = field(default_factory=dict)
+    failure: str | None = None
+    broken: dict[str, str] = field(default_factory=dict)
+    ignored: list[str] = field(default_factory=list)
+    replaced: list[str] = field(default_factory=list)
+    printed: list[str] = field(default_factory=list)
+    hint: str | None = None
+    web: Path | None = None
+    seconds: float = 0.0
+
+    def describe(self) -> dict[str, Any]:
+        """All of it as JSON data; what is empty is left out."""
+        facts = {
+            "name": self.name,
+            "path": str(self.path) if self.path else None,
+            "nodes": list(self.types),
+            "failure": self.failure,
+            "broken": self.broken,
+            "ignored": self.ignored,
+            "replaced": self.replaced,
+            "printed": self.printed,
+            "hint": self.hint,
+            "web": str(self.web) if self.web else None,
+            "seconds": round(self.seconds, 3),
+        }
+        return {name: fact for name, fact in facts.items() if fact or name in ("nodes", "seconds")}
 
 
 @dataclass
 class CustomNodes:
-    """``types`` by class name; ``failures``: path → traceback of what could not be imported."""
+    """``types`` by class name, of all ``packs``."""
 
     types: dict[str, NodeType] = field(default_factory=dict)
-    failures: dict[Path, str] = field(default_factory=dict)
+    packs: list[Pack] = field(default_factory=list)
+
+    @property
+    def failures(self) -> dict[str, str]:
+        """Pack (or ``pack: node``) → why it cannot be used."""
+        found = {pack.name: pack.failure for pack in self.packs if pack.failure is not None}
+        broken = {f"{pack.name}: {name}": why for pack in self.packs for name, why in pack.broken.items()}
+        return found | broken
 
 
-def load_custom_nodes(directories: Iterable[Path]) -> CustomNodes:
-    """Import every file and package in ``directories``, in the order of their names."""
+def load_custom_nodes(
+    directories: Iterable[Path],
+    folders: Folders,
+    *,
+    own: Mapping[str, NodeType],
+    only: Collection[str] | None = None,
+    server_package: ModuleType | None = None,
+) -> CustomNodes:
+    """Import the packs in ``directories``, in the order of their names, and those that are installed.
+
+    ``own`` are the nodes that are there already. ``only``: the packs (folder or file names) that may be
+    loaded; None for all. ``server_package`` is Sumi's ``server``, which packs import too.
+    """
+    sources = [source for source in _sources(directories) if only is None or source.is_among(only)]
     found = CustomNodes()
-    for path in (path for directory in directories for path in _packs(directory)):
-        try:
-            types = _import(path)
-        except Exception:  # whatever a stranger's module raises must not stop the start
-            found.failures[path] = traceback.format_exc()
-            log.error("custom node %s failed to import:\n%s", path, found.failures[path])
-            continue
-        for node_type in types:
-            if node_type.name in found.types:
-                log.warning(
-                    "custom node %s: '%s' is declared by another pack too; this one counts", path, node_type.name
-                )
-            found.types[node_type.name] = node_type
+    if not sources:
+        return found
+    from nodes.compat import provided
+
+    provided.install(folders, server_package)
+    sys.modules.setdefault(_PARENT, _parent_module())
+    for source in sources:
+        source.run_prestartup()
+    for source in sources:
+        found.packs.append(_load(source, own))
+    for pack in found.packs:
+        for name, node_type in pack.types.items():
+            if name in found.types:
+                log.warning("custom node pack %s: another pack has a node '%s' too; this one counts", pack.name, name)
+            found.types[name] = node_type
     return found
+
+
+@dataclass(frozen=True)
+class _Source:
+    """Where a pack comes from; ``load`` imports it."""
+
+    name: str
+    path: Path | None
+    load: Callable[[], ModuleType]
+
+    def is_among(self, names: Collection[str]) -> bool:
+        return self.name in names or (self.path is not None and self.path.name in names)
+
+    def run_prestartup(self) -> None:
+        """``prestartup_script.py`` of a pack, which is to run before any pack is imported."""
+        script = self.path / "prestartup_script.py" if self.path is not None else None
+        if script is not None and script.is_file():
+            importing = PackImport(self.name)
+            importing.run(lambda: _module_at(script, f"{_PARENT}.{_identifier(self.name)}_prestartup"))
+            if importing.failure is not None:
+                log.error("custom node pack %s: prestartup_script.py failed:\n%s", self.name, importing.failure)
+
+
+def _sources(directories: Iterable[Path]) -> Iterator[_Source]:
+    taken: set[str] = set()
+    for path in (path for directory in directories for path in _packs(directory)):
+        module_name = f"{_PARENT}.{_identifier(path.stem if path.suffix == '.py' else path.name)}"
+        while module_name in taken:  # two folders may hold packs of one name
+            module_name += "_"
+        taken.add(module_name)
+        yield _Source(path.stem if path.suffix == ".py" else path.name, path, _importer(path, module_name))
+    for entry_point in importlib.metadata.entry_points(group=ENTRY_POINTS):
+        yield _Source(entry_point.name, None, entry_point.load)
 
 
 def _packs(directory: Path) -> Iterator[Path]:
@@ -57,10 +166,85 @@ def _packs(directory: Path) -> Iterator[Path]:
                 yield path
 
 
-def _import(path: Path) -> list[NodeType]:
-    name = f"sumi_custom_nodes.{path.stem}"
-    file = path if path.suffix == ".py" else path / "__init__.py"
-    locations = None if path.suffix == ".py" else [str(path)]
+def _load(source: _Source, own: Mapping[str, NodeType]) -> Pack:
+    pack = Pack(source.name, source.path)
+    importing = PackImport(source.name)
+    before = _put_in_place()
+    started = time.perf_counter()
+    importing.run(lambda: _read(pack, source.load(), own))
+    pack.seconds = time.perf_counter() - started
+    pack.failure, pack.printed = importing.failure, importing.printed
+    _take_replaced(pack, before)
+    pack.hint = importing.hint or requirements_hint(source.path)
+    _report(pack)
+    return pack
+
+
+def _report(pack: Pack) -> None:
+    if pack.failure is not None:
+        pack.types.clear()
+        log.error("custom node pack %s failed to import:\n%s", pack.name, pack.failure)
+    for name, why in pack.broken.items():
+        log.error("custom node pack %s: node '%s' cannot be used: %s", pack.name, name, why)
+    if pack.hint is not None:
+        log.warning("custom node pack %s: %s", pack.name, pack.hint)
+    if pack.seconds > SLOW_SECONDS:
+        log.warning("custom node pack %s took %.1f s to import", pack.name, pack.seconds)
+    if pack.ignored:
+        log.warning(
+            "custom node pack %s lists nodes that Sumi has itself; Sumi's count: %s",
+            *(pack.name, ", ".join(pack.ignored)),
+        )
+    if pack.replaced:
+        log.warning("custom node pack %s replaces nodes of Sumi's: %s", pack.name, ", ".join(pack.replaced))
+
+
+def _read(pack: Pack, module: Any, own: Mapping[str, NodeType]) -> None:
+    """Take the nodes that ``module`` declares into ``pack``."""
+    version = _version(pack.path or _place_of(module))
+    for node_type in node_types_in(module):
+        pack.types[node_type.name] = dataclasses.replace(node_type, version=version)
+        if node_type.name in own:
+            pack.replaced.append(node_type.name)
+    if getattr(module, "NODE_CLASS_MAPPINGS", None) is None and not hasattr(module, "comfy_entrypoint"):
+        return
+    from nodes.compat.pack_nodes import read_pack
+
+    found = read_pack(module, pack.name)
+    pack.broken.update(found.broken)
+    pack.web = found.web
+    for name, node_type in found.types.items():
+        if name in own:
+            pack.ignored.append(name)
+        else:
+            pack.types[name] = node_type
+
+
+def _put_in_place() -> dict[str, type]:
+    """The classes that packs have put in the place of Sumi's own so far."""
+    core_nodes = sys.modules.get("nodes.compat.core_nodes")
+    return core_nodes.replaced() if core_nodes is not None else {}
+
+
+def _take_replaced(pack: Pack, before: Mapping[str, type]) -> None:
+    for name, node_class in _put_in_place().items():
+        if before.get(name) is not node_class:
+            from nodes.compat.pack_nodes import read_class
+
+            found = read_class(name, node_class, pack.name)
+            if isinstance(found, NodeType):
+                pack.types[name] = found
+                pack.replaced.append(name)
+            else:
+                pack.broken[name] = found
+
+
+def _importer(path: Path, module_name: str) -> Callable[[], ModuleType]:
+    return lambda: _module_at(path if path.suffix == ".py" else path / "__init__.py", module_name)
+
+
+def _module_at(file: Path, name: str) -> ModuleType:
+    locations = [str(file.parent)] if file.name == "__init__.py" else None
     spec = importlib.util.spec_from_file_location(name, file, submodule_search_locations=locations)
     if spec is None or spec.loader is None:
         raise ImportError(f"{file} is no Python module")
@@ -69,15 +253,38 @@ def _import(path: Path) -> list[NodeType]:
     try:
         spec.loader.exec_module(module)
     except BaseException:
-        del sys.modules[name]
+        for loaded in [loaded for loaded in sys.modules if loaded == name or loaded.startswith(f"{name}.")]:
+            del sys.modules[loaded]
         raise
-    version = _version(path)
-    return [dataclasses.replace(node_type, version=version) for node_type in node_types_in(module)]
+    return module
 
 
-def _version(path: Path) -> str:
+def _parent_module() -> ModuleType:
+    parent = ModuleType(_PARENT)
+    parent.__path__ = []
+    return parent
+
+
+def _identifier(name: str) -> str:
+    return name.replace(".", "_")
+
+
+def _place_of(module: Any) -> Path | None:
+    file = getattr(module, "__file__", None)
+    if file is None:
+        return None
+    return Path(file).parent if hasattr(module, "__path__") else Path(file)
+
+
+def _version(path: Path | None) -> str | None:
+    """A hash of all sources of the pack; None if they are not to be had."""
+    if path is None:
+        return None
     digest = hashlib.blake2b(digest_size=16)
     for source in [path] if path.is_file() else sorted(path.rglob("*.py")):
         digest.update(source.name.encode())
         digest.update(source.read_bytes())
     return digest.hexdigest()
+
+
+__all__ = ["CustomNodes", "Pack", "load_custom_nodes"]

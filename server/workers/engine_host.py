@@ -45,6 +45,7 @@ class EngineHost:
     previews: bool = True
     versions: Mapping[str, str] = field(default_factory=dict)
     failures: Mapping[str, str] = field(default_factory=dict)
+    packs: list[dict[str, Any]] = field(default_factory=list)
     devices: Callable[[], list[dict[str, Any]]] = list
     models: Callable[[], list[str]] = list
     unload: Callable[[], None] = lambda: None
@@ -67,7 +68,7 @@ class EngineHost:
                 failures[node_type.name] = f"its schema cannot be written as JSON: {error}"
                 continue
             nodes.append(data)
-        return Description(nodes, self.registry.environment, self.versions, failures)
+        return Description(nodes, self.registry.environment, self.versions, failures, self.packs)
 
     def validate(self, prompt: Mapping[str, Any], targets: list[str]) -> list[Problem]:
         """What the nodes' own validation code objects to."""

@@ -38,12 +38,15 @@ class Description:
 
     ``nodes``: schemas (``graph.schema_data``). ``environment``: the registry's tag.
     ``versions``: name → version. ``failures``: node pack → why it could not be imported.
+    ``packs``: each node pack: ``name``, ``path``, ``nodes``, ``seconds``, and what there is of ``failure``,
+    ``broken``, ``ignored``, ``replaced``, ``printed``, ``hint``, ``web`` (the folder of its scripts for the editor).
     """
 
     nodes: list[dict[str, Any]]
     environment: str = ""
     versions: Mapping[str, str] = field(default_factory=dict)
     failures: Mapping[str, str] = field(default_factory=dict)
+    packs: list[dict[str, Any]] = field(default_factory=list)
 
 
 @dataclass(frozen=True)

@@ -1,0 +1,15 @@
+"""``comfy_execution.validation``: whether types fit."""
+
+from __future__ import annotations
+
+
+def validate_node_input(received_type: str, input_type: str, strict: bool = False) -> bool:
+    """Whether an output of ``received_type`` fits an input of ``input_type``; either may be several, joined by commas.
+
+    ``*`` fits all. ``strict``: all of the received types must fit, not just one.
+    """
+    if "*" in (received_type, input_type) or not received_type != input_type:  # noqa: SIM202 - some redefine !=
+        return True
+    received = {name.strip() for name in received_type.split(",")}
+    wanted = {name.strip() for name in input_type.split(",")}
+    return received <= wanted if strict else not received.isdisjoint(wanted)

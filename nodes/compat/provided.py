@@ -1,0 +1,107 @@
+"""The names under which packs import what ComfyUI has.
+
+``comfy``, ``comfy_execution``, ``comfy_api``, ``folder_paths`` … are aliases: whoever imports them gets
+the module of that name in this package, once. ``nodes`` and ``server`` are Sumi's own packages as well. There
+is one module of each name in a process, so a pack that asks ``sys.modules``, calls ``importlib`` or loads its
+files itself would get Sumi's whatever an import hook did; so Sumi's packages answer for both. Their own
+attributes come first, and a test sees to it that the two sets of names have nothing in common.
+"""
+
+from __future__ import annotations
+
+import importlib
+import importlib.abc
+import importlib.util
+import sys
+from collections.abc import Sequence
+from importlib.machinery import ModuleSpec
+from types import ModuleType
+from typing import Any, Final
+
+from graph.folders import Folders
+
+PROVIDED: Final = frozenset(
+    {
+        "comfy",
+        "comfy_api",
+        "comfy_execution",
+        "folder_paths",
+        "latent_preview",
+        "node_helpers",
+    }
+)
+"""Top-level names that are aliases of modules in this package."""
+
+
+def install(folders: Folders, server_package: ModuleType | None = None) -> None:
+    """Make the names importable in this process. ``server_package`` is Sumi's ``server``, where there is one."""
+    import nodes
+    from nodes.compat import folder_paths
+
+    folder_paths.use(folders)
+    if not any(isinstance(finder, _Finder) for finder in sys.meta_path):
+        sys.meta_path.insert(0, _Finder())
+    nodes.__getattr__ = _attribute_of_nodes  # type: ignore[attr-defined]
+    if server_package is not None:
+        server_package.__getattr__ = _attribute_of_server  # type: ignore[attr-defined]
+
+
+def wanted_from_comfyui(error: BaseException) -> str | None:
+    """The name of what a pack wanted of ComfyUI and Sumi does not have, if that is why ``error`` was raised."""
+    if not isinstance(error, ImportError):
+        return None
+    name = error.name or ""
+    for prefix in ("nodes.compat.", ""):
+        if name.startswith(prefix) and name.removeprefix(prefix).split(".")[0] in PROVIDED | {"nodes", "server"}:
+            return name.removeprefix(prefix)
+    return None
+
+
+def _attribute_of_nodes(name: str) -> Any:
+    from nodes.compat import core_nodes
+
+    if not name.startswith("__"):
+        found = core_nodes.provided(name)
+        if found is not None:
+            return found
+    raise AttributeError(f"module 'nodes' has no attribute {name!r}")
+
+
+def _attribute_of_server(name: str) -> Any:
+    if name == "PromptServer":
+        from nodes.compat.prompt_server import PromptServer
+
+        return PromptServer
+    raise AttributeError(f"module 'server' has no attribute {name!r}")
+
+
+class _Finder(importlib.abc.MetaPathFinder):
+    """Finds the aliases. What this package does not have is not looked for elsewhere: a half of
+    ComfyUI that happens to be installed does not fit ours."""
+
+    def find_spec(
+        self, fullname: str, path: Sequence[str] | None, target: ModuleType | None = None
+    ) -> ModuleSpec | None:
+        if fullname.split(".")[0] not in PROVIDED:
+            return None
+        ours = f"{__package__}.{fullname}"
+        try:
+            found = importlib.util.find_spec(ours)
+        except ModuleNotFoundError:
+            found = None
+        if found is None:
+            raise ModuleNotFoundError(f"No module named {fullname!r}", name=fullname)
+        return ModuleSpec(fullname, _Alias(found), is_package=found.submodule_search_locations is not None)
+
+
+class _Alias(importlib.abc.Loader):
+    """Gives the module that is there already; there is one of each, under two names."""
+
+    def __init__(self, spec: ModuleSpec):
+        self._spec = spec
+
+    def create_module(self, spec: ModuleSpec) -> ModuleType:
+        return importlib.import_module(self._spec.name)
+
+    def exec_module(self, module: ModuleType) -> None:
+        module.__spec__ = self._spec  # the import system has just put the alias's there
