@@ -120,9 +120,8 @@ class Folders:
         above the largest of that prefix in that folder, 1 in an empty one.
         Raises InputFileError for a prefix that leaves the folder, OutputFileError if it cannot be made.
         """
-        wanted = _substitute(prefix, width, height).strip()
-        relative = relative_name(wanted or "_", folder)
-        subfolder, stem = (relative, "") if wanted.endswith(("/", "\\")) else os.path.split(relative)
+        relative = relative_name(_substitute(prefix, width, height).strip() or "_", folder)
+        subfolder, stem = os.path.split(relative)
         root = self.place(folder)
         directory = root / subfolder
         try:

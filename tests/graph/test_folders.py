@@ -98,7 +98,7 @@ def test_prefixes_are_substituted_and_may_hold_subfolders(folders: Folders, tmp_
     assert (target.subfolder, target.stem) == (year, "cat_64x32_%other%")
     assert target.directory == tmp_path / "output" / year
     assert target.directory.is_dir()
-    assert folders.save_target("only/").stem == ""
+    assert folders.save_target("a/only/")[1:4:2] == ("only", "a")  # as ComfyUI reads it
 
 
 def test_an_output_folder_that_cannot_be_made_is_said(tmp_path: Path) -> None:
