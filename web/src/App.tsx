@@ -1,0 +1,62 @@
+/** The editor, put together. */
+
+import { lazy, Suspense, useEffect } from "react";
+import { Canvas } from "./canvas/Canvas";
+import { forgetColors } from "./canvas/palette";
+import { ContextMenu } from "./panels/ContextMenu";
+import { Crumbs } from "./panels/Crumbs";
+import { Notices } from "./panels/Notices";
+import { Rail } from "./panels/Rail";
+import { SearchPalette } from "./panels/SearchPalette";
+import { TopBar } from "./panels/TopBar";
+import { useFileDrop } from "./panels/useFileDrop";
+import { useKeys } from "./panels/useKeys";
+import { usePageTitle } from "./panels/usePageTitle";
+import { ViewTools } from "./panels/ViewTools";
+import { useEditor } from "./state/editor";
+import { useT } from "./i18n";
+import { useRuns } from "./state/runs";
+import { useUi } from "./state/ui";
+
+const SidePanel = lazy(() => import("./panels/SidePanel"));
+const Viewer = lazy(() => import("./panels/Viewer"));
+const MaskPainter = lazy(() => import("./panels/MaskPainter"));
+const Shortcuts = lazy(() => import("./panels/Shortcuts"));
+
+export function App() {
+  const t = useT();
+  const ready = useEditor((state) => state.catalogue.size > 0);
+  const connected = useRuns((state) => state.connected);
+  const { panel, viewer, mask, shortcuts, theme } = useUi();
+  useKeys();
+  useFileDrop();
+  usePageTitle();
+  useEffect(() => {
+    if (theme === "auto") delete document.documentElement.dataset.theme;
+    else document.documentElement.dataset.theme = theme;
+    forgetColors();
+    useUi.setState({});
+  }, [theme]);
+  return (
+    <div className="app">
+      <TopBar />
+      <Rail />
+      <main className="stage">
+        <Canvas />
+        <Crumbs />
+        <ViewTools />
+        {!ready && <p className="banner">{t("app.loading")}</p>}
+        {ready && !connected && <p className="banner" role="status">{t("app.lost")}</p>}
+      </main>
+      <Suspense>
+        {panel && <SidePanel panel={panel} />}
+        {viewer && <Viewer />}
+        {mask && <MaskPainter />}
+        {shortcuts && <Shortcuts />}
+      </Suspense>
+      <SearchPalette />
+      <ContextMenu />
+      <Notices />
+    </div>
+  );
+}

@@ -1,0 +1,44 @@
+/** The picture a node loads: shown, replaced by button, drop or paste. */
+
+import { useRef } from "react";
+import { useT } from "../i18n";
+import type { GraphNode } from "../graph/document";
+import type { WidgetRow } from "../graph/geometry";
+import { annotated, viewUrl } from "../server/client";
+import { current } from "../state/editor";
+import { uploadTo } from "../state/files";
+import { show } from "../state/ui";
+import { Icon } from "../widgets/Icon";
+
+export function LoadedPicture({ node, row }: { node: GraphNode; row: WidgetRow }) {
+  const t = useT();
+  const picker = useRef<HTMLInputElement>(null);
+  const id = String(node.id);
+  const take = (file: File | undefined) => file && void uploadTo(id, row.key, file);
+  const file = typeof row.value === "string" && row.value ? annotated(row.value, row.input.folder) : null;
+  return (
+    <div
+      className="loaded-picture"
+      onDragOver={(event) => event.dataTransfer.types.includes("Files") && event.preventDefault()}
+      onDrop={(event) => {
+        event.preventDefault();
+        event.stopPropagation();
+        take([...event.dataTransfer.files].find((entry) => entry.type.startsWith("image/")));
+      }}
+    >
+      {file && <img src={viewUrl(file)} alt={file.filename} draggable={false} />}
+      {!file && <span className="node-media-hint">{t("node.drop")}</span>}
+      <div className="loaded-picture-tools nodrag">
+        <button type="button" className="button small" onClick={() => picker.current?.click()}>
+          <Icon name="upload" /> {t("node.upload")}
+        </button>
+        {file && (
+          <button type="button" className="button small" title={t("mask.paint")} aria-label={t("mask.paint")} onClick={() => show({ mask: { file, tab: current().id, node: id, widget: row.key } })}>
+            <Icon name="brush" />
+          </button>
+        )}
+      </div>
+      <input ref={picker} type="file" accept="image/*" hidden onChange={(event) => take(event.target.files?.[0])} />
+    </div>
+  );
+}

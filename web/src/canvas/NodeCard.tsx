@@ -1,0 +1,248 @@
+/** A node that is near. Everything on it is where `geometry` says. */
+
+import { Handle, type Node, type NodeProps, Position } from "@xyflow/react";
+import { memo } from "react";
+import { useT } from "../i18n";
+import { BYPASSED, fits, type GraphNode, MUTED } from "../graph/document";
+import { type Geometry, HEADER, type SlotRow, WIDGET, type WidgetRow } from "../graph/geometry";
+import { mapNode } from "../graph/edits";
+import { picturesOf, viewUrl } from "../server/client";
+import { edit, flatId, settleStep, useTab } from "../state/editor";
+import { type NodeRun, useNodeRun, useRuns } from "../state/runs";
+import { show, useUi } from "../state/ui";
+import { Icon } from "../widgets/Icon";
+import { NodeWidget } from "../widgets/NodeWidget";
+import { typeColor } from "./palette";
+import { LoadedPicture } from "./LoadedPicture";
+
+export type Card = Node<{ node: GraphNode; place: Geometry }, "card">;
+
+export const NodeCard = memo(function NodeCard({ id, data, selected }: NodeProps<Card>) {
+  const { node, place } = data;
+  const tab = useTab((current) => current.id);
+  const flat = useTab((current) => flatId(current, id));
+  const own = useNodeRun(tab, flat);
+  const inner = useRuns((state) => (place.look === "subgraph" ? insideRun(state.nodes[tab] ?? {}, flat) : null));
+  const run = own ?? (inner ? { state: inner } : undefined);
+  if (place.look === "reroute") return <RerouteDot id={id} place={place} selected={selected} />;
+  const mode = node.mode === MUTED ? "muted" : node.mode === BYPASSED ? "bypassed" : "normal";
+  const problems = run?.problems ?? [];
+  const state = run?.error || problems.length ? "error" : (run?.state ?? "idle");
+  return (
+    <article
+      className="node"
+      data-look={place.look}
+      data-state={state}
+      data-mode={mode}
+      data-selected={selected || undefined}
+      data-collapsed={place.collapsed || undefined}
+      aria-label={place.title}
+      style={{ height: place.height, ...tint(node) }}
+    >
+      <Header id={id} place={place} run={run} />
+      {place.inputs.map((slot) => (
+        <SlotSocket key={`i${slot.index}`} node={id} side="input" slot={slot.index} row={slot} hideLabel={place.collapsed} problem={problemOf(run, slot.label)} />
+      ))}
+      {place.outputs.map((slot) => (
+        <SlotSocket key={`o${slot.index}`} node={id} side="output" slot={slot.index} row={slot} hideLabel={place.collapsed} />
+      ))}
+      {place.widgets.map((row) => (
+        <WidgetLine key={row.key} node={node} row={row} collapsed={place.collapsed} problem={problemOf(run, row.input.name)} />
+      ))}
+      {place.look === "note" && !place.collapsed && <NoteText node={node} />}
+      {place.look === "unknown" && !place.collapsed && <UnknownNote place={place} />}
+      {place.media && <Media node={node} place={place} run={run} />}
+      {run?.state === "running" && <Progress run={run} />}
+      {run?.preview && !place.media && <img className="node-preview" src={run.preview} alt="" draggable={false} />}
+      {(run?.error || problems.length > 0) && <Trouble run={run as NodeRun} />}
+    </article>
+  );
+});
+
+function insideRun(runs: Readonly<Record<string, NodeRun>>, holder: string): NodeRun["state"] | null {
+  const inside = Object.keys(runs).filter((key) => key.startsWith(`${holder}:`));
+  if (inside.some((key) => runs[key]?.error)) return "error";
+  return inside.some((key) => runs[key]?.state === "running") ? "running" : null;
+}
+
+const problemOf = (run: NodeRun | undefined, input: string) =>
+  run?.problems?.find((problem) => problem.extra_info?.input_name === input || problem.details?.startsWith(`${input}`));
+
+const HEX = /^#[0-9a-f]{3,8}$/i;
+
+function tint(node: GraphNode): React.CSSProperties {
+  return node.color && HEX.test(node.color) ? ({ "--tint": node.color } as React.CSSProperties) : {};
+}
+
+function Header({ id, place, run }: { id: string; place: Geometry; run: NodeRun | undefined }) {
+  const t = useT();
+  const renaming = useUi((state) => state.renaming?.kind === "node" && state.renaming.id === id);
+  const collapse = () => edit((level) => mapNode(level, id, (node) => ({ ...node, flags: { ...node.flags, collapsed: !node.flags?.collapsed } })));
+  return (
+    <header className="node-header" style={{ height: HEADER }} onDoubleClick={() => show({ renaming: { kind: "node", id } })}>
+      <button type="button" className="node-fold nodrag" tabIndex={-1} aria-label={t("menu.collapse")} aria-expanded={!place.collapsed} onClick={collapse}>
+        <Icon name="chevron" />
+      </button>
+      {renaming ? <TitleField id={id} title={place.title} /> : <span className="node-title">{place.title}</span>}
+      {place.look === "subgraph" && <Icon name="subgraph" />}
+      {run?.state === "finished" && <Outcome run={run} />}
+    </header>
+  );
+}
+
+function Outcome({ run }: { run: NodeRun }) {
+  const t = useT();
+  if (run.cached) return <span className="node-badge" title={t("node.cached")}><Icon name="check" /></span>;
+  if (run.seconds === undefined) return null;
+  const seconds = run.seconds < 0.1 ? run.seconds.toFixed(3) : run.seconds.toFixed(run.seconds < 10 ? 2 : 1);
+  return <span className="node-badge">{t("node.seconds", { seconds })}</span>;
+}
+
+function TitleField({ id, title }: { id: string; title: string }) {
+  const finish = (text: string | null) => {
+    show({ renaming: null });
+    if (text !== null && text !== title) {
+      edit((level) => mapNode(level, id, ({ title: _, ...node }) => ({ ...node, id: node.id, type: node.type, ...(text ? { title: text } : {}) })));
+    }
+  };
+  return (
+    <input
+      className="node-title-field nodrag"
+      defaultValue={title}
+      autoFocus
+      onFocus={(event) => event.target.select()}
+      onBlur={(event) => finish(event.target.value.trim())}
+      onKeyDown={(event) => {
+        event.stopPropagation();
+        if (event.key === "Enter") event.currentTarget.blur();
+        else if (event.key === "Escape") finish(null);
+      }}
+    />
+  );
+}
+
+interface SocketProps {
+  node: string;
+  side: "input" | "output";
+  slot: number | string;
+  row: Pick<SlotRow, "label" | "type" | "y" | "linked">;
+  hideLabel?: boolean;
+  problem?: { message: string } | undefined;
+}
+
+/** Whether a link that is being dragged could end here. null: none is. */
+function useWelcome(node: string, side: "input" | "output", type: string): boolean | null {
+  return useUi(({ connecting }) => {
+    if (!connecting) return null;
+    if (connecting.node === node) return connecting.side === side ? null : false;
+    if (connecting.side === side) return false;
+    return side === "input" ? fits(type, connecting.type) : fits(connecting.type, type);
+  });
+}
+
+function SlotSocket({ node, side, slot, row, hideLabel, problem }: SocketProps) {
+  const welcome = useWelcome(node, side, row.type);
+  return (
+    <>
+      <Handle
+        id={typeof slot === "number" ? `${side === "input" ? "i" : "o"}${slot}` : `w:${slot}`}
+        type={side === "input" ? "target" : "source"}
+        position={side === "input" ? Position.Left : Position.Right}
+        className="socket"
+        data-welcome={welcome ?? undefined}
+        data-linked={row.linked || undefined}
+        data-problem={problem ? true : undefined}
+        style={{ top: row.y, "--type": typeColor(row.type) } as React.CSSProperties}
+        title={`${row.label} · ${row.type}`}
+      />
+      {!hideLabel && (
+        <span className="slot-label" data-side={side} data-welcome={welcome ?? undefined} data-problem={problem ? true : undefined} style={{ top: row.y }} title={problem?.message}>
+          {row.label}
+        </span>
+      )}
+    </>
+  );
+}
+
+function WidgetLine({ node, row, collapsed, problem }: { node: GraphNode; row: WidgetRow; collapsed: boolean; problem: { message: string; details: string } | undefined }) {
+  const id = String(node.id);
+  const middle = collapsed ? HEADER / 2 : row.y + Math.min(row.height, WIDGET) / 2;
+  const slot = row.slot ?? row.input.name;
+  return (
+    <>
+      <span className="widget-socket">
+        <SlotSocket node={id} side="input" slot={slot} row={{ label: row.input.name, type: row.input.type, y: middle, linked: row.linked }} hideLabel />
+      </span>
+      {!collapsed && (
+        <div
+          className="widget nodrag"
+          data-widget={row.key}
+          data-linked={row.linked || undefined}
+          data-problem={problem ? true : undefined}
+          title={problem ? `${problem.message}: ${problem.details}` : undefined}
+          style={{ top: row.y, height: row.height }}
+        >
+          <NodeWidget node={node} row={row} />
+        </div>
+      )}
+    </>
+  );
+}
+
+function RerouteDot({ id, place, selected }: { id: string; place: Geometry; selected: boolean }) {
+  return (
+    <div className="reroute" data-selected={selected || undefined} style={{ width: place.width, height: place.height }}>
+      {place.inputs.map((row) => <SlotSocket key="i" node={id} side="input" slot={row.index} row={row} hideLabel />)}
+      {place.outputs.map((row) => <SlotSocket key="o" node={id} side="output" slot={row.index} row={row} hideLabel />)}
+    </div>
+  );
+}
+
+function NoteText({ node }: { node: GraphNode }) {
+  const values = node.widgets_values ?? [];
+  const text = String((Array.isArray(values) ? values[0] : Object.values(values)[0]) ?? "");
+  const write = (value: string) =>
+    edit((level) => mapNode(level, String(node.id), (before) => ({ ...before, widgets_values: [value] })), `note ${node.id}`);
+  return <textarea className="note-text nodrag nowheel" value={text} spellCheck={false} onChange={(event) => write(event.target.value)} onBlur={settleStep} />;
+}
+
+function UnknownNote({ place }: { place: Geometry }) {
+  const t = useT();
+  const rows = Math.max(place.inputs.length, place.outputs.length);
+  return <p className="unknown-note" style={{ top: HEADER + 6 + 22 * rows }}>{t("node.unknown")}</p>;
+}
+
+function Progress({ run }: { run: NodeRun }) {
+  const share = run.max ? (run.value ?? 0) / run.max : 0;
+  return (
+    <div className="node-progress" role="progressbar" aria-valuenow={Math.round(share * 100)} aria-valuemin={0} aria-valuemax={100}>
+      <span style={{ transform: `scaleX(${share})` }} />
+    </div>
+  );
+}
+
+function Trouble({ run }: { run: NodeRun }) {
+  const lines = run.error ? [run.error] : (run.problems ?? []).map((problem) => `${problem.message}${problem.details ? `: ${problem.details}` : ""}`);
+  return <div className="node-trouble nodrag nowheel" role="alert">{lines.map((line) => <p key={line}>{line}</p>)}</div>;
+}
+
+function Media({ node, place, run }: { node: GraphNode; place: Geometry; run: NodeRun | undefined }) {
+  const t = useT();
+  const box = { top: place.media?.y, height: place.media?.height };
+  const picker = place.widgets.find((row) => row.input.widget === "image");
+  if (picker) return <div className="node-media" style={box}><LoadedPicture node={node} row={picker} /></div>;
+  const pictures = picturesOf(run?.output);
+  const shown = pictures.slice(0, 9);
+  return (
+    <div className="node-media" style={box} data-count={shown.length}>
+      {run?.preview && <img src={run.preview} alt="" draggable={false} />}
+      {!run?.preview && !shown.length && <span className="node-media-hint">{t("node.noPicture")}</span>}
+      {!run?.preview &&
+        shown.map((file, index) => (
+          <button type="button" key={`${file.subfolder}/${file.filename}`} className="node-picture nodrag" onClick={() => show({ viewer: { pictures, index } })}>
+            <img src={viewUrl(file)} alt={file.filename} draggable={false} />
+          </button>
+        ))}
+    </div>
+  );
+}

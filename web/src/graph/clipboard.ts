@@ -1,0 +1,68 @@
+/** Nodes as text on the clipboard: copied with the links among them, pasted with new ids. */
+
+import { parseJson, writeJson } from "../format/json";
+import { type Doc, type GraphNode, type Level, type LinkRecord, linksOf, nodesById, position, type Subgraph, subgraphs } from "./document";
+import { addNode, connect, nextNodeId } from "./edits";
+
+interface Clip {
+  sumi: 1;
+  nodes: GraphNode[];
+  links: LinkRecord[];
+  subgraphs?: Subgraph[];
+}
+
+export function copied(doc: Doc, level: Level, ids: ReadonlySet<string>): string {
+  const nodes = level.nodes.filter((node) => ids.has(String(node.id)));
+  const links = linksOf(level).filter((link) => ids.has(String(link.origin_id)) && ids.has(String(link.target_id)));
+  const definitions = nodes.flatMap((node) => subgraphs(doc).get(node.type) ?? []);
+  const clip: Clip = { sumi: 1, nodes, links, subgraphs: definitions };
+  return writeJson(clip);
+}
+
+export function readClip(text: string): Clip | null {
+  if (!text.startsWith('{"sumi":1')) return null;
+  try {
+    return parseJson(text) as unknown as Clip;
+  } catch {
+    return null; // somebody's text that begins like ours
+  }
+}
+
+/** `at`: where the middle of what is pasted goes. `offset`: instead, how far from where it was. */
+export function paste(level: Level, clip: Clip, place: { at: [number, number] } | { offset: [number, number] }): { level: Level; ids: Set<string> } {
+  const [dx, dy] = "offset" in place ? place.offset : shift(clip.nodes, place.at);
+  const renamed = new Map<string, string>();
+  let current = level;
+  for (const node of clip.nodes) {
+    const id = nextNodeId(current);
+    const [x, y] = position(node);
+    renamed.set(String(node.id), String(id));
+    const inputs = node.inputs?.map((slot) => ({ ...slot, link: null }));
+    const outputs = node.outputs?.map((slot) => ({ ...slot, links: null }));
+    current = addNode(current, { ...node, id, pos: [x + dx, y + dy], ...(inputs && { inputs }), ...(outputs && { outputs }) });
+  }
+  for (const link of clip.links) {
+    const origin = renamed.get(String(link.origin_id));
+    const target = renamed.get(String(link.target_id));
+    if (origin && target) current = connect(current, { origin, originSlot: link.origin_slot, target, targetSlot: link.target_slot });
+  }
+  return { level: current, ids: new Set(renamed.values()) };
+}
+
+function shift(nodes: GraphNode[], [x, y]: [number, number]): [number, number] {
+  const places = nodes.map(position);
+  const middle = (axis: 0 | 1) => {
+    const values = places.map((place) => place[axis]);
+    return (Math.min(...values) + Math.max(...values)) / 2;
+  };
+  return [Math.round(x - middle(0)), Math.round(y - middle(1))];
+}
+
+/** The document with the definitions that pasted nodes need. */
+export function withDefinitions(doc: Doc, clip: Clip): Doc {
+  const missing = (clip.subgraphs ?? []).filter((definition) => !subgraphs(doc).has(definition.id));
+  if (!missing.length) return doc;
+  return { ...doc, definitions: { ...doc.definitions, subgraphs: [...(doc.definitions?.subgraphs ?? []), ...missing] } };
+}
+
+export const idsOf = (level: Level): Set<string> => new Set(nodesById(level).keys());

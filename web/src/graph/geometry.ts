@@ -1,0 +1,185 @@
+/**
+ * Where everything on a node is, from the document alone. The same figures place the elements of a node that
+ * is near, its picture on the canvas when it is far, the ends of links, and what a pointer hits.
+ */
+
+import { type GraphNode, type Level, NOTES, pair, position, type Subgraph } from "./document";
+import type { Catalogue } from "./schema";
+import { defOf, type Surroundings, type WidgetView, widgetViews } from "./widget_views";
+
+export const HEADER = 30;
+export const SLOT = 22;
+export const WIDGET = 28;
+const TEXT_LEAST = 68;
+const MEDIA_LEAST = 190;
+const PAD = 6;
+export const GRID = 10;
+
+export interface SlotRow {
+  index: number;
+  label: string;
+  type: string;
+  y: number;
+  linked: boolean;
+}
+
+export interface WidgetRow extends WidgetView {
+  y: number;
+  height: number;
+}
+
+export type Look = "plain" | "reroute" | "note" | "unknown" | "subgraph" | "boundary";
+
+export interface Geometry {
+  look: Look;
+  title: string;
+  x: number;
+  y: number;
+  width: number;
+  height: number;
+  collapsed: boolean;
+  inputs: SlotRow[];
+  outputs: SlotRow[];
+  widgets: WidgetRow[];
+  /** Where pictures are shown. */
+  media: { y: number; height: number } | null;
+}
+
+const MEDIA_NODES = new Set(["SaveImage", "PreviewImage", "LoadImage", "LoadImageMask", "LoadImageOutput", "SaveAnimatedPNG", "SaveAnimatedWEBP", "MaskPreview"]);
+
+let cacheOf: { doc: unknown; catalogue: Catalogue } | null = null;
+let cache = new WeakMap<GraphNode, Geometry>();
+
+export function geometry(node: GraphNode, around: Surroundings): Geometry {
+  const definitions = around.doc.definitions;
+  if (cacheOf === null || cacheOf.doc !== definitions || cacheOf.catalogue !== around.catalogue) {
+    cacheOf = { doc: definitions, catalogue: around.catalogue };
+    cache = new WeakMap();
+  }
+  let found = cache.get(node);
+  if (found === undefined) {
+    found = measure(node, around);
+    cache.set(node, found);
+  }
+  return found;
+}
+
+function measure(node: GraphNode, around: Surroundings): Geometry {
+  const [x, y] = position(node);
+  const [width, height] = pair(node.size, [240, 60]);
+  const def = defOf(node, around);
+  const look = lookOf(node, around, def !== undefined);
+  const title = node.title || def?.title || (node.type === "Reroute" ? "" : node.type);
+  const base = { look, title, collapsed: Boolean(node.flags?.collapsed) };
+  const shown = look === "reroute" ? [] : widgetViews(node, around);
+  const widgetSlots = new Set(shown.map((view) => view.slot).filter((slot) => slot !== null));
+  const inputs = (node.inputs ?? []).flatMap((slot, index) =>
+    widgetSlots.has(index) ? [] : [{ index, label: slot.label || slot.name, type: String(slot.type), y: 0, linked: slot.link !== null && slot.link !== undefined }],
+  );
+  const outputs = (node.outputs ?? []).map((slot, index) => ({
+    index,
+    label: slot.label || slot.name || String(slot.type),
+    type: Array.isArray(slot.type) ? "COMBO" : String(slot.type),
+    y: 0,
+    linked: Boolean(slot.links?.length),
+  }));
+  if (look === "reroute") {
+    const middle = (slot: SlotRow): SlotRow => ({ ...slot, label: "", y: 13 });
+    return { ...base, x, y, width: 44, height: 26, collapsed: false, inputs: inputs.map(middle), outputs: outputs.map(middle), widgets: [], media: null };
+  }
+  const wide = Math.max(width, 170);
+  if (base.collapsed) {
+    const middle = (slot: SlotRow): SlotRow => ({ ...slot, y: HEADER / 2 });
+    const widgets = shown.map((view) => ({ ...view, y: 0, height: HEADER }));
+    return { ...base, x, y: y - HEADER, width: Math.min(wide, 220), height: HEADER, inputs: inputs.map(middle), outputs: outputs.map(middle), widgets, media: null };
+  }
+  let at = HEADER + PAD;
+  const rows = Math.max(inputs.length, outputs.length);
+  for (const side of [inputs, outputs]) side.forEach((slot, index) => (slot.y = at + SLOT * index + SLOT / 2));
+  at += SLOT * rows;
+  const texts = shown.filter((view) => view.input.widget === "multiline").length;
+  const hasMedia = MEDIA_NODES.has(node.type) || shown.some((view) => view.input.widget === "image");
+  const least = at + (shown.length - texts) * WIDGET + texts * TEXT_LEAST + (hasMedia ? MEDIA_LEAST : 0) + PAD;
+  const isNote = look === "note";
+  const whole = Math.max(least, height + HEADER, isNote ? HEADER + TEXT_LEAST : 0);
+  const spare = whole - least;
+  const stretch = texts && !hasMedia ? spare / texts : 0;
+  const widgets = shown.map((view) => {
+    const tall = view.input.widget === "multiline" ? TEXT_LEAST + stretch : WIDGET;
+    const row = { ...view, y: at, height: tall };
+    at += tall;
+    return row;
+  });
+  const media = hasMedia ? { y: at + 2, height: whole - at - PAD - 2 } : null;
+  // Space that a file's sizes leave and nothing needs is not kept: other fonts, other heights.
+  const tall = hasMedia || texts || isNote || look === "unknown" || look === "boundary" ? whole : least;
+  return { ...base, x, y: y - HEADER, width: wide, height: tall, inputs, outputs, widgets, media };
+}
+
+function lookOf(node: GraphNode, { doc, catalogue }: Surroundings, known: boolean): Look {
+  if (node.type === "Reroute") return "reroute";
+  if (NOTES.has(node.type)) return "note";
+  if (node.type === IN || node.type === OUT) return "boundary";
+  if (node.type === "PrimitiveNode") return "plain";
+  if (!known) return "unknown";
+  return catalogue.has(node.type) || !doc.definitions ? "plain" : "subgraph";
+}
+
+export interface Point {
+  x: number;
+  y: number;
+}
+
+/** Where a link leaves or arrives, on the canvas. */
+export function socket(place: Geometry, side: "input" | "output", slot: number): Point {
+  const x = side === "input" ? place.x : place.x + place.width;
+  if (place.collapsed) return { x, y: place.y + HEADER / 2 };
+  if (side === "output") return { x, y: place.y + (place.outputs[slot]?.y ?? HEADER / 2) };
+  const row = place.inputs.find((input) => input.index === slot);
+  if (row) return { x, y: place.y + row.y };
+  const widget = place.widgets.find((view) => view.slot === slot);
+  return { x, y: place.y + (widget ? widget.y + Math.min(widget.height, WIDGET) / 2 : HEADER / 2) };
+}
+
+export const IN = "\u0000inputs";
+export const OUT = "\u0000outputs";
+
+const boundaries = new WeakMap<object, GraphNode>();
+
+/** The nodes of a level, and of a subgraph the two that stand for its outside. */
+export function placedNodes(level: Level): GraphNode[] {
+  const inside = level as Subgraph;
+  if (!inside.inputNode || !inside.outputNode) return level.nodes;
+  return [...level.nodes, boundary(inside, "input"), boundary(inside, "output")];
+}
+
+function boundary(level: Subgraph, side: "input" | "output"): GraphNode {
+  const box = side === "input" ? level.inputNode : level.outputNode;
+  const ports = (side === "input" ? level.inputs : level.outputs) ?? [];
+  const cached = boundaries.get(box);
+  if (cached && cached.ports === ports) return cached;
+  const [x, y, width, height] = box.bounding ?? [0, 0, 140, 80];
+  const node: GraphNode = {
+    id: box.id,
+    type: side === "input" ? IN : OUT,
+    pos: [x ?? 0, (y ?? 0) + HEADER],
+    size: [width ?? 140, height ?? 80],
+    inputs: side === "output" ? ports.map(({ name, type, label, linkIds }) => ({ name, type, label, link: linkIds?.[0] ?? null })) : [],
+    outputs: side === "input" ? ports.map(({ name, type, label, linkIds }) => ({ name, type, label, links: linkIds ?? null })) : [],
+    ports,
+  };
+  boundaries.set(box, node);
+  return node;
+}
+
+/** The box around nodes; null if there are none. */
+export function bounds(places: Iterable<Geometry>): { x: number; y: number; width: number; height: number } | null {
+  let [left, top, right, bottom] = [Infinity, Infinity, -Infinity, -Infinity];
+  for (const place of places) {
+    left = Math.min(left, place.x);
+    top = Math.min(top, place.y);
+    right = Math.max(right, place.x + place.width);
+    bottom = Math.max(bottom, place.y + place.height);
+  }
+  return left === Infinity ? null : { x: left, y: top, width: right - left, height: bottom - top };
+}

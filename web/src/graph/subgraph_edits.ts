@@ -1,0 +1,172 @@
+/** Subgraphs made of a selection, and dissolved again. */
+
+import { type Doc, type GraphNode, type Id, type Level, linksById, type LinkRecord, linksOf, nodesById, position, type Port, type Subgraph, subgraphs } from "./document";
+import { addNode, changeLevel, connect, deleteNodes, levelAt, nextNodeId } from "./edits";
+import { promotedNames } from "../format/api";
+import { bounds, geometry } from "./geometry";
+import { setWidget, type Surroundings } from "./widget_views";
+
+const INPUT = -10;
+const OUTPUT = -20;
+
+/** The selection as one node; its links across the border become the subgraph's inputs and outputs. */
+export function wrap(doc: Doc, path: readonly string[], ids: ReadonlySet<string>, name: string, around: Surroundings): { doc: Doc; id: string } | null {
+  const level = levelAt(doc, path);
+  const inside = level.nodes.filter((node) => ids.has(String(node.id)));
+  const box = bounds(inside.map((node) => geometry(node, around)));
+  if (!box) return null;
+  const links = linksOf(level);
+  const within = (id: Id) => ids.has(String(id));
+  const entering = links.filter((link) => !within(link.origin_id) && within(link.target_id));
+  const leaving = links.filter((link) => within(link.origin_id) && !within(link.target_id));
+  const sources = grouped(entering, (link) => `${link.origin_id}/${link.origin_slot}`);
+  const results = grouped(leaving, (link) => `${link.origin_id}/${link.origin_slot}`);
+  const nodes = nodesById(level);
+  const names = new Set<string>();
+  const free = (wanted: string) => {
+    let found = wanted || "value";
+    for (let number = 2; names.has(found); number += 1) found = `${wanted}_${number}`;
+    names.add(found);
+    return found;
+  };
+  const inputs: Port[] = sources.map(([first]) => {
+    const slot = nodes.get(String(first.target_id))?.inputs?.[first.target_slot];
+    return { id: crypto.randomUUID(), name: free(slot?.name ?? first.type), type: first.type, linkIds: [] };
+  });
+  names.clear();
+  const outputs: Port[] = results.map(([first]) => {
+    const slot = nodes.get(String(first.origin_id))?.outputs?.[first.origin_slot];
+    return { id: crypto.randomUUID(), name: free(slot?.name ?? first.type), type: first.type, linkIds: [] };
+  });
+  let definition: Subgraph = {
+    id: crypto.randomUUID(),
+    version: 1,
+    name,
+    state: { lastGroupId: 0, lastNodeId: 0, lastLinkId: 0, lastRerouteId: 0 },
+    revision: 0,
+    config: {},
+    inputNode: { id: INPUT, bounding: [box.x - 200, box.y, 140, 60 + 22 * inputs.length] },
+    outputNode: { id: OUTPUT, bounding: [box.x + box.width + 60, box.y, 140, 60 + 22 * outputs.length] },
+    inputs,
+    outputs,
+    widgets: [],
+    nodes: inside.map(unlinked),
+    groups: [],
+    links: [],
+    extra: {},
+  };
+  definition = { ...definition, state: { ...(definition.state as object), lastNodeId: Math.max(0, ...inside.map((node) => Number(node.id) || 0)) } };
+  const inner = links.filter((link) => within(link.origin_id) && within(link.target_id));
+  for (const link of inner) definition = joined(definition, link, {}) as Subgraph;
+  sources.forEach((group, slot) => {
+    for (const link of group) definition = joined(definition, link, { origin: [INPUT, slot] }) as Subgraph;
+  });
+  results.forEach(([first], slot) => {
+    definition = joined(definition, first, { target: [OUTPUT, slot] }) as Subgraph;
+  });
+  const holderId = nextNodeId(level);
+  const holder: GraphNode = {
+    id: holderId,
+    type: definition.id,
+    pos: [Math.round(box.x + box.width / 2 - 120), Math.round(box.y + box.height / 2 - 40)],
+    size: [240, 80],
+    flags: {},
+    order: 0,
+    mode: 0,
+    inputs: inputs.map(({ name: port, type }) => ({ name: port, type, link: null })),
+    outputs: outputs.map(({ name: port, type }, slot_index) => ({ name: port, type, links: null, slot_index })),
+    properties: { proxyWidgets: [] },
+    widgets_values: [],
+    title: name,
+  };
+  const listed = { ...doc, definitions: { ...doc.definitions, subgraphs: [...(doc.definitions?.subgraphs ?? []), definition] } };
+  const changed = changeLevel(listed, path, (before) => {
+    let after = addNode(deleteNodes(before, ids, around.catalogue, false), holder);
+    sources.forEach(([first], slot) => (after = joined(after, first, { target: [holderId, slot] })));
+    results.forEach((group, slot) => {
+      for (const link of group) after = joined(after, link, { origin: [holderId, slot] });
+    });
+    return after;
+  });
+  return { doc: changed, id: String(holderId) };
+}
+
+/** The inside of a subgraph node in its place. */
+export function unwrap(doc: Doc, path: readonly string[], id: string, around: Surroundings): { doc: Doc; ids: string[] } | null {
+  const level = levelAt(doc, path);
+  const holder = nodesById(level).get(id);
+  const definition = holder && subgraphs(doc).get(holder.type);
+  if (!holder || !definition) return null;
+  const box = bounds(definition.nodes.map((node) => geometry(node, around)));
+  const place = geometry(holder, around);
+  const [dx, dy] = box ? [place.x - box.x, place.y - box.y] : [0, 0];
+  const [inputId, outputId] = [String(definition.inputNode?.id ?? INPUT), String(definition.outputNode?.id ?? OUTPUT)];
+  const renamed = new Map<string, number>();
+  const overrides = promotedNames(holder).map(([inner, name], index) => ({ inner, name, value: Array.isArray(holder.widgets_values) ? holder.widgets_values[index] : holder.widgets_values?.[name] }));
+  const changed = changeLevel(doc, path, (before) => {
+    let after: Level = before;
+    for (const node of definition.nodes) {
+      const number = nextNodeId(after);
+      renamed.set(String(node.id), number);
+      const [x, y] = position(node);
+      let own: GraphNode = { ...unlinked(node), id: number, pos: [Math.round(x + dx), Math.round(y + dy)] };
+      for (const { inner, name, value } of overrides) if (inner === String(node.id) && value !== null && value !== undefined) own = setWidget(own, name, value, around);
+      after = addNode(after, own);
+    }
+    const feeds = holder.inputs?.map((slot) => linksById(before).get(String(slot.link))) ?? [];
+    const slotOf = (port: number) => holder.inputs?.findIndex((slot) => slot.name === definition.inputs[port]?.name) ?? -1;
+    for (const link of linksOf(definition)) {
+      const [origin, target] = [String(link.origin_id), String(link.target_id)];
+      if (origin === inputId && target !== outputId) {
+        const feed = feeds[slotOf(link.origin_slot)];
+        const own = overrides.find(({ inner, name }) => inner === "-1" && name === definition.inputs[link.origin_slot]?.name)?.value;
+        if (feed) after = joined(after, link, { origin: [feed.origin_id, feed.origin_slot], target: [renamed.get(target) as Id, link.target_slot] });
+        else if (own !== null && own !== undefined) {
+          const to = String(renamed.get(target));
+          const slot = nodesById(definition).get(target)?.inputs?.[link.target_slot];
+          after = { ...after, nodes: after.nodes.map((node) => (String(node.id) === to ? setWidget(node, slot?.widget?.name ?? slot?.name ?? "", own, around) : node)) };
+        }
+      } else if (target === outputId) {
+        for (const outer of linksOf(before).filter((entry) => String(entry.origin_id) === id && entry.origin_slot === link.target_slot)) {
+          const from: [Id, number] | null = origin === inputId
+            ? ((feed) => (feed ? [feed.origin_id, feed.origin_slot] as [Id, number] : null))(feeds[slotOf(link.origin_slot)])
+            : [renamed.get(origin) as Id, link.origin_slot];
+          if (from) after = joined(after, outer, { origin: from });
+        }
+      } else after = joined(after, link, { origin: [renamed.get(origin) as Id, link.origin_slot], target: [renamed.get(target) as Id, link.target_slot] });
+    }
+    return deleteNodes(after, new Set([id]), around.catalogue, false);
+  });
+  return { doc: withoutUnused(changed, definition.id), ids: [...renamed.values()].map(String) };
+}
+
+function withoutUnused(doc: Doc, id: string): Doc {
+  const used = [doc as Level, ...subgraphs(doc).values()].some((level) => level.nodes.some((node) => node.type === id));
+  const listed = doc.definitions?.subgraphs;
+  if (used || !listed?.some((entry) => entry.id === id)) return doc;
+  return { ...doc, definitions: { ...doc.definitions, subgraphs: listed.filter((entry) => entry.id !== id) } };
+}
+
+function unlinked(node: GraphNode): GraphNode {
+  return {
+    ...node,
+    ...(node.inputs && { inputs: node.inputs.map((slot) => ({ ...slot, link: null })) }),
+    ...(node.outputs && { outputs: node.outputs.map((slot) => ({ ...slot, links: null })) }),
+  };
+}
+
+function joined(level: Level, link: LinkRecord, ends: { origin?: [Id, number]; target?: [Id, number] }): Level {
+  const [origin, originSlot] = ends.origin ?? [link.origin_id, link.origin_slot];
+  const [target, targetSlot] = ends.target ?? [link.target_id, link.target_slot];
+  return connect(level, { origin: String(origin), originSlot, target: String(target), targetSlot });
+}
+
+function grouped(links: LinkRecord[], key: (link: LinkRecord) => string): [LinkRecord, ...LinkRecord[]][] {
+  const groups = new Map<string, [LinkRecord, ...LinkRecord[]]>();
+  for (const link of links) {
+    const group = groups.get(key(link));
+    if (group) group.push(link);
+    else groups.set(key(link), [link]);
+  }
+  return [...groups.values()];
+}

@@ -1,0 +1,149 @@
+/** The widgets a node shows, with their values: its own, or, on a subgraph, those it lifts out of its inside. */
+
+import { promotedNames } from "../format/api";
+import { entries, widgetValues, withWidget } from "../format/widgets";
+import { type Doc, type GraphNode, linksById, nodesById, NOTES, type Subgraph, subgraphs } from "./document";
+import { type Catalogue, firstValue, type InputDef, type NodeDef, type WidgetKind } from "./schema";
+
+export interface WidgetView {
+  /** Unique on the node; what `setWidget` takes. */
+  key: string;
+  input: InputDef;
+  value: unknown;
+  /** The input slot that stands for it; null: none yet. */
+  slot: number | null;
+  linked: boolean;
+}
+
+export interface Surroundings {
+  doc: Doc;
+  catalogue: Catalogue;
+}
+
+export function widgetViews(node: GraphNode, { doc, catalogue }: Surroundings): WidgetView[] {
+  const definition = subgraphs(doc).get(node.type);
+  if (definition) return promotedViews(node, definition, { doc, catalogue });
+  if (NOTES.has(node.type)) return [];
+  if (node.type === "PrimitiveNode") return primitiveViews(node, { doc, catalogue });
+  const def = catalogue.get(node.type);
+  if (!def) return [];
+  const values = widgetValues(node, def);
+  return entries(node, def).map(({ input }) => ({ key: input.name, input, value: values[input.name], ...slotOf(node, input.name) }));
+}
+
+function slotOf(node: GraphNode, name: string): Pick<WidgetView, "slot" | "linked"> {
+  const index = (node.inputs ?? []).findIndex((input) => (input.widget ? input.widget.name === name : input.name === name));
+  if (index < 0) return { slot: null, linked: false };
+  const link = node.inputs?.[index]?.link;
+  return { slot: index, linked: link !== null && link !== undefined };
+}
+
+export function setWidget(node: GraphNode, key: string, value: unknown, { doc, catalogue }: Surroundings): GraphNode {
+  const definition = subgraphs(doc).get(node.type);
+  const values = node.widgets_values;
+  if (definition || node.type === "PrimitiveNode" || NOTES.has(node.type)) {
+    if (values && !Array.isArray(values)) return { ...node, widgets_values: { ...values, [key]: value } };
+    const index = definition ? promotedNames(node).findIndex(([inner, name]) => `${inner}/${name}` === key) : 0;
+    const listed = [...(values ?? [])];
+    while (listed.length <= index) listed.push(null);
+    return { ...node, widgets_values: listed.with(index, value) };
+  }
+  const def = catalogue.get(node.type);
+  return def ? withWidget(node, def, key, value) : node;
+}
+
+function promotedViews(holder: GraphNode, definition: Subgraph, around: Surroundings): WidgetView[] {
+  const values = holder.widgets_values ?? [];
+  return promotedNames(holder).flatMap(([inner, name], index) => {
+    const source = inner === "-1" ? behindPort(definition, name, around) : innerWidget(definition, inner, name, around);
+    if (!source) return [];
+    const given = Array.isArray(values) ? values[index] : values[name];
+    const slot = inner === "-1" ? slotOf(holder, name) : { slot: null, linked: false };
+    const input = { ...source.input, name, controlled: false };
+    return [{ key: `${inner}/${name}`, input, value: given ?? source.value, ...slot }];
+  });
+}
+
+interface Source {
+  input: InputDef;
+  value: unknown;
+}
+
+function innerWidget(definition: Subgraph, id: string, name: string, around: Surroundings): Source | null {
+  const node = nodesById(definition).get(id);
+  const found = node && widgetViews(node, around).find((view) => view.input.name === name);
+  return found ? { input: found.input, value: found.value } : null;
+}
+
+/** The widget inside that an input of the subgraph feeds. */
+function behindPort(definition: Subgraph, name: string, around: Surroundings): Source | null {
+  const index = definition.inputs?.findIndex((port) => port.name === name) ?? -1;
+  const port = definition.inputs?.[index];
+  if (!port) return null;
+  for (const link of linksById(definition).values()) {
+    if (String(link.origin_id) !== String(definition.inputNode?.id ?? -10) || link.origin_slot !== index) continue;
+    const target = nodesById(definition).get(String(link.target_id));
+    const slot = target?.inputs?.[link.target_slot];
+    const found = target && widgetViews(target, around).find((view) => view.input.name === (slot?.widget?.name ?? slot?.name));
+    if (found) return { input: found.input, value: found.value };
+  }
+  return guessed(name, port.type);
+}
+
+const GUESSES: Record<string, WidgetKind> = { INT: "int", FLOAT: "float", STRING: "text", BOOLEAN: "switch", COMBO: "text" };
+
+function guessed(name: string, type: string): Source | null {
+  const widget = GUESSES[type];
+  if (!widget) return null;
+  const input: InputDef = { name, type, required: true, widget, controlled: false, folder: "input" };
+  return { input, value: firstValue(input) };
+}
+
+function primitiveViews(node: GraphNode, around: Surroundings): WidgetView[] {
+  const values = node.widgets_values ?? [];
+  const value = Array.isArray(values) ? values[0] : Object.values(values)[0];
+  const type = String(node.outputs?.[0]?.type ?? "*");
+  const widget: WidgetKind = GUESSES[type] ?? (typeof value === "number" ? "float" : typeof value === "boolean" ? "switch" : "text");
+  const target = primitiveTarget(node, around);
+  const input: InputDef = target ?? { name: "value", type, required: true, widget, controlled: false, folder: "input" };
+  return value === undefined && !target ? [] : [{ key: "value", input: { ...input, controlled: false }, value: value ?? firstValue(input), slot: null, linked: false }];
+}
+
+function primitiveTarget(node: GraphNode, { doc, catalogue }: Surroundings): InputDef | null {
+  const levels = [doc, ...subgraphs(doc).values()].filter((level) => nodesById(level).get(String(node.id)) === node);
+  for (const id of node.outputs?.[0]?.links ?? []) {
+    for (const level of levels) {
+      const link = linksById(level).get(String(id));
+      const target = link && nodesById(level).get(String(link.target_id));
+      const slot = target?.inputs?.[link?.target_slot ?? -1];
+      const found = target && catalogue.get(target.type)?.inputs.find((input) => input.name === (slot?.widget?.name ?? slot?.name));
+      if (found?.widget) return found;
+    }
+  }
+  return null;
+}
+
+/** The type of a node as the editor needs it; a subgraph's is made of its ports. undefined: nobody knows it. */
+export function defOf(node: GraphNode, { doc, catalogue }: Surroundings): NodeDef | undefined {
+  const definition = subgraphs(doc).get(node.type);
+  if (!definition) return catalogue.get(node.type);
+  const ports = (list: Subgraph["inputs"] | undefined) => list ?? [];
+  return {
+    name: definition.id,
+    title: definition.name,
+    description: "",
+    category: "",
+    inputs: ports(definition.inputs).map(({ name, type }) => ({
+      name,
+      type,
+      required: true,
+      widget: null,
+      controlled: false,
+      folder: "input" as const,
+    })),
+    outputs: ports(definition.outputs).map(({ name, type }) => ({ name, type, isList: false })),
+    outputNode: false,
+    deprecated: false,
+    experimental: false,
+  };
+}

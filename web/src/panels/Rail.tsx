@@ -1,0 +1,52 @@
+/** The panels and the editor's own settings. */
+
+import { type Language, setLanguage, useT, useWords } from "../i18n";
+import { useRuns } from "../state/runs";
+import { type Panel, setTheme, show, type Theme, togglePanel, useUi } from "../state/ui";
+import { Icon, type IconName } from "../widgets/Icon";
+import { openPalette } from "./useKeys";
+
+const THEMES: Theme[] = ["auto", "light", "dark"];
+
+export function Rail() {
+  const t = useT();
+  const panel = useUi((state) => state.panel);
+  const theme = useUi((state) => state.theme);
+  const language = useWords((state) => state.language);
+  const waiting = useRuns((state) => state.pending.length + state.active.length);
+  const panels: [Panel, IconName, string, string][] = [
+    ["start", "workflow", t("app.workflows"), "W"],
+    ["gallery", "image", t("app.gallery"), "G"],
+    ["queue", "queue", t("app.queue"), "Q"],
+  ];
+  const other: Language = language === "en" ? "zh-CN" : "en";
+  const nextTheme = THEMES[(THEMES.indexOf(theme) + 1) % THEMES.length] as Theme;
+  return (
+    <nav className="rail" aria-label="Sumi">
+      <button type="button" className="rail-button" onClick={openPalette} title={`${t("app.addNode")} (/)`}>
+        <Icon name="add" />
+        <span>{t("app.addNode")}</span>
+      </button>
+      {panels.map(([name, icon, label, key]) => (
+        <button type="button" key={name} className="rail-button" data-active={panel === name || undefined} aria-pressed={panel === name} onClick={() => togglePanel(name)} title={`${label} (${key})`}>
+          <Icon name={icon} />
+          <span>{label}</span>
+          {name === "queue" && waiting > 0 && <i className="badge">{waiting}</i>}
+        </button>
+      ))}
+      <span className="rail-space" />
+      <button type="button" className="rail-button quiet" onClick={() => void setLanguage(other)} title={t("app.language")} lang={other}>
+        <Icon name="language" />
+        <span>{other === "en" ? "English" : "中文"}</span>
+      </button>
+      <button type="button" className="rail-button quiet" onClick={() => setTheme(nextTheme)} title={`${t("app.theme")}: ${t(`app.theme.${theme}`)}`}>
+        <Icon name="theme" />
+        <span>{t(theme === "auto" ? "app.theme" : `app.theme.${theme}`)}</span>
+      </button>
+      <button type="button" className="rail-button quiet" onClick={() => show({ shortcuts: true })} title={`${t("app.shortcuts")} (?)`}>
+        <Icon name="keyboard" />
+        <span>{t("app.shortcuts")}</span>
+      </button>
+    </nav>
+  );
+}

@@ -1,0 +1,86 @@
+/** Tabs, files, and the one button that matters. */
+
+import { useRef } from "react";
+import { useT } from "../i18n";
+import { emptyDocument } from "../graph/document";
+import { server } from "../server/client";
+import { closeTab, isChanged, openTab, showTab, useEditor } from "../state/editor";
+import { closeAsking, openFile, save } from "../state/files";
+import { run, useRuns } from "../state/runs";
+import { Icon } from "../widgets/Icon";
+
+export function TopBar() {
+  const t = useT();
+  const tabs = useEditor((state) => state.tabs);
+  const active = useEditor((state) => state.active);
+  const picker = useRef<HTMLInputElement>(null);
+  return (
+    <header className="top-bar">
+      <span className="brand" aria-label="Sumi">
+        <svg viewBox="0 0 32 32" aria-hidden="true">
+          <path d="M16 3.5c4.6 5.6 8.6 9.9 8.6 15.2a8.6 8.6 0 0 1-17.2 0C7.4 13.4 11.4 9.1 16 3.5z" />
+        </svg>
+        Sumi
+      </span>
+      <nav className="tabs" role="tablist">
+        {tabs.map((tab) => (
+          <div key={tab.id} className="tab" data-active={tab.id === active || undefined} onAuxClick={(event) => event.button === 1 && closeAsking(tab, closeTab)}>
+            <button type="button" role="tab" aria-selected={tab.id === active} onClick={() => showTab(tab.id)} title={tab.name}>
+              {tab.name}
+              {isChanged(tab) && <i className="changed" title={t("app.unsaved")} />}
+            </button>
+            <button type="button" className="tab-close" aria-label={`${t("app.closeTab")} ${tab.name}`} onClick={() => closeAsking(tab, closeTab)}>
+              <Icon name="close" />
+            </button>
+          </div>
+        ))}
+        <button type="button" className="icon-button" title={t("app.newTab")} aria-label={t("app.newTab")} onClick={() => openTab(t("app.untitled"), emptyDocument())}>
+          <Icon name="add" />
+        </button>
+      </nav>
+      <div className="top-tools">
+        <button type="button" className="icon-button" title={`${t("app.open")} (Ctrl+O)`} aria-label={t("app.open")} onClick={() => picker.current?.click()}>
+          <Icon name="folder" />
+        </button>
+        <button type="button" className="icon-button" title={`${t("app.save")} (Ctrl+S)`} aria-label={t("app.save")} onClick={() => void save()}>
+          <Icon name="save" />
+        </button>
+        <input ref={picker} id="open-file" type="file" accept=".json,image/png,image/webp,image/jpeg" hidden multiple onChange={(event) => { for (const file of event.target.files ?? []) void openFile(file); event.target.value = ""; }} />
+        <RunButton />
+      </div>
+    </header>
+  );
+}
+
+function RunButton() {
+  const t = useT();
+  const running = useRuns((state) => state.active.length > 0);
+  const waiting = useRuns((state) => state.pending.length);
+  const progress = useRuns((state) => state.progress);
+  const batch = useRuns((state) => state.batch);
+  return (
+    <div className="run">
+      <input
+        className="batch"
+        type="number"
+        min={1}
+        max={100}
+        value={batch}
+        title={t("app.batch")}
+        aria-label={t("app.batch")}
+        onChange={(event) => useRuns.setState({ batch: Math.max(1, Math.min(100, Number(event.target.value) || 1)) })}
+      />
+      <button type="button" className="run-button" onClick={() => void run()} title={`${t("app.run")} (Ctrl+Enter)`}>
+        <Icon name="play" />
+        {t("app.run")}
+        {running && <span className="run-progress" style={{ transform: `scaleX(${Math.max(0.03, progress)})` }} />}
+        {waiting > 0 && <span className="run-count">{waiting}</span>}
+      </button>
+      {running && (
+        <button type="button" className="icon-button stop" title={t("app.stop")} aria-label={t("app.stop")} onClick={() => void server.interrupt()}>
+          <Icon name="stop" />
+        </button>
+      )}
+    </div>
+  );
+}

@@ -1,0 +1,176 @@
+/** What is open and how it got there: tabs, their documents and histories, what is selected, where one looks. */
+
+import { create } from "zustand";
+import defaultWorkflow from "../../../workflows/text_to_image.json";
+import { copied, paste, readClip, withDefinitions } from "../graph/clipboard";
+import { type Doc, emptyDocument, type Id, type Level } from "../graph/document";
+import { changeLevel, deleteNodes, disconnect, levelAt, mapNodes } from "../graph/edits";
+import { amend, begin, type History, redo, settle, step, undo } from "../graph/history";
+import type { Catalogue } from "../graph/schema";
+import type { Surroundings } from "../graph/widget_views";
+
+export interface View {
+  x: number;
+  y: number;
+  zoom: number;
+}
+
+export interface Tab {
+  id: string;
+  name: string;
+  /** Its file in the server's library; null: never saved. */
+  file: string | null;
+  /** The document as it was when last saved or opened. */
+  clean: Doc;
+  history: History<Doc>;
+  /** The subgraphs entered, outermost first: [placed node, definition]. */
+  path: { holder: string; definition: string }[];
+  selection: ReadonlySet<string>;
+  link: Id | null;
+  views: Record<string, View>;
+}
+
+interface Editor {
+  catalogue: Catalogue;
+  tabs: Tab[];
+  active: string;
+  /** Counts what asks the canvas to show everything. */
+  fit: number;
+}
+
+export const useEditor = create<Editor>(() => {
+  const first = newTab("text_to_image", defaultWorkflow as unknown as Doc);
+  return { catalogue: new Map(), tabs: [first], active: first.id, fit: 0 };
+});
+
+export function newTab(name: string, doc: Doc, file: string | null = null): Tab {
+  return { id: crypto.randomUUID(), name, file, clean: doc, history: begin(doc), path: [], selection: new Set(), link: null, views: {} };
+}
+
+export const activeTab = (state: Editor): Tab => state.tabs.find((tab) => tab.id === state.active) ?? (state.tabs[0] as Tab);
+export const definitionPath = (tab: Tab): string[] => tab.path.map((entry) => entry.definition);
+export const levelOf = (tab: Tab): Level => levelAt(tab.history.present, definitionPath(tab));
+export const viewKey = (tab: Tab): string => definitionPath(tab).at(-1) ?? "";
+export const isChanged = (tab: Tab): boolean => tab.history.present !== tab.clean;
+
+/** The id that a node of the open level has when the workflow runs. */
+export const flatId = (tab: Tab, id: Id): string => [...tab.path.map((entry) => entry.holder), id].join(":");
+
+export function useTab<T>(select: (tab: Tab) => T): T {
+  return useEditor((state) => select(activeTab(state)));
+}
+
+export const current = (): Tab => activeTab(useEditor.getState());
+
+export const surroundings = (): Surroundings => ({ doc: current().history.present, catalogue: useEditor.getState().catalogue });
+
+export function changeTab(change: (tab: Tab) => Tab, id = useEditor.getState().active): void {
+  useEditor.setState((state) => ({ tabs: state.tabs.map((tab) => (tab.id === id ? change(tab) : tab)) }));
+}
+
+export function editDocument(change: (doc: Doc) => Doc, kind: string | null = null): void {
+  changeTab((tab) => ({ ...tab, history: step(tab.history, change(tab.history.present), kind) }));
+}
+
+/** One step on the open level. */
+export function edit(change: (level: Level) => Level, kind: string | null = null): void {
+  editDocument((doc) => changeLevel(doc, definitionPath(current()), change), kind);
+}
+
+export function amendDocument(id: string, change: (doc: Doc) => Doc): void {
+  changeTab((tab) => {
+    const present = change(tab.history.present);
+    return { ...tab, clean: tab.clean === tab.history.present ? present : tab.clean, history: amend(tab.history, present) };
+  }, id);
+}
+
+export const settleStep = (): void => changeTab((tab) => ({ ...tab, history: settle(tab.history) }));
+
+export const select = (ids: Iterable<string>, link: Id | null = null): void =>
+  changeTab((tab) => ({ ...tab, selection: new Set(ids), link }));
+
+function travel(go: (history: History<Doc>) => History<Doc>): void {
+  changeTab((tab) => {
+    const history = go(tab.history);
+    const there = new Set(levelAt(history.present, definitionPath(tab)).nodes.map((node) => String(node.id)));
+    return { ...tab, history, link: null, selection: new Set([...tab.selection].filter((id) => there.has(id))) };
+  });
+}
+
+export const undoStep = (): void => travel(undo);
+export const redoStep = (): void => travel(redo);
+
+export function openTab(name: string, doc: Doc, file: string | null = null): void {
+  const tab = newTab(name, doc, file);
+  useEditor.setState((state) => {
+    const shown = activeTab(state);
+    const blank = !isChanged(shown) && !shown.history.present.nodes.length && !shown.file;
+    const tabs = blank ? state.tabs.map((entry) => (entry === shown ? tab : entry)) : [...state.tabs, tab];
+    return { tabs, active: tab.id, fit: state.fit + 1 };
+  });
+}
+
+export function closeTab(id: string): void {
+  useEditor.setState((state) => {
+    const at = state.tabs.findIndex((tab) => tab.id === id);
+    const tabs = state.tabs.filter((tab) => tab.id !== id);
+    if (!tabs.length) tabs.push(newTab("untitled", emptyDocument()));
+    const active = state.active === id ? (tabs[Math.max(0, at - 1)] as Tab).id : state.active;
+    return { tabs, active };
+  });
+}
+
+export const showTab = (id: string): void => useEditor.setState({ active: id });
+export const fitView = (): void => useEditor.setState((state) => ({ fit: state.fit + 1 }));
+
+export function deleteSelected(): void {
+  const { selection, link } = current();
+  const { catalogue } = useEditor.getState();
+  if (link !== null) edit((level) => disconnect(level, [link]));
+  else if (selection.size) edit((level) => deleteNodes(level, selection, catalogue));
+  select([]);
+}
+
+export function copySelected(): string | null {
+  const tab = current();
+  return tab.selection.size ? copied(tab.history.present, levelOf(tab), tab.selection) : null;
+}
+
+export function pasteText(text: string, place: { at: [number, number] } | { offset: [number, number] }): boolean {
+  const clip = readClip(text);
+  if (!clip) return false;
+  const path = definitionPath(current());
+  let ids = new Set<string>();
+  editDocument((doc) =>
+    changeLevel(withDefinitions(doc, clip), path, (level) => {
+      const pasted = paste(level, clip, place);
+      ids = pasted.ids;
+      return pasted.level;
+    }),
+  );
+  select(ids);
+  return true;
+}
+
+export function duplicateSelected(): void {
+  const text = copySelected();
+  if (text) pasteText(text, { offset: [30, 30] });
+}
+
+/** Set the mode of all that is selected, or take it away where all have it. */
+export function toggleMode(mode: number): void {
+  const { selection } = current();
+  edit((level) => {
+    const chosen = level.nodes.filter((node) => selection.has(String(node.id)));
+    const all = chosen.every((node) => node.mode === mode);
+    return mapNodes(level, selection, (node) => ({ ...node, mode: all ? 0 : mode }));
+  });
+}
+
+export function toggleCollapsed(): void {
+  const { selection } = current();
+  edit((level) => {
+    const all = level.nodes.every((node) => !selection.has(String(node.id)) || node.flags?.collapsed);
+    return mapNodes(level, selection, (node) => ({ ...node, flags: { ...node.flags, collapsed: !all } }));
+  });
+}

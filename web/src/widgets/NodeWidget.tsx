@@ -1,0 +1,106 @@
+/** The field for one input of a node. */
+
+import { memo } from "react";
+import { useT } from "../i18n";
+import { control, type Control, CONTROLS, withControl } from "../format/widgets";
+import type { GraphNode } from "../graph/document";
+import { mapNode } from "../graph/edits";
+import type { WidgetRow } from "../graph/geometry";
+import { current, edit, flatId, settleStep, useEditor } from "../state/editor";
+import { forgive } from "../state/runs";
+import { writeWidget } from "../canvas/Canvas";
+import { ChoiceField } from "./ChoiceField";
+import { NumberField } from "./NumberField";
+
+export const NodeWidget = memo(function NodeWidget({ node, row }: { node: GraphNode; row: WidgetRow }) {
+  const t = useT();
+  const id = String(node.id);
+  const { input, value } = row;
+  const write = (next: unknown) => {
+    writeWidget(id, row.key, next);
+    forgive(current().id, flatId(current(), id));
+  };
+  const done = (next: unknown) => {
+    write(next);
+    settleStep();
+  };
+  const label = input.name;
+  if (row.linked) {
+    return (
+      <span className="field linked">
+        <span className="field-label">{label}</span>
+        <span className="field-value">{t("node.linked")}</span>
+      </span>
+    );
+  }
+  switch (input.widget) {
+    case "int":
+    case "float":
+      return (
+        <span className="field-row">
+          <NumberField label={label} input={input} value={value as number} onChange={write} onDone={settleStep} />
+          {input.controlled && <ControlChoice node={node} name={input.name} />}
+        </span>
+      );
+    case "color":
+      return (
+        <label className="field">
+          <span className="field-label">{label}</span>
+          <input type="color" value={`#${Number(value).toString(16).padStart(6, "0")}`} onChange={(event) => write(Number.parseInt(event.target.value.slice(1), 16))} onBlur={settleStep} />
+        </label>
+      );
+    case "switch":
+      return (
+        <label className="field">
+          <span className="field-label">{label}</span>
+          <input type="checkbox" role="switch" className="switch" checked={value === true} onChange={(event) => done(event.target.checked)} />
+        </label>
+      );
+    case "choice":
+    case "image":
+      return <ChoiceField label={label} choices={input.choices ?? []} value={value} onChange={done} />;
+    case "multiline":
+      return (
+        <textarea
+          className="text-area nowheel"
+          aria-label={label}
+          placeholder={input.placeholder ?? label}
+          spellCheck={false}
+          value={String(value ?? "")}
+          onChange={(event) => write(event.target.value)}
+          onBlur={settleStep}
+        />
+      );
+    default:
+      return (
+        <label className="field">
+          <span className="field-label">{label}</span>
+          <input
+            type="text"
+            className="field-text"
+            spellCheck={false}
+            value={String(value ?? "")}
+            onChange={(event) => write(event.target.value)}
+            onBlur={settleStep}
+          />
+        </label>
+      );
+  }
+});
+
+function ControlChoice({ node, name }: { node: GraphNode; name: string }) {
+  const t = useT();
+  const def = useEditor((state) => state.catalogue.get(node.type));
+  if (!def) return null;
+  const value = control(node, def, name);
+  const set = (next: Control) => edit((level) => mapNode(level, String(node.id), (before) => withControl(before, def, name, next)));
+  return (
+    <select className="control" aria-label={t("widget.control")} title={t("widget.control")} value={value} onChange={(event) => set(event.target.value as Control)}>
+      {CONTROLS.map((mode) => (
+        <option key={mode} value={mode}>
+          {t(`control.${mode}`)}
+        </option>
+      ))}
+    </select>
+  );
+}

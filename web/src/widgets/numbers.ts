@@ -1,0 +1,44 @@
+/** The arithmetic of number fields. Integers past 2^53, such as seeds, stay exact. */
+
+import type { InputDef } from "../graph/schema";
+
+/** What was typed, within bounds and to the step; null if it is no number. */
+export function clamp(input: InputDef, text: string): number | bigint | null {
+  const trimmed = text.trim();
+  if (input.type === "INT") {
+    if (/^[+-]?\d+$/.test(trimmed)) return bounded(input, BigInt(trimmed));
+    const value = Number(trimmed);
+    return Number.isFinite(value) ? bounded(input, BigInt(Math.round(value))) : null;
+  }
+  const value = Number(trimmed);
+  if (trimmed === "" || !Number.isFinite(value)) return null;
+  const least = input.min === undefined ? value : Math.max(Number(input.min), value);
+  return rounded(input, input.max === undefined ? least : Math.min(Number(input.max), least));
+}
+
+function bounded(input: InputDef, value: bigint): number | bigint {
+  let exact = value;
+  if (input.min !== undefined && exact < BigInt(input.min)) exact = BigInt(input.min);
+  if (input.max !== undefined && exact > BigInt(input.max)) exact = BigInt(input.max);
+  const number = Number(exact);
+  return Number.isSafeInteger(number) ? number : exact;
+}
+
+export const decimals = (step: number): number => Math.min(10, (/\.(\d+)/.exec(String(step))?.[1] ?? "").length || (/e-(\d+)/.exec(String(step)) ? Number(/e-(\d+)/.exec(String(step))?.[1]) : 0));
+
+function rounded(input: InputDef, value: number): number {
+  const places = Math.max(decimals(input.round ?? 0), decimals(input.step ?? 0.01), 2);
+  return Number(value.toFixed(places));
+}
+
+/** So many steps on. */
+export function stepped(input: InputDef, value: number | bigint, steps: number): number | bigint {
+  if (input.type === "INT") return bounded(input, BigInt(value) + BigInt(steps) * BigInt(Math.max(1, Math.round(input.step ?? 1))));
+  return clamp(input, String(Number(value) + steps * (input.step ?? 0.01))) ?? value;
+}
+
+export function shown(input: InputDef, value: number | bigint | undefined): string {
+  if (value === undefined || value === null) return "";
+  if (typeof value === "bigint" || input.type === "INT") return String(value);
+  return Number.isInteger(value) ? value.toFixed(1) : String(value);
+}
