@@ -1,6 +1,5 @@
 # make run    a picture from workflows/text_to_image.json   (make run PROMPT="a blue car")
-# make serve  the server on http://127.0.0.1:8188
-# make serve  the server and its editor (make serve ARGS="--port 8190"); make web builds the editor alone
+# make serve  the server and its editor on http://127.0.0.1:8188   (make web: build the editor alone)
 # make test   the test suite                                (make test-all: the slow tests too)
 # make fuzz   12,000 requests, sound and hostile, to a server made for it
 # TORCH=SPEC chooses the build of torch that is installed; PYTHON=python3.12 the Python.
@@ -13,14 +12,11 @@ PROMPT ?=
 BIN = .venv/bin
 export PROMPT
 
-.PHONY: run serve test test-all fuzz lint format bench clean
+.PHONY: run serve web test test-all test-web fuzz lint format bench clean
 .DEFAULT_GOAL := run
 
 run: .venv/installed
 	@$(BIN)/python main.py run "$(WORKFLOW)" $${PROMPT:+--prompt "$$PROMPT"} $(ARGS)
-
-serve: .venv/installed
-	@$(BIN)/python main.py serve $(ARGS)
 
 serve: .venv/installed
 	@$(MAKE) --no-print-directory web || echo "error: the editor could not be built; the server runs without it"
@@ -65,7 +61,7 @@ bench: .venv/installed-test
 	@$(BIN)/python benchmarks/server.py
 
 clean:
-	rm -rf .venv
+	rm -rf .venv web/node_modules web/dist
 
 .venv/installed: pyproject.toml
 	@$(if $(PYTHON),,echo "error: no Python 3.11 or newer found; install one, or say which: make PYTHON=/path/to/python3.12 …"; exit 1)
