@@ -19,9 +19,7 @@ def empty_samples(width: int, height: int, batch_size: int) -> torch.Tensor:
     if width % PIXELS or height % PIXELS:
         below = f"{width // PIXELS * PIXELS}×{height // PIXELS * PIXELS}"
         above = f"{-(-width // PIXELS) * PIXELS}×{-(-height // PIXELS) * PIXELS}"
-        raise SizeError(
-            f"{width}×{height} is no size; a latent has multiples of {PIXELS}: use {below} or {above}"
-        )
+        raise SizeError(f"{width}×{height} is no size; a latent has multiples of {PIXELS}: use {below} or {above}")
     shape = (batch_size, CHANNELS, height // PIXELS, width // PIXELS)
     check_fits(f"an empty latent of {width}×{height} pixels, batch size {batch_size},", shape)
     return torch.zeros(shape)
