@@ -5,7 +5,7 @@ import { Icon } from "../widgets/Icon";
 export function Dialog({ title, onClose, children, wide }: { title: string; onClose(): void; children: ReactNode; wide?: boolean }) {
   const t = useT();
   const dialog = useRef<HTMLDialogElement>(null);
-  useEffect(() => dialog.current?.showModal(), []);
+  useEffect(() => void dialog.current?.showModal(), []);
   return (
     <dialog ref={dialog} className="dialog" data-wide={wide || undefined} aria-label={title} onClose={onClose} onClick={(event) => event.target === dialog.current && onClose()}>
       <div className="dialog-box">

@@ -40,7 +40,7 @@ function OpenPalette({ palette }: { palette: Palette }) {
   const [at, setAt] = useState(0);
   const list = useRef<HTMLDivElement>(null);
   const found = useMemo(() => search([...catalogue.values(), ...EXTRA], text, palette.from), [catalogue, text, palette.from]);
-  useEffect(() => list.current?.querySelector("[aria-selected=true]")?.scrollIntoView({ block: "nearest" }), [at, found]);
+  useEffect(() => void list.current?.querySelector("[aria-selected=true]")?.scrollIntoView({ block: "nearest" }), [at, found]);
   const close = () => show({ palette: null });
   const choose = (def: NodeDef | undefined) => {
     close();

@@ -98,9 +98,11 @@ async function submit(front: boolean): Promise<boolean> {
   const workflow = tab.history.present;
   try {
     const prompt = toApi(workflow, catalogue);
-    const body = { prompt, client_id: clientId, front, extra_data: { extra_pnginfo: { workflow } } };
+    // Known before it is sent: the first events of a cached run come before the answer.
+    const prompt_id = crypto.randomUUID();
+    useRuns.setState((state) => ({ jobs: { ...state.jobs, [prompt_id]: tab.id } }));
+    const body = { prompt, prompt_id, client_id: clientId, front, extra_data: { extra_pnginfo: { workflow } } };
     const answer = await server.submit(body);
-    useRuns.setState((state) => ({ jobs: { ...state.jobs, [answer.prompt_id]: tab.id } }));
     keepJobs();
     showProblems(tab.id, answer.node_errors);
     amendDocument(tab.id, afterRun);

@@ -64,7 +64,7 @@ function ChoiceList({ anchor, label, choices, value, onChoose, onClose }: { anch
   const below = window.innerHeight - anchor.bottom > height + 12 || anchor.top < height;
   const top = Math.max(8, below ? Math.min(anchor.bottom + 4, window.innerHeight - height - 8) : anchor.top - height - 4);
   const left = Math.max(8, Math.min(anchor.left, window.innerWidth - width - 8));
-  useEffect(() => list.current?.querySelector("[aria-selected=true]")?.scrollIntoView({ block: "nearest" }), [at]);
+  useEffect(() => void list.current?.querySelector("[aria-selected=true]")?.scrollIntoView({ block: "nearest" }), [at]);
   return createPortal(
     <>
       <div className="veil" onPointerDown={onClose} />
