@@ -21,7 +21,7 @@ from graph.errors import InputFileError, OutputFileError
 
 WORK_FOLDERS: Final = ("input", "output", "temp")
 
-_ANNOTATION = re.compile(r"^(?P<name>.*?)\s*\[(?P<folder>input|output|temp)\]\s*$", re.DOTALL)
+_ANNOTATION = re.compile(r"\[(input|output|temp)\]$")
 _DRIVE = re.compile(r"^[A-Za-z]:")
 _RESERVED = re.compile(r"^(con|prn|aux|nul|com[0-9]|lpt[0-9])(\..*)?$", re.IGNORECASE)
 _LONGEST_COMPONENT = 255  # bytes, on every file system in common use
@@ -164,8 +164,9 @@ class Folders:
 
 def split_annotation(name: str, default: str = "input") -> tuple[str, str]:
     """``"a.png [output]"`` → ``("a.png", "output")``; without an annotation the default folder."""
-    match = _ANNOTATION.match(name)
-    return (match["name"], match["folder"]) if match else (name, default)
+    stripped = name.rstrip()
+    match = _ANNOTATION.search(stripped, max(0, len(stripped) - len("[output]")))
+    return (stripped[: match.start()].rstrip(), match[1]) if match else (name, default)
 
 
 def relative_name(name: str, folder: str) -> str:
