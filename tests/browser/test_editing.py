@@ -1,0 +1,156 @@
+"""Making and changing a graph with mouse and keyboard."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+
+
+def _document(page: Any) -> Any:
+    """What the browser would get if the open workflow were downloaded."""
+    page.mouse.click(74, 58, button="right")  # in the margin: nothing is there
+    with page.expect_download() as download:
+        page.get_by_role("menuitem", name="Download").click()
+    return json.loads(Path(download.value.path()).read_text())
+
+
+def _add(page: Any, name: str, x: int, y: int) -> None:
+    page.mouse.dblclick(x, y)
+    page.get_by_role("textbox", name="Search nodes").fill(name)
+    page.keyboard.press("Enter")
+
+
+def _drag(page: Any, start: Any, end: Any) -> None:
+    first, last = start.bounding_box(), end.bounding_box()
+    page.mouse.move(first["x"] + first["width"] / 2, first["y"] + first["height"] / 2)
+    page.mouse.down()
+    page.mouse.move(last["x"] - 30, last["y"] + 30, steps=3)
+    page.mouse.move(last["x"] + last["width"] / 2, last["y"] + last["height"] / 2, steps=3)
+    page.mouse.up()
+
+
+def _socket(page: Any, node: int, name: str, side: str) -> Any:
+    return page.locator(f".react-flow__node[data-id='{node}'] .socket.{side}[title^='{name} ']")
+
+
+def test_text_to_image_from_an_empty_canvas_by_mouse(page: Any) -> None:
+    page.get_by_role("button", name="New workflow").click()
+    page.wait_for_selector(".node", state="detached")
+    places = {
+        "Load Checkpoint": (140, 130),
+        "CLIP Text Encode": (460, 110),
+        "Empty Latent Image": (140, 380),
+        "KSampler": (860, 110),
+        "VAE Decode": (1150, 110),
+        "Save Image": (860, 480),
+    }
+    names = ["Load Checkpoint", "CLIP Text Encode", "CLIP Text Encode", *list(places)[2:]]
+    for index, name in enumerate(names):
+        x, y = places[name]
+        _add(page, name, x, y + (230 if index == 2 else 0))
+    checkpoint, positive, negative, empty, sampler, decode, save = range(1, 8)
+    for origin, output, target, given in [
+        (checkpoint, "CLIP", positive, "clip"),
+        (checkpoint, "CLIP", negative, "clip"),
+        (checkpoint, "MODEL", sampler, "model"),
+        (positive, "CONDITIONING", sampler, "positive"),
+        (negative, "CONDITIONING", sampler, "negative"),
+        (empty, "LATENT", sampler, "latent_image"),
+        (sampler, "LATENT", decode, "samples"),
+        (checkpoint, "VAE", decode, "vae"),
+        (decode, "IMAGE", save, "images"),
+    ]:
+        _drag(page, _socket(page, origin, output, "source"), _socket(page, target, given, "target"))
+    assert len(_document(page)["links"]) == 9
+    for node in (positive, negative):
+        page.locator(f".react-flow__node[data-id='{node}'] textarea").fill("a lighthouse" if node == positive else "")
+    for name in ("width", "height"):
+        field = page.locator(f".react-flow__node[data-id='{empty}']").get_by_role("spinbutton", name=name)
+        field.focus()
+        field.fill("64")
+    page.keyboard.press("Control+Enter")
+    page.wait_for_selector(".node-picture img")
+
+
+def test_sockets_that_do_not_fit_refuse(page: Any) -> None:
+    before = _document(page)
+    _drag(page, _socket(page, 1, "MODEL", "source"), _socket(page, 8, "vae", "target"))
+    page.keyboard.press("Escape")
+    assert _document(page)["links"] == before["links"]
+
+
+def test_undo_and_redo_over_twenty_steps(page: Any) -> None:
+    start = _document(page)
+    for step in range(20):
+        page.locator(f".react-flow__node[data-id='{step % 9 + 1}'] .node-header").click()
+        page.keyboard.press("Control+b" if step % 2 else "ArrowRight")
+    end = _document(page)
+    assert end != start
+    for _ in range(20):
+        page.keyboard.press("Control+z")
+    assert _document(page) == start
+    for _ in range(20):
+        page.keyboard.press("Control+Shift+z")
+    assert _document(page) == end
+
+
+def test_copy_paste_and_delete(page: Any) -> None:
+    page.locator(".react-flow__node[data-id='7'] .node-header").click()
+    page.keyboard.press("Control+c")
+    page.keyboard.press("Control+v")
+    assert len(_document(page)["nodes"]) == 10
+    page.keyboard.press("Delete")
+    page.keyboard.press("Delete")
+
+
+@pytest.mark.parametrize(
+    "path",
+    [*sorted((ROOT / "workflows").glob("*.json")), *sorted((ROOT / "tests/graph/formats/files").glob("*.json"))],
+    ids=lambda path: path.stem,
+)
+def test_a_file_comes_back_as_it_was(page: Any, path: Path) -> None:
+    page.locator("#open-file").set_input_files(str(path))
+    page.get_by_role("tab", name=path.stem, exact=True).last.wait_for()
+    page.wait_for_timeout(300)
+    assert _document(page) == json.loads(path.read_text())
+
+
+def test_save_reload_compare(page: Any, server: Any) -> None:
+    page.get_by_role("textbox", name="text").first.fill("a windmill")
+    before = _document(page)
+    page.once("dialog", lambda dialog: dialog.accept("windmill"))
+    page.keyboard.press("Control+s")
+    page.get_by_text("Saved").first.wait_for()
+    page.reload()
+    page.wait_for_selector(".node")
+    assert _document(page) == before
+    assert server.get("/userdata/workflows%2Fwindmill.json") == before
+
+
+def test_chinese(server: Any, browser: Any) -> None:
+    context = browser.new_context(locale="zh-CN")
+    page = context.new_page()
+    page.goto(server.url)
+    page.get_by_role("button", name="运行", exact=True).wait_for()
+    assert page.evaluate("document.documentElement.lang") == "zh-CN"
+    context.close()
+
+
+def test_text_from_a_workflow_is_never_html(page: Any, tmp_path: Path) -> None:
+    trap = "<img src=x onerror=window.caught=1>"
+    nodes = [
+        {"id": 1, "type": "Note", "pos": [0, 0], "size": [200, 100], "title": trap, "widgets_values": [trap]},
+        {"id": 2, "type": trap, "pos": [300, 0], "size": [200, 100], "inputs": [{"name": trap, "type": trap, "link": None}]},
+    ]
+    groups = [{"title": trap, "bounding": [-20, -80, 600, 300], "color": trap}]
+    path = tmp_path / "trap.json"
+    path.write_text(json.dumps({"nodes": nodes, "links": [], "groups": groups, "version": 0.4}))
+    page.locator("#open-file").set_input_files(str(path))
+    page.get_by_text(trap).first.wait_for()
+    page.wait_for_timeout(300)
+    assert page.evaluate("window.caught") is None

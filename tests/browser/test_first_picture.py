@@ -1,0 +1,114 @@
+"""A newcomer, and what running a workflow shows."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+PICTURE = ".node-picture img"
+
+
+def _node(page: Any, title: str) -> Any:
+    return page.get_by_role("article", name=title, exact=True)
+
+
+def _field(page: Any, node: str, name: str) -> Any:
+    return _node(page, node).get_by_role("spinbutton", name=name, exact=True)
+
+
+def _type(page: Any, node: str, name: str, value: str) -> None:
+    _field(page, node, name).focus()
+    _field(page, node, name).fill(value)
+    page.keyboard.press("Tab")
+
+
+def test_a_newcomers_first_picture(page: Any) -> None:
+    page.get_by_role("button", name="Run", exact=True).click()
+    page.wait_for_selector(PICTURE)
+    page.keyboard.press("g")
+    page.wait_for_selector(".thumbnail img")
+    page.locator(PICTURE).click()
+    assert page.locator(".viewer img").first.evaluate("image => image.decode().then(() => image.naturalWidth)") == 128
+
+
+def test_only_what_changed_runs_again(page: Any) -> None:
+    page.keyboard.press("Control+Enter")
+    page.wait_for_selector(PICTURE)
+    page.get_by_role("textbox", name="text").first.fill("a green pear")
+    page.keyboard.press("Control+Enter")
+    _node(page, "Encode the prompt").get_by_text(" s").wait_for()
+    page.locator(".node-badge").nth(8).wait_for()
+    for known in ("Read the checkpoint", "What to avoid", "Encode what to avoid", "Size"):
+        assert _node(page, known).get_by_title("Already known").count() == 1, known
+    for ran in ("Prompt", "Encode the prompt", "Sample", "Decode", "Save"):
+        assert _node(page, ran).get_by_title("Already known").count() == 0, ran
+
+
+def test_a_validation_error_is_shown_in_place(page: Any) -> None:
+    _node(page, "Decode").locator(".node-header").click()
+    page.keyboard.press("Delete")
+    page.keyboard.press("Control+Enter")
+    trouble = _node(page, "Save").get_by_role("alert")
+    trouble.wait_for()
+    assert _node(page, "Save").get_attribute("data-state") == "error"
+
+
+def test_interrupt(page: Any, server: Any) -> None:
+    _type(page, "Sample", "steps", "5000")
+    page.keyboard.press("Control+Enter")
+    page.wait_for_selector(".node[data-state=running] .node-preview")
+    page.get_by_role("button", name="Stop").click()
+    page.wait_for_selector(".node[data-state=running]", state="detached")
+    assert server.get("/queue")["queue_running"] == []
+
+
+def test_a_reload_in_the_middle_of_a_run(page: Any, server: Any) -> None:
+    _type(page, "Sample", "steps", "4000")
+    page.keyboard.press("Control+Enter")
+    page.wait_for_selector(".node[data-state=running] .node-preview")
+    page.reload()
+    page.wait_for_selector(".node[data-state=running]")
+    assert _field(page, "Sample", "steps").input_value() == "4000"
+    page.get_by_role("button", name="Stop").click()
+    page.wait_for_selector(".node[data-state=running]", state="detached")
+
+
+def test_the_queue_under_pause(page: Any, server: Any) -> None:
+    page.keyboard.press("q")
+    page.get_by_role("button", name="Pause").click()
+    page.get_by_text("nothing new starts").wait_for()
+    page.get_by_label("How many pictures").fill("3")
+    page.keyboard.press("Control+Enter")
+    page.locator(".job").nth(2).wait_for()
+    before = [item[1] for item in server.get("/queue")["queue_pending"]]
+    page.get_by_role("button", name="Later").first.click()
+    page.locator(f".job[title='{before[1]}'] + .job[title='{before[0]}']").wait_for()
+    page.get_by_role("button", name="Cancel").first.click()
+    page.locator(f".job[title='{before[1]}']").wait_for(state="detached")
+    assert [item[1] for item in server.get("/queue")["queue_pending"]] == [before[0], before[2]]
+    page.get_by_role("button", name="Clear").click()
+    page.get_by_role("button", name="Go on").click()
+    page.get_by_text("Nothing waits").wait_for()
+
+
+def test_a_dropped_picture_brings_its_workflow(page: Any, server: Any) -> None:
+    page.get_by_role("textbox", name="text").first.fill("a blue car")
+    page.keyboard.press("Control+Enter")
+    page.wait_for_selector(PICTURE)
+    picture = max((server.home / "output").glob("*.png"), key=lambda path: path.stat().st_mtime_ns)
+    page.get_by_role("button", name="New workflow").click()
+    _drop(page, picture)
+    page.wait_for_selector(".node")
+    assert page.get_by_role("textbox", name="text").first.input_value() == "a blue car"
+
+
+def _drop(page: Any, path: Path) -> None:
+    page.evaluate(
+        """async ([name, bytes]) => {
+            const data = new DataTransfer();
+            data.items.add(new File([new Uint8Array(bytes)], name, {type: "image/png"}));
+            document.querySelector(".canvas").dispatchEvent(
+                new DragEvent("drop", {dataTransfer: data, bubbles: true, cancelable: true}));
+        }""",
+        [path.name, list(path.read_bytes())],
+    )
