@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from graph.errors import InputFileError, OutputFileError
-from graph.folders import Folders, ModelFolder
+from graph.folders import Folders, ModelFolder, split_annotation
 
 
 @pytest.fixture
@@ -72,6 +72,15 @@ def test_annotated_names_say_which_folder(folders: Folders, tmp_path: Path) -> N
     assert folders.annotated("a b.png [output]") == tmp_path / "output" / "a b.png"
     with pytest.raises(InputFileError, match="not in input"):
         folders.annotated("a b.png")
+    assert split_annotation("a [input] [temp]  ") == ("a [input]", "temp")
+    assert split_annotation("a [input] b") == ("a [input] b", "input")
+    assert split_annotation("[output]") == ("", "output")
+
+
+def test_an_annotated_name_of_a_million_spaces_is_read_in_linear_time() -> None:
+    spaces = " " * 1_000_000
+    assert split_annotation(spaces) == (spaces, "input")
+    assert split_annotation(f"a{spaces}[temp]{spaces}") == ("a", "temp")
 
 
 def test_a_missing_file_names_the_nearest(folders: Folders, tmp_path: Path) -> None:
