@@ -8,6 +8,8 @@ from typing import Any
 
 import pytest
 
+pytestmark = pytest.mark.slow
+
 ROOT = Path(__file__).parents[2]
 
 
@@ -145,7 +147,13 @@ def test_text_from_a_workflow_is_never_html(page: Any, tmp_path: Path) -> None:
     trap = "<img src=x onerror=window.caught=1>"
     nodes = [
         {"id": 1, "type": "Note", "pos": [0, 0], "size": [200, 100], "title": trap, "widgets_values": [trap]},
-        {"id": 2, "type": trap, "pos": [300, 0], "size": [200, 100], "inputs": [{"name": trap, "type": trap, "link": None}]},
+        {
+            "id": 2,
+            "type": trap,
+            "pos": [300, 0],
+            "size": [200, 100],
+            "inputs": [{"name": trap, "type": trap, "link": None}],
+        },
     ]
     groups = [{"title": trap, "bounding": [-20, -80, 600, 300], "color": trap}]
     path = tmp_path / "trap.json"

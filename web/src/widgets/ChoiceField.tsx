@@ -8,14 +8,16 @@ interface Props {
   label: string;
   choices: readonly unknown[];
   value: unknown;
+  /** Values that are not listed are sound too: files in subfolders. */
+  open?: boolean;
   onChange(value: unknown): void;
 }
 
-export function ChoiceField({ label, choices, value, onChange }: Props) {
+export function ChoiceField({ label, choices, value, open: others, onChange }: Props) {
   const t = useT();
   const [open, setOpen] = useState<DOMRect | null>(null);
   const button = useRef<HTMLButtonElement>(null);
-  const known = choices.some((choice) => choice === value);
+  const known = others || choices.some((choice) => choice === value);
   return (
     <>
       <button

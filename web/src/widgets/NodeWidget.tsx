@@ -58,7 +58,7 @@ export const NodeWidget = memo(function NodeWidget({ node, row }: { node: GraphN
       );
     case "choice":
     case "image":
-      return <ChoiceField label={label} choices={input.choices ?? []} value={value} onChange={done} />;
+      return <ChoiceField label={label} choices={input.choices ?? []} value={value} open={input.widget === "image"} onChange={done} />;
     case "multiline":
       return (
         <textarea
