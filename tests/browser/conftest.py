@@ -1,6 +1,7 @@
 """A real server with the built editor, and a real browser on it.
 
-Where Node.js, Playwright or Chromium are missing these tests are skipped; with BROWSER_TESTS=required they fail instead.
+Where Playwright, Chromium or web/dist are missing these tests are skipped;
+with BROWSER_TESTS=required they fail instead.
 """
 
 from __future__ import annotations

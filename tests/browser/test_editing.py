@@ -145,6 +145,7 @@ def test_chinese(server: Any, browser: Any) -> None:
 
 def test_text_from_a_workflow_is_never_html(page: Any, tmp_path: Path) -> None:
     trap = "<img src=x onerror=window.caught=1>"
+    inputs = [{"name": trap, "type": trap, "link": None}]
     nodes = [
         {"id": 1, "type": "Note", "pos": [0, 0], "size": [200, 100], "title": trap, "widgets_values": [trap]},
         {
