@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from server import job_list, job_table
-from server.jobs import Job, compact_json
+from server.jobs import Job, compact_json, whole
 from server.queue_order import Key, QueueOrder
 from server.store_writer import StoreError, StoreWriter, connect, plainly
 
@@ -247,12 +247,14 @@ class JobStore:
             self._place += 1
             job.number, job.place = self.next_number(), self._place
             row = job_table.row_of(job)
+            unsaved = self._unsaved.pop(prompt_id, None)  # or it might be stored later, over this
             try:
                 await self._writer.submit(partial(job_table.update, row=row))
             except StoreError:
                 self._forget(prompt_id)
+                if unsaved is not None:
+                    self._unsaved[prompt_id] = unsaved
                 raise
-            self._unsaved.pop(prompt_id, None)
             self._order.insert(Key(job.number, job.place, prompt_id))
             queued.append(prompt_id)
         if queued:
@@ -265,10 +267,15 @@ class JobStore:
         return self._paused
 
     async def set_paused(self, paused: bool) -> None:
-        """Also remembered over a restart."""
-        self._paused = paused
-        self.on_change()
-        await self._writer.submit(lambda connection: job_table.set_paused(connection, paused))
+        """Also remembered over a restart. Raises StoreFullError; then it is as it was."""
+        before, self._paused = self._paused, paused  # at once: between the two no job may begin
+        try:
+            await self._writer.submit(lambda connection: job_table.set_paused(connection, paused))
+        except StoreError:
+            self._paused = before
+            raise
+        finally:
+            self.on_change()
 
     def pending(self) -> list[str]:
         """The ids that wait, the next one to run first."""
@@ -384,7 +391,7 @@ class JobStore:
                 waiter.set_result(None)
 
     def _item(self, key: Key) -> str:
-        return f"[{job_table.number_text(key.number)},{self._tails[key.prompt_id]}"
+        return f"[{whole(key.number)!r},{self._tails[key.prompt_id]}"
 
     def _save_state(self, job: Job) -> asyncio.Future[Any]:
         """Note on disk that the job waits or runs. That it does must not depend on a full disk: a failure is
@@ -413,6 +420,8 @@ class JobStore:
         while self._unsaved:
             await asyncio.sleep(_SAVE_AGAIN_SECONDS)
             for job in list(self._unsaved.values()):
+                if self._unsaved.get(job.prompt_id) is not job:  # queued again or deleted in the meantime
+                    continue
                 if await self._try_to_save(job):
                     log.info("how this job ended is on the disk now", extra={"prompt_id": job.prompt_id})
 

@@ -300,6 +300,50 @@ def test_when_the_disk_is_full_nothing_new_is_taken_and_what_runs_ends_well(path
     assert stored == [("a", "success"), ("c", "pending"), ("d", "pending")]
 
 
+def test_a_pause_that_cannot_be_stored_is_no_pause(path: Path) -> None:
+    async def body(store: JobStore) -> None:
+        forbid_writing(store)
+        with pytest.raises(StoreFullError):
+            await store.set_paused(True)
+        assert not store.paused
+
+    with_store(path, body)
+
+
+def test_an_end_that_waits_to_be_stored_does_not_undo_a_retry(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(store_module, "_SAVE_AGAIN_SECONDS", 0)
+
+    async def body(store: JobStore) -> None:
+        ended = []
+        for prompt_id in "ab":
+            await store.add(job(prompt_id))
+            claimed = await store.claim_next()
+            assert claimed is not None
+            claimed.status = "error"
+            ended.append(claimed)
+        await asyncio.sleep(0.05)
+        forbid_writing(store)
+        store._unsaved = {failed.prompt_id: failed for failed in ended}
+        for failed in ended:
+            failed.ended = 1.0
+            store._forget(failed.prompt_id)
+        with pytest.raises(StoreFullError):
+            await store.retry(["b"])
+        assert list(json.loads(await store.history_json())) == ["a", "b"]
+        forbid_writing(store, False)
+        _, queued = await asyncio.gather(store._save_later(), store.retry(["b"]))
+        assert queued == ["b"]
+
+    with_store(path, body)
+    stored = sqlite3.connect(path).execute("SELECT prompt_id, status FROM jobs ORDER BY prompt_id").fetchall()
+    assert stored == [("a", "error"), ("b", "pending")]
+
+
+def forbid_writing(store: JobStore, forbidden: bool = True) -> None:
+    """Let SQLite find the file read-only."""
+    store._writer._connection.execute(f"PRAGMA query_only = {'ON' if forbidden else 'OFF'}")
+
+
 def limit_pages(store: JobStore, pages: int) -> None:
     """Let SQLite find the disk full: it raises the very error that it raises for ENOSPC."""
     store._writer._connection.execute(f"PRAGMA max_page_count = {pages}")
