@@ -14,6 +14,7 @@ from graph.folders import Folders
 from graph.schema import NodeType, Registry
 from graph.schema_data import node_type_from_data
 from server.jobs import compact_json
+from server.request_error import RequestError
 from server.workers.interface import Description
 
 log = logging.getLogger(__name__)
@@ -25,11 +26,12 @@ class Catalogue:
     ``saved`` is the file in which the list is kept for the next start.
     """
 
-    def __init__(self, folders: Folders, saved: Path):
+    def __init__(self, folders: Folders, saved: Path, patience: float = 60.0):
         self.folders = folders
         self.versions: Mapping[str, str] = {}
         self.failures: Mapping[str, str] = {}
         self._saved = saved
+        self._patience = patience
         self._registry: Registry | None = None
         self._known = asyncio.Event()
         self._current = False
@@ -67,8 +69,17 @@ class Catalogue:
             log.warning("%s: the list of nodes could not be saved: %s", self._saved, error)
 
     async def registry(self) -> Registry:
-        """The node types, without their code. Waits for a worker if nothing was saved."""
-        await self._known.wait()
+        """The node types, without their code. Waits for a worker if nothing was saved.
+
+        Raises RequestError (503) when none has come up after ``patience`` seconds.
+        """
+        try:
+            async with asyncio.timeout(self._patience):
+                await self._known.wait()
+        except TimeoutError as error:
+            raise RequestError(
+                503, "no_worker", "no worker has said what nodes there are", "the log says why none starts", 5
+            ) from error
         assert self._registry is not None
         return self._registry
 

@@ -18,7 +18,7 @@ from typing import Any, BinaryIO, Final
 from graph.events import Event, NodeOutput, NodePreview
 from server.workers import wire
 from server.workers.engine_host import EngineHost
-from server.workers.interface import HEARTBEAT_SECONDS, RunRequest
+from server.workers.interface import HEARTBEAT_SECONDS, RunRequest, Stats
 from server.workers.travelling_files import files_in
 
 log = logging.getLogger(__name__)
@@ -58,6 +58,9 @@ class WorkerLoop:
         """Until the server says so or is gone."""
         _thread("heartbeat", self._beat)
         host = self._host = self._make()
+        # Ahead of the nodes: clients ask for the devices as soon as there is a worker.
+        self._stats = dataclasses.asdict(Stats(devices=host.devices()))
+        self._out.put({"type": "heartbeat", "stats": self._stats})
         self._out.put({"type": "description", **dataclasses.asdict(host.describe())})
         _thread("compute", self._compute)
         _thread("measure", self._measure)

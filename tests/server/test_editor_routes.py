@@ -9,6 +9,7 @@ import os
 from pathlib import Path
 from typing import Any
 
+from tests.server.running_server import running
 from tests.server.served import saved, serving
 
 
@@ -43,6 +44,19 @@ def test_the_list_of_nodes_is_there_before_a_worker_is(tmp_path: Path) -> None:
             assert await server.get("/object_info") == known
             await server.get("/readyz", status=503)
             await server.get("/healthz")
+
+    asyncio.run(check())
+
+
+def test_without_a_worker_the_list_of_nodes_is_not_waited_for_for_ever(tmp_path: Path) -> None:
+    async def check() -> None:
+        async with serving(tmp_path, workers=0) as server:
+            server.scheduler.catalogue._patience = 0.05
+            for refused in (
+                await server.get("/object_info", status=503),
+                await server.send("POST", "/prompt", 503, json={"prompt": {"1": {"class_type": "Save", "inputs": {}}}}),
+            ):
+                assert refused["error"]["type"] == "no_worker"
 
     asyncio.run(check())
 
@@ -116,6 +130,13 @@ def test_a_damaged_settings_file_is_set_aside(tmp_path: Path) -> None:
             assert sorted(aside) == sorted([b"{", b"[]", b"\xff", b"[" * 100_000])
 
     asyncio.run(check())
+
+
+def test_devices_are_listed_as_soon_as_the_server_is_ready(base: Path) -> None:
+    with running(base) as server:
+        server.until_ready()
+        (device,) = server.get("/system_stats")[1]["devices"]
+        assert device["type"] == "cpu"
 
 
 def test_files_of_a_folder_newest_first(tmp_path: Path) -> None:
