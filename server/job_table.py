@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Final
 
-from server.jobs import Job, compact_json
+from server.jobs import Job, compact_json, whole
 from server.queue_order import Key
 from server.store_writer import StoreError, connect
 
@@ -193,7 +193,7 @@ def _entry(
     said: str,
 ) -> str:
     """``Job.history_entry`` from columns that are JSON already."""
-    item = f"[{number_text(number)},{compact_json(prompt_id)},{prompt},{extra},{targets}]"
+    item = f"[{whole(number)!r},{compact_json(prompt_id)},{prompt},{extra},{targets}]"
     done = status == "success"
     text = compact_json("success" if done else "error")
     state = f'{{"status_str":{text},"completed":{compact_json(done)},"messages":{said}}}'
@@ -209,8 +209,3 @@ def row_and_tail(job: Job) -> tuple[tuple[Any, ...], str]:
     """All columns of ``job``, and the JSON of its queue item after the number."""
     row = row_of(job, whole=True)
     return row, tail(dict(zip(_COLUMNS, row, strict=True)))
-
-
-def number_text(number: float) -> str:
-    """Whole numbers as integers, which is what clients sent."""
-    return str(int(number)) if number == int(number) and abs(number) < 1e15 else repr(number)

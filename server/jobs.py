@@ -58,7 +58,7 @@ class Job:
 
     def queue_item(self) -> list[Any]:
         """``[number, prompt_id, prompt, extra_data, output ids]``, as ``GET /queue`` lists it."""
-        return [self.number, self.prompt_id, self.prompt, self.extra_data, self.outputs_to_execute]
+        return [whole(self.number), self.prompt_id, self.prompt, self.extra_data, self.outputs_to_execute]
 
     def history_entry(self) -> dict[str, Any]:
         """The job as ``GET /history`` shows it."""
@@ -73,6 +73,11 @@ class Job:
         """An interrupted job counts as an error there; ``GET /jobs`` tells them apart."""
         done = self.status == "success"
         return {"status_str": "success" if done else "error", "completed": done, "messages": self.messages}
+
+
+def whole(number: float) -> float:
+    """Whole numbers as integers, which is what clients sent."""
+    return int(number) if number == int(number) and abs(number) < 1e15 else number
 
 
 def compact_json(value: Any) -> str:

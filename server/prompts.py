@@ -17,7 +17,7 @@ from graph.nearest import Nearest
 from graph.schema import Registry
 from graph.validate import Validation, custom_validated, validate_outputs
 from graph.workflow import Workflow
-from server.jobs import Job
+from server.jobs import Job, whole
 from server.scheduler import Scheduler
 from server.store import JobStore
 from server.store_writer import StoreFullError
@@ -80,8 +80,8 @@ class Prompts:
             raise PromptError("invalid_prompt", "the request must be a JSON object")
         if "prompt" not in body:
             raise PromptError("no_prompt", "no prompt was given", 'expected {"prompt": {node id: …}}')
-        prompt_id = _identifier(body, "prompt_id") or str(uuid.uuid4())
-        if (known := await self._store.get(prompt_id)) is not None:
+        prompt_id = _identifier(body, "prompt_id")
+        if prompt_id is not None and (known := await self._store.get(prompt_id)) is not None:
             return _accepted(known)
         client_id = _identifier(body, "client_id")
         extra_data = _object(body, "extra_data")
@@ -108,7 +108,7 @@ class Prompts:
             if body.get("front"):
                 number = -number
         return Job(
-            prompt_id=prompt_id,
+            prompt_id=prompt_id or str(uuid.uuid4()),
             number=number,
             prompt=body["prompt"],
             extra_data=extra_data,
@@ -148,8 +148,7 @@ def _parse(prompt: dict[str, Any]) -> Workflow:
 
 
 def _accepted(job: Job) -> Answer:
-    number = int(job.number) if job.number == int(job.number) else job.number
-    return 200, {"prompt_id": job.prompt_id, "number": number, "node_errors": job.node_errors}
+    return 200, {"prompt_id": job.prompt_id, "number": whole(job.number), "node_errors": job.node_errors}
 
 
 def _outputs(workflow: Workflow, registry: Registry, targets: Sequence[str] | None) -> list[str]:

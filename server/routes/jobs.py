@@ -9,9 +9,20 @@ from urllib.parse import urlencode
 
 from aiohttp import web
 
-from server.endpoint import BOOLEAN, FREE_OBJECT, INTEGER, NUMBER, STRING, Endpoints, Query, array, mapping, record
+from server.endpoint import (
+    BOOLEAN,
+    FREE_OBJECT,
+    INTEGER,
+    NUMBER,
+    STRING,
+    Endpoints,
+    Query,
+    array,
+    mapping,
+    record,
+)
 from server.job_list import STATUSES
-from server.jobs import Job, compact_json
+from server.jobs import Job, compact_json, whole
 from server.request_data import query_integer
 from server.request_error import RequestError
 from server.services import Services, services
@@ -105,7 +116,7 @@ def _described(job: Job, here: Services) -> dict[str, Any]:
     return {
         "prompt_id": job.prompt_id,
         "status": job.status,
-        "number": job.number,
+        "number": whole(job.number),
         "client_id": job.client_id,
         "position": here.store.position(job.prompt_id),
         "progress": progress,
