@@ -37,6 +37,7 @@ def test_a_prompt_from_the_request_to_its_file(tmp_path: Path) -> None:
             entry = (await server.get(f"/history/{prompt_id}"))[prompt_id]
             number, listed_id, prompt, extra_data, outputs = entry["prompt"]
             assert (number, listed_id, prompt, outputs) == (answer["number"], prompt_id, saved(42), ["2"])
+            assert isinstance(number, int)
             assert extra_data["extra_pnginfo"] == workflow["extra_pnginfo"] and extra_data["client_id"] == "me"
             assert entry["outputs"]["2"]["files"] == [{key: file[key] for key in ("filename", "subfolder", "type")}]
             assert (entry["status"]["status_str"], entry["status"]["completed"]) == ("success", True)
