@@ -153,7 +153,7 @@ def test_text_from_a_workflow_is_never_html(page: Any, tmp_path: Path) -> None:
             "type": trap,
             "pos": [300, 0],
             "size": [200, 100],
-            "inputs": [{"name": trap, "type": trap, "link": None}],
+            "inputs": inputs,
         },
     ]
     groups = [{"title": trap, "bounding": [-20, -80, 600, 300], "color": trap}]
@@ -163,3 +163,48 @@ def test_text_from_a_workflow_is_never_html(page: Any, tmp_path: Path) -> None:
     page.get_by_text(trap).first.wait_for()
     page.wait_for_timeout(300)
     assert page.evaluate("window.caught") is None
+
+
+def test_a_file_of_a_thousand_nodes(page: Any, tmp_path: Path) -> None:
+    nodes = [
+        {
+            "id": index + 1,
+            "type": "EmptyLatentImage",
+            "pos": [300 * (index % 40), 200 * (index // 40)],
+            "size": [240, 100],
+        }
+        for index in range(1000)
+    ]
+    path = tmp_path / "thousand.json"
+    path.write_text(json.dumps({"nodes": nodes, "links": [], "groups": [], "version": 0.4}))
+    page.locator("#open-file").set_input_files(str(path))
+    page.wait_for_selector(".canvas[data-far]")
+    assert page.locator(".node").count() == 0, "far nodes are painted"
+    page.mouse.move(700, 450)
+    for _ in range(14):
+        page.mouse.wheel(0, -300)
+        page.wait_for_timeout(30)
+    page.wait_for_selector(".node")
+    assert page.locator(".node").count() < 80
+
+
+def test_a_painted_mask_becomes_the_pictures_alpha(page: Any, server: Any, tmp_path: Path) -> None:
+    from PIL import Image
+
+    picture = tmp_path / "grey.png"
+    Image.new("RGB", (64, 64), (120, 120, 120)).save(picture)
+    _add(page, "Load Image", 700, 700)
+    page.locator(".loaded-picture input[type=file]").set_input_files(str(picture))
+    page.locator(".loaded-picture img[alt='grey.png']").wait_for()
+    page.get_by_role("button", name="Paint a mask").click()
+    page.wait_for_timeout(300)
+    sheet = page.locator(".mask-sheet canvas").bounding_box()
+    page.mouse.move(sheet["x"] + sheet["width"] * 0.25, sheet["y"] + sheet["height"] / 2)
+    page.mouse.down()
+    page.mouse.move(sheet["x"] + sheet["width"] * 0.75, sheet["y"] + sheet["height"] / 2, steps=4)
+    page.mouse.up()
+    page.get_by_role("button", name="Use this mask").click()
+    page.locator(".loaded-picture img[alt='grey-mask.png']").wait_for()
+    alpha = Image.open(server.home / "input" / "masks" / "grey-mask.png").getchannel("A")
+    assert alpha.getpixel((32, 32)) == 0, "what is painted is to be made anew"
+    assert alpha.getpixel((32, 2)) == 255
