@@ -19,8 +19,8 @@ class PreviewImage(NamedTuple):
 class Context(Protocol):
     """Passed to a node function's parameter of this type.
 
-    ``expansion_prefix`` is ``{node_id}.{call}.``: what ids of nodes that this call expands
-    to begin with. ``call_index`` counts the calls when inputs are lists.
+    ``expansion_prefix`` is ``{node_id}.{call}.`` or, deep in a loop, stands for it: what ids of
+    nodes that this call expands to begin with. ``call_index`` counts the calls when inputs are lists.
     """
 
     @property

@@ -22,7 +22,7 @@ from graph.dynamic_prompt import DynamicPrompt
 from graph.entry import Entry, files_named_in
 from graph.errors import Interrupted, NodeError, WorkflowError
 from graph.events import Listener, NodesCached, RunStarted, RunSucceeded
-from graph.expansion import Expansion
+from graph.expansion import Expansion, expansion_prefix
 from graph.feed import Feed
 from graph.folders import Folders
 from graph.journal import RunJournal
@@ -334,7 +334,7 @@ class Run:
         for index, result in enumerate(results):
             if result.expand is None:
                 continue
-            expansion = Expansion(result.expand, f"{state.id}.{index}.")
+            expansion = Expansion(result.expand, expansion_prefix(state.id, state.placed_id, index))
             self._plan.expand(state, expansion.nodes, expansion.shown_as)
             values = [expansion.link(value) or value for value in result.values]
             results[index] = NodeResult(*values, ui=result.ui, expand=result.expand)

@@ -3,11 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
+from hashlib import blake2b
+from typing import Any, Final
 
 from graph.context import current
 from graph.errors import WorkflowError
 from graph.workflow import Link, WorkflowNode
+
+
+_LONGEST_PARENT: Final = 100
+_LONGEST_ID: Final = 150
+"""Ids that are longer are told by a hash: each turn of a loop may put one name behind another."""
 
 
 class GraphBuilder:
@@ -58,6 +64,16 @@ class BuiltNode:
         self.inputs[name] = value
 
 
+def expansion_prefix(node_id: str, placed_id: str, call: int) -> str:
+    """What ids of nodes begin with that call ``call`` of ``node_id`` expands to: ``{node_id}.{call}.``.
+
+    Deep in a loop, where that would grow with every turn, a hash stands for all but the placed node.
+    """
+    if len(node_id) <= _LONGEST_PARENT:
+        return f"{node_id}.{call}."
+    return f"{placed_id}.{_hash(node_id)}.{call}."
+
+
 class Expansion:
     """The graph that one call answered with, read. Ids that lack the prefix get it.
 
@@ -100,4 +116,11 @@ class Expansion:
 
 
 def _prefixed(name: str, prefix: str) -> str:
-    return name if name.startswith(prefix) else prefix + name
+    full_name = name if name.startswith(prefix) else prefix + name
+    if len(full_name) > _LONGEST_ID:
+        return f"{prefix}{_hash(full_name)}"
+    return full_name
+
+
+def _hash(name: str) -> str:
+    return blake2b(name.encode(), digest_size=10).hexdigest()

@@ -110,7 +110,7 @@ class Keys:
             return "unknown"
         state.never_same = state.never_same or parent.never_same
         state.storable = state.storable and parent.storable
-        return f"made by {parent.key}{state.id[len(parent.id) :]} for {parameter!r}"
+        return f"made by {parent.key}{state.id.removeprefix(parent.id)} for {parameter!r}"
 
     def _fingerprint(self, state: NodeState, elements: Elements) -> str | None:
         """What marks the state of the files that the node reads, or None for never the same."""

@@ -172,7 +172,7 @@ def node(
 
 def node_types_in(module: types.ModuleType) -> list[NodeType]:
     """The nodes that ``module``'s functions declare, in the order they are written."""
-    found = (getattr(value, "node_type", None) for value in vars(module).values())
+    found = (getattr(value, "node_type", None) for value in vars(module).values() if not isinstance(value, type))
     return [value for value in found if isinstance(value, NodeType)]
 
 

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from graph.context import PreviewImage
 from graph.events import NodePreview, NodeProgress, NodeText
+from graph.expansion import expansion_prefix
 from graph.folders import Folders
 from graph.journal import NodeJournal
 from graph.run_state import NodeState
@@ -42,7 +43,7 @@ class NodeContext:
 
     @property
     def expansion_prefix(self) -> str:
-        return f"{self._state.id}.{self.call_index}."
+        return expansion_prefix(self._state.id, self._state.placed_id, self.call_index)
 
     def progress(self, value: float, maximum: float, preview: Callable[[], PreviewImage] | None = None) -> None:
         run, state = self._run, self._state

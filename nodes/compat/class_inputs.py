@@ -57,7 +57,9 @@ def read_input(name: str, spec: Any, *, required: bool, hidden: bool = False) ->
     """One entry: ``(type,)`` or ``(type, options)``. Raises NodeDefinitionError."""
     kind, options = _kind_and_options(name, spec)
     hints = plain({key: value for key, value in options.items() if key != "options"})
-    choices, files, endings = None, None, ()
+    choices: tuple[Any, ...] | None = None
+    files: str | None = None
+    endings: tuple[str, ...] = ()
     as_object = False
     if isinstance(kind, (list, tuple)):
         choices, files, endings = _choices(kind, options)

@@ -122,8 +122,9 @@ def _register_own() -> None:
     from nodes.rooms import registry
 
     for name, node_type in registry().items():
-        node_class = _own[name] = _SAVING.get(name) or stand_in(node_type)
-        node_class.node_type = node_type  # type: ignore[attr-defined]
+        node_class: Any = _SAVING.get(name) or stand_in(node_type)
+        node_class.node_type = node_type
+        _own[name] = node_class
         NODE_CLASS_MAPPINGS.setdefault(name, node_class)
         if node_type.display_name:
             NODE_DISPLAY_NAME_MAPPINGS.setdefault(name, node_type.display_name)

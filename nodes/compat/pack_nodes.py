@@ -64,10 +64,10 @@ def read_class(name: str, node_class: type, pack: str, display_name: str | None 
         return str(error)
 
 
-def _listed(module: ModuleType) -> list[type]:
+def _listed(module: ModuleType) -> list[Any]:
     """The classes of the extension that ``comfy_entrypoint`` makes."""
 
-    async def ask() -> list[type]:
+    async def ask() -> list[Any]:
         extension = await _awaited(module.comfy_entrypoint())
         if not hasattr(extension, "get_node_list"):
             raise NodeDefinitionError(

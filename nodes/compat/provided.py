@@ -12,6 +12,7 @@ from __future__ import annotations
 import importlib
 import importlib.abc
 import importlib.util
+import pkgutil
 import sys
 from collections.abc import Sequence
 from importlib.machinery import ModuleSpec
@@ -33,6 +34,10 @@ PROVIDED: Final = frozenset(
 """Top-level names that are aliases of modules in this package."""
 
 
+_submodules: set[str] = set()
+"""Sumi's own modules in ``nodes``: the import system asks for them as attributes before it imports them."""
+
+
 def install(folders: Folders, server_package: ModuleType | None = None) -> None:
     """Make the names importable in this process. ``server_package`` is Sumi's ``server``, where there is one."""
     import nodes
@@ -41,9 +46,10 @@ def install(folders: Folders, server_package: ModuleType | None = None) -> None:
     folder_paths.use(folders)
     if not any(isinstance(finder, _Finder) for finder in sys.meta_path):
         sys.meta_path.insert(0, _Finder())
-    nodes.__getattr__ = _attribute_of_nodes  # type: ignore[attr-defined]
+    _submodules.update(module.name for module in pkgutil.iter_modules(nodes.__path__))
+    vars(nodes)["__getattr__"] = _attribute_of_nodes
     if server_package is not None:
-        server_package.__getattr__ = _attribute_of_server  # type: ignore[attr-defined]
+        vars(server_package)["__getattr__"] = _attribute_of_server
 
 
 def wanted_from_comfyui(error: BaseException) -> str | None:
@@ -58,9 +64,9 @@ def wanted_from_comfyui(error: BaseException) -> str | None:
 
 
 def _attribute_of_nodes(name: str) -> Any:
-    from nodes.compat import core_nodes
+    if not name.startswith("__") and name not in _submodules:
+        from nodes.compat import core_nodes
 
-    if not name.startswith("__"):
         found = core_nodes.provided(name)
         if found is not None:
             return found

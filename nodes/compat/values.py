@@ -47,7 +47,7 @@ def result_of(returned: Any, outputs: tuple[Output, ...]) -> NodeResult:
         ui, expand = returned.get("ui"), returned.get("expand")
         returned = returned.get("result")
     if type(returned) is Blocked:
-        values = [returned] * len(outputs)
+        values: list[Any] = [returned] * len(outputs)
     elif returned is None:
         values = []
     elif isinstance(returned, (tuple, list)):

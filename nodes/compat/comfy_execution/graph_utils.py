@@ -94,15 +94,11 @@ class GraphBuilder:
     ) -> str:
         """``{node}.{call}.{graph}.``, of the running call unless told otherwise."""
         context = current()
-        if context is None and root is None:
+        if root is not None:
+            return f"{root}.{call_index or 0}.{graph_index or 0}."
+        if context is None:
             return cls._default_prefix or "."
-        if root is None and context is not None:
-            root = context.node_id
-        if call_index is None:
-            call_index = context.call_index if context is not None else 0
-        if graph_index is None:
-            graph_index = _next_graph(context) if context is not None else 0
-        return f"{root}.{call_index}.{graph_index}."
+        return f"{context.expansion_prefix}{_next_graph(context) if graph_index is None else graph_index}."
 
     def node(self, class_type: str, id: str | None = None, **kwargs: Any) -> Node:
         """Add a node, or get the one of that ``id`` if it is there. Inputs are values or links."""

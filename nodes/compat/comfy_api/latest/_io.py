@@ -315,7 +315,7 @@ class MultiType(ComfyTypeI):
 class _Template:
     def __init__(self, template_id: str, allowed_types: Any = None):
         self.template_id = template_id
-        types = [allowed_types] if isinstance(allowed_types, type) else list(allowed_types or [AnyType])
+        types: list[Any] = [allowed_types] if isinstance(allowed_types, type) else list(allowed_types or [AnyType])
         self.allowed_types = types
 
     def as_dict(self) -> dict[str, Any]:

@@ -1,0 +1,256 @@
+"""``comfy.utils``: files of weights, sizes of batches and pictures, progress."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from fractions import Fraction
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from graph.context import current
+from nodes import resize
+from nodes.compat.progress import report
+from nodes.models.checkpoint import Checkpoint
+
+PROGRESS_BAR_ENABLED = True
+PROGRESS_BAR_HOOK: Callable[..., Any] | None = None
+
+
+def load_torch_file(
+    ckpt: str, safe_load: bool = True, device: torch.device | None = None, return_metadata: bool = False
+) -> Any:
+    """All tensors of a file of weights, by name. Nothing but plain data is ever unpickled.
+
+    Raises CheckpointError for a file that is damaged or foreign.
+    """
+    checkpoint = Checkpoint.open(Path(ckpt))
+    tensors = {name: checkpoint.tensor(name).to(device or "cpu") for name in checkpoint.shapes}
+    return (tensors, dict(checkpoint.metadata)) if return_metadata else tensors
+
+
+def save_torch_file(sd: Mapping[str, Tensor], ckpt: str, metadata: Mapping[str, str] | None = None) -> None:
+    """Write tensors as a safetensors file."""
+    from safetensors.torch import save_file
+
+    save_file({name: t.contiguous() for name, t in sd.items()}, ckpt, metadata=dict(metadata) if metadata else None)
+
+
+def calculate_parameters(sd: Mapping[str, Tensor], prefix: str = "") -> int:
+    """How many numbers the tensors under ``prefix`` hold."""
+    return sum(tensor.nelement() for name, tensor in sd.items() if name.startswith(prefix))
+
+
+def state_dict_key_replace(state_dict: dict[str, Any], keys_to_replace: Mapping[str, str]) -> dict[str, Any]:
+    """Rename tensors, in place."""
+    for old, new in keys_to_replace.items():
+        if old in state_dict:
+            state_dict[new] = state_dict.pop(old)
+    return state_dict
+
+
+def state_dict_prefix_replace(
+    state_dict: dict[str, Any], replace_prefix: Mapping[str, str], filter_keys: bool = False
+) -> dict[str, Any]:
+    """Replace the beginnings of names; ``filter_keys``: leave out the others. In place unless filtered."""
+    out: dict[str, Any] = {} if filter_keys else state_dict
+    for old, new in replace_prefix.items():
+        for name in [name for name in state_dict if name.startswith(old)]:
+            out[new + name[len(old) :]] = state_dict.pop(name)
+    return out
+
+
+def repeat_to_batch_size(tensor: Tensor, batch_size: int, dim: int = 0) -> Tensor:
+    """``tensor`` repeated, or cut, to ``batch_size`` items along ``dim``."""
+    count = tensor.shape[dim]
+    if count >= batch_size:
+        return tensor.narrow(dim, 0, batch_size)
+    repeats = [1] * tensor.ndim
+    repeats[dim] = -(-batch_size // count)
+    return tensor.repeat(repeats).narrow(dim, 0, batch_size)
+
+
+def resize_to_batch_size(tensor: Tensor, batch_size: int) -> Tensor:
+    """``batch_size`` items at equal distances of those that ``tensor`` has, the first and last kept."""
+    count = len(tensor)
+    if count == batch_size:
+        return tensor
+    if batch_size <= 1:
+        return tensor[:batch_size]
+    steps = torch.arange(batch_size, dtype=torch.float64)
+    if batch_size < count:
+        index = (steps * ((count - 1) / (batch_size - 1))).round()
+    else:
+        index = ((steps + 0.5) * (count / batch_size)).floor().clamp(max=count - 1)
+    return tensor[index.long()]
+
+
+def common_upscale(samples: Tensor, width: int, height: int, upscale_method: str, crop: str) -> Tensor:
+    """``samples`` [B, C, H, W] (or with more dimensions in the middle) resized; see :func:`nodes.resize.resize`."""
+    middle = samples.shape[2:-2]
+    if middle:
+        flat = samples.movedim(1, -3).reshape(-1, samples.shape[1], *samples.shape[-2:])
+        resized = resize.resize(flat, width, height, upscale_method, crop)
+        return resized.reshape(samples.shape[0], *middle, -1, height, width).movedim(-3, 1)
+    return resize.resize(samples, width, height, upscale_method, crop)
+
+
+def lanczos(samples: Tensor, width: int, height: int) -> Tensor:
+    """``samples`` [B, C, H, W], 0..1, resized by Pillow."""
+    return resize.lanczos(samples, width, height)
+
+
+def bislerp(samples: Tensor, width: int, height: int) -> Tensor:
+    """Latents [B, C, H, W] resized along great circles."""
+    return resize.bislerp(samples, width, height)
+
+
+def reshape_mask(input_mask: Tensor, output_shape: tuple[int, ...]) -> Tensor:
+    """A mask of any size as [B, C, h, w] of ``output_shape``."""
+    mask = input_mask.reshape(-1, 1, *input_mask.shape[-2:])
+    mask = torch.nn.functional.interpolate(mask, size=output_shape[-2:], mode="bilinear")
+    return repeat_to_batch_size(mask.expand(-1, output_shape[1], -1, -1), output_shape[0])
+
+
+def _spans(size: int, tile: int, overlap: int) -> list[int]:
+    """Where tiles begin along a side, the last one flush with its end."""
+    if size <= tile:
+        return [0]
+    return [min(start, size - tile) for start in range(0, size - overlap, tile - overlap)]
+
+
+def get_tiled_scale_steps(width: int, height: int, tile_x: int, tile_y: int, overlap: int) -> int:
+    """How many tiles :func:`tiled_scale` needs for one picture."""
+    return len(_spans(width, tile_x, overlap)) * len(_spans(height, tile_y, overlap))
+
+
+def tiled_scale(
+    samples: Tensor,
+    function: Callable[[Tensor], Tensor],
+    tile_x: int = 64,
+    tile_y: int = 64,
+    overlap: int = 8,
+    upscale_amount: float = 4,
+    out_channels: int = 3,
+    output_device: Any = "cpu",
+    pbar: ProgressBar | None = None,
+) -> Tensor:
+    """``function(samples)`` tile by tile, feathered together; ``function`` scales by ``upscale_amount``."""
+    return tiled_scale_multidim(
+        samples, function, (tile_y, tile_x), overlap, upscale_amount, out_channels, output_device, pbar=pbar
+    )
+
+
+@torch.inference_mode()
+def tiled_scale_multidim(
+    samples: Tensor,
+    function: Callable[[Tensor], Tensor],
+    tile: tuple[int, ...] = (64, 64),
+    overlap: int = 8,
+    upscale_amount: float = 4,
+    out_channels: int = 3,
+    output_device: Any = "cpu",
+    downscale: bool = False,
+    index_formulas: Any = None,
+    pbar: ProgressBar | None = None,
+) -> Tensor:
+    """:func:`tiled_scale` of pictures. ``downscale``: ``function`` shrinks by that much."""
+    if len(tile) != 2 or samples.ndim != 4:
+        raise ValueError(f"only pictures [B, C, H, W] can be tiled here, not {list(samples.shape)}")
+    scale = 1 / Fraction(upscale_amount) if downscale else Fraction(upscale_amount)
+    height, width = (round(side * scale) for side in samples.shape[-2:])
+    output = torch.zeros(len(samples), out_channels, height, width, device=output_device)
+    for index, (item, into) in enumerate(zip(samples.split(1), output, strict=True)):
+        weight = torch.zeros(1, height, width, device=output_device)
+        for top, left in _tiles(item, tile, overlap):
+            piece = function(item[..., top : top + tile[0], left : left + tile[1]])[0].to(output_device)
+            mask = _feather(piece.shape[-2:], round(overlap * scale)).to(output_device)
+            y, x = round(top * scale), round(left * scale)
+            into[:, y : y + piece.shape[-2], x : x + piece.shape[-1]] += piece * mask
+            weight[:, y : y + piece.shape[-2], x : x + piece.shape[-1]] += mask
+            if pbar is not None:
+                pbar.update(1)
+        output[index] = into / weight
+    return output.clone()
+
+
+def _tiles(item: Tensor, tile: tuple[int, ...], overlap: int) -> Iterator[tuple[int, int]]:
+    for top in _spans(item.shape[-2], tile[0], overlap):
+        for left in _spans(item.shape[-1], tile[1], overlap):
+            yield top, left
+
+
+def _feather(size: torch.Size, ramp: int) -> Tensor:
+    sides = []
+    for side in size:
+        rising = torch.arange(1, side + 1) / max(1, ramp)
+        sides.append(torch.minimum(rising, rising.flip(0)).clamp(max=1.0))
+    return sides[0][:, None] * sides[1]
+
+
+def set_progress_bar_enabled(enabled: bool) -> None:
+    """Whether :class:`ProgressBar` says anything."""
+    global PROGRESS_BAR_ENABLED
+    PROGRESS_BAR_ENABLED = enabled
+
+
+def set_progress_bar_global_hook(function: Callable[..., Any] | None) -> None:
+    """``function(value, total, preview, node_id=…)`` is called as well for each step."""
+    global PROGRESS_BAR_HOOK
+    PROGRESS_BAR_HOOK = function
+
+
+class ProgressBar:
+    """Tells how far the node is that made it, also from other threads. Raises Interrupted if its run is to stop."""
+
+    def __init__(self, total: float, node_id: str | None = None):
+        self.total = total
+        self.current: float = 0
+        self.hook = PROGRESS_BAR_HOOK
+        self.node_id = node_id
+        self._context = current()
+
+    def update_absolute(self, value: float, total: float | None = None, preview: Any = None) -> None:
+        """``value`` steps are done. ``preview``: (format, Pillow image, largest side)."""
+        if total is not None:
+            self.total = total
+        self.current = min(value, self.total)
+        if not PROGRESS_BAR_ENABLED:
+            return
+        if self.hook is not None:
+            self.hook(self.current, self.total, preview, node_id=self.node_id)
+        report(self._context or current(), self.current, self.total, preview)
+
+    def update(self, value: float) -> None:
+        """``value`` more steps are done."""
+        self.update_absolute(self.current + value)
+
+
+def get_attr(obj: Any, attr: str) -> Any:
+    """The attribute at a path such as ``a.b.c``."""
+    for name in attr.split("."):
+        obj = getattr(obj, name)
+    return obj
+
+
+def set_attr(obj: Any, attr: str, value: Any) -> Any:
+    """Set the attribute at a path; what was there."""
+    *path, last = attr.split(".")
+    holder = get_attr(obj, ".".join(path)) if path else obj
+    earlier = getattr(holder, last)
+    setattr(holder, last, value)
+    return earlier
+
+
+def set_attr_param(obj: Any, attr: str, value: Tensor) -> Any:
+    """Set the parameter at a path; what was there."""
+    return set_attr(obj, attr, torch.nn.Parameter(value, requires_grad=False))
+
+
+def string_to_seed(data: str) -> int:
+    """A number that is the same for the same text."""
+    import zlib
+
+    return zlib.crc32(data.encode())

@@ -1,0 +1,5 @@
+"""A pack that wants to end the process."""
+
+import sys
+
+sys.exit("a library is missing")
