@@ -83,7 +83,7 @@ function Header({ id, place, run }: { id: string; place: Geometry; run: NodeRun 
       <button type="button" className="node-fold nodrag" tabIndex={-1} aria-label={t("menu.collapse")} aria-expanded={!place.collapsed} onClick={collapse}>
         <Icon name="chevron" />
       </button>
-      {renaming ? <TitleField id={id} title={place.title} /> : <span className="node-title">{place.title}</span>}
+      {renaming ? <TitleField id={id} title={place.title} /> : <span className="node-title">{place.look === "boundary" ? t(place.inputs.length ? "node.outputs" : "node.inputs") : place.title}</span>}
       {place.look === "subgraph" && <Icon name="subgraph" />}
       {run?.state === "finished" && <Outcome run={run} />}
     </header>

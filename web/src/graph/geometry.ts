@@ -162,6 +162,7 @@ function boundary(level: Subgraph, side: "input" | "output"): GraphNode {
   const node: GraphNode = {
     id: box.id,
     type: side === "input" ? IN : OUT,
+    title: side === "input" ? "Inputs" : "Outputs",
     pos: [x ?? 0, (y ?? 0) + HEADER],
     size: [width ?? 140, height ?? 80],
     inputs: side === "output" ? ports.map(({ name, type, label, linkIds }) => ({ name, type, label, link: linkIds?.[0] ?? null })) : [],
