@@ -10,7 +10,6 @@ from graph.context import current
 from graph.errors import WorkflowError
 from graph.workflow import Link, WorkflowNode
 
-
 _LONGEST_PARENT: Final = 100
 _LONGEST_ID: Final = 150
 """Ids that are longer are told by a hash: each turn of a loop may put one name behind another."""
