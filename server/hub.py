@@ -29,6 +29,9 @@ MAX_QUEUED_BYTES: Final = 64 * 1024 * 1024
 STUCK_SECONDS: Final = 20.0
 """A client that takes not one message in this time is disconnected."""
 
+STATUS_INTERVAL: Final = 0.05
+"""Seconds between two ``status``, at least."""
+
 Greeting = Callable[[str], Iterable[tuple[str, Mapping[str, Any]]]]
 
 
@@ -112,6 +115,7 @@ class Hub:
         self.queue_remaining: Callable[[], int] = lambda: 0
         self._clients: dict[str, list[Client]] = {}
         self._status_due = False
+        self._status_sent = 0.0
 
     def __len__(self) -> int:
         return sum(map(len, self._clients.values()))
@@ -158,10 +162,18 @@ class Hub:
             client.put(message)
 
     def queue_changed(self) -> None:
-        """Tell everyone the queue's length, once for all changes of one turn of the event loop."""
+        """Tell everyone the queue's length: soon, and once for all changes of ``STATUS_INTERVAL``.
+
+        Thousands of prompts with hundreds of clients would else be millions of messages.
+        """
         if not self._status_due:
             self._status_due = True
-            asyncio.get_running_loop().call_soon(self._send_status)
+            loop = asyncio.get_running_loop()
+            wait = self._status_sent + STATUS_INTERVAL - loop.time()
+            if wait <= 0:
+                loop.call_soon(self._send_status)
+            else:
+                loop.call_later(wait, self._send_status)
 
     async def close(self) -> None:
         """Say goodbye to all."""
@@ -170,6 +182,7 @@ class Hub:
 
     def _send_status(self) -> None:
         self._status_due = False
+        self._status_sent = asyncio.get_running_loop().time()
         self.send(None, "status", self._status())
 
     def _status(self) -> dict[str, Any]:

@@ -126,6 +126,24 @@ def test_many_changes_of_the_queue_are_one_status() -> None:
     check(test)
 
 
+def test_changes_in_quick_succession_are_few_statuses_and_the_last_is_told() -> None:
+    async def test(served: Served) -> None:
+        async with served.client("me") as socket:
+            await read(socket)
+            queue: list[int] = []
+            served.hub.queue_remaining = lambda: len(queue)
+            for number in range(400):
+                queue.append(number)
+                served.hub.queue_changed()
+                await asyncio.sleep(0)
+            told = [await read(socket)]
+            while told[-1][1]["status"]["exec_info"]["queue_remaining"] != 400:
+                told.append(await read(socket))
+            assert {event for event, _ in told} == {"status"} and len(told) < 100
+
+    check(test)
+
+
 def test_previews_come_in_the_form_each_client_understands() -> None:
     async def test(served: Served) -> None:
         async with served.client("me") as plain, served.client("me") as modern:
