@@ -53,19 +53,19 @@ class FileNames(list[str]):
         return self[:count] if count >= 0 and self[count:] == self._names else None
 
 
-def use(folders: Folders) -> None:
-    """Speak of ``folders`` from here on."""
+def use(found: Folders) -> None:
+    """Speak of ``found`` from here on."""
     global _folders, base_path, models_dir, output_directory, temp_directory, input_directory, user_directory
-    _folders = folders
+    _folders = found
     _own.clear()
-    _own.update(folders.models)
-    output_directory, input_directory = str(folders.output), str(folders.input)
-    temp_directory, user_directory = str(folders.temp), str(folders.user)
-    checkpoints = folders.models.get("checkpoints")
-    models_dir = str(checkpoints.directories[0].parent) if checkpoints else str(folders.input.parent / "models")
+    _own.update(found.models)
+    output_directory, input_directory = str(found.output), str(found.input)
+    temp_directory, user_directory = str(found.temp), str(found.user)
+    checkpoints = found.models.get("checkpoints")
+    models_dir = str(checkpoints.directories[0].parent) if checkpoints else str(found.input.parent / "models")
     base_path = str(Path(models_dir).parent)
     folder_names_and_paths.clear()
-    for name, folder in folders.models.items():
+    for name, folder in found.models.items():
         folder_names_and_paths[name] = ([str(path) for path in folder.directories], set(folder.endings))
     if "custom_nodes" not in folder_names_and_paths:
         folder_names_and_paths["custom_nodes"] = ([os.path.join(base_path, "custom_nodes")], set())
@@ -163,8 +163,8 @@ def get_filename_list(folder_name: str) -> list[str]:
     if name not in folder_names_and_paths:
         raise KeyError(f"there is no model folder {folder_name!r}")
     make_known()
-    names = _here().names(name)
-    return FileNames(names, name) if _here().models.get(name) == _own.get(name) else names
+    names = folders().names(name)
+    return FileNames(names, name) if folders().models.get(name) == _own.get(name) else names
 
 
 def get_full_path(folder_name: str, filename: str) -> str | None:
@@ -173,7 +173,7 @@ def get_full_path(folder_name: str, filename: str) -> str | None:
         return None
     make_known()
     try:
-        return str(_here().find(map_legacy(folder_name), filename))
+        return str(folders().find(map_legacy(folder_name), filename))
     except InputFileError:
         return None
 
@@ -220,7 +220,7 @@ def get_save_image_path(
 
     Raises InputFileError for a prefix that leads out of ``output_dir``.
     """
-    here = _here()
+    here = folders()
     as_output = Folders(here.input, Path(output_dir), here.temp, here.user)
     target = as_output.save_target(filename_prefix, width=image_width, height=image_height)
     prefix = os.path.join(target.subfolder, target.stem) if target.subfolder else target.stem
@@ -271,7 +271,8 @@ def get_filename_list_(folder_name: str) -> tuple[list[str], dict[str, float], f
     return get_filename_list(folder_name), {}, time.perf_counter()
 
 
-def _here() -> Folders:
+def folders() -> Folders:
+    """Sumi's own look-up."""
     if _folders is None:
         raise RuntimeError("folder_paths is of use only where node packs are loaded")
     return _folders

@@ -13,6 +13,7 @@ from nodes import device
 from nodes.sampling.conditions import resolve, share_control, with_partners
 from nodes.sampling.denoiser import Denoiser, Observed
 from nodes.sampling.guidance import Guided
+from nodes.sampling.guidance_functions import GuidedByFunctions
 from nodes.sampling.inpainting import Inpainted, mask_for
 from nodes.sampling.noise import SEEDS, initial_noise
 from nodes.sampling.noise_levels import NoiseLevels
@@ -79,7 +80,8 @@ def sample(
     if any(options.get("control_apply_to_uncond") for _, options in positive):
         uncond = share_control(cond, uncond)
 
-    denoiser: Denoiser = Guided(model.network(), levels, cond, uncond, scale)
+    parts = (model.network(), levels, cond, uncond, scale)
+    denoiser: Denoiser = GuidedByFunctions(*parts, options=model.options) if model.options else Guided(*parts)
     if noise_mask is not None:
         kept_noise = initial_noise(noise.shape, (seed + 1) % SEEDS).to(noise) if sampler.renews_masked_noise else noise
         denoiser = Inpainted(denoiser, mask_for(latent, noise_mask), latent, kept_noise)

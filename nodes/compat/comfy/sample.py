@@ -1,0 +1,98 @@
+"""``comfy.sample``: sampling runs on tensors."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from torch import Tensor
+
+from nodes.compat.comfy.samplers import KSampler
+from nodes.compat.values import taken
+from nodes.sampling.noise import initial_noise
+from nodes.sampling.sample import fitting_latent
+from nodes.sampling.sample import sample as run_sample
+from nodes.sampling.sampler import Sampler
+
+Callback = Callable[[int, Tensor, Tensor, int], Any]
+"""``(step, denoised, x, steps)``, step from 0; ``x`` is what was denoised, here the same."""
+
+
+def prepare_noise(latent_image: Tensor, seed: int, noise_inds: Sequence[int] | None = None) -> Tensor:
+    """Noise like ``latent_image``, on the CPU; ``noise_inds`` says which noise each item draws."""
+    return initial_noise(latent_image.shape, seed, None if noise_inds is None else [int(i) for i in noise_inds])
+
+
+def fix_empty_latent_channels(model: Any, latent_image: Tensor, *_: Any) -> Tensor:
+    """An empty latent with as many channels as the model takes."""
+    return fitting_latent(taken(model), latent_image)
+
+
+def sample(
+    model: Any,
+    noise: Tensor,
+    steps: int,
+    cfg: float,
+    sampler_name: str,
+    scheduler: str,
+    positive: Any,
+    negative: Any,
+    latent_image: Tensor,
+    denoise: float = 1.0,
+    disable_noise: bool = False,
+    start_step: int | None = None,
+    last_step: int | None = None,
+    force_full_denoise: bool = False,
+    noise_mask: Tensor | None = None,
+    sigmas: Tensor | None = None,
+    callback: Callback | None = None,
+    disable_pbar: bool = False,
+    seed: int | None = None,
+) -> Tensor:
+    """``latent_image`` noised and denoised. Raises SamplingError, ConditionError."""
+    sampler = KSampler(model, steps, None, sampler_name, scheduler, denoise)
+    return sampler.sample(
+        noise,
+        positive,
+        negative,
+        cfg,
+        latent_image=latent_image,
+        start_step=start_step,
+        last_step=last_step,
+        force_full_denoise=force_full_denoise,
+        denoise_mask=noise_mask,
+        sigmas=sigmas,
+        callback=callback,
+        disable_pbar=disable_pbar,
+        seed=seed,
+    )
+
+
+def sample_custom(
+    model: Any,
+    noise: Tensor,
+    cfg: float,
+    sampler: Sampler,
+    sigmas: Tensor,
+    positive: Any,
+    negative: Any,
+    latent_image: Tensor,
+    noise_mask: Tensor | None = None,
+    callback: Callback | None = None,
+    disable_pbar: bool = False,
+    seed: int | None = None,
+) -> Tensor:
+    """A run with a sampler (``comfy.samplers.sampler_object``) and sigmas of one's own."""
+    return run_sample(
+        taken(model),
+        noise,
+        sigmas,
+        sampler=sampler,
+        positive=positive,
+        negative=negative,
+        scale=cfg,
+        latent=latent_image,
+        seed=seed or 0,
+        noise_mask=noise_mask,
+        on_step=None if callback is None else lambda step, n, denoised: callback(step - 1, denoised, denoised, n),
+    )

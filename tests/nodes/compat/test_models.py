@@ -1,0 +1,149 @@
+"""Models, texts and latents as packs handle them, with the embedded model."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+from graph import CacheSettings, Engine, Workflow
+from graph.formats.api import read_api
+from nodes.compat import provided
+from nodes.compat.class_nodes import node_type_of_class
+from nodes.model_folders import folders
+from nodes.rooms import registry
+
+ROOT = Path(__file__).resolve().parents[3]
+WEIGHTS = ROOT / "models" / "checkpoints" / "sumi-tiny.safetensors"
+pytestmark = pytest.mark.skipif(not WEIGHTS.is_file(), reason="the embedded model is not here")
+
+Prompt = dict[str, Any]
+LOADED = {
+    "class_type": "CheckpointLoaderSimple",
+    "inputs": {"ckpt_name": WEIGHTS.name},
+}
+
+
+def run(node_class: type, tmp_path: Path, **inputs: Any) -> Any:
+    """The outputs of a class-style node whose links lead to the embedded model's checkpoint."""
+    places = folders(tmp_path, models=ROOT / "models")
+    provided.install(places)
+    types = registry({"Pack": node_type_of_class("Pack", node_class)})
+    prompt = {"load": LOADED, "it": {"class_type": "Pack", "inputs": inputs}}
+    with Engine(types, folders=places, cache=CacheSettings(enabled=False), check_values=True) as engine:
+        return engine.run(Workflow(read_api(prompt)), targets=["it"]).values("it")
+
+
+class Node:
+    FUNCTION = "run"
+    RETURN_TYPES = ("LATENT",)
+
+    @classmethod
+    def INPUT_TYPES(cls) -> Any:
+        return {"required": {"model": ("MODEL",), "clip": ("CLIP",), "vae": ("VAE",)}}
+
+
+LINKS = {"model": ["load", 0], "clip": ["load", 1], "vae": ["load", 2]}
+
+
+def conditioned(clip: Any, text: str) -> Any:
+    return clip.encode_from_tokens_scheduled(clip.tokenize(text))
+
+
+def sampled(model: Any, clip: Any, cfg: float = 4.0) -> torch.Tensor:
+    import comfy.sample
+    import latent_preview
+
+    latent = torch.zeros(1, 4, 8, 8)
+    return comfy.sample.sample(
+        model,
+        comfy.sample.prepare_noise(latent, 3),
+        2,
+        cfg,
+        "euler",
+        "normal",
+        conditioned(clip, "a (red:1.2) car"),
+        conditioned(clip, ""),
+        latent,
+        seed=3,
+        callback=latent_preview.prepare_callback(model, 2),
+    )
+
+
+def test_a_pack_samples_as_the_core_node_does(tmp_path: Path) -> None:
+    class Sample(Node):
+        def run(self, model: Any, clip: Any, vae: Any) -> Any:
+            import nodes
+
+            assert vae.decode(torch.zeros(1, vae.latent_channels, 2, 2)).shape == (1, 16, 16, 3)
+            by_hand = sampled(model, clip)
+            positive, negative = conditioned(clip, "a (red:1.2) car"), conditioned(clip, "")
+            latent = {"samples": torch.zeros(1, 4, 8, 8)}
+            (core,) = nodes.KSampler().sample(model, 3, 2, 4.0, "euler", "normal", positive, negative, latent, 1.0)
+            (common,) = nodes.common_ksampler(model, 3, 2, 4.0, "euler", "normal", positive, negative, latent)
+            return ({"samples": torch.stack([by_hand, core["samples"], common["samples"]])},)
+
+    (latent,) = run(Sample, tmp_path, **LINKS)
+    by_hand, core, common = latent["samples"]
+    assert by_hand.std() > 0
+    torch.testing.assert_close(by_hand, core)
+    torch.testing.assert_close(common, core)
+
+
+def test_guidance_functions_of_a_clone_are_followed(tmp_path: Path) -> None:
+    class Patch(Node):
+        def run(self, model: Any, clip: Any, vae: Any) -> Any:
+            same = model.clone()
+            same.set_model_sampler_cfg_function(lambda a: a["uncond"] + (a["cond"] - a["uncond"]) * a["cond_scale"])
+            other = model.clone()
+            other.set_model_sampler_post_cfg_function(lambda a: a["denoised"] * 0)
+            assert model.model_options == {"transformer_options": {}} and other.is_clone(model)
+            return ({"samples": torch.stack([sampled(m, clip) for m in (model, same, other)])},)
+
+    (latent,) = run(Patch, tmp_path, **LINKS)
+    plain, same, other = latent["samples"]
+    torch.testing.assert_close(same, plain)
+    assert other.abs().max() < 1e-5 < plain.abs().max()
+
+
+def test_models_return_as_handles(tmp_path: Path) -> None:
+    from nodes.models.handle import Model, Vae
+    from nodes.text.handle import Clip
+
+    class Pass(Node):
+        RETURN_TYPES = ("MODEL", "CLIP", "VAE", "FLOAT")
+
+        def run(self, model: Any, clip: Any, vae: Any) -> Any:
+            changed = clip.clone()
+            changed.clip_layer(-2)
+            sigma = float(model.get_model_object("model_sampling").sigma_max)
+            return (model.clone(), changed, vae, sigma)
+
+    model, clip, vae, sigma = run(Pass, tmp_path, **LINKS)
+    assert (type(model), type(clip), type(vae)) == (Model, Clip, Vae)
+    assert clip.layer == -2
+    assert sigma == pytest.approx(14.6146, abs=1e-3)
+
+
+def test_a_checkpoint_is_loaded_by_path(tmp_path: Path) -> None:
+    class Load(Node):
+        RETURN_TYPES = ("MODEL", "INT")
+
+        @classmethod
+        def INPUT_TYPES(cls) -> Any:
+            return {"required": {"name": ("STRING", {})}}
+
+        def run(self, name: str) -> Any:
+            import comfy.sd
+            import comfy.utils
+            import folder_paths
+
+            path = folder_paths.get_full_path_or_raise("checkpoints", name)
+            model, clip, vae, _ = comfy.sd.load_checkpoint_guess_config(path)
+            assert clip.tokenize("a")["l"][0][0] == (49406, 1.0) and vae is not None
+            return (model, len(comfy.utils.load_torch_file(path)))
+
+    model, tensors = run(Load, tmp_path, name=WEIGHTS.name)
+    assert model.network() is not None and tensors > 100
