@@ -88,11 +88,13 @@ def identifiers(body: dict[str, Any], name: str) -> list[str] | None:
 
 
 def flag(body: dict[str, Any], name: str) -> bool | None:
-    """The boolean under ``name``; None if it is not there."""
+    """The boolean under ``name``, which clients also write as 1 or 0; None if it is not there."""
     value = body.get(name)
-    if value is not None and not isinstance(value, bool):
+    if value is None:
+        return None
+    if not isinstance(value, int) or value not in (0, 1):
         raise RequestError(400, "invalid_body", f"{name} must be true or false")
-    return value
+    return bool(value)
 
 
 def query_flag(request: web.Request, name: str, default: bool = False) -> bool:

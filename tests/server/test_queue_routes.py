@@ -204,6 +204,7 @@ def test_interrupt_and_free_take_no_body_an_empty_one_or_an_object(tmp_path: Pat
                 await server.send("POST", path, 400, data=b"{")
                 await server.send("POST", path, 400, data=b"[]")
             await server.post("/free", {"unload_models": True, "free_memory": True})
+            await server.post("/free", {"unload_models": 1, "free_memory": 0})
             await server.post("/free", {"unload_models": "all"}, status=400)
             await server.post("/interrupt", {"prompt_id": 3}, status=400)
 
