@@ -10,11 +10,15 @@ import os
 import platform
 import signal
 import sys
-from typing import BinaryIO
+from typing import TYPE_CHECKING, BinaryIO
 
 from commands.options import engine_of, folders_of, registry_and_packs_of
 from server.workers.engine_host import EngineHost
+from server.workers.interface import OnPackMessage
 from server.workers.loop import WorkerLoop
+
+if TYPE_CHECKING:
+    from nodes.compat.prompt_server import PromptServer
 
 
 def worker(options: argparse.Namespace) -> int:
@@ -34,6 +38,7 @@ def host_of(options: argparse.Namespace) -> EngineHost:
 
     folders = folders_of(options)
     registry, custom = registry_and_packs_of(options, folders)
+    pack_server = _pack_server()
     nodes.image.metadata.enabled = not options.disable_metadata
     return EngineHost(
         registry,
@@ -48,10 +53,25 @@ def host_of(options: argparse.Namespace) -> EngineHost:
         },
         failures=custom.failures,
         packs=[pack.describe() for pack in custom.packs],
+        ask_packs=pack_server.answer if pack_server is not None and pack_server.has_routes() else None,
+        listen_to_packs=_connect,
         devices=device_stats,
         models=_models,
         unload=_unload,
     )
+
+
+def _pack_server() -> PromptServer | None:
+    """What packs know as the server, if any of them has asked for it."""
+    module = sys.modules.get("nodes.compat.prompt_server")
+    return module.PromptServer.instance if module is not None else None
+
+
+def _connect(heard: OnPackMessage) -> None:
+    """Have ``heard`` take what packs send to clients."""
+    from nodes.compat import outbox
+
+    outbox.deliver = heard
 
 
 def _models() -> list[str]:

@@ -24,6 +24,7 @@ from server.routes import (
     jobs,
     models,
     nodes,
+    packs,
     prompt,
     queue,
     settings,
@@ -33,6 +34,7 @@ from server.routes import (
     view,
     websocket,
 )
+from server.routes.packs import ask_packs
 from server.safety import Guard
 from server.scheduler import Scheduler
 from server.services import SERVICES, Services
@@ -47,6 +49,7 @@ THEMES: Final[tuple[Endpoints, ...]] = (
     history.endpoints,
     jobs.endpoints,
     nodes.endpoints,
+    packs.endpoints,
     models.endpoints,
     view.endpoints,
     upload.endpoints,
@@ -78,6 +81,7 @@ def make_app(
             guard.answer_preflight,
             guard.check_origin,
             guard.check_token,
+            ask_packs,
         ],
     )
     app[SERVICES] = Services(

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import json
 import logging
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -30,6 +31,9 @@ class Catalogue:
         self.folders = folders
         self.versions: Mapping[str, str] = {}
         self.failures: Mapping[str, str] = {}
+        self.packs: Sequence[Mapping[str, Any]] = ()
+        self.pack_routes = False
+        self._described = asyncio.Event()
         self._saved = saved
         self._patience = patience
         self._registry: Registry | None = None
@@ -46,7 +50,9 @@ class Catalogue:
         try:
             text = await asyncio.to_thread(self._saved.read_text, "utf-8")
             data = json.loads(text)
-            description = Description(data["nodes"], data["environment"], data["versions"], data["failures"])
+            description = Description(
+                data["nodes"], data["environment"], data["versions"], data["failures"], data["packs"]
+            )
             registry = _registry(description)
         except FileNotFoundError:
             return
@@ -61,6 +67,7 @@ class Catalogue:
         registry = await asyncio.to_thread(_registry, description)
         self._current = True
         self._take(registry, description)
+        self._described.set()
         for pack, reason in description.failures.items():
             log.error("node pack %s could not be loaded: %s", pack, reason.strip().splitlines()[-1])
         try:
@@ -83,6 +90,14 @@ class Catalogue:
         assert self._registry is not None
         return self._registry
 
+    async def current_registry(self, seconds: float) -> Registry:
+        """The node types as a worker has described them since the start; as they were last time, if none does in
+        time."""
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(seconds):
+                await self._described.wait()
+        return await self.registry()
+
     async def object_info(self, name: str | None = None) -> dict[str, Any] | None:
         """``GET /object_info``: of all nodes, or of one (None if there is none of that name).
 
@@ -97,6 +112,7 @@ class Catalogue:
     def _take(self, registry: Registry, description: Description) -> None:
         self._registry = registry
         self.versions, self.failures = description.versions, description.failures
+        self.packs, self.pack_routes = description.packs, description.pack_routes
         self._known.set()
 
     def _save(self, description: Description) -> None:
@@ -109,6 +125,7 @@ class Catalogue:
                     "environment": description.environment,
                     "versions": dict(description.versions),
                     "failures": dict(description.failures),
+                    "packs": description.packs,
                 }
             ),
             "utf-8",

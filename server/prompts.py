@@ -25,6 +25,8 @@ from server.store_writer import StoreFullError
 _LARGE_PROMPT: Final = 200
 """Nodes from which reading a prompt would hold up the event loop."""
 _LONGEST_ID: Final = 200
+_WORKER_SECONDS: Final = 60.0
+"""How long a prompt waits for a worker to say what nodes there are."""
 _SECRETS: Final = ("auth_token_comfy_org", "api_key_comfy_org")
 """Tokens that some clients send along for services that are not here: they are not kept."""
 
@@ -93,7 +95,7 @@ class Prompts:
         if self._store.queue_bytes() >= self._limits.queue_bytes:
             message = f"the prompts that wait take more than {self._limits.queue_bytes} bytes already"
             raise PromptError("queue_full", message, status=429)
-        registry = await self._scheduler.catalogue.registry()
+        registry = await self._registry(workflow)
         outputs = _outputs(workflow, registry, targets)
         found = await self._validated(workflow, registry, outputs, body["prompt"])
         node_errors = _node_errors(found, workflow)
@@ -116,6 +118,18 @@ class Prompts:
             outputs_to_execute=list(found.valid_outputs),
             node_errors=node_errors,
         )
+
+    async def _registry(self, workflow: Workflow) -> Registry:
+        """The nodes as they were at the last start, unless what is new or judges itself takes part: then as a worker
+        says they are, which soon after the start is waited for."""
+        catalogue = self._scheduler.catalogue
+        registry = await catalogue.registry()
+        if not catalogue.is_current and (
+            any(node.class_type not in registry for node in workflow.nodes.values())
+            or custom_validated(workflow, registry)
+        ):
+            return await catalogue.current_registry(_WORKER_SECONDS)
+        return registry
 
     async def _workflow(self, prompt: Any) -> Workflow:
         if not isinstance(prompt, dict):

@@ -17,12 +17,15 @@ from server.hub import Hub
 from server.jobs import MAX_WORKER_DEATHS, Job
 from server.messages import RunMessages
 from server.store import JobStore
-from server.workers.interface import Outcome, RunRequest, Stats, Worker, WorkerDied
+from server.workers.interface import Outcome, PackAnswer, PackRequest, RunRequest, Stats, Worker, WorkerDied
 
 log = logging.getLogger(__name__)
 
 VALIDATION_SECONDS: Final = 5.0
 """How long a node's own validation code may take; after that the prompt is accepted and judged when it runs."""
+
+PACK_SECONDS: Final = 60.0
+"""How long a node pack may take to answer a request."""
 
 _FIRST_RESTART_WAIT: Final = 0.5
 _LONGEST_RESTART_WAIT: Final = 30.0
@@ -136,6 +139,29 @@ class Scheduler:
                 except WorkerDied:
                     log.info("%s died and needs no freeing", post.name)
 
+    async def ask_packs(self, request: PackRequest) -> PackAnswer | None:
+        """What a node pack answers to a request for a route of its own; None if no worker is there to ask, or
+        answers in time."""
+        for post in self._posts:
+            if post.worker is not None:
+                try:
+                    async with asyncio.timeout(PACK_SECONDS):
+                        return await post.worker.ask_packs(request)
+                except TimeoutError:
+                    log.warning("a node pack took more than %g s for %s", PACK_SECONDS, request.path)
+                    return None
+                except WorkerDied:
+                    continue
+        return None
+
+    def _pass_on(self, event: str, data: Any, client_id: str | None) -> None:
+        """A message of a node pack, to its client or to everyone."""
+        if isinstance(data, bytes):
+            if event.isdecimal():
+                self.hub.send_binary(client_id, int(event).to_bytes(4, "big") + data)
+        else:
+            self.hub.send(client_id, event, data)
+
     async def validate(self, prompt: Mapping[str, Any], targets: Sequence[str]) -> list[Problem]:
         """What the nodes' own validation code objects to; nothing if no worker answers in five seconds."""
         for post in sorted(self._posts, key=lambda post: post.job is not None):
@@ -158,6 +184,7 @@ class Scheduler:
         wait = _FIRST_RESTART_WAIT
         while True:
             worker = post.hire()
+            worker.on_pack_message = self._pass_on
             try:
                 description = await worker.start()
                 await self.catalogue.update(description)

@@ -1,8 +1,8 @@
 """``server.PromptServer``: what packs say to clients, and the HTTP routes that they add.
 
-Packs live in a worker; clients are at the server, another process. What is sent goes to it through ``outbox``;
-requests for a pack's routes come from it through :meth:`PromptServer.answer`, which has aiohttp handle
-them on a loop of its own, as if they had come in over HTTP.
+Packs live in a worker; clients are at the server, another process. What is sent goes to it through
+``nodes.compat.outbox``; requests for a pack's routes come from it through :meth:`PromptServer.answer`,
+which has aiohttp handle them on a loop of its own, as if they had come in over HTTP.
 """
 
 from __future__ import annotations
@@ -17,14 +17,12 @@ from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any, ClassVar, Final, NamedTuple
 
 from graph.context import current
+from nodes.compat import outbox
 
 if TYPE_CHECKING:
     from aiohttp import web
 
 log = logging.getLogger(__name__)
-
-Outbox = Callable[[str, Any, str | None], None]
-"""Takes event, data (JSON, or bytes) and the client's id, None for everyone."""
 
 _ANSWER_SECONDS: Final = 60.0
 _OF_THE_CONNECTION: Final = frozenset(
@@ -51,7 +49,6 @@ class PromptServer:
 
         self.routes = web.RouteTableDef()
         self.app = web.Application()
-        self.outbox: Outbox | None = None
         self.supports = ["custom_nodes_from_web"]
         self.on_prompt_handlers: list[Callable[[Any], Any]] = []
         self.number = 0
@@ -64,12 +61,12 @@ class PromptServer:
 
     def send_sync(self, event: Any, data: Any, sid: str | None = None) -> None:
         """Send ``event`` to the client ``sid``, or to everyone. From any thread."""
-        if self.outbox is None:
+        if outbox.deliver is None:
             log.debug("%s is not sent: there is no server", event)
             return
         if not isinstance(data, (bytes, bytearray, memoryview)):
             json.dumps(data)  # here, where the pack's own code is in the traceback
-        self.outbox(str(event), data, sid)
+        outbox.deliver(str(int(event)) if isinstance(event, int) else str(event), data, sid)
 
     async def send(self, event: Any, data: Any, sid: str | None = None) -> None:
         """:meth:`send_sync` for coroutines."""

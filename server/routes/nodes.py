@@ -6,7 +6,7 @@ from typing import Any, Final
 
 from aiohttp import web
 
-from server.endpoint import FREE_OBJECT, STRING, Endpoints, array, mapping
+from server.endpoint import FREE_OBJECT, Endpoints, mapping
 from server.jobs import compact_json
 from server.services import services
 
@@ -23,12 +23,6 @@ async def object_info(request: web.Request) -> web.StreamResponse:
 async def one(request: web.Request) -> web.StreamResponse:
     """One node; {} if there is none of that name."""
     return _json(await services(request).catalogue.object_info(request.match_info["class_type"]) or {})
-
-
-@endpoints.get("/extensions", answer=array(STRING))
-async def extensions(request: web.Request) -> web.StreamResponse:
-    """Scripts that node packs bring for the editor: none."""
-    return web.json_response([])
 
 
 def _json(value: Any) -> web.Response:

@@ -12,6 +12,7 @@ from aiohttp import web
 from server.endpoint import ANYTHING, BOOLEAN, FREE_OBJECT, INTEGER, STRING, Endpoints, array, record
 from server.jobs import compact_json
 from server.memory import free_and_total
+from server.node_packs import noteworthy
 from server.openapi import document
 from server.services import services
 
@@ -57,12 +58,13 @@ async def healthz(request: web.Request) -> web.StreamResponse:
     return web.json_response({"status": "ok", "uptime": round(time.time() - services(request).started, 3)})
 
 
-@endpoints.get("/readyz", answer=record({"ready": BOOLEAN}), errors=(503,), kind="always")
+@endpoints.get("/readyz", answer=record({"ready": BOOLEAN, "packs": FREE_OBJECT}), errors=(503,), kind="always")
 async def readyz(request: web.Request) -> web.StreamResponse:
-    """Whether some worker can take a job."""
+    """Whether some worker can take a job; and what there is to say of node packs, by name."""
     ready = services(request).scheduler.ready
     headers = None if ready else {"Retry-After": "1"}
-    return web.json_response({"ready": ready}, status=200 if ready else 503, headers=headers)
+    packs = noteworthy(services(request).catalogue.packs)
+    return web.json_response({"ready": ready, "packs": packs}, status=200 if ready else 503, headers=headers)
 
 
 @endpoints.get("/metrics", answer=STRING, answer_type="text/plain", kind="always")

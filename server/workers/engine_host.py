@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import http.client
 import json
 import logging
 import os
@@ -9,7 +10,7 @@ import sys
 import threading
 import time
 import traceback
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -23,7 +24,7 @@ from graph.schema import Registry
 from graph.schema_data import node_type_to_data
 from graph.validate import validate_outputs
 from graph.workflow import Workflow
-from server.workers.interface import Description, Outcome, RunRequest, Stats
+from server.workers.interface import Description, OnPackMessage, Outcome, PackAnswer, PackRequest, RunRequest, Stats
 
 log = logging.getLogger(__name__)
 
@@ -36,7 +37,8 @@ class EngineHost:
     """Runs one prompt at a time; everything else may be called meanwhile, from any thread.
 
     ``devices``, ``models`` and ``unload`` are what nodes/ knows of: the devices with their memory,
-    the names of what is resident, and letting go of it.
+    the names of what is resident, and letting go of it. ``ask_packs`` answers requests for the routes of node packs,
+    if they have any; ``listen_to_packs`` says who is to hear what they send to clients.
     """
 
     registry: Registry
@@ -46,6 +48,8 @@ class EngineHost:
     versions: Mapping[str, str] = field(default_factory=dict)
     failures: Mapping[str, str] = field(default_factory=dict)
     packs: list[dict[str, Any]] = field(default_factory=list)
+    ask_packs: Callable[..., tuple[int, Sequence[tuple[str, str]], bytes]] | None = None
+    listen_to_packs: Callable[[OnPackMessage], None] = lambda heard: None
     devices: Callable[[], list[dict[str, Any]]] = list
     models: Callable[[], list[str]] = list
     unload: Callable[[], None] = lambda: None
@@ -68,13 +72,25 @@ class EngineHost:
                 failures[node_type.name] = f"its schema cannot be written as JSON: {error}"
                 continue
             nodes.append(data)
-        return Description(nodes, self.registry.environment, self.versions, failures, self.packs)
+        return Description(
+            nodes, self.registry.environment, self.versions, failures, self.packs, self.ask_packs is not None
+        )
 
     def validate(self, prompt: Mapping[str, Any], targets: list[str]) -> list[Problem]:
         """What the nodes' own validation code objects to."""
         workflow = Workflow(read_api(prompt))
         found = validate_outputs(workflow, self.registry, self.folders, targets, run_custom=True)
         return [problem for problem in found.problems if problem.type in _CUSTOM]
+
+    def answer_packs(self, request: PackRequest) -> PackAnswer:
+        """What a pack answers; 502 with the reason if that fails."""
+        if self.ask_packs is None:
+            return PackAnswer(404, (), b"")
+        try:
+            return PackAnswer(*self.ask_packs(*request))
+        except (OSError, TimeoutError, http.client.HTTPException) as error:
+            log.warning("a node pack did not answer %s %s: %s", request.method, request.path, error)
+            return PackAnswer(502, (("Content-Type", "text/plain"),), f"the node pack did not answer: {error}".encode())
 
     def expect(self, prompt_id: str) -> None:
         """From here on :meth:`interrupt` means this run, although it has not begun."""

@@ -12,7 +12,17 @@ from graph.errors import Problem
 from graph.events import Event, NodeOutput
 from graph.folders import Folders
 from server.workers.engine_host import EngineHost
-from server.workers.interface import Description, OnEvent, Outcome, RunRequest, Stats, WorkerDied
+from server.workers.interface import (
+    Description,
+    OnEvent,
+    OnPackMessage,
+    Outcome,
+    PackAnswer,
+    PackRequest,
+    RunRequest,
+    Stats,
+    WorkerDied,
+)
 from server.workers.travelling_files import Arrivals, files_in
 
 log = logging.getLogger(__name__)
@@ -28,10 +38,15 @@ class InProcessWorker:
         self._host: EngineHost | None = None
         self._ended: asyncio.Future[str] | None = None
         self._running: str | None = None
+        self.on_pack_message: OnPackMessage = lambda event, data, client_id: None
 
     async def start(self) -> Description:
-        self._ended = asyncio.get_running_loop().create_future()
+        loop = asyncio.get_running_loop()
+        self._ended = loop.create_future()
         self._host = await asyncio.to_thread(self._make)
+        self._host.listen_to_packs(
+            lambda event, data, client_id: _call_on(loop, self.on_pack_message, event, data, client_id)
+        )
         return await asyncio.to_thread(self._host.describe)
 
     async def validate(self, prompt: Mapping[str, Any], targets: list[str]) -> list[Problem]:
@@ -56,6 +71,11 @@ class InProcessWorker:
             return await self._unless_closed(_on_own_thread(lambda: host.run(request, listen)))
         finally:
             self._running = None
+
+    async def ask_packs(self, request: PackRequest) -> PackAnswer:
+        host = self._alive()
+        answer: PackAnswer = await self._unless_closed(_on_own_thread(lambda: host.answer_packs(request)))
+        return answer
 
     async def interrupt(self, prompt_id: str) -> None:
         self._alive().interrupt(prompt_id)

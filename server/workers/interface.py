@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Final, Protocol
+from typing import Any, Final, NamedTuple, Protocol
 
 from graph.errors import Problem, SumiError
 from graph.events import Event, RunFailed, RunInterrupted, RunSucceeded
@@ -16,6 +16,27 @@ Outcome = RunSucceeded | RunFailed | RunInterrupted
 
 OnEvent = Callable[[Event], None]
 """Takes a run's events, in order, on the event loop. The outcome is not among them."""
+
+
+OnPackMessage = Callable[[str, Any, str | None], None]
+"""Takes what a node pack sends to a client (None: to everyone): event, and JSON data or bytes."""
+
+
+class PackRequest(NamedTuple):
+    """A request for a route that a node pack has added. ``path`` is as it came, with its query."""
+
+    method: str
+    path: str
+    headers: Mapping[str, str]
+    body: bytes = b""
+
+
+class PackAnswer(NamedTuple):
+    """What the pack answered; 404 if there is no such route."""
+
+    status: int
+    headers: Sequence[tuple[str, str]]
+    body: bytes
 
 
 class WorkerDied(SumiError):
@@ -47,6 +68,8 @@ class Description:
     versions: Mapping[str, str] = field(default_factory=dict)
     failures: Mapping[str, str] = field(default_factory=dict)
     packs: list[dict[str, Any]] = field(default_factory=list)
+    pack_routes: bool = False
+    """Whether packs have added routes to the HTTP interface."""
 
 
 @dataclass(frozen=True)
@@ -70,6 +93,8 @@ class Worker(Protocol):
     """
 
     name: str
+    on_pack_message: OnPackMessage
+    """Called on the event loop, also while nothing runs."""
 
     async def start(self) -> Description:
         """Bring the worker up; returns when it can take a run."""
@@ -82,6 +107,9 @@ class Worker(Protocol):
 
     async def run(self, request: RunRequest, on_event: OnEvent) -> Outcome:
         """Run one prompt to its end. One at a time."""
+
+    async def ask_packs(self, request: PackRequest) -> PackAnswer:
+        """Have a node pack answer a request. Slow code is the caller's to time out."""
 
     async def interrupt(self, prompt_id: str) -> None:
         """Ask the run of that prompt to stop, whether it has begun or is about to; others are left alone."""

@@ -18,7 +18,7 @@ from typing import Any, BinaryIO, Final
 from graph.events import Event, NodeOutput, NodePreview
 from server.workers import wire
 from server.workers.engine_host import EngineHost
-from server.workers.interface import HEARTBEAT_SECONDS, RunRequest, Stats
+from server.workers.interface import HEARTBEAT_SECONDS, PackRequest, RunRequest, Stats
 from server.workers.travelling_files import files_in
 
 log = logging.getLogger(__name__)
@@ -62,17 +62,18 @@ class WorkerLoop:
         self._stats = dataclasses.asdict(Stats(devices=host.devices()))
         self._out.put({"type": "heartbeat", "stats": self._stats})
         self._out.put({"type": "description", **dataclasses.asdict(host.describe())})
+        host.listen_to_packs(self._pass_on)
         _thread("compute", self._compute)
         _thread("measure", self._measure)
         _thread("warm-up", self._warm_up)
         while (frame := wire.read(self._incoming)) is not None:
-            header, _ = frame
+            header, body = frame
             if header["type"] == "close":
                 break
-            self._answer(host, header)
+            self._answer(host, header, body)
         self._close(host)
 
-    def _answer(self, host: EngineHost, header: Mapping[str, Any]) -> None:
+    def _answer(self, host: EngineHost, header: Mapping[str, Any], body: bytes) -> None:
         match header["type"]:
             case "run":
                 request = RunRequest(
@@ -89,12 +90,24 @@ class WorkerLoop:
             case "validate":
                 # A thread each: code that never returns must not keep the next one waiting.
                 _thread("validate", lambda: self._validate(host, header))
+            case "pack request":
+                request_of_pack = PackRequest(header["method"], header["path"], header["headers"], bytes(body))
+                _thread("pack request", lambda: self._ask_packs(host, header["id"], request_of_pack))
             case other:
                 log.warning("a message of unknown type %r was ignored", other)
 
     def _validate(self, host: EngineHost, header: Mapping[str, Any]) -> None:
         problems = host.validate(header["prompt"], header["targets"])
         self._out.put({"type": "problems", "id": header["id"], "problems": list(map(wire.problem_to_data, problems))})
+
+    def _ask_packs(self, host: EngineHost, number: int, request: PackRequest) -> None:
+        status, headers, body = host.answer_packs(request)
+        self._out.put({"type": "pack answer", "id": number, "status": status, "headers": list(headers)}, body)
+
+    def _pass_on(self, event: str, data: Any, client_id: str | None) -> None:
+        binary = isinstance(data, (bytes, bytearray, memoryview))
+        header = {"type": "pack message", "event": event, "client_id": client_id, "binary": binary}
+        self._out.put({**header, "data": None if binary else data}, bytes(data) if binary else b"")
 
     def _compute(self) -> None:
         host = self._host

@@ -18,7 +18,10 @@ from server.workers.interface import (
     HEARTBEAT_SECONDS,
     Description,
     OnEvent,
+    OnPackMessage,
     Outcome,
+    PackAnswer,
+    PackRequest,
     RunRequest,
     Stats,
     WorkerDied,
@@ -62,7 +65,8 @@ class ProcessWorker:
         self._description: asyncio.Future[Description] | None = None
         self._outcome: asyncio.Future[Outcome] | None = None
         self._on_event: OnEvent = lambda event: None
-        self._questions: dict[int, asyncio.Future[list[Problem]]] = {}
+        self.on_pack_message: OnPackMessage = lambda event, data, client_id: None
+        self._questions: dict[int, asyncio.Future[Any]] = {}
         self._asked = 0
         self._stats = Stats()
         self._heard = 0.0
@@ -96,15 +100,13 @@ class ProcessWorker:
         return await self._unless_dead(self._description)
 
     async def validate(self, prompt: Mapping[str, Any], targets: list[str]) -> list[Problem]:
-        self._asked += 1
-        number = self._asked
-        answer: asyncio.Future[list[Problem]] = asyncio.get_running_loop().create_future()
-        self._questions[number] = answer
-        try:
-            await self._send({"type": "validate", "id": number, "prompt": prompt, "targets": targets})
-            return await self._unless_dead(answer)
-        finally:
-            del self._questions[number]
+        problems: list[Problem] = await self._ask({"type": "validate", "prompt": prompt, "targets": targets})
+        return problems
+
+    async def ask_packs(self, request: PackRequest) -> PackAnswer:
+        header = {"type": "pack request", "method": request.method, "path": request.path}
+        answer: PackAnswer = await self._ask({**header, "headers": dict(request.headers)}, request.body)
+        return answer
 
     async def run(self, request: RunRequest, on_event: OnEvent) -> Outcome:
         self._outcome = asyncio.get_running_loop().create_future()
@@ -151,6 +153,18 @@ class ProcessWorker:
         if self._ended is not None and not self._ended.done():
             self._ended.set_result("it was closed")
 
+    async def _ask(self, header: Mapping[str, Any], body: bytes = b"") -> Any:
+        """What it answers."""
+        self._asked += 1
+        number = self._asked
+        answer: asyncio.Future[Any] = asyncio.get_running_loop().create_future()
+        self._questions[number] = answer
+        try:
+            await self._send({**header, "id": number}, body)
+            return await self._unless_dead(answer)
+        finally:
+            del self._questions[number]
+
     async def _ask_to_end(self, process: Process) -> None:
         try:
             await self._send({"type": "close"})
@@ -158,12 +172,12 @@ class ProcessWorker:
             log.debug("%s was gone already", self.name)
         await _exited(process)
 
-    async def _send(self, header: Mapping[str, Any]) -> None:
+    async def _send(self, header: Mapping[str, Any], body: bytes = b"") -> None:
         process = self._process
         if process is None or process.stdin is None or (self._ended is not None and self._ended.done()):
             raise WorkerDied("it is not running")
         try:
-            process.stdin.write(wire.encode(header))
+            process.stdin.write(wire.encode(header, body))
             await process.stdin.drain()
         except ConnectionError:
             raise WorkerDied(await self.died()) from None
@@ -216,7 +230,7 @@ class ProcessWorker:
             log.error("%s made %s, which cannot be kept here: %s", self.name, name.relative, error)
 
     def _take(self, frame: wire.Frame) -> None:
-        header, _ = frame
+        header, body = frame
         match header["type"]:
             case "event":
                 event = wire.event_from_frame(frame)
@@ -234,6 +248,14 @@ class ProcessWorker:
                 answer = self._questions[header["id"]]
                 if not answer.done():
                     answer.set_result([wire.problem_from_data(data) for data in header["problems"]])
+            case "pack answer" if header["id"] in self._questions:
+                answer = self._questions[header["id"]]
+                if not answer.done():
+                    headers = [(name, value) for name, value in header["headers"]]
+                    answer.set_result(PackAnswer(header["status"], headers, bytes(body)))
+            case "pack message":
+                data = bytes(body) if header["binary"] else header["data"]
+                self.on_pack_message(header["event"], data, header["client_id"])
 
     async def _relay_log(self, process: Process) -> None:
         assert process.stderr is not None

@@ -336,6 +336,34 @@ def test_files_are_listed_as_they_are_now(client: Client) -> None:
     assert info["input"]["required"]["model"] == [["None", "a.safetensors", "new.safetensors"]]
 
 
+def test_messages_of_packs_reach_clients(client: Client) -> None:
+    ran = client.run(shown("Work", value=["n", 0]) | {"n": node("Restless", value=100)})
+    assert ("features.done", {"node": "it"}) in [(kind, data) for kind, data in ran.messages]
+
+
+@pytest.mark.parametrize("prefix", ["", "/api"])
+def test_routes_of_packs_are_answered_by_them(client: Client, prefix: str) -> None:
+    assert client.server.get(f"{prefix}/features/you?a=1") == (200, {"hello": "you", "query": {"a": "1"}})
+    assert client.server.get(f"{prefix}/features_of_nobody")[0] == 404
+    assert client.server.post(f"{prefix}/features/you", {})[0] == 405
+
+
+def test_scripts_of_packs_are_listed_and_served(client: Client) -> None:
+    assert client.server.get("/extensions") == (200, ["/extensions/features/features.js"])
+    assert "app.js" in client.server.get("/extensions/features/features.js")[1]
+    assert client.server.get("/extensions/features/%2e%2e/loops.py")[0] in (400, 404)
+    assert client.server.get("/extensions/schema_features/__init__.py")[0] == 404
+
+
+def test_readyz_says_what_is_out_of_the_ordinary(client: Client) -> None:
+    packs = client.server.get("/readyz")[1]["packs"]
+    assert packs["fails"]["failure"] == "RuntimeError: this pack is broken"
+    assert packs["replaces"]["replaced"] == ["ImageInvert"]
+    assert packs["features"]["ignored"] == ["KSampler"] and packs["features"]["printed"] == ["features is here"]
+    assert "comfy.ldm" in packs["foreign"]["hint"]
+    assert "schema_features" not in packs
+
+
 def test_how_packs_fared_is_in_the_log(client: Client) -> None:
     log = (client.server.base / "server.log").read_text()
     for line in (

@@ -1,0 +1,40 @@
+"""How node packs fared, as the workers tell it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any, Final
+
+_SLOW_SECONDS: Final = 5.0
+_OF_NOTE: Final = ("ignored", "replaced", "printed", "hint")
+
+
+def noteworthy(packs: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+    """Pack → what is out of the ordinary. Of tracebacks only the last line: they are in the log."""
+    return {pack["name"]: facts for pack in packs if (facts := _facts(pack))}
+
+
+def _facts(pack: Mapping[str, Any]) -> dict[str, Any]:
+    facts = {name: pack[name] for name in _OF_NOTE if pack.get(name)}
+    if pack.get("failure"):
+        facts["failure"] = pack["failure"].strip().splitlines()[-1]
+    if pack.get("broken"):
+        facts["broken"] = pack["broken"]
+    if pack["seconds"] > _SLOW_SECONDS:
+        facts["seconds"] = pack["seconds"]
+    return facts
+
+
+def scripts(packs: Sequence[Mapping[str, Any]]) -> Iterator[str]:
+    """The addresses of all scripts that packs bring for the editor."""
+    for pack in packs:
+        if pack.get("web"):
+            root = Path(pack["web"])
+            for path in sorted(root.rglob("*.js")):
+                yield f"/extensions/{pack['name']}/{path.relative_to(root).as_posix()}"
+
+
+def web_folder(packs: Sequence[Mapping[str, Any]], name: str) -> Path | None:
+    """The folder of what the pack ``name`` brings for the editor."""
+    return next((Path(pack["web"]) for pack in packs if pack["name"] == name and pack.get("web")), None)

@@ -1,0 +1,72 @@
+"""What node packs add: scripts for the editor, and routes of their own, which a worker answers."""
+
+from __future__ import annotations
+
+import asyncio
+import mimetypes
+from typing import Final
+
+from aiohttp import hdrs, web
+from multidict import CIMultiDict
+
+from server.client_files import path_inside
+from server.endpoint import STRING, Endpoints, Handler, array
+from server.node_packs import scripts, web_folder
+from server.request_error import RequestError
+from server.routes.editor import editor_file
+from server.services import SERVICES, services
+from server.workers.interface import PackRequest
+
+endpoints: Final = Endpoints("packs")
+
+_NOT_FOR_PACKS: Final = frozenset({"authorization", "cookie"})
+_OURS: Final = frozenset({"content-length", "date", "server", "transfer-encoding", "connection"})
+
+
+@endpoints.get("/extensions", answer=array(STRING))
+async def extensions(request: web.Request) -> web.StreamResponse:
+    """The addresses of scripts that node packs bring for the editor."""
+    found = await asyncio.to_thread(lambda: list(scripts(services(request).catalogue.packs)))
+    return web.json_response(found)
+
+
+@endpoints.get("/extensions/{pack}/{file:.+}", answer=STRING, answer_type="*/*", errors=(400, 404))
+async def extension_file(request: web.Request) -> web.StreamResponse:
+    """A file that a node pack brings for the editor."""
+    root = web_folder(services(request).catalogue.packs, request.match_info["pack"])
+    if root is not None:
+        path = await asyncio.to_thread(path_inside, root, request.match_info["file"], "extension")
+        if path.is_file():
+            kind = "text/javascript" if path.suffix == ".js" else mimetypes.guess_type(path.name)[0]
+            headers = {hdrs.CONTENT_TYPE: kind or "application/octet-stream", hdrs.CACHE_CONTROL: "no-cache"}
+            return web.FileResponse(path, headers=headers)
+    raise RequestError(404, "not_found", "no node pack has such a file")
+
+
+@web.middleware
+async def ask_packs(request: web.Request, handler: Handler) -> web.StreamResponse:
+    """Ask the node packs where the server itself has nothing to say."""
+    unknown = request.match_info.http_exception is not None
+    if not unknown and request.match_info.handler is not editor_file:
+        return await handler(request)
+    try:
+        return await handler(request)
+    except (RequestError, web.HTTPException) as error:
+        if error.status not in (404, 405) or not request.app[SERVICES].catalogue.pack_routes:
+            raise
+        answer = await _pack_answer(request)
+        if answer is None:
+            raise
+        return answer
+
+
+async def _pack_answer(request: web.Request) -> web.StreamResponse | None:
+    headers = {name: value for name, value in request.headers.items() if name.lower() not in _NOT_FOR_PACKS}
+    path = request.rel_url.raw_path_qs.removeprefix("/api")
+    found = await services(request).scheduler.ask_packs(
+        PackRequest(request.method, path, headers, await request.read())
+    )
+    if found is None or found.status == 404:
+        return None
+    kept = CIMultiDict((name, value) for name, value in found.headers if name.lower() not in _OURS)
+    return web.Response(status=found.status, headers=kept, body=found.body)
