@@ -1,0 +1,171 @@
+"""Packs: which are loaded, and what becomes of those that misbehave."""
+
+from __future__ import annotations
+
+import logging
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from graph.folders import Folders
+from nodes import pack_import
+from nodes.custom import CustomNodes, load_custom_nodes
+from nodes.model_folders import folders
+from nodes.rooms import registry
+
+NATIVE = """
+from graph import node
+
+@node("{name}", category="test")
+def made(*, value: int = 1) -> int:
+    "Gives {given}."
+    return {given}
+"""
+
+CLASS = """
+class Made:
+    CATEGORY, FUNCTION, RETURN_TYPES = "test", "run", ("INT",)
+    @classmethod
+    def INPUT_TYPES(cls):
+        return {"required": {}}
+    def run(self):
+        return (1,)
+NODE_CLASS_MAPPINGS = {"Made": Made}
+"""
+
+
+@pytest.fixture
+def places(tmp_path: Path) -> Folders:
+    return folders(tmp_path)
+
+
+def load(tmp_path: Path, places: Folders, only: list[str] | None = None, **files: str) -> CustomNodes:
+    for name, text in files.items():
+        path = tmp_path / "custom_nodes" / (f"{name}.py" if "/" not in name else name)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(text)
+    return load_custom_nodes([tmp_path / "custom_nodes"], places, own=registry(), only=only)
+
+
+def test_native_and_class_style_nodes_are_found(tmp_path: Path, places: Folders) -> None:
+    found = load(tmp_path, places, first=NATIVE.format(name="First", given=1), second=CLASS)
+    assert list(found.types) == ["First", "Made"]
+    assert found.types["First"].version is not None and found.types["Made"].version is None
+    assert found.failures == {}
+
+
+def test_only_those_that_are_allowed_are_loaded(tmp_path: Path, places: Folders) -> None:
+    texts = {"a": NATIVE.format(name="A", given=1), "b": NATIVE.format(name="B", given=1)}
+    assert list(load(tmp_path, places, only=["b.py"], **texts).types) == ["B"]
+    assert list(load(tmp_path, places, only=["a"]).types) == ["A"]
+    assert load(tmp_path, places, only=["c"]).packs == []
+
+
+def test_hidden_and_disabled_packs_are_left_alone(tmp_path: Path, places: Folders) -> None:
+    directory = tmp_path / "custom_nodes"
+    for name in (".git", "_draft", "old.disabled", "notes"):
+        (directory / name).mkdir(parents=True)
+    (directory / "old.disabled" / "__init__.py").write_text("raise SystemExit")
+    assert load(tmp_path, places).packs == []
+
+
+@pytest.mark.parametrize("text", ["1/0", "import sys; sys.exit(3)", "syntax error", "raise BaseException('x')"])
+def test_a_pack_that_fails_stops_nothing(
+    tmp_path: Path, places: Folders, caplog: pytest.LogCaptureFixture, text: str
+) -> None:
+    found = load(tmp_path, places, bad=text, good=NATIVE.format(name="Good", given=1))
+    assert list(found.types) == ["Good"]
+    assert list(found.failures) == ["bad"] and "bad.py" in found.failures["bad"]
+    assert "custom node pack bad failed to import" in caplog.text
+    assert not any(name.startswith("sumi_custom_nodes.bad") for name in sys.modules)
+
+
+def test_a_pack_that_does_not_end_is_given_up(tmp_path: Path, places: Folders, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(pack_import, "LIMIT_SECONDS", 0.3)
+    swallows = "import time\ntry:\n    time.sleep(60)\nexcept Exception:\n    pass\n"
+    started = time.monotonic()
+    found = load(tmp_path, places, hangs=swallows, good=NATIVE.format(name="Good", given=1))
+    assert time.monotonic() - started < 30
+    assert list(found.types) == ["Good"] and "given up after 0.3 s" in found.failures["hangs"]
+    assert "time.sleep(60)" in found.failures["hangs"]
+
+
+def test_what_a_pack_prints_is_logged_under_its_name(
+    tmp_path: Path, places: Folders, caplog: pytest.LogCaptureFixture, capsys: pytest.CaptureFixture[str]
+) -> None:
+    caplog.set_level(logging.INFO)
+    found = load(tmp_path, places, loud="print('hello')\nprint('no end of line', end='')")
+    assert found.packs[0].printed == ["hello", "no end of line"]
+    assert "custom node pack loud: hello" in caplog.text
+    assert capsys.readouterr().out == ""
+
+
+def test_one_broken_class_does_not_take_the_others_with_it(tmp_path: Path, places: Folders) -> None:
+    text = CLASS + "class Bad:\n    RETURN_TYPES = ()\nNODE_CLASS_MAPPINGS['Bad'] = Bad\n"
+    found = load(tmp_path, places, pack=text)
+    assert list(found.types) == ["Made"]
+    assert "no attribute 'INPUT_TYPES'" in found.failures["pack: Bad"]
+
+
+def test_a_native_node_may_replace_one_of_ours_and_a_listed_class_does_not(tmp_path: Path, places: Folders) -> None:
+    listed = CLASS.replace('"Made"', '"SaveImage"')
+    found = load(tmp_path, places, native=NATIVE.format(name="ImageInvert", given=1), listed=listed)
+    assert list(found.types) == ["ImageInvert"]
+    facts = {pack.name: (pack.ignored, pack.replaced) for pack in found.packs}
+    assert facts == {"listed": (["SaveImage"], []), "native": ([], ["ImageInvert"])}
+
+
+def test_the_later_of_two_packs_with_one_class_counts(
+    tmp_path: Path, places: Folders, caplog: pytest.LogCaptureFixture
+) -> None:
+    found = load(tmp_path, places, a=NATIVE.format(name="Same", given=1), b=NATIVE.format(name="Same", given=2))
+    assert found.types["Same"].description == "Gives 2."
+    assert "another pack has a node 'Same' too" in caplog.text
+
+
+def test_packs_of_one_name_in_two_folders_are_two_packs(tmp_path: Path, places: Folders) -> None:
+    for folder, name in (("x", "X"), ("y", "Y")):
+        (tmp_path / folder).mkdir()
+        (tmp_path / folder / "pack.py").write_text(NATIVE.format(name=name, given=1))
+    found = load_custom_nodes([tmp_path / "x", tmp_path / "y"], places, own=registry())
+    assert list(found.types) == ["X", "Y"]
+
+
+def test_an_installed_distribution_offers_its_nodes(
+    tmp_path: Path, places: Folders, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "lib" / "some_nodes-1.dist-info").mkdir(parents=True)
+    (tmp_path / "lib" / "some_nodes.py").write_text(NATIVE.format(name="Installed", given=1))
+    information = tmp_path / "lib" / "some_nodes-1.dist-info"
+    (information / "METADATA").write_text("Metadata-Version: 2.1\nName: some-nodes\nVersion: 1\n")
+    (information / "entry_points.txt").write_text("[sumi.nodes]\nsome = some_nodes\n")
+    monkeypatch.syspath_prepend(str(tmp_path / "lib"))
+    found = load(tmp_path, places)
+    assert list(found.types) == ["Installed"] and found.types["Installed"].version is not None
+    assert found.packs[0].name == "some"
+
+
+def test_prestartup_scripts_run_before_any_pack(tmp_path: Path, places: Folders) -> None:
+    (tmp_path / "custom_nodes" / "z").mkdir(parents=True)
+    (tmp_path / "custom_nodes" / "z" / "__init__.py").write_text("")
+    (tmp_path / "custom_nodes" / "z" / "prestartup_script.py").write_text("import sys; sys.pre_started = True")
+    found = load(tmp_path, places, a="import sys; assert sys.pre_started")
+    assert found.failures == {}
+
+
+def test_the_names_that_packs_import_and_ours_have_nothing_in_common(tmp_path: Path, places: Folders) -> None:
+    import pkgutil
+
+    import nodes
+    from nodes.compat import core_nodes, provided
+
+    provided.install(places)
+    ours = {module.name for module in pkgutil.iter_modules(nodes.__path__)} | set(nodes.__all__)
+    assert core_nodes.MAX_RESOLUTION == nodes.MAX_RESOLUTION
+    assert ours.isdisjoint(core_nodes.NODE_CLASS_MAPPINGS.keys() | core_nodes._NAMES)
+    with pytest.raises(AttributeError):
+        _ = nodes.something_else
+    with pytest.raises(ImportError):
+        from nodes import something_else  # noqa: F401
