@@ -67,13 +67,14 @@ class Catalogue:
         registry = await asyncio.to_thread(_registry, description)
         self._current = True
         self._take(registry, description)
-        self._described.set()
         for pack, reason in description.failures.items():
             log.error("node pack %s could not be loaded: %s", pack, reason.strip().splitlines()[-1])
         try:
             await asyncio.to_thread(self._save, description)
         except OSError as error:
             log.warning("%s: the list of nodes could not be saved: %s", self._saved, error)
+        # Last, without waiting for anything after it: who waits for this may ask the worker at once.
+        self._described.set()
 
     async def registry(self) -> Registry:
         """The node types, without their code. Waits for a worker if nothing was saved.
