@@ -130,7 +130,7 @@ def registry_and_packs_of(options: argparse.Namespace, folders: Folders) -> tupl
         directories += folders.models["custom_nodes"].directories
     only = options.whitelist_custom_nodes if options.disable_all_custom_nodes else None
     custom = load_custom_nodes(directories, folders, own=nodes.registry(), only=only, server_package=server)
-    return nodes.registry(custom.types), custom
+    return nodes.registry(custom.types, custom.codecs), custom
 
 
 def engine_of(options: argparse.Namespace, registry: Registry, folders: Folders) -> Engine:

@@ -7,7 +7,8 @@ it and asks the registered codecs about each leaf that is something else.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any, Protocol
+from types import ModuleType
+from typing import Any, Protocol, runtime_checkable
 
 
 @dataclass(frozen=True, slots=True)
@@ -19,6 +20,7 @@ class Blob:
     data: bytes | bytearray | memoryview
 
 
+@runtime_checkable
 class Codec(Protocol):
     """One kind of leaf (torch tensors, say)."""
 
@@ -35,3 +37,8 @@ class Codec(Protocol):
 
     def load(self, blob: Blob) -> Any:
         """The value that :meth:`dump` was given, equal bit for bit."""
+
+
+def codecs_in(module: ModuleType) -> list[Codec]:
+    """The codecs that ``module`` has at its top level, in the order they are written."""
+    return [value for value in vars(module).values() if not isinstance(value, type) and isinstance(value, Codec)]

@@ -22,6 +22,7 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any, Final
 
+from graph.codec import Codec, codecs_in
 from graph.folders import Folders
 from graph.node import node_types_in
 from graph.schema import NodeType
@@ -49,6 +50,7 @@ class Pack:
     name: str
     path: Path | None = None
     types: dict[str, NodeType] = field(default_factory=dict)
+    codecs: list[Codec] = field(default_factory=list)
     failure: str | None = None
     broken: dict[str, str] = field(default_factory=dict)
     ignored: list[str] = field(default_factory=list)
@@ -78,9 +80,10 @@ class Pack:
 
 @dataclass
 class CustomNodes:
-    """``types`` by class name, of all ``packs``."""
+    """``types`` by class name and ``codecs``, of all ``packs``."""
 
     types: dict[str, NodeType] = field(default_factory=dict)
+    codecs: list[Codec] = field(default_factory=list)
     packs: list[Pack] = field(default_factory=list)
 
     @property
@@ -121,6 +124,7 @@ def load_custom_nodes(
             if name in found.types:
                 log.warning("custom node pack %s: another pack has a node '%s' too; this one counts", pack.name, name)
             found.types[name] = node_type
+        found.codecs += pack.codecs
     return found
 
 
@@ -183,6 +187,7 @@ def _load(source: _Source, own: Mapping[str, NodeType]) -> Pack:
 def _report(pack: Pack) -> None:
     if pack.failure is not None:
         pack.types.clear()
+        pack.codecs.clear()
         log.error("custom node pack %s failed to import:\n%s", pack.name, pack.failure)
     for name, why in pack.broken.items():
         log.error("custom node pack %s: node '%s' cannot be used: %s", pack.name, name, why)
@@ -201,6 +206,7 @@ def _report(pack: Pack) -> None:
 
 def _read(pack: Pack, module: Any, own: Mapping[str, NodeType]) -> None:
     """Take the nodes that ``module`` declares into ``pack``."""
+    pack.codecs = codecs_in(module)
     version = _version(pack.path or _place_of(module))
     for node_type in node_types_in(module):
         pack.types[node_type.name] = dataclasses.replace(node_type, version=version)

@@ -10,11 +10,12 @@ import dataclasses
 import hashlib
 import importlib
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from functools import cache
 from pathlib import Path
 from typing import Final
 
+from graph.codec import Codec
 from graph.node import node_types_in
 from graph.schema import NodeType, Registry
 
@@ -35,15 +36,15 @@ _HERE = Path(__file__).parent
 _IMPORT = re.compile(r"^\s*(?:from|import)\s+(nodes(?:\.\w+)*)", re.MULTILINE)
 
 
-def registry(extra: Mapping[str, NodeType] | None = None) -> Registry:
-    """Every node of the house, and ``extra`` ones, which come first where names clash.
+def registry(extra: Mapping[str, NodeType] | None = None, codecs: Sequence[Codec] = ()) -> Registry:
+    """Every node of the house, and ``extra`` ones, which come first where names clash; ``codecs`` are for their values.
 
     Reads signatures only: no room's mathematics is imported.
     """
     from nodes import device
     from nodes.codecs import CODECS
 
-    return Registry({**_built_in(), **(extra or {})}, CODECS, device.tag())
+    return Registry({**_built_in(), **(extra or {})}, (*CODECS, *codecs), device.tag())
 
 
 @cache

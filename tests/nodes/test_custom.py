@@ -9,6 +9,8 @@ from pathlib import Path
 
 import pytest
 
+from graph import CacheSettings, Engine, Workflow, WorkflowNode
+from graph.events import NodeStarted
 from graph.folders import Folders
 from nodes import pack_import
 from nodes.custom import CustomNodes, load_custom_nodes
@@ -145,6 +147,48 @@ def test_an_installed_distribution_offers_its_nodes(
     found = load(tmp_path, places)
     assert list(found.types) == ["Installed"] and found.types["Installed"].version is not None
     assert found.packs[0].name == "some"
+
+
+CODEC = """
+from typing import Annotated
+from graph import Blob, Socket, node
+
+class Palette:
+    def __init__(self, colours):
+        self.colours = colours
+
+class PaletteCodec:
+    name = "palette"
+    def accepts(self, value):
+        return isinstance(value, Palette)
+    def nbytes(self, value):
+        return len(value.colours)
+    def dump(self, value):
+        return Blob("U8", (len(value.colours),), bytes(value.colours))
+    def load(self, blob):
+        return Palette(list(blob.data))
+
+CODEC = PaletteCodec()
+
+@node("Palette", category="test")
+def palette(*, first: int = 3) -> Annotated[Palette, Socket("PALETTE")]:
+    "Colours."
+    import time
+    time.sleep(0.03)
+    return Palette([first, 2, 1])
+"""
+
+
+def test_a_pack_brings_types_of_its_own_and_has_them_kept(tmp_path: Path, places: Folders) -> None:
+    found = load(tmp_path, places, colours=CODEC)
+    workflow = Workflow({"1": WorkflowNode("Palette", {"first": 3})})
+    seen: list[type] = []
+    for _ in range(2):  # two processes, as it were: the second finds on the disk what the first has made
+        settings = CacheSettings(disk=tmp_path / "cache")
+        with Engine(registry(found.types, found.codecs), folders=places, cache=settings) as engine:
+            result = engine.run(workflow, targets=["1"], listener=lambda event: seen.append(type(event)))
+            assert result.values("1")[0].colours == [3, 2, 1]
+    assert seen.count(NodeStarted) == 1
 
 
 def test_prestartup_scripts_run_before_any_pack(tmp_path: Path, places: Folders) -> None:
