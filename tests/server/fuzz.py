@@ -260,15 +260,27 @@ class PlainClient:
 
     def status(self, data: bytes, *, head: bool = False) -> int:
         """The status of the final answer to one request; the connection is kept if it can be."""
+        kept = self._socket is not None
+        try:
+            status, keep = self._exchange(data, head)
+        except ConnectionError:
+            self.close()
+            if not kept:
+                raise
+            # A server may end a kept connection at any time, as this one does after a body that nobody
+            # could read; a client then asks once more, on a new one (RFC 9112, section 9.3.1).
+            status, keep = self._exchange(data, head)
+        if not keep:
+            self.close()
+        return status
+
+    def _exchange(self, data: bytes, head: bool) -> tuple[int, bool]:
         if self._socket is None:
             self._socket = socket.create_connection(("127.0.0.1", self._port), timeout=30)
             self._file = self._socket.makefile("rb")
         with contextlib.suppress(BrokenPipeError, ConnectionResetError):
             self._socket.sendall(data)  # of a bad request the server need not read all before it answers
-        status, keep = self._read(head)
-        if not keep:
-            self.close()
-        return status
+        return self._read(head)
 
     def close(self) -> None:
         if self._socket is not None:
