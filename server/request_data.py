@@ -88,13 +88,17 @@ def identifiers(body: dict[str, Any], name: str) -> list[str] | None:
 
 
 def flag(body: dict[str, Any], name: str) -> bool | None:
-    """The boolean under ``name``, which clients also write as 1 or 0; None if it is not there."""
+    """The boolean under ``name``; None if it is not there."""
     value = body.get(name)
-    if value is None:
-        return None
-    if not isinstance(value, int) or value not in (0, 1):
+    if value is not None and not isinstance(value, bool):
         raise RequestError(400, "invalid_body", f"{name} must be true or false")
-    return bool(value)
+    return value
+
+
+def loose_flag(body: dict[str, Any], name: str) -> bool:
+    """The boolean under ``name``, which clients also write as 1 or 0; False if it is not there."""
+    value = body.get(name)
+    return bool(value) if isinstance(value, int) and value in (0, 1) else bool(flag(body, name))
 
 
 def query_flag(request: web.Request, name: str, default: bool = False) -> bool:

@@ -7,7 +7,7 @@ from typing import Final
 from aiohttp import web
 
 from server.endpoint import ANYTHING, BOOLEAN, STRING, Endpoints, array, record
-from server.request_data import flag, identifiers, read_object
+from server.request_data import flag, identifiers, loose_flag, read_object
 from server.request_error import RequestError
 from server.services import services
 
@@ -75,8 +75,8 @@ async def interrupt(request: web.Request) -> web.StreamResponse:
 async def free(request: web.Request) -> web.StreamResponse:
     """Let go of models, or of results kept in memory."""
     body = await read_object(request, optional=True)
-    unload_models, free_memory = flag(body, "unload_models"), flag(body, "free_memory")
-    await services(request).scheduler.free(bool(unload_models), bool(free_memory))
+    unload_models, free_memory = loose_flag(body, "unload_models"), loose_flag(body, "free_memory")
+    await services(request).scheduler.free(unload_models, free_memory)
     return web.Response()
 
 
