@@ -1,27 +1,6 @@
 """A dated version of the interface: the same as ``latest``."""
 
-from nodes.compat.comfy_api.latest import (
-    IO,
-    UI,
-    ComfyAPI,
-    ComfyAPISync,
-    ComfyExtension,
-    Input,
-    InputImpl,
-    Types,
-    io,
-    ui,
-)
+from nodes.compat.comfy_api import latest
+from nodes.compat.comfy_api.latest import *  # noqa: F403 - whatever latest has
 
-__all__ = [
-    "IO",
-    "UI",
-    "ComfyAPI",
-    "ComfyAPISync",
-    "ComfyExtension",
-    "Input",
-    "InputImpl",
-    "Types",
-    "io",
-    "ui",
-]
+__all__ = latest.__all__
