@@ -108,7 +108,7 @@ def page(server: Server, browser: Any) -> Iterator[Any]:
     """A newcomer's page: nothing is kept in it from before. Fails the test for any error of a script."""
     context = browser.new_context(viewport={"width": 1440, "height": 900}, accept_downloads=True, locale="en-US")
     context.grant_permissions(["clipboard-read", "clipboard-write"])
-    context.set_default_timeout(20_000)
+    context.set_default_timeout(60_000)
     opened = context.new_page()
     errors: list[str] = []
     opened.on("pageerror", lambda error: errors.append(str(error)))

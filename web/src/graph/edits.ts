@@ -44,6 +44,21 @@ export function withDefinition<T extends { definitions?: Doc["definitions"] }>(h
   return { ...holder, definitions: { ...holder.definitions, subgraphs: replaced } };
 }
 
+/** The document with every node changed, those in subgraphs too; the same object if none was. */
+export function mapEveryNode(doc: Doc, change: (node: GraphNode, level: Level) => GraphNode): Doc {
+  const mapped = <T extends Level>(level: T): T => {
+    const nodes = level.nodes.map((node) => change(node, level));
+    return nodes.every((node, index) => node === level.nodes[index]) ? level : { ...level, nodes };
+  };
+  let changed = mapped(doc);
+  for (const definition of subgraphs(doc).values()) {
+    const after = mapped(definition);
+    // What is nested in it may have been replaced already.
+    if (after !== definition) changed = withDefinition(changed, { ...subgraphs(changed).get(definition.id)!, nodes: after.nodes });
+  }
+  return changed;
+}
+
 export function mapNodes(level: Level, ids: ReadonlySet<string>, change: (node: GraphNode) => GraphNode): Level {
   let changed = false;
   const nodes = level.nodes.map((node) => {

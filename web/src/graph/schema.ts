@@ -18,6 +18,8 @@ export interface InputDef {
   placeholder?: string;
   /** A seed, say: fixed, incremented, decremented or randomized after each run. */
   controlled: boolean;
+  /** `{a|b}` in its text stands for one of the two. */
+  dynamicPrompts?: boolean;
   /** The extra entry in widgets_values that an upload button has. */
   upload?: "image" | "video" | "audio" | "file" | "model";
   folder: "input" | "output";
@@ -111,6 +113,7 @@ function readInput(name: string, entry: RawInput, required: boolean): InputDef {
     tooltip: options.tooltip as string | undefined,
     placeholder: options.placeholder as string | undefined,
     controlled: isControlled(name, type, options),
+    dynamicPrompts: options.dynamicPrompts === true || undefined,
     upload: uploads[0],
     folder: options.image_folder === "output" ? "output" : "input",
   };

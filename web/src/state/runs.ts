@@ -2,9 +2,10 @@
 
 import { create } from "zustand";
 import { FormatError, toApi } from "../format/api";
+import { withChosenPrompts, withFilledNames } from "../format/substitutions";
 import { control, widgetInputs, widgetValues, withWidget } from "../format/widgets";
-import { type Doc, type GraphNode, linksById, type Subgraph, subgraphs } from "../graph/document";
-import { withDefinition } from "../graph/edits";
+import { type Doc, type GraphNode, type Level, linksById } from "../graph/document";
+import { mapEveryNode } from "../graph/edits";
 import type { InputDef } from "../graph/schema";
 import { type JobState, type Output, type Problem, type QueueItem, Refused, server } from "../server/client";
 import { listen } from "../server/socket";
@@ -95,9 +96,9 @@ export async function run(front = false): Promise<void> {
 async function submit(front: boolean): Promise<boolean> {
   const tab = current();
   const { catalogue } = useEditor.getState();
-  const workflow = tab.history.present;
+  const workflow = withChosenPrompts(tab.history.present, catalogue);
   try {
-    const prompt = toApi(workflow, catalogue);
+    const prompt = toApi(withFilledNames(workflow, catalogue), catalogue);
     // Known before it is sent: the first events of a cached run come before the answer.
     const prompt_id = crypto.randomUUID();
     useRuns.setState((state) => ({ jobs: { ...state.jobs, [prompt_id]: tab.id } }));
@@ -136,18 +137,9 @@ export function forgive(tab: string, id: string): void {
 }
 
 /** Seeds move on as their nodes say. */
-function afterRun(doc: Doc): Doc {
-  let changed = { ...doc, nodes: doc.nodes.map((node) => advanced(node, doc.nodes === undefined ? doc : doc)) };
-  for (const definition of subgraphs(doc).values()) {
-    const nodes = definition.nodes.map((node) => advanced(node, definition));
-    if (nodes.some((node, index) => node !== definition.nodes[index])) {
-      changed = withDefinition(changed, { ...definition, nodes } as Subgraph);
-    }
-  }
-  return changed.nodes.every((node, index) => node === doc.nodes[index]) && changed.definitions === doc.definitions ? doc : changed;
-}
+const afterRun = (doc: Doc): Doc => mapEveryNode(doc, advanced);
 
-function advanced(node: GraphNode, level: Parameters<typeof linksById>[0]): GraphNode {
+function advanced(node: GraphNode, level: Level): GraphNode {
   const def = useEditor.getState().catalogue.get(node.type);
   if (!def) return node;
   let after = node;
