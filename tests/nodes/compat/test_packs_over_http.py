@@ -2,86 +2,17 @@
 
 from __future__ import annotations
 
-import asyncio
-import json
 import shutil
 from collections.abc import Iterator
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-import aiohttp
 import pytest
 
-from tests.server.running_server import RunningServer, running
+from tests.nodes.compat.pack_client import MODES, Client, node
+from tests.server.running_server import running
 
 PACKS = Path(__file__).parent / "packs"
-
-
-@dataclass
-class Ran:
-    """What a client saw of a run."""
-
-    ran: list[str] = field(default_factory=list)
-    shown_on: list[str] = field(default_factory=list)
-    cached: list[str] = field(default_factory=list)
-    outputs: dict[str, Any] = field(default_factory=dict)
-    errors: list[dict[str, Any]] = field(default_factory=list)
-    messages: list[tuple[str, dict[str, Any]]] = field(default_factory=list)
-
-    def value(self, node_id: str = "show") -> Any:
-        return self.outputs[node_id]["value"]
-
-
-class Client:
-    def __init__(self, server: RunningServer, caches: bool):
-        self.server = server
-        self.caches = caches
-
-    def run(self, prompt: dict[str, Any], **more: Any) -> Ran:
-        return asyncio.run(self._run(prompt, more))
-
-    def refused(self, prompt: dict[str, Any]) -> dict[str, Any]:
-        status, answer = self.server.post("/prompt", {"prompt": prompt})
-        assert status == 400, answer
-        return answer
-
-    async def _run(self, prompt: dict[str, Any], more: dict[str, Any]) -> Ran:
-        ran = Ran()
-        async with (
-            aiohttp.ClientSession() as session,
-            session.ws_connect(f"{self.server.url}/ws?clientId=tester") as socket,
-        ):
-            body = {"prompt": prompt, "client_id": "tester", **more}
-            async with session.post(f"{self.server.url}/prompt", json=body) as answer:
-                accepted = await answer.json()
-                assert answer.status == 200, accepted
-            async with asyncio.timeout(60):
-                async for message in socket:
-                    if message.type is aiohttp.WSMsgType.TEXT and self._heard(ran, json.loads(message.data), accepted):
-                        break
-        return ran
-
-    def _heard(self, ran: Ran, message: dict[str, Any], accepted: dict[str, Any]) -> bool:
-        data = message["data"]
-        ran.messages.append((message["type"], data))
-        if data.get("prompt_id") != accepted["prompt_id"]:
-            return False
-        if message["type"] == "executing":
-            if data["node"] is None:
-                return True
-            ran.ran.append(data["node"])
-            ran.shown_on.append(data["display_node"])
-        elif message["type"] == "execution_cached":
-            ran.cached += data["nodes"]
-        elif message["type"] == "executed":
-            ran.outputs[data["node"]] = data["output"]
-        elif message["type"] == "execution_error":
-            ran.errors.append(data)
-        return False
-
-
-MODES = {"none": ["--cache-none"], "default": [], "lru": ["--cache-lru", "100"]}
 
 
 @pytest.fixture(scope="module", params=MODES)
@@ -94,10 +25,6 @@ def client(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFact
     with running(base, "--extra-model-paths-config", str(base / "extra.yaml"), *MODES[request.param]) as server:
         server.until_ready()
         yield Client(server, caches=request.param != "none")
-
-
-def node(class_type: str, **inputs: Any) -> dict[str, Any]:
-    return {"class_type": class_type, "inputs": inputs}
 
 
 def shown(class_type: str, output: int = 0, **inputs: Any) -> dict[str, Any]:
