@@ -25,6 +25,8 @@ output_directory = ""
 temp_directory = ""
 input_directory = ""
 user_directory = ""
+extension_mimetypes_cache: dict[str, str] = {}
+"""Ending → kind of content, where packs know more than :mod:`mimetypes`."""
 filename_list_cache: dict[str, Any] = {}
 """Folders are listed anew each time; here because packs clear it."""
 
@@ -32,6 +34,30 @@ _folders: Folders | None = None
 _own: dict[str, ModelFolder] = {}
 """The model folders as they were before packs added to them: what other processes know too."""
 _TYPES = {"input": "input_directory", "output": "output_directory", "temp": "temp_directory"}
+
+
+class _CacheHelper:
+    """``with cache_helper:`` is to spare listing a folder twice. Folders are listed anew here each time."""
+
+    active = False
+
+    def __enter__(self) -> _CacheHelper:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        pass
+
+    def get(self, key: str, default: Any = None) -> Any:
+        return default
+
+    def set(self, key: str, value: Any) -> None:
+        pass
+
+    def clear(self) -> None:
+        pass
+
+
+cache_helper = _CacheHelper()
 
 
 class FileNames(list[str]):
@@ -128,6 +154,13 @@ def get_directory_by_type(type_name: str) -> str | None:
 def get_system_user_directory(name: str = "system") -> str:
     """A directory for a program's own files, below the users'."""
     return os.path.join(user_directory, f"__{name}")
+
+
+def get_public_user_directory(user_id: str) -> str | None:
+    """A person's own directory; None for a name that is a program's or leads elsewhere."""
+    if user_id.startswith("__") or user_id in ("", ".", "..") or os.path.basename(user_id) != user_id:
+        return None
+    return os.path.join(user_directory, user_id)
 
 
 def get_folder_paths(folder_name: str) -> list[str]:
@@ -255,7 +288,8 @@ def filter_files_content_types(files: list[str], content_types: list[str]) -> li
     """Those of ``files`` whose names say that they are image, video, audio, model …"""
 
     def matches(name: str) -> bool:
-        kind = (mimetypes.guess_type(name, strict=False)[0] or "").split("/")[0]
+        known = extension_mimetypes_cache.get(name.rpartition(".")[2].lower())
+        kind = (known or mimetypes.guess_type(name, strict=False)[0] or "").split("/")[0]
         return kind in content_types or ("image" in content_types and name.lower().endswith((".webp", ".avif")))
 
     return [name for name in files if matches(name)]

@@ -20,7 +20,10 @@ InterruptProcessingException = Interrupted
 OOM_EXCEPTION = torch.OutOfMemoryError
 
 DISABLE_SMART_MEMORY: Final = False
+NUM_STREAMS: Final = 1
 XFORMERS_IS_AVAILABLE: Final = False
+directml_enabled: Final = False
+torch_version: Final = str(torch.__version__)
 lowvram_available: Final = False
 current_loaded_models: list[Any] = []
 
@@ -44,12 +47,20 @@ class CPUState(Enum):
     MPS = 2
 
 
+set_vram_to = VRAMState
+
+
 def __getattr__(name: str) -> Any:
-    """``vram_state`` and ``cpu_state`` are found out when asked for: it takes a look at the device."""
+    """What takes a look at the machine is found out when asked for: ``vram_state``, ``cpu_state``, and
+    ``total_vram`` and ``total_ram`` in MiB."""
     if name == "vram_state":
         return VRAMState.DISABLED if is_device_cpu(get_torch_device()) else VRAMState.NORMAL_VRAM
     if name == "cpu_state":
         return {"cpu": CPUState.CPU, "mps": CPUState.MPS}.get(get_torch_device().type, CPUState.GPU)
+    if name == "total_vram":
+        return get_total_memory() / (1 << 20)
+    if name == "total_ram":
+        return get_total_memory("cpu") / (1 << 20)
     raise AttributeError(f"module 'comfy.model_management' has no attribute {name!r} in Sumi")
 
 
@@ -97,6 +108,7 @@ def unet_inital_load_device(parameters: int, dtype: torch.dtype) -> torch.device
     return torch.device("cpu")
 
 
+unet_initial_load_device = unet_inital_load_device
 text_encoder_offload_device = unet_offload_device
 vae_offload_device = unet_offload_device
 
@@ -151,9 +163,21 @@ def xformers_enabled() -> bool:
     return False
 
 
+xformers_enabled_vae = sage_attention_enabled = flash_attention_enabled = xformers_enabled
+
+
 def pytorch_attention_enabled() -> bool:
     """Attention is torch's own."""
     return True
+
+
+def pytorch_attention_flash_attention() -> bool:
+    """Whether torch's attention may use its flash kernels."""
+    return is_nvidia()
+
+
+def force_upcast_attention_dtype() -> None:
+    """None: attention is computed in the network's own precision."""
 
 
 # -- precisions --------------------------------------------------------------------------------------------------
@@ -186,6 +210,30 @@ def should_use_bf16(device: Any = None, model_params: int = 0, **_: Any) -> bool
     return devices.unet_dtype(model_params) is torch.bfloat16
 
 
+def unet_manual_cast(
+    weight_dtype: torch.dtype, inference_device: Any = None, supported_dtypes: Iterable[torch.dtype] = (), **_: Any
+) -> torch.dtype | None:
+    """The precision to compute in if it is not the weights' own; None if it is."""
+    natural = (torch.float32, torch.float16, torch.bfloat16)
+    if weight_dtype is torch.float32 or (weight_dtype in natural and supports_dtype(inference_device, weight_dtype)):
+        return None
+    return torch.float32 if is_device_cpu(inference_device) else devices.unet_dtype(devices.LARGE_UNET)
+
+
+def supports_dtype(device: Any, dtype: torch.dtype) -> bool:
+    """Whether networks are computed there in that precision."""
+    if dtype is torch.float32:
+        return True
+    if is_device_cpu(device):
+        return dtype is torch.bfloat16 and devices.cpu_multiplies_bf16()
+    return dtype in (torch.float16, torch.bfloat16)
+
+
+def supports_cast(device: Any, dtype: torch.dtype) -> bool:
+    """Whether numbers of that kind can lie there and be cast: an Apple GPU has no float8."""
+    return dtype.itemsize > 1 or not is_device_mps(device)
+
+
 def dtype_size(dtype: torch.dtype) -> int:
     """Bytes of a number."""
     return dtype.itemsize
@@ -194,6 +242,17 @@ def dtype_size(dtype: torch.dtype) -> int:
 def cast_to_device(tensor: torch.Tensor, device: Any, dtype: torch.dtype, copy: bool = False) -> torch.Tensor:
     """``tensor`` there and so."""
     return tensor.to(device=device, dtype=dtype, copy=copy)
+
+
+def cast_to(
+    weight: torch.Tensor,
+    dtype: torch.dtype | None = None,
+    device: Any = None,
+    non_blocking: bool = False,
+    copy: bool = False,
+) -> torch.Tensor:
+    """``weight`` there and so; the same tensor if it is already and no copy is asked for."""
+    return weight.to(device=device, dtype=dtype, non_blocking=non_blocking, copy=copy)
 
 
 def device_supports_non_blocking(device: Any) -> bool:
@@ -227,6 +286,11 @@ def get_total_memory(dev: Any = None, torch_total_too: bool = False) -> Any:
 def minimum_inference_memory() -> int:
     """Bytes that are left free for computing."""
     return 1 << 30
+
+
+def maximum_vram_for_weights(device: Any = None) -> int:
+    """Bytes that a network's weights may take of a device."""
+    return max(0, get_total_memory(device) - minimum_inference_memory())
 
 
 def extra_reserved_memory() -> int:
