@@ -9,20 +9,28 @@ import "./style/node.css";
 import "./style/panels.css";
 
 const RETRY = 1000;
+const PATIENCE = 200;
+
+const pause = (milliseconds: number) => new Promise((resolve) => setTimeout(resolve, milliseconds));
 
 async function untilKnown(): Promise<void> {
   for (;;) {
     try {
       return await refreshCatalogue();
     } catch {
-      await new Promise((resolve) => setTimeout(resolve, RETRY)); // the server is still starting
+      await pause(RETRY); // the server is still starting
     }
   }
 }
 
-void recallLanguage();
-recallSession();
-keepSession();
-connect();
-void untilKnown();
-createRoot(document.getElementById("root") as HTMLElement).render(<App />);
+async function open(): Promise<void> {
+  recallSession();
+  keepSession();
+  connect();
+  // The nodes come while this script does. Waiting for them a moment, rather than building an empty canvas first and
+  // all again when they are there, is the quicker way to a page that one can use.
+  await Promise.all([recallLanguage(), Promise.race([untilKnown(), pause(PATIENCE)])]);
+  createRoot(document.getElementById("root") as HTMLElement).render(<App />);
+}
+
+void open();

@@ -99,6 +99,16 @@ function nearby(level: Level, around: Surroundings, view: View, size: { width: n
   return found;
 }
 
+/** A view of everything. */
+function wholeView(level: Level, around: Surroundings, { width, height }: { width: number; height: number }): View {
+  const groups = (level.groups ?? []).map(({ bounding: [x, y, w, h] }) => ({ x, y, width: w, height: h }) as Geometry);
+  const box = bounds([...places(level, around).values(), ...groups]);
+  if (!box) return { x: 80, y: 80, zoom: 1 };
+  const margin = 36;
+  const zoom = Math.max(MIN_ZOOM, Math.min(1, (width - 2 * margin) / box.width, (height - 2 * margin - 40) / box.height));
+  return { x: (width - box.width * zoom) / 2 - box.x * zoom, y: (height - box.height * zoom) / 2 - box.y * zoom, zoom };
+}
+
 const NOBODY: ReadonlySet<string> = new Set();
 const sameSet = (first: ReadonlySet<string>, second: ReadonlySet<string>) =>
   first === second || (first.size === second.size && [...first].every((id) => second.has(id)));
@@ -124,6 +134,8 @@ export function Canvas() {
   const minimap = useUi((state) => state.minimap);
   const around = useMemo(() => ({ doc, catalogue }), [doc, catalogue]);
   const [near, setNear] = useState<ReadonlySet<string>>(NOBODY);
+  /** Where one looks at first; null until it is known how large the canvas is. */
+  const [opening, setOpening] = useState<View | null>(null);
   const scene = useRef({ level, around, selection, link, runs });
   scene.current = { level, around, selection, link, runs };
 
@@ -150,16 +162,25 @@ export function Canvas() {
 
   useLayoutEffect(() => {
     const element = wrapper.current as HTMLDivElement;
-    const observer = new ResizeObserver(() => {
-      const { clientWidth, clientHeight } = element;
+    const measure = (): boolean => {
+      const { clientWidth: width, clientHeight: height } = element;
+      if (width === size.current.width && height === size.current.height) return false;
       const ratio = Math.min(2, window.devicePixelRatio);
-      size.current = { width: clientWidth, height: clientHeight };
+      size.current = { width, height };
       const canvas = layer.current as HTMLCanvasElement;
-      canvas.width = clientWidth * ratio;
-      canvas.height = clientHeight * ratio;
-      paintNow();
-    });
+      canvas.width = width * ratio;
+      canvas.height = height * ratio;
+      return true;
+    };
+    const observer = new ResizeObserver(() => measure() && paintNow());
     observer.observe(element);
+    measure();
+    // React Flow begins where one looks and with what is there: building it twice would be most of the first load.
+    const { level: first, around: known } = scene.current;
+    view.current = current().views[viewKey(current())] ?? wholeView(first, known, size.current);
+    element.style.setProperty("--zoom", String(view.current.zoom));
+    setNear(nearby(first, known, view.current, size.current));
+    setOpening(view.current);
     return () => observer.disconnect();
   }, [paintNow]);
 
@@ -187,26 +208,19 @@ export function Canvas() {
     };
   }, [repaint]);
 
-  const showAll = useCallback((animate: boolean) => {
-    const now = scene.current;
-    const chosen = [...places(now.level, now.around).values()];
-    const groups = (now.level.groups ?? []).map(({ bounding: [x, y, width, height] }) => ({ x, y, width, height }) as Geometry);
-    const box = bounds([...chosen, ...groups]);
-    if (!box) return flow.current?.setViewport({ x: 80, y: 80, zoom: 1 });
-    const { width, height } = size.current;
-    const margin = 36;
-    const zoom = Math.max(MIN_ZOOM, Math.min(1, (width - 2 * margin) / box.width, (height - 2 * margin - 40) / box.height));
-    const x = (width - box.width * zoom) / 2 - box.x * zoom;
-    const y = (height - box.height * zoom) / 2 - box.y * zoom;
-    void flow.current?.setViewport({ x, y, zoom }, animate ? { duration: 220 } : undefined);
+  const look = useCallback((next: View, animate: boolean) => {
+    const { x, y, zoom } = view.current;
+    if (next.x === x && next.y === y && next.zoom === zoom) return;
+    void flow.current?.setViewport(next, animate ? { duration: 220 } : undefined);
   }, []);
+  const showAll = useCallback((animate: boolean) => look(wholeView(scene.current.level, scene.current.around, size.current), animate), [look]);
 
   const fitted = useRef(0);
   const placeView = useCallback(() => {
     const known = current().views[viewKey(current())];
-    if (known) void flow.current?.setViewport(known);
+    if (known) look(known, false);
     else showAll(false);
-  }, [showAll]);
+  }, [look, showAll]);
   useEffect(placeView, [placeView, key]);
   useEffect(() => {
     if (catalogue.size && !current().views[viewKey(current())]) showAll(false);
@@ -327,39 +341,42 @@ export function Canvas() {
       aria-label={t("app.canvas", { nodes: level.nodes.length, links: linksOf(level).length })}
     >
       <canvas ref={layer} className="canvas-layer" aria-hidden="true" />
-      <ReactFlow<Card>
-        nodes={nodes}
-        edges={NO_EDGES}
-        nodeTypes={NODE_TYPES}
-        onInit={(instance) => {
-          flow.current = instance;
-          placeView();
-        }}
-        onMove={onMove}
-        onMoveEnd={onMoveEnd}
-        onNodesChange={onNodesChange}
-        onNodeDragStop={settleStep}
-        onSelectionDragStop={settleStep}
-        onConnectStart={onConnectStart}
-        onConnect={finishConnection}
-        onConnectEnd={onConnectEnd}
-        isValidConnection={isSound as never}
-        connectionLineComponent={ConnectionLine}
-        connectionRadius={26}
-        onPaneClick={onPaneClick}
-        minZoom={MIN_ZOOM}
-        maxZoom={MAX_ZOOM}
-        zoomOnDoubleClick={false}
-        panOnDrag={PAN_BUTTONS}
-        selectionKeyCode={BOX_KEYS}
-        multiSelectionKeyCode={MANY_KEYS}
-        deleteKeyCode={null}
-        disableKeyboardA11y
-        proOptions={NO_MARK}
-        elevateNodesOnSelect
-        nodeDragThreshold={3}
-        autoPanOnNodeFocus={false}
-      />
+      {opening && (
+        <ReactFlow<Card>
+          nodes={nodes}
+          defaultViewport={opening}
+          edges={NO_EDGES}
+          nodeTypes={NODE_TYPES}
+          onInit={(instance) => {
+            flow.current = instance;
+            placeView();
+          }}
+          onMove={onMove}
+          onMoveEnd={onMoveEnd}
+          onNodesChange={onNodesChange}
+          onNodeDragStop={settleStep}
+          onSelectionDragStop={settleStep}
+          onConnectStart={onConnectStart}
+          onConnect={finishConnection}
+          onConnectEnd={onConnectEnd}
+          isValidConnection={isSound as never}
+          connectionLineComponent={ConnectionLine}
+          connectionRadius={26}
+          onPaneClick={onPaneClick}
+          minZoom={MIN_ZOOM}
+          maxZoom={MAX_ZOOM}
+          zoomOnDoubleClick={false}
+          panOnDrag={PAN_BUTTONS}
+          selectionKeyCode={BOX_KEYS}
+          multiSelectionKeyCode={MANY_KEYS}
+          deleteKeyCode={null}
+          disableKeyboardA11y
+          proOptions={NO_MARK}
+          elevateNodesOnSelect
+          nodeDragThreshold={3}
+          autoPanOnNodeFocus={false}
+        />
+      )}
       <GroupNames />
       {minimap && <Minimap level={level} around={around} view={view} size={size} />}
     </div>
