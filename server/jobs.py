@@ -6,9 +6,12 @@ import json
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any, Literal
+from typing import Any, Final, Literal
 
 Status = Literal["pending", "running", "success", "error", "interrupted"]
+
+PREVIEW_METHODS: Final = ("none", "auto", "latent2rgb", "taesd")
+"""What ``--preview-method`` and a prompt's ``extra_data.preview_method`` may ask for; all but none are one."""
 
 MAX_WORKER_DEATHS = 2
 """A job that has taken this many workers down with it is not tried again."""

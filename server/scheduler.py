@@ -14,7 +14,7 @@ from graph.events import RunFailed, RunInterrupted
 from graph.schema import Registry
 from server.catalogue import Catalogue
 from server.hub import Hub
-from server.jobs import MAX_WORKER_DEATHS, Job
+from server.jobs import MAX_WORKER_DEATHS, PREVIEW_METHODS, Job
 from server.messages import RunMessages
 from server.store import JobStore
 from server.workers.interface import Outcome, PackAnswer, PackRequest, RunRequest, Stats, Worker, WorkerDied
@@ -260,7 +260,9 @@ class Scheduler:
         """One attempt at ``job``. Raises WorkerDied after the job has been seen to."""
         running = self.running[job.prompt_id]
         log.info("begins on %s", post.name, extra={"prompt_id": job.prompt_id})
-        request = RunRequest(job.prompt_id, job.prompt, tuple(job.outputs_to_execute), _extra_pnginfo(job))
+        request = RunRequest(
+            job.prompt_id, job.prompt, tuple(job.outputs_to_execute), _extra_pnginfo(job), _previews(job)
+        )
         try:
             if job.prompt_id in self._to_stop:
                 outcome: Outcome = RunInterrupted(job.prompt_id, None, None)
@@ -363,6 +365,12 @@ def model_files(job: Job, registry: Registry) -> frozenset[tuple[str, str]]:
 def _extra_pnginfo(job: Job) -> Mapping[str, Any] | None:
     extra = job.extra_data.get("extra_pnginfo")
     return extra if isinstance(extra, dict) else None
+
+
+def _previews(job: Job) -> bool | None:
+    """What a client says of previews for this prompt alone; None if it leaves that to ``--preview-method``."""
+    wanted = job.extra_data.get("preview_method")
+    return wanted != "none" if wanted in PREVIEW_METHODS else None
 
 
 def _interrupted_before(job: Job) -> None:

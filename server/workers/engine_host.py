@@ -117,7 +117,7 @@ class EngineHost:
                 listener=hear,
                 run_id=request.prompt_id,
                 extra_pnginfo=request.extra_pnginfo,
-                previews=self.previews,
+                previews=self.previews if request.previews is None else request.previews,
             )
         except SumiError as error:
             outcome = outcome or _failure(request, error)

@@ -45,12 +45,16 @@ class WorkerDied(SumiError):
 
 @dataclass(frozen=True, slots=True)
 class RunRequest:
-    """One run. ``prompt`` is the API dialect, ``targets`` the output nodes to run."""
+    """One run. ``prompt`` is the API dialect, ``targets`` the output nodes to run.
+
+    ``previews``: whether the client wants pictures of the run at work; None: what the worker was started with.
+    """
 
     prompt_id: str
     prompt: Mapping[str, Any]
     targets: tuple[str, ...]
     extra_pnginfo: Mapping[str, Any] | None = None
+    previews: bool | None = None
 
 
 @dataclass(frozen=True)

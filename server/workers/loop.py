@@ -77,7 +77,11 @@ class WorkerLoop:
         match header["type"]:
             case "run":
                 request = RunRequest(
-                    header["prompt_id"], header["prompt"], tuple(header["targets"]), header["extra_pnginfo"]
+                    header["prompt_id"],
+                    header["prompt"],
+                    tuple(header["targets"]),
+                    header["extra_pnginfo"],
+                    header["previews"],
                 )
                 host.expect(request.prompt_id)
                 self._idle.clear()

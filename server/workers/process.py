@@ -119,6 +119,7 @@ class ProcessWorker:
                 "prompt": request.prompt,
                 "targets": request.targets,
                 "extra_pnginfo": request.extra_pnginfo,
+                "previews": request.previews,
             }
         )
         return await self._unless_dead(self._outcome)

@@ -198,3 +198,28 @@ def test_two_thousand_prompts_at_once(server: RunningServer) -> None:
     server.post("/queue", {"clear": True})
     server.post("/queue", {"pause": False})
     assert server.get("/queue")[1]["queue_pending"] == []
+
+
+WANTED = [("none", False), ("latent2rgb", True), ("default", True), (["none"], True), (None, True)]
+
+
+@pytest.mark.parametrize(("seed", "wanted", "come"), [(900 + at, *case) for at, case in enumerate(WANTED)])
+def test_a_prompt_may_say_whether_it_wants_previews(server: RunningServer, seed: int, wanted: Any, come: bool) -> None:
+    assert asyncio.run(_previews(server, seed, wanted)) is come
+
+
+def test_previews_come_for_the_prompt_that_asks_where_others_get_none(tmp_path: Path) -> None:
+    (tmp_path / "custom_nodes").symlink_to(Path(__file__).parent / "packs" / "probe" / "custom_nodes")
+    with running(tmp_path, "--preview-method", "none") as server:
+        server.until_ready()
+        assert not asyncio.run(_previews(server, 1, "default"))
+        assert asyncio.run(_previews(server, 2, "auto"))
+
+
+async def _previews(server: RunningServer, seed: int, wanted: Any) -> bool:
+    async with aiohttp.ClientSession() as session, session.ws_connect(f"{server.url}/ws?clientId=me") as ws:
+        await ws.receive_json()
+        extra = {"preview_method": wanted}
+        prompt = chain(steps(3, 0.05, seed=seed))
+        prompt_id = await asyncio.to_thread(lambda: server.queue(prompt, client_id="me", extra_data=extra))
+        return any(kind == "binary" for kind, _ in await until_null(ws, prompt_id))

@@ -179,6 +179,4 @@ class IsMore:
         return (a > b,)
 
 
-NODES = {
-    found.__name__: found for found in (WhileOpen, WhileClose, ForOpen, ForClose, Subtract, Add, IsTrue, IsMore)
-}
+NODES = {found.__name__: found for found in (WhileOpen, WhileClose, ForOpen, ForClose, Subtract, Add, IsTrue, IsMore)}
