@@ -63,7 +63,7 @@ class TensorCodec:
 
 
 class HandleCodec:
-    """MODEL, CLIP and VAE: the weights are counted and kept by nodes.models.residency."""
+    """MODEL, CLIP and VAE: the weights are counted and kept by nodes.models.residency; what patches them is counted."""
 
     name = "handle"
 
@@ -73,7 +73,7 @@ class HandleCodec:
         return isinstance(value, Handle)
 
     def nbytes(self, value: Any) -> int:
-        return 0
+        return sum(patch.nbytes for patch in getattr(value, "patches", ()))
 
     def dump(self, value: Any) -> Blob | None:
         return None

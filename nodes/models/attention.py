@@ -7,12 +7,15 @@ views of the same memory.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 import torch.nn.functional as F
 from torch import Tensor, nn
 
 from nodes.models.fused import Linear, linear
+
+if TYPE_CHECKING:
+    from nodes.models.unet_patches import UNetPatches
 
 
 class KV(NamedTuple):
@@ -49,6 +52,15 @@ class Attention(nn.Module):
 
     def _split(self, x: Tensor) -> Tensor:
         return x.unflatten(2, (self.heads, -1)).transpose(1, 2)
+
+
+def attend(q: Tensor, k: Tensor, v: Tensor, heads: int, mask: Tensor | None = None) -> Tensor:
+    """Attention of projected tokens whose heads are not split: q [B, T, C], k and v [B, S, C], to [B, T, C].
+
+    ``mask`` is added to the scores, or False where not to look: whatever spreads to [B, heads, T, S].
+    """
+    q, k, v = (x.unflatten(2, (heads, -1)).transpose(1, 2) for x in (q, k, v))
+    return F.scaled_dot_product_attention(q, k, v, attn_mask=mask).transpose(1, 2).flatten(2)
 
 
 class GEGLU(nn.Module):
@@ -99,13 +111,18 @@ class SpatialTransformer(nn.Module):
         self.proj_in = _projection(channels, linear_projections)
         self.proj_out = _projection(channels, linear_projections)
         self.transformer_blocks = nn.ModuleList(TransformerLayer(channels, context_width, heads) for _ in range(depth))
+        self.contexts = slice(0, depth)
+        """Which of a U-Net's keys and values of the text are its layers'; the U-Net sets it."""
 
-    def forward(self, x: Tensor, context: Sequence[KV]) -> Tensor:
+    def forward(self, x: Tensor, context: Sequence[KV], patches: UNetPatches | None = None) -> Tensor:
         """``context`` holds one entry for each layer."""
         height, width = x.shape[2:]
         tokens = _project(self.proj_in, _tokens(self.norm(x)))
-        for layer, kv in zip(self.transformer_blocks, context, strict=True):
-            tokens = layer(tokens, kv)
+        if patches is not None:
+            tokens = patches.transformer(self.transformer_blocks, tokens, context, x.shape)
+        else:
+            for layer, kv in zip(self.transformer_blocks, context, strict=True):
+                tokens = layer(tokens, kv)
         tokens = _project(self.proj_out, tokens, plus=_tokens(x))
         return tokens.transpose(1, 2).unflatten(2, (height, width))
 

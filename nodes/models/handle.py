@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING, Any, Literal, TypeAlias
+from typing import TYPE_CHECKING, Any, Literal, Protocol, TypeAlias
 
 from nodes.models.unet_config import UNetConfig
 from nodes.models.vae_config import VaeConfig
@@ -19,6 +19,8 @@ if TYPE_CHECKING:
 
     from nodes.models.unet import UNet
     from nodes.models.vae import AutoencoderKL
+    from nodes.models.weight_patches import WeightPatch
+    from nodes.sampling.noise_levels import NoiseLevels
 
 UNetWeights: TypeAlias = Weights[UNetConfig]
 VaeWeights: TypeAlias = Weights[VaeConfig]
@@ -28,6 +30,13 @@ class Handle:
     """What travels between nodes in place of weights: small, immutable, never written to disk."""
 
     __slots__ = ()
+
+
+class SampledAs(Protocol):
+    """How a network's output is understood, and at which noise levels."""
+
+    def levels(self) -> NoiseLevels:
+        """The noise levels."""
 
 
 @dataclass(frozen=True)
@@ -44,21 +53,29 @@ class ModelSampling:
     linear_end: float = 0.012
     timesteps: int = 1000
 
+    def levels(self) -> NoiseLevels:
+        """The noise levels that these betas make."""
+        from nodes.sampling.noise_levels import NoiseLevels
+
+        return NoiseLevels.of(self)
+
 
 @dataclass(frozen=True)
 class Model(Handle):
     """A diffusion model.
 
     ``latent_scale``: latents are multiplied by it before sampling and divided after.
-    ``patches`` change what the network computes, ``options`` how it is sampled; a node that
-    adds one returns a new handle (``dataclasses.replace``), which shares the weights.
+    ``patches`` change the network's weights. ``options`` are functions that change how it computes and how it is
+    sampled, in ComfyUI's form (``model_options``), ``attachments`` what else a node pack keeps with the model.
+    A node that adds one returns a new handle (``dataclasses.replace``), which shares the file's weights.
     """
 
     weights: UNetWeights
-    sampling: ModelSampling = ModelSampling()
+    sampling: SampledAs = ModelSampling()
     latent_scale: float = 0.18215
-    patches: tuple[Any, ...] = ()
+    patches: tuple[WeightPatch, ...] = ()
     options: Mapping[str, Any] = field(default_factory=dict, hash=False)
+    attachments: Mapping[str, Any] = field(default_factory=dict, hash=False)
 
     @property
     def config(self) -> UNetConfig:
@@ -67,17 +84,23 @@ class Model(Handle):
 
     def predicting(self, prediction: Literal["eps", "v"]) -> Model:
         """The same model, its network's output understood as ``prediction``."""
+        assert isinstance(self.sampling, ModelSampling), "only what a loader says of a model can be corrected"
         return replace(self, sampling=replace(self.sampling, prediction=prediction))
 
-    def network(self) -> UNet:
-        """The U-Net with its weights, on the device and in the precision that are set.
+    @property
+    def has_functions(self) -> bool:
+        """Whether it is sampled otherwise than by Sumi's functions alone."""
+        return bool(self.options or self.attachments) or not isinstance(self.sampling, ModelSampling)
 
-        Raises CheckpointError if its file changed, or holds NaN or infinity.
+    def network(self) -> UNet:
+        """The U-Net with its weights, patched, on the device and in the precision that are set.
+
+        Raises CheckpointError if its file changed, or holds NaN or infinity; WeightPatchError if a patch does not fit.
         """
         from nodes import device
         from nodes.models.unet import UNet
 
-        return self.weights.resident(UNet, device.unet_dtype(self.weights.parameters), device.device())
+        return self.weights.resident(UNet, device.unet_dtype(self.weights.parameters), device.device(), self.patches)
 
 
 @dataclass(frozen=True)

@@ -7,8 +7,9 @@ layers of the transformers work on the same memory without a copy.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 import torch.nn.functional as F
@@ -21,6 +22,7 @@ from nodes.models.fused import Convolution, Linear
 from nodes.models.residual_block import GROUPS, Downsample, ResidualBlock, Upsample
 from nodes.models.timestep_embedding import timestep_embedding
 from nodes.models.unet_config import Block, UNetConfig, layout
+from nodes.models.unet_patches import UNetPatches, has_patches
 
 CPU_TOKENS = 16
 """The attention kernel on CPUs takes keys in blocks of this many, and much longer over a last one that is not full."""
@@ -82,12 +84,11 @@ class UNet(nn.Module):
             nn.SiLU(),
             Convolution(config.model_channels, config.out_channels, 3, padding=1),
         )
-        self._attention_at: dict[SpatialTransformer, slice] = {}
         count = 0
         for module in self.modules():
             if isinstance(module, SpatialTransformer):
                 depth = len(module.transformer_blocks)
-                self._attention_at[module] = slice(count, count + depth)
+                module.contexts = slice(count, count + depth)
                 count += depth
         self.requires_grad_(False).eval().to(memory_format=torch.channels_last)  # type: ignore[call-overload]
 
@@ -115,6 +116,7 @@ class UNet(nn.Module):
         context: Tensor | ContextKV,
         y: Tensor | None = None,
         control: Control | None = None,
+        transformer_options: Mapping[str, Any] | None = None,
     ) -> Tensor:
         """[B, in_channels, h, w] to [B, out_channels, h, w], float32.
 
@@ -124,37 +126,53 @@ class UNet(nn.Module):
             context: text [B, T, context_width], or its projection by ``project_context``.
             y: [B, adm_in_channels], for the models that take it (SDXL).
             control: residuals of a ControlNet.
+            transformer_options: functions that change the call; see :mod:`nodes.models.unet_patches`.
 
         Raises:
-            UNetInputError: a tensor's shape does not fit this U-Net.
+            UNetInputError: a tensor's shape does not fit this U-Net, or there are patches and no unprojected text.
         """
         self._check(x, context, y)
+        patches = None
+        if transformer_options and has_patches(transformer_options):
+            if not isinstance(context, Tensor):
+                raise UNetInputError("patches take the text itself [batch, tokens, width], not its projection")
+            patches = UNetPatches(transformer_options, x.shape, context.to(self.dtype))
         if isinstance(context, Tensor):
             context = self.project_context(context)
-        embedding = self.embed(timesteps, y)
+        embedding = self.embed(timesteps, y, patches)
 
         h = x.to(self.dtype).contiguous(memory_format=torch.channels_last)
         skips = []
-        for block in self.input_blocks:
-            h = self._run(block, h, embedding, context)
+        for number, block in enumerate(self.input_blocks):
+            h = self._run(block, h, embedding, context, patches and patches.at("input", number))
+            if patches is not None:
+                h = patches.changed("input_block_patch", h)
             skips.append(h)
-        h = self._run(self.middle_block, h, embedding, context)
+            if patches is not None:
+                h = patches.changed("input_block_patch_after_skip", h)
+        h = self._run(self.middle_block, h, embedding, context, patches and patches.at("middle", 0))
         if control is not None and control.middle is not None:
             h = h + control.middle.to(h)
+        if patches is not None:
+            h = patches.changed("middle_block_patch", h)
 
-        for block in self.output_blocks:
+        for number, block in enumerate(self.output_blocks):
             skip = skips.pop()
             if control is not None and len(skips) < len(control.skips):
                 residual = control.skips[len(skips)]
                 skip = skip if residual is None else skip + residual.to(skip)
+            if patches is not None:
+                h, skip = patches.at("output", number).joined(h, skip)
             size = skips[-1].shape[2:] if skips else None
-            h = self._run(block, torch.cat([h, skip], dim=1), embedding, context, size)
+            h = self._run(block, torch.cat([h, skip], dim=1), embedding, context, patches, size)
         norm, _, conv = self.out
         return conv(F.silu(norm(h), inplace=True)).float()
 
-    def embed(self, timesteps: Tensor, y: Tensor | None) -> Tensor:
+    def embed(self, timesteps: Tensor, y: Tensor | None, patches: UNetPatches | None = None) -> Tensor:
         """What every residual block is told: [B, 4·model_channels], already through SiLU."""
         embedding = self.time_embed(timestep_embedding(timesteps, self.config.model_channels).to(self.dtype))
+        if patches is not None:
+            embedding = patches.embedding(embedding, self.config.model_channels)
         if y is not None:
             embedding = embedding + self.label_emb(y.to(self.dtype))
         return F.silu(embedding)
@@ -165,13 +183,14 @@ class UNet(nn.Module):
         h: Tensor,
         embedding: Tensor,
         context: ContextKV,
+        patches: UNetPatches | None,
         upsampled_size: torch.Size | None = None,
     ) -> Tensor:
         for part in block.children():
             if isinstance(part, ResidualBlock):
                 h = part(h, embedding)
             elif isinstance(part, SpatialTransformer):
-                h = part(h, context.layers[self._attention_at[part]])
+                h = part(h, context.layers[part.contexts], patches)
             elif isinstance(part, Upsample):
                 h = part(h, upsampled_size)
             else:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Generic, TypeVar
@@ -13,6 +13,8 @@ from nodes.models.checkpoint import Checkpoint, CheckpointError, Fingerprint
 
 if TYPE_CHECKING:
     import torch
+
+    from nodes.models.weight_patches import WeightPatch
 
     Module = TypeVar("Module", bound=torch.nn.Module)
 
@@ -38,16 +40,22 @@ class Weights(Generic[Config]):
     config: Config
     parameters: int
 
-    def resident(self, build: Callable[[Config], Module], dtype: torch.dtype, device: torch.device) -> Module:
-        """The module ``build(config)`` with these weights, loaded now or before.
+    def resident(
+        self,
+        build: Callable[[Config], Module],
+        dtype: torch.dtype,
+        device: torch.device,
+        patches: tuple[WeightPatch, ...] = (),
+    ) -> Module:
+        """The module ``build(config)`` with these weights and ``patches`` of them, loaded now or before.
 
-        Raises CheckpointError as :func:`load` does.
+        Raises CheckpointError, WeightPatchError as :func:`load` does.
         """
         from nodes.models import residency
 
-        key = (self, build, dtype, device)
+        key = (self, build, dtype, device, patches)
         nbytes = self.parameters * dtype.itemsize
-        return residency.resident(key, lambda: load(self, build, dtype, device), nbytes, device)  # type: ignore[return-value]
+        return residency.resident(key, lambda: load(self, build, dtype, device, patches), nbytes, device)  # type: ignore[return-value]
 
 
 def weights_at(
@@ -89,16 +97,22 @@ def check_shapes(checkpoint: Checkpoint, prefix: str, expected: Mapping[str, tup
 
 
 def load(
-    weights: Weights[Config], build: Callable[[Config], Module], dtype: torch.dtype, device: torch.device
+    weights: Weights[Config],
+    build: Callable[[Config], Module],
+    dtype: torch.dtype,
+    device: torch.device,
+    patches: Sequence[WeightPatch] = (),
 ) -> Module:
-    """The module ``build(config)`` with its weights, converted tensor by tensor.
+    """The module ``build(config)`` with its weights, patched and converted tensor by tensor.
 
     The module is made without memory (on the meta device) and receives each converted tensor
     as it is: the peak is the converted weights plus one tensor. Convolution kernels are laid
     out channels-last. Raises CheckpointError if the file changed since it was examined, lacks
-    a tensor, or holds NaN or infinity.
+    a tensor, or holds NaN or infinity; WeightPatchError if a patch does not fit its tensor.
     """
     import torch
+
+    from nodes.models.weight_patches import by_name
 
     checkpoint = Checkpoint.open(weights.path)
     if checkpoint.fingerprint != weights.fingerprint:
@@ -107,25 +121,37 @@ def load(
         module = build(weights.config)
     wanted = {name: tuple(tensor.shape) for name, tensor in module.state_dict().items()}
     check_shapes(checkpoint, weights.prefix, wanted)
+    changes = by_name(patches) if patches else {}
     state = {
-        name: _converted(checkpoint, weights.prefix + name, shape, dtype, device) for name, shape in wanted.items()
+        name: _converted(checkpoint, weights.prefix + name, shape, dtype, device, changes.get(name, ()))
+        for name, shape in wanted.items()
     }
     module.load_state_dict(state, assign=True)
     return module.requires_grad_(False).eval()
 
 
 def _converted(
-    checkpoint: Checkpoint, name: str, shape: tuple[int, ...], dtype: torch.dtype, device: torch.device
+    checkpoint: Checkpoint,
+    name: str,
+    shape: tuple[int, ...],
+    dtype: torch.dtype,
+    device: torch.device,
+    patches: Sequence[WeightPatch],
 ) -> torch.Tensor:
     import torch
 
     source = checkpoint.tensor(name).reshape(shape)
+    if patches:
+        from nodes.models.weight_patches import patched
+
+        source = patched(source, patches)
     layout = torch.channels_last if len(shape) == 4 else torch.contiguous_format
     # Made first and copied into, so that not even a tensor that needs no conversion stays mapped.
     tensor = torch.empty(shape, dtype=dtype, device=device, memory_format=layout)
     tensor.copy_(source)
     if tensor.numel() and not all(math.isfinite(bound) for bound in torch.aminmax(tensor)):
         what = "holds NaN or infinity" if not source.float().isfinite().all() else f"does not fit {dtype}"
+        what += " once patched" if patches else ""
         raise CheckpointError(f"{checkpoint.path}: tensor '{name}' {what}")
     return tensor
 

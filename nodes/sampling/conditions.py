@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
 import torch
@@ -90,9 +90,45 @@ class Condition:
     sigma_start: float = float("inf")
     sigma_end: float = 0.0
     control: ControlSource | None = None
+    options: Mapping[str, Any] = field(default_factory=dict)
+    """What the CONDITIONING's entry says, as it says it."""
+    is_partner: bool = False
+    """Whether the text is another condition's; see :func:`with_partners`."""
 
     def is_active(self, sigma: float) -> bool:
         return self.sigma_end <= sigma <= self.sigma_start
+
+
+class Place(NamedTuple):
+    """Where in the picture a CONDITIONING's entry counts. ``mask`` [B, h, w] is the whole latent's."""
+
+    area: Area
+    explicit: bool
+    mask: Tensor | None
+
+    def weight(self, options: Mapping[str, Any], latent: Tensor) -> Tensor:
+        """How much its prediction counts [1 or B, 1, height, width], per latent pixel of the area."""
+        height, width = latent.shape[-2:]
+        if self.mask is not None:
+            weight = self.area.crop(self.mask).unsqueeze(1) * options.get("mask_strength", 1.0)
+        elif self.explicit:
+            weight = _ramped(self.area, height, width)
+        else:
+            weight = torch.ones(1, 1, height, width)
+        return weight.to(latent.device) * options.get("strength", 1.0)
+
+
+def place_of(options: Mapping[str, Any], latent: Tensor) -> Place:
+    """Where an entry with these options counts in a latent [B, C, h, w]. Raises ConditionError."""
+    height, width = latent.shape[-2:]
+    mask = options.get("mask")
+    area = _area(options.get("area"), height, width)
+    if mask is not None:
+        mask = _resized_mask(mask.to(latent.device), height, width)
+        if options.get("set_area_to_bounds"):
+            area = _bounds(mask)
+    inside = Area(height, width, 0, 0) if area is None else _within(area, height, width)
+    return Place(inside, area is not None, mask)
 
 
 def resolve(
@@ -123,7 +159,7 @@ def with_partners(conditions: Sequence[Condition], opposite: Sequence[Condition]
             continue
         smallest = min(enclosing, key=lambda c: (not c.explicit_area, c.area.size))
         if not (smallest.explicit_area and smallest.area == other.area):
-            partners.append(dataclasses.replace(other, embedding=smallest.embedding, y=smallest.y))
+            partners.append(dataclasses.replace(other, embedding=smallest.embedding, y=smallest.y, is_partner=True))
     return [*conditions, *partners]
 
 
@@ -158,31 +194,21 @@ def _resolve_one(
     levels: NoiseLevels,
     vector_width: int | None,
 ) -> Condition:
-    height, width = latent.shape[-2:]
-    mask = options.get("mask")
-    area = _area(options.get("area"), height, width)
-    if mask is not None:
-        mask = _resized_mask(mask.to(latent.device), height, width)
-        if options.get("set_area_to_bounds"):
-            area = _bounds(mask)
-    explicit = area is not None
-    inside = Area(height, width, 0, 0) if area is None else _within(area, height, width)
-    if mask is None:
-        weight = _ramped(inside, height, width) if explicit else torch.ones(1, 1, height, width)
-    else:
-        weight = inside.crop(mask).unsqueeze(1) * options.get("mask_strength", 1.0)
+    place = place_of(options, latent)
     y = None
     if vector_width is not None:
+        height, width = latent.shape[-2:]
         y = vector(options, vector_width, height * 8, width * 8).to(latent.device)
     return Condition(
         embedding=embedding.to(latent.device),
-        area=inside,
-        weight=weight.to(latent.device) * options.get("strength", 1.0),
-        explicit_area=explicit,
+        area=place.area,
+        weight=place.weight(options, latent),
+        explicit_area=place.explicit,
         y=y,
         sigma_start=levels.sigma_at(options["start_percent"]) if "start_percent" in options else float("inf"),
         sigma_end=levels.sigma_at(options["end_percent"]) if "end_percent" in options else 0.0,
         control=options.get("control"),
+        options=options,
     )
 
 

@@ -40,7 +40,7 @@ class NoiseLevels:
         betas = torch.linspace(start, end, sampling.timesteps, dtype=torch.float64) ** 2
         alpha_bar = (1 - betas).cumprod(0)
         if sampling.zero_terminal_snr:
-            alpha_bar = _with_zero_terminal_snr(alpha_bar)
+            alpha_bar = with_zero_terminal_snr(alpha_bar)
         return cls(((1 - alpha_bar) / alpha_bar).sqrt(), sampling.prediction)
 
     @property
@@ -95,7 +95,7 @@ class NoiseLevels:
         return x - output * sigma
 
 
-def _with_zero_terminal_snr(alpha_bar: Tensor) -> Tensor:
+def with_zero_terminal_snr(alpha_bar: Tensor) -> Tensor:
     """Algorithm 1 of Lin et al., Common Diffusion Noise Schedules ... are Flawed, arXiv:2305.08891."""
     root = alpha_bar.sqrt()
     first, last = root[0], root[-1]

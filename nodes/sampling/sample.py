@@ -13,10 +13,8 @@ from nodes import device
 from nodes.sampling.conditions import resolve, share_control, with_partners
 from nodes.sampling.denoiser import Denoiser, Observed
 from nodes.sampling.guidance import Guided
-from nodes.sampling.guidance_functions import GuidedByFunctions
 from nodes.sampling.inpainting import Inpainted, mask_for
 from nodes.sampling.noise import SEEDS, initial_noise
-from nodes.sampling.noise_levels import NoiseLevels
 from nodes.sampling.sampler import Sampler
 from nodes.types import Conditioning
 
@@ -67,8 +65,25 @@ def sample(
     """
     if len(sigmas) < 2:
         return latent
+    if model.has_functions:
+        # They are written for the forms in which ComfyUI calls them, and are called in these.
+        from nodes.compat.comfy._guider import sample_with_functions
+
+        return sample_with_functions(
+            model,
+            noise,
+            sigmas,
+            sampler=sampler,
+            positive=positive,
+            negative=negative,
+            scale=scale,
+            latent=latent,
+            seed=seed,
+            noise_mask=noise_mask,
+            on_step=on_step,
+        )
     where = device.device()
-    levels = NoiseLevels.of(model.sampling)
+    levels = model.sampling.levels()
     latent = fitting_latent(model, latent).to(where, torch.float32) * model.latent_scale
     noise = noise.to(where, torch.float32)
     sigmas = sigmas.cpu().float()
@@ -80,8 +95,7 @@ def sample(
     if any(options.get("control_apply_to_uncond") for _, options in positive):
         uncond = share_control(cond, uncond)
 
-    parts = (model.network(), levels, cond, uncond, scale)
-    denoiser: Denoiser = GuidedByFunctions(*parts, options=model.options) if model.options else Guided(*parts)
+    denoiser: Denoiser = Guided(model.network(), levels, cond, uncond, scale)
     if noise_mask is not None:
         kept_noise = initial_noise(noise.shape, (seed + 1) % SEEDS).to(noise) if sampler.renews_masked_noise else noise
         denoiser = Inpainted(denoiser, mask_for(latent, noise_mask), latent, kept_noise)
@@ -90,12 +104,17 @@ def sample(
 
     x = levels.noised(latent, noise, float(sigmas[0]))
     x = sampler.run(denoiser, x, sigmas, seed, levels)
+    return (check_finite(x) / model.latent_scale).cpu()
+
+
+def check_finite(x: Tensor) -> Tensor:
+    """``x``, what a run ended in. Raises SamplingError if it holds NaN or infinity."""
     if not x.isfinite().all():
         raise SamplingError(
             "sampling ended in NaN or infinity: the model's file is damaged, the sampler's settings diverge, or "
             "its numbers do not fit half precision (try --precision fp32)"
         )
-    return (x / model.latent_scale).cpu()
+    return x
 
 
 def fitting_latent(model: Model, latent: Tensor) -> Tensor:

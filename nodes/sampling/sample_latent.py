@@ -10,7 +10,6 @@ from torch import Tensor
 from graph.context import Context, PreviewImage
 from nodes.sampling.latent_preview import factors_for, preview
 from nodes.sampling.noise import initial_noise
-from nodes.sampling.noise_levels import NoiseLevels
 from nodes.sampling.sample import OnStep, fitting_latent, sample
 from nodes.sampling.sampler import SAMPLERS
 from nodes.sampling.schedules import sigmas_for
@@ -22,8 +21,7 @@ if TYPE_CHECKING:
 
 def schedule_for(model: Model, sampler_name: str, scheduler: str, steps: int, denoise: float = 1.0) -> Tensor:
     """The sigmas float32 [n + 1] of a run with these settings, as ``sampler_name`` wants them."""
-    levels = NoiseLevels.of(model.sampling)
-    return sigmas_for(scheduler, steps, levels, denoise, SAMPLERS[sampler_name].skips_penultimate)
+    return sigmas_for(scheduler, steps, model.sampling.levels(), denoise, SAMPLERS[sampler_name].skips_penultimate)
 
 
 def sample_latent(

@@ -1,0 +1,137 @@
+"""Functions around, between and in place of the U-Net's parts, for one call. ComfyUI's conventions.
+
+They are in ``transformer_options``: ``["patches"][place]`` is a list of functions, called one after the other;
+``["patches_replace"]["attn1" or "attn2"]`` has functions by block, ``(name, number)`` or
+``(name, number, transformer layer)``, name being ``input``, ``middle`` or ``output``.
+
+=================================  =========================================================================
+``emb_patch``                      ``f(embedding, model_channels, options) -> embedding``, before SiLU
+``input_block_patch``              ``f(h, options) -> h``, behind each input block
+``input_block_patch_after_skip``   the same, once the skip connection has been branched off
+``middle_block_patch``             ``f(h, options) -> h``, behind the middle block
+``output_block_patch``             ``f(h, skip, options) -> (h, skip)``, before they are joined
+``attn1_patch``, ``attn2_patch``   ``f(query, key, value, options)`` of tokens [B, T, C] not yet projected
+``attn1``, ``attn2`` (replace)     ``f(q, k, v, options) -> tokens``, projected, heads not yet split
+``attn1_output_patch``, …          ``f(tokens, options) -> tokens``, what attention gave
+``middle_patch``                   ``f(tokens, options) -> tokens``, between self- and cross-attention
+=================================  =========================================================================
+
+``options`` are the other transformer options: besides those that sampling gives (``cond_or_uncond``, ``sigmas``,
+``sample_sigmas``), ``original_shape`` of the latent [B, C, h, w], ``block`` (name, number), ``transformer_index``
+counting the transformers, ``block_index`` the layers of one, ``activations_shape`` [B, C, h, w] of its input,
+``n_heads`` and ``dim_head``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING, Any
+
+from torch import Tensor
+
+from nodes.models.attention import KV, Attention, TransformerLayer, attend
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+Patch = Callable[..., Any]
+
+
+class UNetPatches:
+    """The patches of one U-Net call, and where in the network it is.
+
+    ``shape`` is that of the latents, ``context`` the text [B, T, width] before projection.
+    """
+
+    def __init__(self, transformer_options: Mapping[str, Any], shape: Sequence[int], context: Tensor):
+        self.options: dict[str, Any] = {
+            **transformer_options,
+            "original_shape": list(shape),
+            "transformer_index": 0,
+        }
+        self._around: Mapping[str, Sequence[Patch]] = transformer_options.get("patches", {})
+        self._instead: Mapping[str, Mapping[Any, Patch]] = transformer_options.get("patches_replace", {})
+        self._context = context
+
+    def at(self, block: str, number: int) -> UNetPatches:
+        """Says which block runs next."""
+        self.options["block"] = (block, number)
+        return self
+
+    def embedding(self, embedding: Tensor, model_channels: int) -> Tensor:
+        for patch in self._around.get("emb_patch", ()):
+            embedding = patch(embedding, model_channels, self.options)
+        return embedding
+
+    def changed(self, place: str, h: Tensor) -> Tensor:
+        """``h`` after the patches of ``place``."""
+        for patch in self._around.get(place, ()):
+            h = patch(h, self.options)
+        return h
+
+    def joined(self, h: Tensor, skip: Tensor) -> tuple[Tensor, Tensor]:
+        """Both inputs of an output block after its patches."""
+        for patch in self._around.get("output_block_patch", ()):
+            h, skip = patch(h, skip, self.options)
+        return h, skip
+
+    def transformer(
+        self, layers: Sequence[Any], tokens: Tensor, contexts: Sequence[KV], shape: Sequence[int]
+    ) -> Tensor:
+        """The layers of one transformer whose input is a feature map of ``shape``."""
+        self.options["activations_shape"] = list(shape)
+        for index, (layer, kv) in enumerate(zip(layers, contexts, strict=True)):
+            self.options["block_index"] = index
+            tokens = self._layer(layer, tokens, kv)
+        self.options["transformer_index"] += 1
+        return tokens
+
+    def _layer(self, layer: TransformerLayer, x: Tensor, kv: KV) -> Tensor:
+        if self._concerns("attn1"):
+            x = x + self._attention("attn1", layer.attn1, layer.norm1(x))
+        else:
+            x = layer.attn1(layer.norm1(x), plus=x)
+        for patch in self._around.get("middle_patch", ()):
+            x = patch(x, self._layer_options(layer.attn1))
+        if self._concerns("attn2"):
+            x = x + self._attention("attn2", layer.attn2, layer.norm2(x), self._context)
+        else:
+            x = layer.attn2(layer.norm2(x), kv, plus=x)
+        return layer.ff(layer.norm3(x), plus=x)
+
+    def _attention(self, name: str, attention: Attention, x: Tensor, context: Tensor | None = None) -> Tensor:
+        options = self._layer_options(attention)
+        key = value = x if context is None else context
+        for patch in self._around.get(f"{name}_patch", ()):
+            x, key, value = patch(x, key, value, options)
+        q, k, v = attention.to_q(x), attention.to_k(key), attention.to_v(value)
+        replacement = self._replacement(name)
+        tokens = attend(q, k, v, attention.heads) if replacement is None else replacement(q, k, v, options)
+        tokens = attention.to_out(tokens)
+        for patch in self._around.get(f"{name}_output_patch", ()):
+            tokens = patch(tokens, options)
+        return tokens
+
+    def _concerns(self, name: str) -> bool:
+        """Whether anything changes that attention in the layer that runs."""
+        return bool(
+            self._around.get(f"{name}_patch")
+            or self._around.get(f"{name}_output_patch")
+            or self._replacement(name) is not None
+        )
+
+    def _replacement(self, name: str) -> Patch | None:
+        by_block = self._instead.get(name, {})
+        block = self.options["block"]
+        return by_block.get((*block, self.options["block_index"]), by_block.get(block))
+
+    def _layer_options(self, attention: Attention) -> dict[str, Any]:
+        options = {name: value for name, value in self.options.items() if name not in ("patches", "patches_replace")}
+        width = attention.to_q.out_features // attention.heads
+        return {**options, "n_heads": attention.heads, "dim_head": width, "attn_precision": None}
+
+
+def has_patches(transformer_options: Mapping[str, Any]) -> bool:
+    """Whether there is any function in ``transformer_options`` that a U-Net call would run."""
+    groups = (transformer_options.get("patches"), transformer_options.get("patches_replace"))
+    return any(any(group.values()) for group in groups if group)
