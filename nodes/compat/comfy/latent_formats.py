@@ -2,7 +2,29 @@
 
 from __future__ import annotations
 
-from nodes.compat.comfy.model_objects import LatentFormat
+from typing import Final
+
+from torch import Tensor
+
+
+class LatentFormat:
+    """How latents are scaled."""
+
+    latent_dimensions: Final = 2
+
+    def __init__(self, scale_factor: float = 1.0, latent_channels: int = 4):
+        self.scale_factor = scale_factor
+        self.latent_channels = latent_channels
+        self.latent_rgb_factors: list[list[float]] | None = None
+        self.taesd_decoder_name: str | None = None
+
+    def process_in(self, latent: Tensor) -> Tensor:
+        """From the VAE's scale to the network's."""
+        return latent * self.scale_factor
+
+    def process_out(self, latent: Tensor) -> Tensor:
+        """From the network's scale to the VAE's."""
+        return latent / self.scale_factor
 
 
 class SD15(LatentFormat):

@@ -7,12 +7,10 @@ from typing import Any
 
 from torch import Tensor
 
-from nodes.compat.comfy.samplers import KSampler
+from nodes.compat.comfy import samplers
 from nodes.compat.values import taken
 from nodes.sampling.noise import initial_noise
 from nodes.sampling.sample import fitting_latent
-from nodes.sampling.sample import sample as run_sample
-from nodes.sampling.sampler import Sampler
 
 Callback = Callable[[int, Tensor, Tensor, int], Any]
 """``(step, denoised, x, steps)``, step from 0; ``x`` is what was denoised, here the same."""
@@ -50,7 +48,7 @@ def sample(
     seed: int | None = None,
 ) -> Tensor:
     """``latent_image`` noised and denoised. Raises SamplingError, ConditionError."""
-    sampler = KSampler(model, steps, None, sampler_name, scheduler, denoise)
+    sampler = samplers.KSampler(model, steps, None, sampler_name, scheduler, denoise)
     return sampler.sample(
         noise,
         positive,
@@ -72,7 +70,7 @@ def sample_custom(
     model: Any,
     noise: Tensor,
     cfg: float,
-    sampler: Sampler,
+    sampler: samplers.Sampler,
     sigmas: Tensor,
     positive: Any,
     negative: Any,
@@ -83,16 +81,18 @@ def sample_custom(
     seed: int | None = None,
 ) -> Tensor:
     """A run with a sampler (``comfy.samplers.sampler_object``) and sigmas of one's own."""
-    return run_sample(
-        taken(model),
+    return samplers.sample(
+        model,
         noise,
+        positive,
+        negative,
+        cfg,
+        None,
+        sampler,
         sigmas,
-        sampler=sampler,
-        positive=positive,
-        negative=negative,
-        scale=cfg,
-        latent=latent_image,
-        seed=seed or 0,
-        noise_mask=noise_mask,
-        on_step=None if callback is None else lambda step, n, denoised: callback(step - 1, denoised, denoised, n),
+        latent_image=latent_image,
+        denoise_mask=noise_mask,
+        callback=callback,
+        disable_pbar=disable_pbar,
+        seed=seed,
     )

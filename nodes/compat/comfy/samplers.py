@@ -1,4 +1,4 @@
-"""``comfy.samplers``: names, schedules, and the sampler of the KSampler nodes."""
+"""``comfy.samplers``: names, schedules, guidance, and the sampler of the KSampler nodes."""
 
 from __future__ import annotations
 
@@ -8,45 +8,97 @@ from typing import Any, Final, NamedTuple
 import torch
 from torch import Tensor
 
-from nodes.compat.comfy.model_objects import ModelSampling
+from nodes.compat.comfy._guidance import calc_cond_batch, cfg_function, process_conds, sampling_function
+from nodes.compat.comfy._guider import CFGGuider
+from nodes.compat.comfy._k_sampler import KSAMPLER, KSamplerX0Inpaint, Sampler
+from nodes.compat.comfy.model_patcher import ModelPatcher
+from nodes.compat.comfy.model_sampling import ObjectLevels
+from nodes.compat.comfy.sampler_helpers import convert_cond
 from nodes.compat.values import taken
 from nodes.sampling import names, schedules
-from nodes.sampling.noise_levels import NoiseLevels
-from nodes.sampling.sample import sample
-from nodes.sampling.sample_latent import schedule_for
-from nodes.sampling.sampler import SAMPLERS as _SAMPLERS
-from nodes.sampling.sampler import Sampler
+from nodes.sampling.sample import sample as run_native
+from nodes.sampling.sampler import SAMPLERS as _NATIVE
 
 SAMPLER_NAMES: Final = list(names.SAMPLERS)
 KSAMPLER_NAMES: Final = [name for name in SAMPLER_NAMES if name not in ("ddim", "uni_pc", "uni_pc_bh2")]
 SCHEDULER_NAMES: Final = list(names.SCHEDULERS)
+_STEP_KEPT: Final = 0.9999
 
 
 class SchedulerHandler(NamedTuple):
-    """A schedule: ``handler(model_sampling, steps)`` gives sigmas."""
+    """A schedule: ``handler(model_sampling, steps)`` gives sigmas; without ``use_ms`` it is given the range instead."""
 
     handler: Callable[..., Tensor]
     use_ms: bool = True
 
 
-def calculate_sigmas(model_sampling: ModelSampling, scheduler_name: str, steps: int) -> Tensor:
-    """The sigmas of a whole run, the last one 0."""
-    return schedules.sigmas_for(scheduler_name, steps, NoiseLevels(model_sampling.sigmas))
-
-
 def _handler(name: str) -> SchedulerHandler:
-    return SchedulerHandler(lambda model_sampling, steps: calculate_sigmas(model_sampling, name, steps))
+    return SchedulerHandler(
+        lambda model_sampling, steps: schedules.sigmas_for(name, steps, ObjectLevels(model_sampling))
+    )
 
 
-SCHEDULER_HANDLERS: Final[Mapping[str, SchedulerHandler]] = {name: _handler(name) for name in SCHEDULER_NAMES}
+SCHEDULER_HANDLERS: Final[dict[str, SchedulerHandler]] = {name: _handler(name) for name in SCHEDULER_NAMES}
+"""A pack may add its own, and their names to :data:`SCHEDULER_NAMES`."""
 
 
-def sampler_object(name: str) -> Sampler:
-    """The sampler of that name, for ``comfy.sample.sample_custom``."""
-    return _SAMPLERS[name]
+def calculate_sigmas(model_sampling: Any, scheduler_name: str, steps: int) -> Tensor:
+    """The sigmas of a whole run, the last one 0."""
+    handler = SCHEDULER_HANDLERS[scheduler_name]
+    if handler.use_ms:
+        return handler.handler(model_sampling, steps)
+    lowest, highest = float(model_sampling.sigma_min), float(model_sampling.sigma_max)
+    return handler.handler(n=steps, sigma_min=lowest, sigma_max=highest)
 
 
-ksampler = sampler_object
+def ksampler(
+    sampler_name: str, extra_options: Mapping[str, Any] | None = None, inpaint_options: Mapping[str, Any] | None = None
+) -> KSAMPLER:
+    """The sampler of that name: ``sample_NAME`` of ``comfy.k_diffusion.sampling``, where packs may put their own."""
+    from nodes.compat.comfy._k_sampler import in_k_form
+    from nodes.compat.comfy.k_diffusion import sampling
+
+    options = dict(inpaint_options or {})
+    function = getattr(sampling, f"sample_{sampler_name}", None)
+    if sampler_name in _NATIVE:
+        if _NATIVE[sampler_name].renews_masked_noise:
+            options.setdefault("random", True)
+        if function is None or sampler_name in sampling.OF_OTHER_ARGUMENTS:
+            function = in_k_form(_NATIVE[sampler_name], sampler_name)
+    if function is None:
+        raise ValueError(f"there is no sampler '{sampler_name}'; there are {', '.join(SAMPLER_NAMES)}")
+    return KSAMPLER(function, extra_options, options)
+
+
+def sampler_object(name: str) -> KSAMPLER:
+    """The sampler of that name, for ``comfy.sample.sample_custom`` and :class:`CFGGuider`."""
+    return ksampler(name)
+
+
+def sample(
+    model: ModelPatcher,
+    noise: Tensor,
+    positive: Any,
+    negative: Any,
+    cfg: float,
+    device: Any,
+    sampler: Sampler,
+    sigmas: Tensor,
+    model_options: dict[str, Any] | None = None,
+    latent_image: Tensor | None = None,
+    denoise_mask: Tensor | None = None,
+    callback: Callable[[int, Tensor, Tensor, int], Any] | None = None,
+    disable_pbar: bool = False,
+    seed: int | None = None,
+) -> Tensor:
+    """A run with classifier-free guidance. Raises SamplingError, ConditionError."""
+    guider = CFGGuider(model)
+    guider.set_conds(positive, negative)
+    guider.set_cfg(cfg)
+    if model_options:
+        guider.model_options = model_options
+    latent = torch.zeros_like(noise) if latent_image is None else latent_image
+    return guider.sample(noise, latent, sampler, sigmas, denoise_mask, callback, disable_pbar, seed)
 
 
 class KSampler:
@@ -54,9 +106,7 @@ class KSampler:
 
     SCHEDULERS: Final = SCHEDULER_NAMES
     SAMPLERS: Final = SAMPLER_NAMES
-    DISCARD_PENULTIMATE_SIGMA_SAMPLERS: Final = frozenset(
-        name for name, sampler in _SAMPLERS.items() if sampler.skips_penultimate
-    )
+    DISCARD_PENULTIMATE_SIGMA_SAMPLERS: Final = {name for name, sampler in _NATIVE.items() if sampler.skips_penultimate}
 
     def __init__(
         self,
@@ -69,20 +119,28 @@ class KSampler:
         model_options: Mapping[str, Any] | None = None,
     ):
         self.model = model
-        self.sampler = sampler if sampler is not None and sampler in _SAMPLERS else SAMPLER_NAMES[0]
-        self.scheduler = scheduler if scheduler is not None and scheduler in SCHEDULER_NAMES else SCHEDULER_NAMES[0]
+        self.sampler = sampler if sampler is not None and sampler in self.SAMPLERS else self.SAMPLERS[0]
+        self.scheduler = scheduler if scheduler is not None and scheduler in self.SCHEDULERS else self.SCHEDULERS[0]
         self.denoise = denoise
         self.set_steps(steps, denoise)
+
+    def calculate_sigmas(self, steps: int) -> Tensor:
+        """The sigmas of a whole run of so many steps."""
+        model_sampling = self.model.get_model_object("model_sampling")
+        if self.sampler not in self.DISCARD_PENULTIMATE_SIGMA_SAMPLERS:
+            return calculate_sigmas(model_sampling, self.scheduler, steps)
+        sigmas = calculate_sigmas(model_sampling, self.scheduler, steps + 1)
+        return torch.cat([sigmas[:-2], sigmas[-1:]])
 
     def set_steps(self, steps: int, denoise: float | None = None) -> None:
         """Make the sigmas anew."""
         self.steps = steps
-        strength = 1.0 if denoise is None else denoise
-        self.sigmas = schedule_for(taken(self.model), self.sampler, self.scheduler, steps, strength)
-
-    def calculate_sigmas(self, steps: int) -> Tensor:
-        """The sigmas of a whole run of so many steps."""
-        return schedule_for(taken(self.model), self.sampler, self.scheduler, steps)
+        if denoise is None or denoise > _STEP_KEPT:
+            self.sigmas = self.calculate_sigmas(steps)
+        elif denoise <= 0.0:
+            self.sigmas = torch.empty(0)
+        else:
+            self.sigmas = self.calculate_sigmas(int(steps / denoise))[-(steps + 1) :]
 
     def sample(
         self,
@@ -106,11 +164,27 @@ class KSampler:
         if start_step is not None or last_step is not None or force_full_denoise:
             end = len(sigmas) - 1 if last_step is None else last_step
             sigmas = schedules.cut(sigmas, start_step or 0, end, to_zero=force_full_denoise)
-        return sample(
+        if self.sampler not in _NATIVE:
+            return sample(
+                self.model,
+                noise,
+                positive,
+                negative,
+                cfg,
+                None,
+                sampler_object(self.sampler),
+                sigmas,
+                latent_image=latent,
+                denoise_mask=denoise_mask,
+                callback=callback,
+                disable_pbar=disable_pbar,
+                seed=seed,
+            )
+        return run_native(
             taken(self.model),
             noise,
             sigmas,
-            sampler=_SAMPLERS[self.sampler],
+            sampler=_NATIVE[self.sampler],
             positive=positive,
             negative=negative,
             scale=cfg,
@@ -119,3 +193,26 @@ class KSampler:
             noise_mask=denoise_mask,
             on_step=None if callback is None else lambda step, n, denoised: callback(step - 1, denoised, denoised, n),
         )
+
+
+__all__ = [
+    "KSAMPLER",
+    "KSAMPLER_NAMES",
+    "SAMPLER_NAMES",
+    "SCHEDULER_HANDLERS",
+    "SCHEDULER_NAMES",
+    "CFGGuider",
+    "KSampler",
+    "KSamplerX0Inpaint",
+    "Sampler",
+    "SchedulerHandler",
+    "calc_cond_batch",
+    "calculate_sigmas",
+    "cfg_function",
+    "convert_cond",
+    "ksampler",
+    "process_conds",
+    "sample",
+    "sampler_object",
+    "sampling_function",
+]

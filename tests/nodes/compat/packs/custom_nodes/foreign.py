@@ -1,3 +1,3 @@
 """A pack that needs a part of ComfyUI that is not here."""
 
-import comfy.ldm.modules.attention  # noqa: F401
+import comfy.ldm.flux.layers  # noqa: F401

@@ -1,0 +1,192 @@
+"""``comfy.model_base``: a network with its noise levels and its latents' scale, as packs and samplers call it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from enum import Enum
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from nodes import device as devices
+from nodes.compat.comfy import conds
+from nodes.compat.comfy.latent_formats import LatentFormat
+from nodes.compat.comfy.model_sampling import model_sampling_of, settings_of
+from nodes.compat.comfy.patcher_extension import WrapperExecutor, WrappersMP, get_all_wrappers
+from nodes.models.handle import Model
+from nodes.models.handle import ModelSampling as Betas
+from nodes.models.unet_config import UNetConfig
+from nodes.sampling.vector_conditioning import vector
+
+
+class ModelType(Enum):
+    """What a network predicts."""
+
+    EPS = 1
+    V_PREDICTION = 2
+    V_PREDICTION_EDM = 3
+    EDM = 5
+
+
+class ModelConfig:
+    """What a model's file says of it."""
+
+    def __init__(self, config: UNetConfig, sampling: Any, latent_format: LatentFormat):
+        self.latent_format = latent_format
+        self.sampling_settings = settings_of(sampling if isinstance(sampling, Betas) else Betas())
+        self.unet_config = {
+            "in_channels": config.in_channels,
+            "out_channels": config.out_channels,
+            "model_channels": config.model_channels,
+            "num_res_blocks": list(config.res_blocks),
+            "channel_mult": list(config.channel_mult),
+            "transformer_depth": list(config.input_depth),
+            "transformer_depth_middle": -2 if config.middle_depth is None else config.middle_depth,
+            "transformer_depth_output": list(config.output_depth),
+            "context_dim": config.context_width,
+            "adm_in_channels": config.adm_in_channels,
+            "use_linear_in_transformer": config.linear_projections,
+        }
+
+
+class BaseModel:
+    """A diffusion model of one handle. ``objects`` stand in place of its parts, by their names."""
+
+    def __init__(self, handle: Model, objects: Mapping[str, Any] | None = None):
+        objects = objects or {}
+        self._handle = handle
+        self._network = objects.get("diffusion_model")
+        self.model_sampling: Any = objects.get("model_sampling") or model_sampling_of(handle.sampling)
+        config = handle.config
+        self.latent_format: Any = objects.get("latent_format") or LatentFormat(handle.latent_scale, config.out_channels)
+        self.model_config = ModelConfig(config, handle.sampling, self.latent_format)
+        velocity = getattr(handle.sampling, "prediction", "eps") == "v"
+        self.model_type = ModelType.V_PREDICTION if velocity else ModelType.EPS
+        self.adm_channels = config.adm_in_channels or 0
+        self.manual_cast_dtype: torch.dtype | None = None
+        self.current_patcher: Any = None
+
+    @property
+    def diffusion_model(self) -> Any:
+        """The network, loaded."""
+        return self._handle.network() if self._network is None else self._network
+
+    @property
+    def device(self) -> torch.device:
+        """Where it computes."""
+        return devices.device()
+
+    def get_dtype(self) -> torch.dtype:
+        """The precision it computes in."""
+        return devices.unet_dtype(self._handle.weights.parameters)
+
+    def is_adm(self) -> bool:
+        """Whether the network takes a vector besides the text."""
+        return self.adm_channels > 0
+
+    def process_latent_in(self, latent: Tensor) -> Tensor:
+        """From the VAE's scale to the network's."""
+        scaled: Tensor = self.latent_format.process_in(latent)
+        return scaled
+
+    def process_latent_out(self, latent: Tensor) -> Tensor:
+        """From the network's scale to the VAE's."""
+        scaled: Tensor = self.latent_format.process_out(latent)
+        return scaled
+
+    def scale_latent_inpaint(self, sigma: Tensor, noise: Tensor, latent_image: Tensor, **_: Any) -> Tensor:
+        """What is put outside a mask: the latent at that noise level."""
+        level = sigma.reshape([sigma.shape[0]] + [1] * (noise.ndim - 1))
+        noised: Tensor = self.model_sampling.noise_scaling(level, noise, latent_image)
+        return noised
+
+    def state_dict(self, prefix: str = "diffusion_model.") -> dict[str, Tensor]:
+        """The network's weights."""
+        return {prefix + name: tensor for name, tensor in self.diffusion_model.state_dict().items()}
+
+    def encode_adm(self, **kwargs: Any) -> Tensor | None:
+        """The vector [1, width] that SDXL is given besides the text; None for a network that takes none."""
+        if not self.is_adm():
+            return None
+        height, width = kwargs["noise"].shape[-2:] if "noise" in kwargs else (128, 128)
+        return vector(kwargs, self.adm_channels, height * 8, width * 8)
+
+    def extra_conds(self, **kwargs: Any) -> dict[str, Any]:
+        """What the network is told: the text ``cross_attn``, and a vector if it takes one."""
+        found: dict[str, Any] = {}
+        if (text := kwargs.get("cross_attn")) is not None:
+            found["c_crossattn"] = conds.CONDCrossAttn(text)
+        if (y := self.encode_adm(**kwargs)) is not None:
+            found["y"] = conds.CONDRegular(y.to(kwargs.get("device", self.device)))
+        return found
+
+    def memory_required(self, input_shape: Any, cond_shapes: Any = None) -> float:
+        """Bytes that a call takes besides the weights, roughly."""
+        batch, _, height, width = input_shape
+        return float(batch * height * width * self.get_dtype().itemsize * self._handle.config.model_channels * 32)
+
+    def apply_model(
+        self,
+        x: Tensor,
+        t: Tensor,
+        c_concat: Tensor | None = None,
+        c_crossattn: Tensor | None = None,
+        control: Any = None,
+        transformer_options: Mapping[str, Any] | None = None,
+        **kwargs: Any,
+    ) -> Tensor:
+        """The clean latent that the network sees in ``x`` [B, C, h, w], noisy at the levels ``t`` [B]."""
+        options = dict(transformer_options or {})
+        executor = WrapperExecutor.new_class_executor(
+            self._apply_model, self, get_all_wrappers(WrappersMP.APPLY_MODEL, options)
+        )
+        denoised: Tensor = executor.execute(x, t, c_concat, c_crossattn, control, options, **kwargs)
+        return denoised
+
+    def _apply_model(
+        self,
+        x: Tensor,
+        t: Tensor,
+        c_concat: Tensor | None = None,
+        c_crossattn: Tensor | None = None,
+        control: Any = None,
+        transformer_options: dict[str, Any] | None = None,
+        **kwargs: Any,
+    ) -> Tensor:
+        options = transformer_options or {}
+        given = self.model_sampling.calculate_input(t, x)
+        if c_concat is not None:
+            given = torch.cat([given, c_concat.to(given)], dim=1)
+        timesteps = self.model_sampling.timestep(t).float()
+        network = self.diffusion_model
+        executor = WrapperExecutor.new_class_executor(
+            network, network, get_all_wrappers(WrappersMP.DIFFUSION_MODEL, options)
+        )
+        # By name, but for the first: packs' wrappers and networks take them so.
+        output = executor.execute(
+            given,
+            timesteps,
+            context=c_crossattn,
+            control=control,
+            transformer_options=options,
+            **{name: value for name, value in kwargs.items() if name == "y"},
+        )
+        denoised: Tensor = self.model_sampling.calculate_denoised(t, output.float(), x)
+        return denoised
+
+
+class SDXL(BaseModel):
+    """SDXL's base model."""
+
+
+class SDXLRefiner(BaseModel):
+    """SDXL's refiner."""
+
+
+def base_model(handle: Model, objects: Mapping[str, Any] | None = None) -> BaseModel:
+    """The model of a handle, of the class that packs tell families by."""
+    if handle.config.adm_in_channels is None or handle.config.context_width == 1024:
+        return BaseModel(handle, objects)
+    refiner = handle.config.context_width == 1280
+    return (SDXLRefiner if refiner else SDXL)(handle, objects)

@@ -1,0 +1,267 @@
+"""``comfy.model_sampling``: what a network's output means, and the noise levels it knows.
+
+A model's sampling is an object of a class made of two: one says what the output means (:class:`EPS` …), one which noise
+levels there are (:class:`ModelSamplingDiscrete` …). Packs make such classes of their own and put an object of
+one in the place of a model's. Noise levels are tensors [B], one for each item of a batch.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from nodes.models.handle import ModelSampling as Betas
+from nodes.sampling.noise_levels import NoiseLevels, with_zero_terminal_snr
+
+_BEGINNING = 999999999.9
+"""Stands for a noise level that is above all others."""
+
+
+class EPS:
+    """The output is the noise."""
+
+    sigma_data: float = 1.0
+
+    def calculate_input(self, sigma: Tensor, noise: Tensor) -> Tensor:
+        """What the network is given for a noisy latent."""
+        return noise / (_by_item(sigma, noise) ** 2 + self.sigma_data**2) ** 0.5
+
+    def calculate_denoised(self, sigma: Tensor, model_output: Tensor, model_input: Tensor) -> Tensor:
+        """The clean latent that the output for the noisy latent ``model_input`` stands for."""
+        return model_input - model_output * _by_item(sigma, model_output)
+
+    def noise_scaling(self, sigma: Tensor, noise: Tensor, latent_image: Tensor, max_denoise: bool = False) -> Tensor:
+        """The latent, noised: where sampling starts. ``max_denoise``: from the largest noise level."""
+        sigma = _by_item(sigma, noise)
+        return noise * ((1.0 + sigma**2.0).sqrt() if max_denoise else sigma) + latent_image
+
+    def inverse_noise_scaling(self, sigma: Tensor, latent: Tensor) -> Tensor:
+        """What is left of the scale of the noised latent at a run's end: nothing."""
+        return latent
+
+
+class V_PREDICTION(EPS):
+    """The output is the velocity of Salimans & Ho, arXiv:2202.00512."""
+
+    def calculate_denoised(self, sigma: Tensor, model_output: Tensor, model_input: Tensor) -> Tensor:
+        """The clean latent."""
+        sigma = _by_item(sigma, model_output)
+        total = sigma**2 + self.sigma_data**2
+        return model_input * self.sigma_data**2 / total - model_output * sigma * self.sigma_data / total**0.5
+
+
+class EDM(V_PREDICTION):
+    """The output is that of Karras et al., arXiv:2206.00364, section 5."""
+
+    def calculate_denoised(self, sigma: Tensor, model_output: Tensor, model_input: Tensor) -> Tensor:
+        """The clean latent."""
+        sigma = _by_item(sigma, model_output)
+        total = sigma**2 + self.sigma_data**2
+        return model_input * self.sigma_data**2 / total + model_output * sigma * self.sigma_data / total**0.5
+
+
+class X0(EPS):
+    """The output is the clean latent."""
+
+    def calculate_denoised(self, sigma: Tensor, model_output: Tensor, model_input: Tensor) -> Tensor:
+        """The output."""
+        return model_output
+
+
+class ModelSamplingDiscrete(torch.nn.Module):
+    """A table of noise levels, one for each timestep of training.
+
+    ``model_config.sampling_settings`` may give ``linear_start``, ``linear_end``, ``timesteps`` and ``zsnr``;
+    ``zsnr`` rescales the table so that its last level is pure noise.
+    """
+
+    sigmas: Tensor
+    log_sigmas: Tensor
+
+    def __init__(self, model_config: Any = None, zsnr: bool | None = None):
+        super().__init__()
+        settings = getattr(model_config, "sampling_settings", None) or {}
+        schedule = settings.get("beta_schedule", "linear")
+        if schedule != "linear":
+            raise ValueError(f"beta_schedule {schedule!r} is not known; expected 'linear'")
+        zero_terminal_snr = settings.get("zsnr", False) if zsnr is None else zsnr
+        names = {"linear_start", "linear_end", "timesteps"} & settings.keys()
+        betas = Betas(zero_terminal_snr=bool(zero_terminal_snr), **{name: settings[name] for name in names})
+        self.zsnr = betas.zero_terminal_snr
+        self.linear_start, self.linear_end = betas.linear_start, betas.linear_end
+        self.num_timesteps = betas.timesteps
+        self.sigma_data = 1.0
+        self.set_sigmas(NoiseLevels.of(betas).sigmas)
+
+    def set_sigmas(self, sigmas: Tensor) -> None:
+        """Use that table [T], rising."""
+        self.register_buffer("sigmas", sigmas.float())
+        self.register_buffer("log_sigmas", sigmas.log().float())
+
+    @property
+    def sigma_min(self) -> Tensor:
+        """The smallest level."""
+        return self.sigmas[0]
+
+    @property
+    def sigma_max(self) -> Tensor:
+        """The largest level."""
+        return self.sigmas[-1]
+
+    def timestep(self, sigma: Tensor) -> Tensor:
+        """The timestep nearest to each level, compared in log-sigma; it has the shape of ``sigma``."""
+        log_sigma = torch.as_tensor(sigma).log()
+        distances = log_sigma.reshape(1, -1) - self.log_sigmas.to(log_sigma.device)[:, None]
+        return distances.abs().argmin(dim=0).reshape(log_sigma.shape)
+
+    def sigma(self, timestep: Tensor) -> Tensor:
+        """The level at each timestep, linear in log-sigma between those of the table."""
+        t = torch.as_tensor(timestep).float().to(self.log_sigmas.device).clamp(0, len(self.sigmas) - 1)
+        below, above = t.floor().long(), t.ceil().long()
+        levels = self.log_sigmas[below].lerp(self.log_sigmas[above], t - below).exp()
+        return levels.to(timestep.device) if isinstance(timestep, Tensor) else levels
+
+    def percent_to_sigma(self, percent: float) -> float:
+        """The level at which that part of a run (0..1) is done."""
+        if percent <= 0.0:
+            return _BEGINNING
+        if percent >= 1.0:
+            return 0.0
+        return float(self.sigma(torch.tensor((1.0 - percent) * (self.num_timesteps - 1))))
+
+
+class ModelSamplingContinuousEDM(torch.nn.Module):
+    """All noise levels between two; the network is told a quarter of their logarithm."""
+
+    sigmas: Tensor
+    log_sigmas: Tensor
+
+    def __init__(self, model_config: Any = None):
+        super().__init__()
+        settings = getattr(model_config, "sampling_settings", None) or {}
+        self.set_parameters(
+            settings.get("sigma_min", 0.002), settings.get("sigma_max", 120.0), settings.get("sigma_data", 1.0)
+        )
+
+    def set_parameters(self, sigma_min: float, sigma_max: float, sigma_data: float) -> None:
+        """Use that range of levels."""
+        self.sigma_data = sigma_data
+        sigmas = torch.linspace(math.log(sigma_min), math.log(sigma_max), 1000).exp()
+        self.register_buffer("sigmas", sigmas)
+        self.register_buffer("log_sigmas", sigmas.log())
+
+    @property
+    def sigma_min(self) -> Tensor:
+        """The smallest level."""
+        return self.sigmas[0]
+
+    @property
+    def sigma_max(self) -> Tensor:
+        """The largest level."""
+        return self.sigmas[-1]
+
+    def timestep(self, sigma: Tensor) -> Tensor:
+        """What the network is told of a level."""
+        return 0.25 * torch.as_tensor(sigma).log()
+
+    def sigma(self, timestep: Tensor) -> Tensor:
+        """The level that it is told so."""
+        return (torch.as_tensor(timestep) / 0.25).exp()
+
+    def percent_to_sigma(self, percent: float) -> float:
+        """The level at which that part (0..1) of the logarithm is done."""
+        if percent <= 0.0:
+            return _BEGINNING
+        if percent >= 1.0:
+            return 0.0
+        lowest, highest = float(self.log_sigmas[0]), float(self.log_sigmas[-1])
+        return math.exp(lowest + (highest - lowest) * (1.0 - percent))
+
+
+def rescale_zero_terminal_snr_sigmas(sigmas: Tensor) -> Tensor:
+    """A table of levels [T], rising, with its last one made pure noise (arXiv:2305.08891)."""
+    alpha_bar = with_zero_terminal_snr(1 / (sigmas.double() ** 2 + 1))
+    return ((1 - alpha_bar) / alpha_bar).sqrt().to(sigmas.dtype)
+
+
+class _Eps(ModelSamplingDiscrete, EPS):
+    pass
+
+
+class _Velocity(ModelSamplingDiscrete, V_PREDICTION):
+    pass
+
+
+@dataclass(frozen=True)
+class SamplingSettings:
+    """What :class:`ModelSamplingDiscrete` is told of a model."""
+
+    sampling_settings: dict[str, Any]
+
+
+@dataclass(frozen=True, eq=False)
+class ObjectSampling:
+    """A handle's sampling that is an object of this module's classes, or of a pack's."""
+
+    model_sampling: Any
+
+    def levels(self) -> NoiseLevels:
+        """Its noise levels, for schedules."""
+        return ObjectLevels(self.model_sampling)
+
+
+class ObjectLevels(NoiseLevels):
+    """The noise levels of such an object."""
+
+    def __init__(self, model_sampling: Any):
+        super().__init__(model_sampling.sigmas.cpu())
+        self._object = model_sampling
+
+    @property
+    def sigma_min(self) -> float:
+        """The smallest level."""
+        return float(self._object.sigma_min)
+
+    @property
+    def sigma_max(self) -> float:
+        """The largest level."""
+        return float(self._object.sigma_max)
+
+    def sigma(self, timestep: Tensor | float) -> Tensor:
+        """The level at each timestep."""
+        found: Tensor = self._object.sigma(torch.as_tensor(timestep, dtype=torch.float32))
+        return found.cpu().float()
+
+    def timestep(self, sigma: Tensor | float) -> Any:
+        """The timestep of a level."""
+        return float(self._object.timestep(torch.as_tensor(sigma, dtype=torch.float32, device="cpu").reshape(1)))
+
+    def sigma_at(self, percent: float) -> float:
+        """The level at which that part of a run (0..1) is done."""
+        return float(self._object.percent_to_sigma(percent))
+
+
+def settings_of(betas: Betas) -> dict[str, Any]:
+    """Those of a model whose betas are these."""
+    return {
+        "linear_start": betas.linear_start,
+        "linear_end": betas.linear_end,
+        "timesteps": betas.timesteps,
+        "zsnr": betas.zero_terminal_snr,
+    }
+
+
+def model_sampling_of(sampling: Any) -> Any:
+    """The object that stands for a handle's sampling."""
+    if isinstance(sampling, ObjectSampling):
+        return sampling.model_sampling
+    return (_Velocity if sampling.prediction == "v" else _Eps)(SamplingSettings(settings_of(sampling)))
+
+
+def _by_item(sigma: Tensor, x: Tensor) -> Tensor:
+    """Levels [B] against a batch [B, …]."""
+    return sigma.reshape(sigma.shape[:1] + (1,) * (x.ndim - 1)) if sigma.ndim else sigma
