@@ -1,117 +1,27 @@
-/** The canvas: React Flow for what is near and for gestures, one painted layer for all that is not elements. */
+/** The canvas: React Flow for what is near and for the view, one painted layer for all that is not elements. */
 
 import "@xyflow/react/dist/base.css";
-import {
-  type Connection,
-  type ConnectionLineComponentProps,
-  type FinalConnectionState,
-  type NodeChange,
-  type OnConnectStartParams,
-  Position,
-  ReactFlow,
-  type ReactFlowInstance,
-  type Viewport,
-} from "@xyflow/react";
+import { ReactFlow, type ReactFlowInstance, type Viewport } from "@xyflow/react";
 import { useCallback, useEffect, useLayoutEffect, useMemo, useRef, useState } from "react";
 import { useT } from "../i18n";
-import { fits, type GraphNode, type Id, type Level, linksById, linksOf, nodesById, type Subgraph } from "../graph/document";
-import { changeGroup, connect, disconnect, mapNode, moveNodes, wouldCycle } from "../graph/edits";
-import { bounds, type Geometry, geometry, HEADER, placedNodes, type Point } from "../graph/geometry";
-import { setWidget, type Surroundings } from "../graph/widget_views";
-import { changeTab, current, edit, flatId, levelOf, select, settleStep, surroundings, useEditor, useTab, type View, viewKey } from "../state/editor";
+import { linksOf } from "../graph/document";
+import { type Geometry, geometry, placedNodes } from "../graph/geometry";
+import { useAnnounced } from "../state/announce";
+import { changeTab, current, flatId, levelOf, select, useEditor, useTab, type View, viewKey } from "../state/editor";
 import { useRuns } from "../state/runs";
-import { show, type Socket, type Target, useUi } from "../state/ui";
+import { show, useUi } from "../state/ui";
+import { cardOf, NOBODY, nearby, sameSet } from "./cards";
 import { GroupNames } from "./GroupNames";
+import { type Box, groupAt, nodeAt } from "./hits";
+import { LinkOverlay } from "./LinkOverlay";
+import { linkAt, places } from "./links";
 import { Minimap } from "./Minimap";
 import { NodeCard, type Card } from "./NodeCard";
-import { bend, groupAt, isBoundary, linkAt, membersOf, nodeAt, paint, places } from "./painter";
-import { typeColor } from "./palette";
+import { paint } from "./painter";
+import { MAX_ZOOM, MIN_ZOOM, setStage, stage, wholeView } from "./stage";
+import { openMenu, useGestures } from "./useGestures";
 
-const FAR_ZOOM = 0.42;
-const MOST_ELEMENTS = 70;
 const NODE_TYPES = { card: NodeCard };
-const MIN_ZOOM = 0.04;
-const MAX_ZOOM = 2.5;
-
-export interface Stage {
-  view: View;
-  setView(view: View, animate?: boolean): void;
-  toCanvas(x: number, y: number): [number, number];
-  size: { width: number; height: number };
-  /** Middle of what is seen. */
-  middle(): [number, number];
-  repaint(): void;
-}
-
-/** The one stage there is, for commands. */
-export let stage: Stage | null = null;
-
-const cards = new WeakMap<Geometry, Card>();
-
-function cardOf(node: GraphNode, place: Geometry, selected: boolean): Card {
-  const known = cards.get(place);
-  if (known && known.data.node === node && known.selected === selected) return known;
-  const handle = (id: string, side: "source" | "target", y: number) => ({
-    id,
-    type: side,
-    position: side === "target" ? Position.Left : Position.Right,
-    x: (side === "target" ? 0 : place.width) - 7,
-    y: y - 7,
-    width: 14,
-    height: 14,
-  });
-  const card: Card = {
-    id: String(node.id),
-    type: "card",
-    position: { x: place.x, y: place.y },
-    width: place.width,
-    height: place.height,
-    measured: { width: place.width, height: place.height },
-    handles: [
-      ...place.inputs.map((slot) => handle(`i${slot.index}`, "target", slot.y)),
-      ...place.outputs.map((slot) => handle(`o${slot.index}`, "source", slot.y)),
-      ...place.widgets.map((row) => handle(row.slot === null ? `w:${row.input.name}` : `i${row.slot}`, "target", row.y + 14)),
-    ],
-    selected,
-    data: { node, place },
-    dragHandle: place.look === "reroute" ? undefined : ".node-header, .node, .reroute",
-  };
-  cards.set(place, card);
-  return card;
-}
-
-/** What of a level is built of elements at this view. */
-function nearby(level: Level, around: Surroundings, view: View, size: { width: number; height: number }): ReadonlySet<string> {
-  if (view.zoom < FAR_ZOOM) return NOBODY;
-  const margin = 240;
-  const left = -view.x / view.zoom - margin;
-  const top = -view.y / view.zoom - margin;
-  const right = left + size.width / view.zoom + 2 * margin;
-  const bottom = top + size.height / view.zoom + 2 * margin;
-  const found = new Set<string>();
-  for (const node of placedNodes(level)) {
-    const place = geometry(node, around);
-    if (place.x < right && place.y < bottom && place.x + place.width > left && place.y + place.height > top) {
-      found.add(String(node.id));
-      if (found.size > MOST_ELEMENTS) return NOBODY;
-    }
-  }
-  return found;
-}
-
-/** A view of everything. */
-function wholeView(level: Level, around: Surroundings, { width, height }: { width: number; height: number }): View {
-  const groups = (level.groups ?? []).map(({ bounding: [x, y, w, h] }) => ({ x, y, width: w, height: h }) as Geometry);
-  const box = bounds([...places(level, around).values(), ...groups]);
-  if (!box) return { x: 80, y: 80, zoom: 1 };
-  const margin = 36;
-  const zoom = Math.max(MIN_ZOOM, Math.min(1, (width - 2 * margin) / box.width, (height - 2 * margin - 40) / box.height));
-  return { x: (width - box.width * zoom) / 2 - box.x * zoom, y: (height - box.height * zoom) / 2 - box.y * zoom, zoom };
-}
-
-const NOBODY: ReadonlySet<string> = new Set();
-const sameSet = (first: ReadonlySet<string>, second: ReadonlySet<string>) =>
-  first === second || (first.size === second.size && [...first].every((id) => second.has(id)));
 
 export function Canvas() {
   const t = useT();
@@ -126,6 +36,7 @@ export function Canvas() {
   const level = useTab(levelOf);
   const doc = useTab((tab) => tab.history.present);
   const selection = useTab((tab) => tab.selection);
+  const groups = useTab((tab) => tab.groups);
   const link = useTab((tab) => tab.link);
   const catalogue = useEditor((state) => state.catalogue);
   const fit = useEditor((state) => state.fit);
@@ -136,8 +47,10 @@ export function Canvas() {
   const [near, setNear] = useState<ReadonlySet<string>>(NOBODY);
   /** Where one looks at first; null until it is known how large the canvas is. */
   const [opening, setOpening] = useState<View | null>(null);
-  const scene = useRef({ level, around, selection, link, runs });
-  scene.current = { level, around, selection, link, runs };
+  const [box, setBox] = useState<Box | null>(null);
+  const scene = useRef({ level, around, selection, groups, link, runs, near });
+  scene.current = { level, around, selection, groups, link, runs, near };
+  useGestures(wrapper, setBox);
 
   const paintNow = useCallback(() => {
     frame.current = 0;
@@ -184,28 +97,38 @@ export function Canvas() {
     return () => observer.disconnect();
   }, [paintNow]);
 
-  useLayoutEffect(repaint, [repaint, level, around, selection, link, runs, theme]);
+  useLayoutEffect(repaint, [repaint, level, around, selection, groups, link, runs, theme]);
 
   useEffect(() => {
-    stage = {
+    const corner = () => (wrapper.current as HTMLDivElement).getBoundingClientRect();
+    setStage({
       get view() {
         return view.current;
       },
       get size() {
         return size.current;
       },
+      get far() {
+        return scene.current.near.size === 0;
+      },
+      pointer: null,
       setView: (next, animate = false) => void flow.current?.setViewport(next, animate ? { duration: 220 } : undefined),
       toCanvas(x, y) {
-        const box = (wrapper.current as HTMLDivElement).getBoundingClientRect();
-        const { x: left, y: top, zoom } = view.current;
-        return [(x - box.left - left) / zoom, (y - box.top - top) / zoom];
+        const { left, top } = corner();
+        const { x: dx, y: dy, zoom } = view.current;
+        return [(x - left - dx) / zoom, (y - top - dy) / zoom];
+      },
+      toScreen(x, y) {
+        const { left, top } = corner();
+        const { x: dx, y: dy, zoom } = view.current;
+        return [x * zoom + dx + left, y * zoom + dy + top];
       },
       middle() {
-        const box = (wrapper.current as HTMLDivElement).getBoundingClientRect();
-        return this.toCanvas(box.left + box.width / 2, box.top + box.height / 2);
+        const { x, y, zoom } = view.current;
+        return [(size.current.width / 2 - x) / zoom, (size.current.height / 2 - y) / zoom];
       },
       repaint,
-    };
+    });
   }, [repaint]);
 
   const look = useCallback((next: View, animate: boolean) => {
@@ -248,82 +171,36 @@ export function Canvas() {
     [level, around, near, selection],
   );
 
-  const onNodesChange = useCallback((changes: NodeChange<Card>[]) => {
-    const moved = new Map<string, [number, number]>();
-    let chosen: Set<string> | null = null;
-    for (const change of changes) {
-      if (change.type === "position" && change.position) {
-        const place = places(levelOf(current()), surroundings()).get(change.id);
-        moved.set(change.id, [Math.round(change.position.x), Math.round(change.position.y) + (place?.look === "reroute" ? 0 : HEADER)]);
-      } else if (change.type === "select") {
-        chosen ??= new Set(current().selection);
-        if (change.selected) chosen.add(change.id);
-        else chosen.delete(change.id);
-      }
-    }
-    if (moved.size) move(moved);
-    if (chosen && !sameSet(chosen, current().selection)) select(chosen);
-  }, []);
-
-  const onConnectStart = useCallback((_: unknown, params: OnConnectStartParams) => {
-    if (params.nodeId && params.handleId) show({ connecting: socketOf(params.nodeId, params.handleId) });
-  }, []);
-
-  const onConnectEnd = useCallback((event: MouseEvent | TouchEvent, state: FinalConnectionState) => {
-    const from = useUi.getState().connecting;
-    show({ connecting: null });
-    if (!from || state.isValid) return;
-    const { clientX: x, clientY: y } = "changedTouches" in event ? (event.changedTouches[0] as Touch) : event;
-    const under = document.elementFromPoint(x, y)?.closest<HTMLElement>(".react-flow__node");
-    if (under) {
-      linkToNode(from, under.dataset.id as string);
-      return;
-    }
-    if (from.side === "input" && typeof from.slot === "number") {
-      const held = linksOf(levelOf(current())).find((entry) => String(entry.target_id) === from.node && entry.target_slot === from.slot);
-      if (held) return edit((before) => disconnect(before, [held.id]));
-    }
-    show({ palette: { x, y, at: (stage as Stage).toCanvas(x, y), from } });
-  }, []);
-
-  const onMouseDownCapture = usePaintedDrag(wrapper, near);
-
-  const targetAt = (event: React.MouseEvent): Target => {
-    const element = event.target as HTMLElement;
-    const node = element.closest<HTMLElement>(".react-flow__node");
-    if (node) return { kind: "node", id: node.dataset.id as string, widget: element.closest<HTMLElement>("[data-widget]")?.dataset.widget };
-    const [x, y] = (stage as Stage).toCanvas(event.clientX, event.clientY);
-    const now = scene.current;
-    const far = near.size === 0 ? nodeAt(now.level, now.around, { x, y }) : null;
-    if (far) return { kind: "node", id: far };
-    const found = linkAt(now.level, now.around, { x, y }, 8 / view.current.zoom);
-    if (found) return { kind: "link", id: found.id };
-    const group = groupAt(now.level, { x, y });
-    return group ? { kind: "group", index: group.index } : { kind: "canvas" };
-  };
-
   const onContextMenu = (event: React.MouseEvent) => {
     if ((event.target as HTMLElement).closest("input, textarea")) return;
     event.preventDefault();
-    const target = targetAt(event);
-    if (target.kind === "node" && !selection.has(target.id)) select([target.id]);
-    if (target.kind === "link") select([], target.id);
-    show({ menu: { x: event.clientX, y: event.clientY, at: (stage as Stage).toCanvas(event.clientX, event.clientY), target } });
+    openMenu(event.target as HTMLElement, event.clientX, event.clientY);
   };
 
   const onPaneClick = (event: React.MouseEvent) => {
-    const [x, y] = (stage as Stage).toCanvas(event.clientX, event.clientY);
-    const found = linkAt(level, around, { x, y }, 7 / view.current.zoom);
-    if (!found && near.size === 0 && nodeAt(level, around, { x, y })) return;
-    select([], found?.id ?? null);
+    const [x, y] = stage?.toCanvas(event.clientX, event.clientY) ?? [0, 0];
+    if (near.size === 0 && nodeAt(level, around, { x, y })) return;
+    select([], linkAt(level, around, { x, y }, 7 / view.current.zoom)?.id ?? null);
+  };
+
+  const onPointerMove = (event: React.PointerEvent) => {
+    if (!stage) return;
+    stage.pointer = stage.toCanvas(event.clientX, event.clientY);
+    const target = event.target as HTMLElement;
+    if (target.classList.contains("link-knob") || event.pointerType === "touch") return;
+    const free = !event.buttons && near.size > 0 && target.classList.contains("react-flow__pane");
+    const [x, y] = stage.pointer;
+    const hovered = free ? linkAt(level, around, { x, y }, 6 / view.current.zoom)?.id ?? null : null;
+    if (hovered !== useUi.getState().hovered) show({ hovered });
   };
 
   const onDoubleClick = (event: React.MouseEvent) => {
     if (!(event.target as HTMLElement).classList.contains("react-flow__pane")) return;
-    const at = (stage as Stage).toCanvas(event.clientX, event.clientY);
-    const group = groupAt(level, { x: at[0], y: at[1] });
+    const at = stage?.toCanvas(event.clientX, event.clientY) ?? [0, 0];
+    const point = { x: at[0], y: at[1] };
+    const far = near.size === 0 ? nodeAt(level, around, point) : null;
+    const group = far ? null : groupAt(level, point);
     if (group) return show({ renaming: { kind: "group", index: group.index } });
-    const far = near.size === 0 ? nodeAt(level, around, { x: at[0], y: at[1] }) : null;
     if (!far) return show({ palette: { x: event.clientX, y: event.clientY, at, from: null } });
     const place = places(level, around).get(far) as Geometry;
     const { width, height } = size.current;
@@ -334,10 +211,12 @@ export function Canvas() {
     <div
       className="canvas"
       ref={wrapper}
+      role="application"
       data-far={near.size === 0 || undefined}
-      onMouseDownCapture={onMouseDownCapture}
       onContextMenu={onContextMenu}
       onDoubleClick={onDoubleClick}
+      onPointerMove={onPointerMove}
+      onPointerLeave={() => stage && (stage.pointer = null)}
       aria-label={t("app.canvas", { nodes: level.nodes.length, links: linksOf(level).length })}
     >
       <canvas ref={layer} className="canvas-layer" aria-hidden="true" />
@@ -353,31 +232,31 @@ export function Canvas() {
           }}
           onMove={onMove}
           onMoveEnd={onMoveEnd}
-          onNodesChange={onNodesChange}
-          onNodeDragStop={settleStep}
-          onSelectionDragStop={settleStep}
-          onConnectStart={onConnectStart}
-          onConnect={finishConnection}
-          onConnectEnd={onConnectEnd}
-          isValidConnection={isSound as never}
-          connectionLineComponent={ConnectionLine}
-          connectionRadius={26}
           onPaneClick={onPaneClick}
           minZoom={MIN_ZOOM}
           maxZoom={MAX_ZOOM}
           zoomOnDoubleClick={false}
           panOnDrag={PAN_BUTTONS}
-          selectionKeyCode={BOX_KEYS}
-          multiSelectionKeyCode={MANY_KEYS}
+          panActivationKeyCode={null}
+          selectionKeyCode={null}
+          multiSelectionKeyCode={null}
+          zoomActivationKeyCode={null}
           deleteKeyCode={null}
+          nodesDraggable={false}
+          nodesConnectable={false}
+          nodesFocusable={false}
+          elementsSelectable={false}
           disableKeyboardA11y
           proOptions={NO_MARK}
           elevateNodesOnSelect
-          nodeDragThreshold={3}
           autoPanOnNodeFocus={false}
-        />
+        >
+          <LinkOverlay level={level} around={around} near={near.size > 0} />
+          {box && <SelectionBox box={box} view={view.current} />}
+        </ReactFlow>
       )}
       <GroupNames />
+      <Announcer />
       {minimap && <Minimap level={level} around={around} view={view} size={size} />}
     </div>
   );
@@ -385,137 +264,14 @@ export function Canvas() {
 
 const NO_EDGES: never[] = [];
 const PAN_BUTTONS = [0, 1];
-const BOX_KEYS = ["Shift", "Control"];
-const MANY_KEYS = ["Shift", "Control", "Meta"];
 const NO_MARK = { hideAttribution: true };
 
-/** Move nodes, and of a subgraph the two that stand for its outside. */
-export function move(to: ReadonlyMap<string, [number, number]>): void {
-  edit((level) => {
-    let moved = moveNodes(level, to);
-    for (const [id, [x, y]] of to) if (isBoundary(level, id)) moved = moveBoundary(moved as Subgraph, id, x, y - HEADER);
-    return moved;
-  }, "move");
+function SelectionBox({ box, view }: { box: Box; view: View }) {
+  const { x, y, zoom } = view;
+  return <div className="selection-box" style={{ left: box.x * zoom + x, top: box.y * zoom + y, width: box.width * zoom, height: box.height * zoom }} />;
 }
 
-function moveBoundary(level: Subgraph, id: string, x: number, y: number): Subgraph {
-  const side = String(level.inputNode.id) === id ? "inputNode" : "outputNode";
-  const [, , width = 140, height = 80] = level[side].bounding ?? [];
-  return { ...level, [side]: { ...level[side], bounding: [x, y, width, height] } };
+function Announcer() {
+  const { text, turn } = useAnnounced();
+  return <p className="unseen" role="status" key={turn}>{text}</p>;
 }
-
-/** Dragging what is painted: groups, and nodes that are far. */
-function usePaintedDrag(wrapper: React.RefObject<HTMLDivElement | null>, near: ReadonlySet<string>) {
-  return (event: React.MouseEvent) => {
-    if (event.button !== 0 || !(event.target as HTMLElement).classList.contains("react-flow__pane")) return;
-    const level = levelOf(current());
-    const around = surroundings();
-    const [x, y] = (stage as Stage).toCanvas(event.clientX, event.clientY);
-    if (event.shiftKey || event.ctrlKey) return;
-    const node = near.size === 0 ? nodeAt(level, around, { x, y }) : null;
-    const group = node ? null : groupAt(level, { x, y });
-    if (!node && !group) return;
-    event.stopPropagation();
-    event.preventDefault();
-    (document.activeElement as HTMLElement | null)?.blur?.();
-    if (node && !current().selection.has(node)) select([node]);
-    const start: Point = { x, y };
-    const origin = new Map<string, [number, number]>();
-    const members = group ? membersOf(level, around, (level.groups ?? [])[group.index] as never) : [...current().selection];
-    for (const id of members) {
-      const place = places(level, around).get(id);
-      if (place) origin.set(id, [place.x, place.y + (place.look === "reroute" ? 0 : HEADER)]);
-    }
-    const before = group ? ([...(level.groups?.[group.index]?.bounding ?? [0, 0, 0, 0])] as [number, number, number, number]) : null;
-    const drag = (moving: MouseEvent) => {
-      const [toX, toY] = (stage as Stage).toCanvas(moving.clientX, moving.clientY);
-      const [dx, dy] = [Math.round(toX - start.x), Math.round(toY - start.y)];
-      if (group && before && group.part === "corner") {
-        const bounding: [number, number, number, number] = [before[0], before[1], Math.max(80, before[2] + dx), Math.max(50, before[3] + dy)];
-        return edit((now) => changeGroup(now, group.index, { bounding }), "move");
-      }
-      move(new Map([...origin].map(([id, [left, top]]) => [id, [left + dx, top + dy]])));
-      if (group && before) {
-        const bounding: [number, number, number, number] = [before[0] + dx, before[1] + dy, before[2], before[3]];
-        edit((now) => changeGroup(now, group.index, { bounding }), "move");
-      }
-    };
-    const finish = () => {
-      window.removeEventListener("mousemove", drag);
-      window.removeEventListener("mouseup", finish);
-      settleStep();
-    };
-    window.addEventListener("mousemove", drag);
-    window.addEventListener("mouseup", finish);
-    wrapper.current?.focus();
-  };
-}
-
-function socketOf(node: string, handle: string): Socket {
-  const place = places(levelOf(current()), surroundings()).get(node);
-  const side = handle.startsWith("o") ? "output" : "input";
-  if (handle.startsWith("w:")) {
-    const name = handle.slice(2);
-    return { node, side, slot: name, type: place?.widgets.find((row) => row.input.name === name)?.input.type ?? "*" };
-  }
-  const index = Number(handle.slice(1));
-  const rows = side === "output" ? place?.outputs : place?.inputs;
-  const widget = place?.widgets.find((row) => row.slot === index);
-  return { node, side, slot: index, type: rows?.find((row) => row.index === index)?.type ?? widget?.input.type ?? "*" };
-}
-
-function isSound(connection: Connection): boolean {
-  if (!connection.sourceHandle || !connection.targetHandle) return false;
-  const from = socketOf(connection.source, connection.sourceHandle);
-  const to = socketOf(connection.target, connection.targetHandle);
-  return from.side === "output" && to.side === "input" && fits(to.type, from.type) && !wouldCycle(levelOf(current()), from.node, to.node);
-}
-
-function finishConnection(connection: Connection): void {
-  if (!connection.sourceHandle || !connection.targetHandle) return;
-  joinSockets(socketOf(connection.source, connection.sourceHandle), socketOf(connection.target, connection.targetHandle));
-}
-
-/** Link two sockets, whichever way round they are given. */
-export function joinSockets(first: Socket, second: Socket, kind: string | null = null): void {
-  const [from, to] = first.side === "output" ? [first, second] : [second, first];
-  edit((level) => connect(level, { origin: from.node, originSlot: from.slot as number, target: to.node, targetSlot: to.slot }, to.type), kind);
-}
-
-/** A link dropped on a node's body goes to the first socket that fits, an unlinked one if there is one. */
-export function linkToNode(from: Socket, id: string, kind: string | null = null): boolean {
-  const level = levelOf(current());
-  const place = places(level, surroundings()).get(id);
-  if (!place || id === from.node) return false;
-  const side = from.side === "output" ? "input" : "output";
-  const cycle = side === "input" ? wouldCycle(level, from.node, id) : wouldCycle(level, id, from.node);
-  if (cycle) return false;
-  const rows = side === "input" ? place.inputs : place.outputs;
-  const fitting = rows.filter((row) => (side === "input" ? fits(row.type, from.type) : fits(from.type, row.type)));
-  const exact = fitting.filter((row) => row.type === from.type);
-  const row = [...exact, ...fitting].find((entry) => !entry.linked) ?? exact[0] ?? fitting[0];
-  if (row) joinSockets(from, { node: id, side, slot: row.index, type: row.type }, kind);
-  else {
-    const widget = side === "input" ? place.widgets.find((entry) => entry.input.type === from.type) : undefined;
-    if (!widget) return false;
-    joinSockets(from, { node: id, side, slot: widget.slot ?? widget.input.name, type: widget.input.type }, kind);
-  }
-  return true;
-}
-
-function ConnectionLine({ fromX, fromY, toX, toY, fromHandle, connectionStatus }: ConnectionLineComponentProps) {
-  const connecting = useUi((state) => state.connecting);
-  const back = fromHandle.type === "target";
-  const [from, to] = back ? [{ x: toX, y: toY }, { x: fromX, y: fromY }] : [{ x: fromX, y: fromY }, { x: toX, y: toY }];
-  const out = bend(from, to);
-  const path = `M${from.x},${from.y} C${from.x + out},${from.y} ${to.x - out},${to.y} ${to.x},${to.y}`;
-  return <path d={path} fill="none" strokeWidth={2.5} stroke={typeColor(connecting?.type ?? "*")} opacity={connectionStatus === "invalid" ? 0.35 : 1} />;
-}
-
-/** One widget's value, from wherever on the editor it comes. */
-export function writeWidget(node: string, key: string, value: unknown, kind: string | null = `widget ${node} ${key}`): void {
-  edit((level) => mapNode(level, node, (before) => setWidget(before, key, value, surroundings())), kind);
-}
-
-export const linkOf = (id: Id) => linksById(levelOf(current())).get(String(id));
-export const nodeOf = (id: string) => nodesById(levelOf(current())).get(id);

@@ -3,7 +3,7 @@
 import { changeGroup } from "../graph/edits";
 import { edit, levelOf, useTab } from "../state/editor";
 import { show, useUi } from "../state/ui";
-import { stage } from "./Canvas";
+import { stage } from "./stage";
 
 export function GroupNames() {
   const renaming = useUi((state) => state.renaming);

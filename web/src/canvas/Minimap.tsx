@@ -5,8 +5,8 @@ import type { Level } from "../graph/document";
 import { bounds, geometry, placedNodes } from "../graph/geometry";
 import type { Surroundings } from "../graph/widget_views";
 import type { View } from "../state/editor";
-import { stage } from "./Canvas";
 import { colors } from "./palette";
+import { stage } from "./stage";
 
 const WIDTH = 180;
 const HEIGHT = 120;

@@ -1,24 +1,26 @@
 /** A node that is near. Everything on it is where `geometry` says. */
 
-import { Handle, type Node, type NodeProps, Position } from "@xyflow/react";
+import type { Node, NodeProps } from "@xyflow/react";
 import { memo } from "react";
 import { useT } from "../i18n";
-import { BYPASSED, fits, type GraphNode, MUTED } from "../graph/document";
+import { BYPASSED, type GraphNode, MUTED } from "../graph/document";
 import { type Geometry, HEADER, type SlotRow, WIDGET, type WidgetRow } from "../graph/geometry";
 import { mapNode } from "../graph/edits";
 import { picturesOf, viewUrl } from "../server/client";
-import { edit, flatId, settleStep, useTab } from "../state/editor";
+import { edit, flatId, select, settleStep, useTab } from "../state/editor";
 import { type NodeRun, useNodeRun, useRuns } from "../state/runs";
-import { show, useUi } from "../state/ui";
+import { show, socketKey, useUi } from "../state/ui";
 import { Icon } from "../widgets/Icon";
 import { NodeWidget } from "../widgets/NodeWidget";
 import { typeColor } from "./palette";
 import { LoadedPicture } from "./LoadedPicture";
+import { useWire } from "./wiring";
 
 export type Card = Node<{ node: GraphNode; place: Geometry }, "card">;
 
 export const NodeCard = memo(function NodeCard({ id, data, selected }: NodeProps<Card>) {
   const { node, place } = data;
+  const t = useT();
   const tab = useTab((current) => current.id);
   const flat = useTab((current) => flatId(current, id));
   const own = useNodeRun(tab, flat);
@@ -30,24 +32,27 @@ export const NodeCard = memo(function NodeCard({ id, data, selected }: NodeProps
   const state = run?.error || problems.length ? "error" : (run?.state ?? "idle");
   return (
     <article
-      className="node"
+      className="node nopan"
+      tabIndex={0}
+      onFocus={(event) => selectFocused(event, id)}
       data-look={place.look}
       data-state={state}
       data-mode={mode}
       data-selected={selected || undefined}
       data-collapsed={place.collapsed || undefined}
       aria-label={place.title}
+      aria-roledescription={t("node.role")}
       style={{ height: place.height, ...tint(node) }}
     >
       <Header id={id} place={place} run={run} />
       {place.inputs.map((slot) => (
-        <SlotSocket key={`i${slot.index}`} node={id} side="input" slot={slot.index} row={slot} hideLabel={place.collapsed} problem={problemOf(run, slot.label)} />
+        <SlotSocket key={`i${slot.index}`} node={id} side="input" slot={slot.index} row={slot} reachable={selected} hideLabel={place.collapsed} problem={problemOf(run, slot.label)} />
       ))}
       {place.outputs.map((slot) => (
-        <SlotSocket key={`o${slot.index}`} node={id} side="output" slot={slot.index} row={slot} hideLabel={place.collapsed} />
+        <SlotSocket key={`o${slot.index}`} node={id} side="output" slot={slot.index} row={slot} reachable={selected} hideLabel={place.collapsed} />
       ))}
       {place.widgets.map((row) => (
-        <WidgetLine key={row.key} node={node} row={row} collapsed={place.collapsed} problem={problemOf(run, row.input.name)} />
+        <WidgetLine key={row.key} node={node} row={row} reachable={selected} collapsed={place.collapsed} problem={problemOf(run, row.input.name)} />
       ))}
       {place.look === "note" && !place.collapsed && <NoteText node={node} />}
       {place.look === "unknown" && !place.collapsed && <UnknownNote place={place} />}
@@ -55,9 +60,15 @@ export const NodeCard = memo(function NodeCard({ id, data, selected }: NodeProps
       {run?.state === "running" && <Progress run={run} />}
       {run?.preview && !place.media && <img className="node-preview" src={run.preview} alt="" draggable={false} />}
       {(run?.error || problems.length > 0) && <Trouble run={run as NodeRun} />}
+      {place.least && !place.collapsed && <span className="node-resize nopan" title={t("node.resize")} aria-hidden="true" />}
     </article>
   );
 });
+
+/** The keyboard's focus selects, as a click does; a click says itself what it selects. */
+function selectFocused(event: React.FocusEvent<HTMLElement>, id: string): void {
+  if (event.target === event.currentTarget && event.currentTarget.matches(":focus-visible")) select([id]);
+}
 
 function insideRun(runs: Readonly<Record<string, NodeRun>>, holder: string): NodeRun["state"] | null {
   const inside = Object.keys(runs).filter((key) => key.startsWith(`${holder}:`));
@@ -124,32 +135,40 @@ function TitleField({ id, title }: { id: string; title: string }) {
 interface SocketProps {
   node: string;
   side: "input" | "output";
+  /** A slot, or the name of a field without one. */
   slot: number | string;
   row: Pick<SlotRow, "label" | "type" | "y" | "linked">;
+  /** In the order of the Tab key. */
+  reachable?: boolean;
   hideLabel?: boolean;
   problem?: { message: string } | undefined;
 }
 
 /** Whether a link that is being dragged could end here. null: none is. */
-function useWelcome(node: string, side: "input" | "output", type: string): boolean | null {
-  return useUi(({ connecting }) => {
+const useWelcome = (key: string, node: string, side: "input" | "output", slot: number | string): boolean | null =>
+  useUi(({ connecting }) => {
     if (!connecting) return null;
-    if (connecting.node === node) return connecting.side === side ? null : false;
-    if (connecting.side === side) return false;
-    return side === "input" ? fits(type, connecting.type) : fits(connecting.type, type);
+    if (connecting.takers.has(key)) return true;
+    return connecting.fixed.some((end) => end.node === node && end.side === side && end.slot === slot) ? null : false;
   });
-}
 
-function SlotSocket({ node, side, slot, row, hideLabel, problem }: SocketProps) {
-  const welcome = useWelcome(node, side, row.type);
+function SlotSocket({ node, side, slot, row, reachable, hideLabel, problem }: SocketProps) {
+  const t = useT();
+  const key = socketKey(node, side, slot);
+  const welcome = useWelcome(key, node, side, slot);
+  const over = useWire((state) => state.over === key);
   return (
     <>
-      <Handle
-        id={typeof slot === "number" ? `${side === "input" ? "i" : "o"}${slot}` : `w:${slot}`}
-        type={side === "input" ? "target" : "source"}
-        position={side === "input" ? Position.Left : Position.Right}
-        className="socket"
+      <span
+        className={`socket nopan ${side === "input" ? "target" : "source"}`}
+        role="button"
+        tabIndex={reachable ? 0 : -1}
+        aria-label={t(row.linked ? "socket.linked" : "socket.free", { side: t(side === "input" ? "socket.input" : "socket.output"), name: row.label, type: row.type })}
+        data-side={side}
+        data-slot={typeof slot === "number" ? slot : undefined}
+        data-field={typeof slot === "string" ? slot : undefined}
         data-welcome={welcome ?? undefined}
+        data-over={over || undefined}
         data-linked={row.linked || undefined}
         data-problem={problem ? true : undefined}
         style={{ top: row.y, "--type": typeColor(row.type) } as React.CSSProperties}
@@ -164,20 +183,30 @@ function SlotSocket({ node, side, slot, row, hideLabel, problem }: SocketProps) 
   );
 }
 
-function WidgetLine({ node, row, collapsed, problem }: { node: GraphNode; row: WidgetRow; collapsed: boolean; problem: { message: string; details: string } | undefined }) {
+interface LineProps {
+  node: GraphNode;
+  row: WidgetRow;
+  reachable: boolean;
+  collapsed: boolean;
+  problem: { message: string; details: string } | undefined;
+}
+
+function WidgetLine({ node, row, reachable, collapsed, problem }: LineProps) {
   const id = String(node.id);
   const middle = collapsed ? HEADER / 2 : row.y + Math.min(row.height, WIDGET) / 2;
   const slot = row.slot ?? row.input.name;
+  const over = useWire((state) => state.over === socketKey(id, "input", slot));
   return (
     <>
       <span className="widget-socket">
-        <SlotSocket node={id} side="input" slot={slot} row={{ label: row.input.name, type: row.input.type, y: middle, linked: row.linked }} hideLabel />
+        <SlotSocket node={id} side="input" slot={slot} row={{ label: row.input.name, type: row.input.type, y: middle, linked: row.linked }} reachable={reachable} hideLabel />
       </span>
       {!collapsed && (
         <div
           className="widget nodrag"
           data-widget={row.key}
           data-linked={row.linked || undefined}
+          data-over={over || undefined}
           data-problem={problem ? true : undefined}
           title={problem ? `${problem.message}: ${problem.details}` : undefined}
           style={{ top: row.y, height: row.height }}
@@ -190,20 +219,35 @@ function WidgetLine({ node, row, collapsed, problem }: { node: GraphNode; row: W
 }
 
 function RerouteDot({ id, place, selected }: { id: string; place: Geometry; selected: boolean }) {
+  const t = useT();
   return (
-    <div className="reroute" data-selected={selected || undefined} style={{ width: place.width, height: place.height }}>
-      {place.inputs.map((row) => <SlotSocket key="i" node={id} side="input" slot={row.index} row={row} hideLabel />)}
-      {place.outputs.map((row) => <SlotSocket key="o" node={id} side="output" slot={row.index} row={row} hideLabel />)}
-    </div>
+    <article
+      className="reroute nopan"
+      tabIndex={0}
+      onFocus={(event) => selectFocused(event, id)}
+      aria-label={t("node.reroute", { type: place.outputs[0]?.type ?? "*" })}
+      aria-roledescription={t("node.role")}
+      data-selected={selected || undefined}
+      style={{ width: place.width, height: place.height }}
+    >
+      {place.inputs.map((row) => <SlotSocket key="i" node={id} side="input" slot={row.index} row={{ ...row, type: place.outputs[0]?.type ?? row.type }} reachable={selected} hideLabel />)}
+      {place.outputs.map((row) => <SlotSocket key="o" node={id} side="output" slot={row.index} row={row} reachable={selected} hideLabel />)}
+    </article>
   );
 }
 
 function NoteText({ node }: { node: GraphNode }) {
+  const t = useT();
   const values = node.widgets_values ?? [];
-  const text = String((Array.isArray(values) ? values[0] : Object.values(values)[0]) ?? "");
-  const write = (value: string) =>
-    edit((level) => mapNode(level, String(node.id), (before) => ({ ...before, widgets_values: [value] })), `note ${node.id}`);
-  return <textarea className="note-text nodrag nowheel" value={text} spellCheck={false} onChange={(event) => write(event.target.value)} onBlur={settleStep} />;
+  const [key = "text", text = ""] = (Array.isArray(values) ? [0, values[0]] : Object.entries(values)[0]) ?? [];
+  const write = (value: string) => edit((level) => mapNode(level, String(node.id), (before) => withText(before, key, value)), `note ${node.id}`);
+  return <textarea className="note-text nodrag nowheel" aria-label={t("menu.note")} value={String(text ?? "")} spellCheck={false} onChange={(event) => write(event.target.value)} onBlur={settleStep} />;
+}
+
+function withText(note: GraphNode, key: unknown, text: string): GraphNode {
+  const values = note.widgets_values;
+  if (values && !Array.isArray(values)) return { ...note, widgets_values: { ...values, [String(key)]: text } };
+  return { ...note, widgets_values: [text, ...(values ?? []).slice(1)] };
 }
 
 function UnknownNote({ place }: { place: Geometry }) {

@@ -6,6 +6,7 @@ export interface Colors {
   header: string;
   line: string;
   text: string;
+  soft: string;
   faint: string;
   accent: string;
   error: string;
@@ -18,22 +19,33 @@ let known: Colors | null = null;
 
 export function colors(): Colors {
   if (known) return known;
-  const style = getComputedStyle(document.documentElement);
-  const read = (name: string) => style.getPropertyValue(`--${name}`).trim();
+  // What a variable holds may name a colour for each theme; only the colour of an element says which it is.
+  const probe = document.body.appendChild(document.createElement("i"));
+  const read = (name: string) => {
+    probe.style.color = `var(--${name})`;
+    return getComputedStyle(probe).color;
+  };
   known = {
     grid: read("canvas-dot"),
     card: read("card"),
     header: read("card-header"),
     line: read("line-strong"),
     text: read("text"),
+    soft: read("text-soft"),
     faint: read("text-faint"),
     accent: read("accent"),
     error: read("error"),
     done: read("done"),
     group: read("group"),
-    dark: read("dark") === "1",
+    dark: isDark(),
   };
+  probe.remove();
   return known;
+}
+
+function isDark(): boolean {
+  const { theme } = document.documentElement.dataset;
+  return theme ? theme === "dark" : window.matchMedia("(prefers-color-scheme: dark)").matches;
 }
 
 export function forgetColors(): void {

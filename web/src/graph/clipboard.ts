@@ -1,21 +1,23 @@
-/** Nodes as text on the clipboard: copied with the links among them, pasted with new ids. */
+/** Nodes and groups as text on the clipboard: copied with the links among them, pasted with new ids. */
 
 import { parseJson, writeJson } from "../format/json";
-import { type Doc, type GraphNode, type Level, type LinkRecord, linksOf, nodesById, position, type Subgraph, subgraphs } from "./document";
-import { addNode, connect, nextNodeId } from "./edits";
+import { type Doc, type GraphNode, type Group, type Level, type LinkRecord, linksOf, nodesById, position, type Subgraph, subgraphs } from "./document";
+import { addGroup, addNode, connect, nextNodeId } from "./edits";
 
 interface Clip {
   sumi: 1;
   nodes: GraphNode[];
   links: LinkRecord[];
+  groups?: Group[];
   subgraphs?: Subgraph[];
 }
 
-export function copied(doc: Doc, level: Level, ids: ReadonlySet<string>): string {
+export function copied(doc: Doc, level: Level, ids: ReadonlySet<string>, groups: ReadonlySet<number>): string {
   const nodes = level.nodes.filter((node) => ids.has(String(node.id)));
   const links = linksOf(level).filter((link) => ids.has(String(link.origin_id)) && ids.has(String(link.target_id)));
   const definitions = nodes.flatMap((node) => subgraphs(doc).get(node.type) ?? []);
-  const clip: Clip = { sumi: 1, nodes, links, subgraphs: definitions };
+  const framed = (level.groups ?? []).filter((_, index) => groups.has(index));
+  const clip: Clip = { sumi: 1, nodes, links, groups: framed, subgraphs: definitions };
   return writeJson(clip);
 }
 
@@ -29,8 +31,8 @@ export function readClip(text: string): Clip | null {
 }
 
 /** `at`: where the middle of what is pasted goes. `offset`: instead, how far from where it was. */
-export function paste(level: Level, clip: Clip, place: { at: [number, number] } | { offset: [number, number] }): { level: Level; ids: Set<string> } {
-  const [dx, dy] = "offset" in place ? place.offset : shift(clip.nodes, place.at);
+export function paste(level: Level, clip: Clip, place: { at: [number, number] } | { offset: [number, number] }): { level: Level; ids: Set<string>; groups: Set<number> } {
+  const [dx, dy] = "offset" in place ? place.offset : shift(clip, place.at);
   const renamed = new Map<string, string>();
   let current = level;
   for (const node of clip.nodes) {
@@ -46,11 +48,19 @@ export function paste(level: Level, clip: Clip, place: { at: [number, number] } 
     const target = renamed.get(String(link.target_id));
     if (origin && target) current = connect(current, { origin, originSlot: link.origin_slot, target, targetSlot: link.target_slot });
   }
-  return { level: current, ids: new Set(renamed.values()) };
+  const first = current.groups?.length ?? 0;
+  for (const { id: _, ...group } of clip.groups ?? []) {
+    const [x, y, width, height] = group.bounding;
+    current = addGroup(current, { ...group, title: group.title, bounding: [x + dx, y + dy, width, height] });
+  }
+  return { level: current, ids: new Set(renamed.values()), groups: new Set((clip.groups ?? []).map((_, index) => first + index)) };
 }
 
-function shift(nodes: GraphNode[], [x, y]: [number, number]): [number, number] {
-  const places = nodes.map(position);
+function shift({ nodes, groups = [] }: Clip, [x, y]: [number, number]): [number, number] {
+  const places = [
+    ...nodes.map(position),
+    ...groups.flatMap(({ bounding: [left, top, width, height] }) => [[left, top], [left + width, top + height]] as [number, number][]),
+  ];
   const middle = (axis: 0 | 1) => {
     const values = places.map((place) => place[axis]);
     return (Math.min(...values) + Math.max(...values)) / 2;

@@ -14,11 +14,13 @@ import {
   linksById,
   linksOf,
   nodesById,
+  pair,
   position,
   type RawLink,
   type Subgraph,
   subgraphs,
 } from "./document";
+import { retyped } from "./reroute_types";
 import type { Catalogue, NodeDef } from "./schema";
 
 /** The level that `path` leads to: the ids of the subgraph definitions entered, outermost first. */
@@ -80,6 +82,13 @@ export function moveNodes(level: Level, to: ReadonlyMap<string, [number, number]
     return oldX === x && oldY === y ? node : { ...node, pos: [x, y] };
   });
 }
+
+/** `size` is what the file keeps: the node's width, and its height without the header. */
+export const resizeNode = (level: Level, id: string, size: [number, number]): Level =>
+  mapNode(level, id, (node) => {
+    const [width, height] = pair(node.size, [0, 0]);
+    return width === size[0] && height === size[1] ? node : { ...node, size };
+  });
 
 /** Counters are where the version of the file has them. */
 function counted(level: Level, kind: "node" | "link", value: number): Level {
@@ -197,7 +206,7 @@ export function connect(level: Level, ends: Ends, widgetType = "*"): Level {
   current = mapNode(current, ends.origin, (node) => withOutputLinks(node, ends.originSlot, (links) => [...links, id]));
   current = mapNode(current, ends.target, (node) => withInputLink(node, slot as number, id));
   if (boundary) current = withPortLink(current as Subgraph, boundary, ends, slot, (links) => [...links, id]);
-  return counted(current, "link", id);
+  return retyped(counted(current, "link", id), [link.origin_id, link.target_id]);
 }
 
 function outputType(level: Level, origin: string, slot: number): string {
@@ -266,7 +275,7 @@ export function disconnect(level: Level, ids: readonly Id[]): Level {
     }
   }
   current = mapNodes(current, new Set(changes.keys()), (node) => changes.get(String(node.id))?.(node) ?? node);
-  return current;
+  return retyped(current, lost.flatMap((link) => [link.origin_id, link.target_id]));
 }
 
 /** Delete nodes. What fed a node of one kind of data goes on to what it fed, as if it had been bypassed. */
@@ -330,8 +339,4 @@ export function changeGroup(level: Level, index: number, change: Partial<Group>)
   const groups = level.groups ?? [];
   const group = groups[index];
   return group ? { ...level, groups: groups.with(index, { ...group, ...change }) } : level;
-}
-
-export function deleteGroup(level: Level, index: number): Level {
-  return { ...level, groups: (level.groups ?? []).filter((_, at) => at !== index) };
 }

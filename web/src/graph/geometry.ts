@@ -14,6 +14,7 @@ const TEXT_LEAST = 68;
 const MEDIA_LEAST = 190;
 const PAD = 6;
 export const GRID = 10;
+const LEAST_WIDTH = 170;
 
 export interface SlotRow {
   index: number;
@@ -43,6 +44,10 @@ export interface Geometry {
   widgets: WidgetRow[];
   /** Where pictures are shown. */
   media: { y: number; height: number } | null;
+  /** As small as it can be made, without the header; null: its size is given. */
+  least: { width: number; height: number } | null;
+  /** What a greater height is for: texts, pictures. Without it a node is as high as its rows. */
+  stretches: boolean;
 }
 
 const MEDIA_NODES = new Set(["SaveImage", "PreviewImage", "LoadImage", "LoadImageMask", "LoadImageOutput", "SaveAnimatedPNG", "SaveAnimatedWEBP", "MaskPreview"]);
@@ -70,7 +75,7 @@ function measure(node: GraphNode, around: Surroundings): Geometry {
   const def = defOf(node, around);
   const look = lookOf(node, around, def !== undefined);
   const title = node.title || def?.title || (node.type === "Reroute" ? "" : node.type);
-  const base = { look, title, collapsed: Boolean(node.flags?.collapsed) };
+  const base = { look, title, collapsed: Boolean(node.flags?.collapsed), least: null, stretches: false };
   const shown = look === "reroute" ? [] : widgetViews(node, around);
   const widgetSlots = new Set(shown.map((view) => view.slot).filter((slot) => slot !== null));
   const inputs = (node.inputs ?? []).flatMap((slot, index) =>
@@ -87,7 +92,7 @@ function measure(node: GraphNode, around: Surroundings): Geometry {
     const middle = (slot: SlotRow): SlotRow => ({ ...slot, label: "", y: 13 });
     return { ...base, x, y, width: 44, height: 26, collapsed: false, inputs: inputs.map(middle), outputs: outputs.map(middle), widgets: [], media: null };
   }
-  const wide = Math.max(width, 170);
+  const wide = Math.max(width, LEAST_WIDTH);
   if (base.collapsed) {
     const middle = (slot: SlotRow): SlotRow => ({ ...slot, y: HEADER / 2 });
     const widgets = shown.map((view) => ({ ...view, y: 0, height: HEADER }));
@@ -101,7 +106,8 @@ function measure(node: GraphNode, around: Surroundings): Geometry {
   const hasMedia = MEDIA_NODES.has(node.type) || shown.some((view) => view.input.widget === "image");
   const least = at + (shown.length - texts) * WIDGET + texts * TEXT_LEAST + (hasMedia ? MEDIA_LEAST : 0) + PAD;
   const isNote = look === "note";
-  const whole = Math.max(least, height + HEADER, isNote ? HEADER + TEXT_LEAST : 0);
+  const floor = Math.max(least, isNote ? HEADER + TEXT_LEAST : 0);
+  const whole = Math.max(floor, height + HEADER);
   const spare = whole - least;
   const stretch = texts && !hasMedia ? spare / texts : 0;
   const widgets = shown.map((view) => {
@@ -112,8 +118,9 @@ function measure(node: GraphNode, around: Surroundings): Geometry {
   });
   const media = hasMedia ? { y: at + 2, height: whole - at - PAD - 2 } : null;
   // Space that a file's sizes leave and nothing needs is not kept: other fonts, other heights.
-  const tall = hasMedia || texts || isNote || look === "unknown" || look === "boundary" ? whole : least;
-  return { ...base, x, y: y - HEADER, width: wide, height: tall, inputs, outputs, widgets, media };
+  const stretches = hasMedia || texts > 0 || isNote || look === "unknown" || look === "boundary";
+  const smallest = look === "boundary" ? null : { width: LEAST_WIDTH, height: floor - HEADER };
+  return { ...base, x, y: y - HEADER, width: wide, height: stretches ? whole : least, inputs, outputs, widgets, media, least: smallest, stretches };
 }
 
 function lookOf(node: GraphNode, { doc, catalogue }: Surroundings, known: boolean): Look {

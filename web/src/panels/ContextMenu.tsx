@@ -1,12 +1,13 @@
 /** What can be done with what is under the pointer. */
 
 import { useLayoutEffect, useRef, useState } from "react";
-import { linkOf, nodeOf } from "../canvas/Canvas";
+import { socketOf, unlink } from "../canvas/wiring";
 import { useT } from "../i18n";
-import { BYPASSED, MUTED, subgraphs } from "../graph/document";
-import { addNode, addReroute, changeGroup, deleteGroup, disconnect, mapNodes, nextNodeId } from "../graph/edits";
-import { alignToGrid, groupSelected, tidy } from "../state/commands";
-import { changeTab, copySelected, current, deleteSelected, duplicateSelected, edit, fitView, levelOf, pasteText, select, toggleCollapsed, toggleMode } from "../state/editor";
+import { BYPASSED, type Id, MUTED, subgraphs } from "../graph/document";
+import { addReroute, changeGroup, disconnect, mapNodes } from "../graph/edits";
+import { deleteGroups, membersOf } from "../graph/grouping";
+import { addNote, alignToGrid, fitGroup, groupSelected, linkOf, nodeOf, tidy } from "../state/commands";
+import { changeTab, copySelected, current, deleteSelected, duplicateSelected, edit, fitView, levelOf, pasteText, select, surroundings, toggleCollapsed, toggleMode } from "../state/editor";
 import { downloadWorkflow, exportApi } from "../state/files";
 import { dissolveSelected, makeSubgraph } from "../state/subgraph_commands";
 import { type Menu, show, useUi } from "../state/ui";
@@ -73,6 +74,20 @@ function OpenMenu({ menu }: { menu: Menu }) {
   );
 }
 
+const membersIn = (index: number): string[] => {
+  const level = levelOf(current());
+  const group = level.groups?.[index];
+  return group ? membersOf(level, surroundings(), group) : [];
+};
+
+/** A node between the two ends of a link: chosen among what fits its origin, linked on to its target where that fits too. */
+function insertInto({ x, y, at }: Menu, id: Id): void {
+  const link = linkOf(id);
+  if (!link) return;
+  const from = socketOf(String(link.origin_id), "output", link.origin_slot);
+  if (from) show({ palette: { x, y, at, from, onto: id } });
+}
+
 type Translate = ReturnType<typeof useT>;
 
 function itemsOf(menu: Menu, t: Translate): { sections: Item[][]; colors?: (color: string | undefined) => void } {
@@ -84,7 +99,8 @@ function itemsOf(menu: Menu, t: Translate): { sections: Item[][]; colors?: (colo
       sections: [
         [
           { label: t("menu.reroute"), act: () => edit((level) => addReroute(level, id, spot)) },
-          { label: t("menu.disconnect"), keys: "Del", act: () => linkOf(id) && edit((level) => disconnect(level, [id])), danger: true },
+          { label: t("menu.insert"), act: () => insertInto(menu, id) },
+          { label: t("menu.disconnect"), keys: "Del", act: () => linkOf(id) && unlink([id]), danger: true },
         ],
       ],
     };
@@ -95,8 +111,13 @@ function itemsOf(menu: Menu, t: Translate): { sections: Item[][]; colors?: (colo
       colors: (color) => edit((level) => changeGroup(level, index, { color: color ?? "#888888" })),
       sections: [
         [
-          { label: t("menu.rename"), act: () => show({ renaming: { kind: "group", index } }) },
-          { label: t("menu.ungroup"), act: () => edit((level) => deleteGroup(level, index)), danger: true },
+          { label: t("menu.rename"), keys: "F2", act: () => show({ renaming: { kind: "group", index } }) },
+          { label: t("menu.fitGroup"), act: () => fitGroup(index, new Set(membersIn(index))) },
+          { label: t("menu.selectMembers"), act: () => select(membersIn(index)) },
+          { label: t("menu.copy"), keys: "Ctrl+C", act: () => void navigator.clipboard?.writeText(copySelected() ?? "") },
+        ],
+        [
+          { label: t("menu.ungroup"), keys: "Del", act: () => edit((level) => deleteGroups(level, new Set([index]))), danger: true },
         ],
       ],
     };
@@ -131,7 +152,7 @@ function nodeItems(id: string, widget: string | undefined, t: Translate): Return
   const first: Item[] = [];
   if (linked !== null && linked !== undefined) first.push({ label: t("menu.toWidget"), act: () => edit((level) => disconnect(level, [linked])) });
   if (isSubgraph) {
-    first.push({ label: t("menu.enter"), act: () => changeTab((tab) => ({ ...tab, path: [...tab.path, { holder: id, definition: node.type }], selection: new Set() })) });
+    first.push({ label: t("menu.enter"), act: () => changeTab((tab) => ({ ...tab, path: [...tab.path, { holder: id, definition: node.type }], selection: new Set(), groups: new Set() })) });
     first.push({ label: t("menu.dissolve"), act: dissolveSelected });
   }
   return {
@@ -140,7 +161,7 @@ function nodeItems(id: string, widget: string | undefined, t: Translate): Return
     sections: [
       ...(first.length ? [first] : []),
       [
-        { label: t("menu.rename"), act: () => show({ renaming: { kind: "node", id } }) },
+        { label: t("menu.rename"), keys: "F2", act: () => show({ renaming: { kind: "node", id } }) },
         { label: t("menu.collapse"), keys: "Alt+C", act: toggleCollapsed },
         { label: t("menu.mute"), keys: "Ctrl+M", act: () => toggleMode(MUTED) },
         { label: t("menu.bypass"), keys: "Ctrl+B", act: () => toggleMode(BYPASSED) },
@@ -154,22 +175,4 @@ function nodeItems(id: string, widget: string | undefined, t: Translate): Return
       [{ label: t("menu.delete"), keys: "Del", act: deleteSelected, danger: true }],
     ],
   };
-}
-
-function addNote(at: [number, number]): void {
-  edit((level) =>
-    addNode(level, {
-      id: nextNodeId(level),
-      type: "Note",
-      pos: [Math.round(at[0]), Math.round(at[1])],
-      size: [240, 120],
-      flags: {},
-      order: 0,
-      mode: 0,
-      inputs: [],
-      outputs: [],
-      properties: {},
-      widgets_values: [""],
-    }),
-  );
 }

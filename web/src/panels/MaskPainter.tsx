@@ -6,7 +6,7 @@ import { server, viewUrl } from "../server/client";
 import { notify } from "../state/notices";
 import { refreshCatalogue } from "../state/files";
 import { show, useUi } from "../state/ui";
-import { writeWidget } from "../canvas/Canvas";
+import { writeWidget } from "../state/commands";
 import { settleStep, showTab } from "../state/editor";
 import { Icon } from "../widgets/Icon";
 import { Dialog } from "./Dialog";

@@ -1,14 +1,14 @@
-/** All nodes, found by name, category or socket type. */
+/** All nodes, found by name, category or socket type; from a socket, what fits it. */
 
 import { useEffect, useMemo, useRef, useState } from "react";
-import { useT } from "../i18n";
-import { fits, type GraphNode } from "../graph/document";
-import { addNode, newNode, nextNodeId } from "../graph/edits";
-import { GRID } from "../graph/geometry";
-import type { NodeDef } from "../graph/schema";
-import { linkToNode } from "../canvas/Canvas";
+import { bestOn, give, linkToNode, type SocketPlace, socketName, socketOf, takersOf } from "../canvas/wiring";
 import { typeColor } from "../canvas/palette";
-import { edit, levelOf, current, select, useEditor } from "../state/editor";
+import { useT } from "../i18n";
+import { fits, linksById, type GraphNode } from "../graph/document";
+import { addNode, newNode, nextNodeId } from "../graph/edits";
+import type { NodeDef } from "../graph/schema";
+import { current, edit, levelOf, select, settleStep, useEditor } from "../state/editor";
+import { placed } from "../state/moving";
 import { type Palette, show, type Socket, useUi } from "../state/ui";
 import { Icon } from "../widgets/Icon";
 
@@ -17,7 +17,7 @@ export function SearchPalette() {
   return palette && <OpenPalette key={`${palette.x},${palette.y}`} palette={palette} />;
 }
 
-const EXTRA: NodeDef[] = [plain("Reroute", "Reroute", ["*"], ["*"]), plain("Note", "Note", [], [])];
+const EXTRA: NodeDef[] = [plain("Reroute", "Reroute", ["*"], ["*"]), plain("Note", "Note", [], []), plain("MarkdownNote", "Markdown Note", [], [])];
 
 function plain(name: string, title: string, inputs: string[], outputs: string[]): NodeDef {
   return {
@@ -39,12 +39,18 @@ function OpenPalette({ palette }: { palette: Palette }) {
   const [text, setText] = useState("");
   const [at, setAt] = useState(0);
   const list = useRef<HTMLDivElement>(null);
-  const found = useMemo(() => search([...catalogue.values(), ...EXTRA], text, palette.from), [catalogue, text, palette.from]);
+  const sockets = useMemo(() => (palette.sockets && palette.from ? socketsFor(palette.from) : []), [palette]);
+  const found = useMemo((): Found[] => {
+    const ends = sockets.filter(({ title }) => matches(title, text));
+    const defs = search([...catalogue.values(), ...EXTRA], text, palette.from);
+    return [...ends.map((end) => ({ key: `${end.socket.node}/${end.socket.slot}`, end })), ...defs.map((def) => ({ key: def.name, def }))];
+  }, [catalogue, text, palette.from, sockets]);
   useEffect(() => void list.current?.querySelector("[aria-selected=true]")?.scrollIntoView({ block: "nearest" }), [at, found]);
   const close = () => show({ palette: null });
-  const choose = (def: NodeDef | undefined) => {
+  const choose = (chosen: Found | undefined) => {
     close();
-    if (def) place(def, palette);
+    if (chosen?.def) place(chosen.def, palette);
+    else if (chosen?.end) give({ fixed: [palette.from as Socket], seeks: chosen.end.socket.side, links: [], takers: new Set() }, chosen.end.socket);
   };
   const left = Math.max(12, Math.min(palette.x - 20, window.innerWidth - 452));
   const top = Math.max(60, Math.min(palette.y - 20, window.innerHeight - 452));
@@ -58,6 +64,8 @@ function OpenPalette({ palette }: { palette: Palette }) {
             autoFocus
             placeholder={t("palette.search")}
             aria-label={t("palette.search")}
+            aria-controls="found"
+            aria-activedescendant={found.length ? `found-${at}` : undefined}
             value={text}
             onChange={(event) => {
               setText(event.target.value);
@@ -67,7 +75,7 @@ function OpenPalette({ palette }: { palette: Palette }) {
               event.stopPropagation();
               if (event.key === "Escape") close();
               else if (event.key === "Enter") choose(found[at]);
-              else if (event.key === "ArrowDown") setAt(Math.min(found.length - 1, at + 1));
+              else if (event.key === "ArrowDown") setAt(Math.min(Math.min(found.length, 80) - 1, at + 1));
               else if (event.key === "ArrowUp") setAt(Math.max(0, at - 1));
               else return;
               event.preventDefault();
@@ -79,24 +87,69 @@ function OpenPalette({ palette }: { palette: Palette }) {
             </span>
           )}
         </div>
-        <div className="palette-list" role="listbox" aria-label={t("palette.search")} ref={list}>
-          {found.slice(0, 80).map((def, index) => (
-            <div key={def.name} role="option" aria-selected={index === at} className="option" onPointerMove={() => setAt(index)} onClick={() => choose(def)}>
-              <span className="option-main">
-                <strong>{def.title}</strong>
-                <small>{def.category}</small>
-              </span>
-              {def.description && <span className="option-note">{def.description}</span>}
-              <span className="option-types">
-                {def.outputs.map((output, slot) => (
-                  <i key={slot} style={{ background: typeColor(output.type) }} title={output.type} />
-                ))}
-              </span>
+        <div className="palette-list" id="found" role="listbox" aria-label={t("palette.search")} ref={list}>
+          {found.slice(0, 80).map((entry, index) => (
+            <div key={entry.key} id={`found-${index}`} role="option" aria-selected={index === at} className="option" onPointerMove={() => setAt(index)} onClick={() => choose(entry)}>
+              {entry.def ? <NodeOption def={entry.def} /> : <SocketOption end={entry.end as End} />}
             </div>
           ))}
           {!found.length && <p className="hint">{t("palette.none")}</p>}
         </div>
       </div>
+    </>
+  );
+}
+
+/** A socket that is there, or a node to be made. */
+type Found = { key: string; end: End; def?: undefined } | { key: string; def: NodeDef; end?: undefined };
+
+interface End {
+  socket: SocketPlace;
+  title: string;
+}
+
+/** What a link from here could end at, what has no link yet first. */
+function socketsFor(from: Socket): End[] {
+  const seeks = from.side === "output" ? "input" : "output";
+  const rank = (socket: SocketPlace) => Number(socket.linked && seeks === "input") + (socket.type === from.type ? 0 : 2);
+  return takersOf({ fixed: [from], seeks })
+    .toSorted((first, second) => rank(first) - rank(second))
+    .map((socket) => ({ socket, title: socketName(socket) }));
+}
+
+const matches = (title: string, text: string): boolean => {
+  const lower = title.toLowerCase();
+  return text.toLowerCase().split(/\s+/).every((word) => lower.includes(word));
+};
+
+function SocketOption({ end: { socket, title } }: { end: End }) {
+  const t = useT();
+  return (
+    <>
+      <span className="option-main">
+        <strong>{title}</strong>
+        <small>{t(socket.linked && socket.side === "input" ? "palette.replaces" : "palette.links")}</small>
+      </span>
+      <span className="option-types">
+        <i style={{ background: typeColor(socket.type) }} title={socket.type} />
+      </span>
+    </>
+  );
+}
+
+function NodeOption({ def }: { def: NodeDef }) {
+  return (
+    <>
+      <span className="option-main">
+        <strong>{def.title}</strong>
+        <small>{def.category}</small>
+      </span>
+      {def.description && <span className="option-note">{def.description}</span>}
+      <span className="option-types">
+        {def.outputs.map((output, slot) => (
+          <i key={slot} style={{ background: typeColor(output.type) }} title={output.type} />
+        ))}
+      </span>
     </>
   );
 }
@@ -135,27 +188,32 @@ const meets = (def: NodeDef, from: Socket) =>
 const exactly = (def: NodeDef, from: Socket) =>
   from.side === "output" ? def.inputs.some((input) => input.type === from.type) : def.outputs.some((output) => output.type === from.type);
 
-function place(def: NodeDef, { at, from }: Palette): void {
-  const snap = (value: number) => Math.round(value / GRID) * GRID;
+/** The node, its links and the link it goes into: one step. */
+function place(def: NodeDef, { at, from, onto }: Palette): void {
   const id = nextNodeId(levelOf(current()));
+  const step = `add ${id}`;
   const [x, y] = at;
-  const spot: [number, number] = [snap(from?.side === "input" ? x - 270 : x), snap(y)];
-  edit((level) => addNode(level, special(def, id, spot) ?? newNode(def, id, spot)), `add ${id}`);
-  if (from) linkAsOneStep(from, String(id));
+  const spot: [number, number] = [placed(from?.side === "input" ? x - 270 : x), placed(y)];
+  settleStep();
+  edit((level) => addNode(level, special(def, id, spot) ?? newNode(def, id, spot)), step);
+  const link = onto === undefined ? undefined : linksById(levelOf(current())).get(String(onto));
+  if (from) linkToNode(from, String(id), step);
+  const target = link && socketOf(String(link.target_id), "input", link.target_slot);
+  const output = target && bestOn({ fixed: [target], seeks: "output" }, String(id));
+  if (output) give({ fixed: [target], seeks: "output", links: [link.id], takers: new Set() }, output, step);
+  settleStep();
   select([String(id)]);
 }
 
-/** The link joins the step that made the node. */
-function linkAsOneStep(from: Socket, id: string): void {
-  linkToNode(from, id, `add ${id}`);
-}
-
 function special(def: NodeDef, id: number, pos: [number, number]): GraphNode | null {
-  if (def.name === "Note") {
-    return { id, type: "Note", pos, size: [240, 120], flags: {}, order: 0, mode: 0, inputs: [], outputs: [], properties: {}, widgets_values: [""], color: "#6d5f2e", bgcolor: "#5a4f28" };
-  }
-  if (def.name === "Reroute") {
-    return { id, type: "Reroute", pos, size: [75, 26], flags: {}, order: 0, mode: 0, inputs: [{ name: "", type: "*", link: null }], outputs: [{ name: "", type: "*", links: null, slot_index: 0 }], properties: { showOutputText: false, horizontal: false } };
-  }
-  return null;
+  const plainNode = { id, type: def.name, pos, flags: {}, order: 0, mode: 0, inputs: [], outputs: [], properties: {} };
+  if (def.name === "Note" || def.name === "MarkdownNote") return { ...plainNode, size: [240, 120], widgets_values: [""] };
+  if (def.name !== "Reroute") return null;
+  return {
+    ...plainNode,
+    size: [75, 26],
+    inputs: [{ name: "", type: "*", link: null }],
+    outputs: [{ name: "", type: "*", links: null, slot_index: 0 }],
+    properties: { showOutputText: false, horizontal: false },
+  };
 }

@@ -1,7 +1,7 @@
 /** A workflow as a small picture. */
 
 import { useEffect, useRef } from "react";
-import { linkPaths, places } from "../canvas/painter";
+import { linkPaths, places, trace } from "../canvas/links";
 import { colors, typeColor } from "../canvas/palette";
 import type { Doc } from "../graph/document";
 import { bounds } from "../graph/geometry";
@@ -26,12 +26,11 @@ export function Sketch({ doc }: { doc: Doc }) {
     context.clearRect(0, 0, 2 * WIDTH, 2 * HEIGHT);
     context.setTransform(zoom, 0, 0, zoom, WIDTH - (box.x + box.width / 2) * zoom, HEIGHT - (box.y + box.height / 2) * zoom);
     context.lineWidth = 2.5 / zoom;
-    for (const { from, to, color } of linkPaths(doc, around)) {
+    for (const { route, color } of linkPaths(doc, around)) {
+      const path = new Path2D();
+      trace(path, route);
       context.strokeStyle = typeColor(color);
-      context.beginPath();
-      context.moveTo(from.x, from.y);
-      context.bezierCurveTo(from.x + 60, from.y, to.x - 60, to.y, to.x, to.y);
-      context.stroke();
+      context.stroke(path);
     }
     context.fillStyle = colors().faint;
     for (const place of nodes) {

@@ -1,7 +1,7 @@
 /** A picture in full: zoom, neighbours, comparison with another, and where it came from. */
 
 import { useEffect, useRef, useState } from "react";
-import { stage } from "../canvas/Canvas";
+import { stage } from "../canvas/stage";
 import { pictureTexts } from "../format/picture";
 import { addNode, newNode, nextNodeId } from "../graph/edits";
 import { useT } from "../i18n";

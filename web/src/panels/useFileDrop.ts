@@ -1,7 +1,7 @@
 /** Files dropped or pasted anywhere. */
 
 import { useEffect } from "react";
-import { stage } from "../canvas/Canvas";
+import { stage } from "../canvas/stage";
 import { addNode, newNode, nextNodeId } from "../graph/edits";
 import { current, edit, levelOf, pasteText, select, useEditor } from "../state/editor";
 import { openFile, uploadTo } from "../state/files";
@@ -22,7 +22,7 @@ export function useFileDrop(): void {
       const picture = [...(clipboardData?.files ?? [])].find((file) => file.type.startsWith("image/"));
       if (picture) return void pastePicture(picture);
       const text = clipboardData?.getData("text/plain") ?? "";
-      if (stage && pasteText(text, { at: stage.middle() })) event.preventDefault();
+      if (stage && pasteText(text, { at: stage.pointer ?? stage.middle() })) event.preventDefault();
     };
     window.addEventListener("dragover", over);
     window.addEventListener("drop", drop);

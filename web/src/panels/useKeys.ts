@@ -1,16 +1,20 @@
 /** The keyboard. */
 
 import { useEffect } from "react";
-import { move, stage } from "../canvas/Canvas";
-import { places } from "../canvas/painter";
+import { resizeTo, sizeOf } from "../canvas/gestures";
+import { stage, zoomBy } from "../canvas/stage";
 import { BYPASSED, MUTED } from "../graph/document";
-import { GRID, HEADER } from "../graph/geometry";
+import { GRID } from "../graph/geometry";
+import type { Direction } from "../graph/walking";
 import { server } from "../server/client";
-import { copySelected, current, deleteSelected, duplicateSelected, fitView, levelOf, redoStep, select, settleStep, surroundings, toggleCollapsed, toggleMode, undoStep } from "../state/editor";
+import { copySelected, current, deleteSelected, duplicateSelected, fitView, levelOf, redoStep, select, settleStep, toggleCollapsed, toggleMode, undoStep } from "../state/editor";
 import { save } from "../state/files";
 import { run } from "../state/runs";
 import { show, togglePanel, useUi } from "../state/ui";
+import { announce } from "../state/announce";
 import { groupSelected, tidy } from "../state/commands";
+import { carried, move, shifted } from "../state/moving";
+import { enter, follow, leave, openMenuByKey, pressOnSocket, walk } from "./walking";
 
 export function useKeys(): void {
   useEffect(() => {
@@ -46,6 +50,8 @@ function press(event: KeyboardEvent): void {
     done();
     return document.getElementById("open-file")?.click();
   }
+  const target = event.target as HTMLElement;
+  if (key === "Escape" && !event.defaultPrevented && leave(target)) return;
   if (event.defaultPrevented || isTyping(event.target)) return;
   const { viewer, mask, shortcuts, menu, palette } = useUi.getState();
   if (key === "Escape") {
@@ -54,9 +60,11 @@ function press(event: KeyboardEvent): void {
     return;
   }
   if (viewer || mask || shortcuts || palette) return;
+  const arrow = ARROWS[key];
   if (command) {
-    if (key === "z") event.shiftKey ? redoStep() : undoStep();
-    else if (key === "y") redoStep();
+    if (key === "z") event.shiftKey ? again() : back();
+    else if (key === "y") again();
+    else if (arrow) walk(arrow);
     else if (key === "a") select(levelOf(current()).nodes.map((node) => String(node.id)));
     else if (key === "d") duplicateSelected();
     else if (key === "g") groupSelected();
@@ -66,12 +74,21 @@ function press(event: KeyboardEvent): void {
     return done();
   }
   if (event.altKey) {
-    if (key !== "c") return;
-    toggleCollapsed();
+    if (key === "c") toggleCollapsed();
+    else if (arrow) resize(arrow, event.repeat);
+    else return;
     return done();
   }
   const onButton = event.target instanceof HTMLButtonElement;
-  if (key === "Delete" || key === "Backspace") deleteSelected();
+  const chosen = current().selection.size + current().groups.size;
+  if (pressOnSocket(target, key)) return done();
+  if (key === "Enter") {
+    if (onButton || !enter()) return;
+  } else if (key === "ContextMenu" || (key === "F10" && event.shiftKey)) openMenuByKey();
+  else if (key === "F2") rename();
+  else if (key === "[" || key === "]") follow(key === "[" ? "before" : "after");
+  else if (key === "+" || key === "=" || key === "-") zoomBy(key === "-" ? 1 / 1.3 : 1.3, undefined, true);
+  else if (key === "Delete" || key === "Backspace") deleteChosen();
   else if (key === "/" || (key === " " && !onButton)) openPalette();
   else if (key === "?") show({ shortcuts: true });
   else if (key === ".") fitView();
@@ -79,21 +96,53 @@ function press(event: KeyboardEvent): void {
   else if (key === "w") togglePanel("start");
   else if (key === "g") togglePanel("gallery");
   else if (key === "q") togglePanel("queue");
-  else if (key.startsWith("Arrow") && current().selection.size) nudge(key, event.shiftKey ? 10 * GRID : GRID);
+  else if (arrow && chosen) nudge(arrow, event.shiftKey ? 10 * GRID : GRID, event.repeat);
+  else if (arrow && !onButton) walk(arrow);
   else return;
   done();
 }
 
-function nudge(key: string, distance: number): void {
-  const [dx, dy] = { ArrowLeft: [-1, 0], ArrowRight: [1, 0], ArrowUp: [0, -1], ArrowDown: [0, 1] }[key] ?? [0, 0];
-  const known = places(levelOf(current()), surroundings());
-  const to = new Map<string, [number, number]>();
+const ARROWS: Partial<Record<string, Direction>> = { ArrowLeft: "left", ArrowRight: "right", ArrowUp: "up", ArrowDown: "down" };
+const BY: Record<Direction, readonly [number, number]> = { left: [-1, 0], right: [1, 0], up: [0, -1], down: [0, 1] };
+
+/** A key that is held is one step. */
+function nudge(direction: Direction, distance: number, held: boolean): void {
+  if (!held) settleStep();
+  const [dx, dy] = BY[direction];
+  move(shifted(carried(current().selection, current().groups), dx * distance, dy * distance), "nudge");
+}
+
+function resize(direction: Direction, held: boolean): void {
+  if (!held) settleStep();
+  const [dx, dy] = BY[direction];
   for (const id of current().selection) {
-    const place = known.get(id);
-    if (place) to.set(id, [place.x + (dx as number) * distance, place.y + (place.look === "reroute" ? 0 : HEADER) + (dy as number) * distance]);
+    const size = sizeOf(id);
+    if (size) resizeTo(id, size[0] + dx * GRID, size[1] + dy * GRID);
   }
-  move(to);
-  settleStep();
+}
+
+function rename(): void {
+  const [id] = current().selection;
+  const [index] = current().groups;
+  if (id !== undefined) show({ renaming: { kind: "node", id } });
+  else if (index !== undefined) show({ renaming: { kind: "group", index } });
+}
+
+function deleteChosen(): void {
+  const { selection, groups, link } = current();
+  if (link !== null) announce("say.unlinked", { count: 1 });
+  else if (selection.size + groups.size) announce("say.deleted", { count: selection.size + groups.size });
+  deleteSelected();
+}
+
+function back(): void {
+  undoStep();
+  announce("app.undo");
+}
+
+function again(): void {
+  redoStep();
+  announce("app.redo");
 }
 
 export function openPalette(): void {

@@ -1,39 +1,81 @@
-/** Commands on what is selected that need the canvas. */
+/** Commands on what is selected, and on fields. */
 
-import { addGroup, moveNodes } from "../graph/edits";
-import { bounds, geometry, GRID } from "../graph/geometry";
-import { position } from "../graph/document";
+import { type Id, linksById, type Level, nodesById, position } from "../graph/document";
+import { addGroup, addNode, changeGroup, mapNode, nextNodeId } from "../graph/edits";
+import { boundingOf } from "../graph/grouping";
+import { setWidget } from "../graph/widget_views";
 import { t } from "../i18n";
-import { current, edit, fitView, levelOf, surroundings } from "./editor";
-
-const MARGIN = 16;
-const TITLE = 30;
+import { current, edit, fitView, levelOf, select, surroundings } from "./editor";
+import { move, moved, snapped } from "./moving";
 
 export function groupSelected(): void {
-  const { selection } = current();
-  const around = surroundings();
-  const chosen = levelOf(current()).nodes.filter((node) => selection.has(String(node.id)));
-  const box = bounds(chosen.map((node) => geometry(node, around)));
-  if (!box) return;
-  const bounding: [number, number, number, number] = [box.x - MARGIN, box.y - MARGIN - TITLE, box.width + 2 * MARGIN, box.height + 2 * MARGIN + TITLE];
-  edit((level) => addGroup(level, { title: t("menu.newGroup"), bounding, color: "#3f789e", font_size: 24, flags: {} }));
+  const level = levelOf(current());
+  const bounding = boundingOf(level, surroundings(), current().selection);
+  if (!bounding) return;
+  edit((before) => addGroup(before, { title: t("menu.newGroup"), bounding, color: "#3f789e", font_size: 24, flags: {} }));
+  select([], null, [level.groups?.length ?? 0]);
+}
+
+/** Make a group as large as what is in it needs. */
+export function fitGroup(index: number, members: ReadonlySet<string>): void {
+  const bounding = boundingOf(levelOf(current()), surroundings(), members);
+  if (bounding) edit((level) => changeGroup(level, index, { bounding }));
 }
 
 /** Lay out what is selected, or everything. */
 export async function tidy(): Promise<void> {
   const { arranged } = await import("../graph/layout");
   const { selection } = current();
-  const places = arranged(levelOf(current()), surroundings(), selection.size > 1 ? selection : undefined);
-  edit((level) => moveNodes(level, places));
-  if (selection.size <= 1) fitView();
+  const some = selection.size > 1;
+  const level = levelOf(current());
+  const { nodes, boxes } = arranged(level, surroundings(), some ? selection : undefined);
+  edit((before) => withBoxes(moved(before, { nodes, groups: new Map() }), boxes));
+  if (!some) fitView();
 }
+
+const withBoxes = (level: Level, boxes: ReadonlyMap<number, [number, number, number, number]>): Level =>
+  [...boxes].reduce((now, [index, bounding]) => changeGroup(now, index, { bounding }), level);
 
 export function alignToGrid(): void {
-  const { selection } = current();
-  const snap = (value: number) => Math.round(value / GRID) * GRID;
-  edit((level) => {
-    const chosen = level.nodes.filter((node) => !selection.size || selection.has(String(node.id)));
-    return moveNodes(level, new Map(chosen.map((node) => [String(node.id), position(node).map(snap) as [number, number]])));
-  });
+  const { selection, groups } = current();
+  const level = levelOf(current());
+  const all = !selection.size && !groups.size;
+  const at = (value: readonly [number, number]): [number, number] => [snapped(value[0]), snapped(value[1])];
+  const nodes = level.nodes.filter((node) => all || selection.has(String(node.id)));
+  const framed = (level.groups ?? []).flatMap((group, index) => (all || groups.has(index) ? [[index, group.bounding] as const] : []));
+  move(
+    {
+      nodes: new Map(nodes.map((node) => [String(node.id), at(position(node))])),
+      groups: new Map(framed.map(([index, [x, y]]) => [index, at([x, y])])),
+    },
+    null,
+  );
 }
 
+export function addNote(at: [number, number]): void {
+  const id = nextNodeId(levelOf(current()));
+  edit((level) =>
+    addNode(level, {
+      id,
+      type: "Note",
+      pos: [Math.round(at[0]), Math.round(at[1])],
+      size: [240, 120],
+      flags: {},
+      order: 0,
+      mode: 0,
+      inputs: [],
+      outputs: [],
+      properties: {},
+      widgets_values: [""],
+    }),
+  );
+  select([String(id)]);
+}
+
+/** One widget's value, from wherever on the editor it comes. */
+export function writeWidget(node: string, key: string, value: unknown, kind: string | null = `widget ${node} ${key}`): void {
+  edit((level) => mapNode(level, node, (before) => setWidget(before, key, value, surroundings())), kind);
+}
+
+export const linkOf = (id: Id) => linksById(levelOf(current())).get(String(id));
+export const nodeOf = (id: string) => nodesById(levelOf(current())).get(id);

@@ -6,6 +6,7 @@ import { copied, paste, readClip, withDefinitions } from "../graph/clipboard";
 import { type Doc, emptyDocument, type Id, type Level } from "../graph/document";
 import { changeLevel, deleteNodes, disconnect, levelAt, mapNodes } from "../graph/edits";
 import { amend, begin, type History, redo, settle, step, undo } from "../graph/history";
+import { deleteGroups } from "../graph/grouping";
 import type { Catalogue } from "../graph/schema";
 import type { Surroundings } from "../graph/widget_views";
 
@@ -26,6 +27,8 @@ export interface Tab {
   /** The subgraphs entered, outermost first: [placed node, definition]. */
   path: { holder: string; definition: string }[];
   selection: ReadonlySet<string>;
+  /** The groups selected, by index. */
+  groups: ReadonlySet<number>;
   link: Id | null;
   views: Record<string, View>;
 }
@@ -38,13 +41,15 @@ interface Editor {
   fit: number;
 }
 
+const NO_GROUPS: ReadonlySet<number> = new Set();
+
 export const useEditor = create<Editor>(() => {
   const first = newTab("text_to_image", defaultWorkflow as unknown as Doc);
   return { catalogue: new Map(), tabs: [first], active: first.id, fit: 0 };
 });
 
 export function newTab(name: string, doc: Doc, file: string | null = null): Tab {
-  return { id: crypto.randomUUID(), name, file, clean: doc, history: begin(doc), path: [], selection: new Set(), link: null, views: {} };
+  return { id: crypto.randomUUID(), name, file, clean: doc, history: begin(doc), path: [], selection: new Set(), groups: NO_GROUPS, link: null, views: {} };
 }
 
 export const activeTab = (state: Editor): Tab => state.tabs.find((tab) => tab.id === state.active) ?? (state.tabs[0] as Tab);
@@ -86,14 +91,17 @@ export function amendDocument(id: string, change: (doc: Doc) => Doc): void {
 
 export const settleStep = (): void => changeTab((tab) => ({ ...tab, history: settle(tab.history) }));
 
-export const select = (ids: Iterable<string>, link: Id | null = null): void =>
-  changeTab((tab) => ({ ...tab, selection: new Set(ids), link }));
+export const select = (ids: Iterable<string>, link: Id | null = null, groups: Iterable<number> = NO_GROUPS): void =>
+  changeTab((tab) => ({ ...tab, selection: new Set(ids), groups: new Set(groups), link }));
 
 function travel(go: (history: History<Doc>) => History<Doc>): void {
   changeTab((tab) => {
     const history = go(tab.history);
-    const there = new Set(levelAt(history.present, definitionPath(tab)).nodes.map((node) => String(node.id)));
-    return { ...tab, history, link: null, selection: new Set([...tab.selection].filter((id) => there.has(id))) };
+    const level = levelAt(history.present, definitionPath(tab));
+    const there = new Set(level.nodes.map((node) => String(node.id)));
+    const selection = new Set([...tab.selection].filter((id) => there.has(id)));
+    const groups = new Set([...tab.groups].filter((index) => index < (level.groups?.length ?? 0)));
+    return { ...tab, history, link: null, selection, groups };
   });
 }
 
@@ -124,16 +132,16 @@ export const showTab = (id: string): void => useEditor.setState({ active: id });
 export const fitView = (): void => useEditor.setState((state) => ({ fit: state.fit + 1 }));
 
 export function deleteSelected(): void {
-  const { selection, link } = current();
+  const { selection, groups, link } = current();
   const { catalogue } = useEditor.getState();
   if (link !== null) edit((level) => disconnect(level, [link]));
-  else if (selection.size) edit((level) => deleteNodes(level, selection, catalogue));
+  else if (selection.size || groups.size) edit((level) => deleteGroups(deleteNodes(level, selection, catalogue), groups));
   select([]);
 }
 
 export function copySelected(): string | null {
   const tab = current();
-  return tab.selection.size ? copied(tab.history.present, levelOf(tab), tab.selection) : null;
+  return tab.selection.size || tab.groups.size ? copied(tab.history.present, levelOf(tab), tab.selection, tab.groups) : null;
 }
 
 export function pasteText(text: string, place: { at: [number, number] } | { offset: [number, number] }): boolean {
@@ -141,14 +149,15 @@ export function pasteText(text: string, place: { at: [number, number] } | { offs
   if (!clip) return false;
   const path = definitionPath(current());
   let ids = new Set<string>();
+  let groups = new Set<number>();
   editDocument((doc) =>
     changeLevel(withDefinitions(doc, clip), path, (level) => {
       const pasted = paste(level, clip, place);
-      ids = pasted.ids;
+      ({ ids, groups } = pasted);
       return pasted.level;
     }),
   );
-  select(ids);
+  select(ids, null, groups);
   return true;
 }
 
@@ -160,6 +169,7 @@ export function duplicateSelected(): void {
 /** Set the mode of all that is selected, or take it away where all have it. */
 export function toggleMode(mode: number): void {
   const { selection } = current();
+  if (!selection.size) return;
   edit((level) => {
     const chosen = level.nodes.filter((node) => selection.has(String(node.id)));
     const all = chosen.every((node) => node.mode === mode);
@@ -169,6 +179,7 @@ export function toggleMode(mode: number): void {
 
 export function toggleCollapsed(): void {
   const { selection } = current();
+  if (!selection.size) return;
   edit((level) => {
     const all = level.nodes.every((node) => !selection.has(String(node.id)) || node.flags?.collapsed);
     return mapNodes(level, selection, (node) => ({ ...node, flags: { ...node.flags, collapsed: !all } }));

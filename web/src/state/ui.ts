@@ -23,7 +23,23 @@ export interface Palette {
   at: [number, number];
   /** Only nodes that fit this; null: all. */
   from: Socket | null;
+  /** Sockets that are there and fit come first. */
+  sockets?: boolean;
+  /** The node goes into this link. */
+  onto?: Id;
 }
+
+/** A link on its way: some of its ends stay, the other is sought. */
+export interface Pull {
+  fixed: Socket[];
+  seeks: "input" | "output";
+  /** The links that it is made of; none: a new one. */
+  links: Id[];
+  /** The sockets that would take it, as `socketKey` says them. */
+  takers: ReadonlySet<string>;
+}
+
+export const socketKey = (node: string, side: "input" | "output", slot: number | string): string => `${node}/${side}/${slot}`;
 
 export type Target =
   | { kind: "node"; id: string; widget?: string }
@@ -42,12 +58,16 @@ interface Ui {
   panel: Panel | null;
   palette: Palette | null;
   menu: Menu | null;
-  connecting: Socket | null;
+  connecting: Pull | null;
+  /** The link under the pointer. */
+  hovered: Id | null;
   shortcuts: boolean;
   viewer: { pictures: FileRef[]; index: number } | null;
   mask: { file: FileRef; tab: string; node: string; widget: string } | null;
   renaming: { kind: "node"; id: string } | { kind: "group"; index: number } | null;
   minimap: boolean;
+  /** What is moved keeps to the grid. */
+  snap: boolean;
   theme: Theme;
 }
 
@@ -56,11 +76,13 @@ export const useUi = create<Ui>(() => ({
   palette: null,
   menu: null,
   connecting: null,
+  hovered: null,
   shortcuts: false,
   viewer: null,
   mask: null,
   renaming: null,
   minimap: localStorage.getItem("sumi.minimap") !== "off",
+  snap: localStorage.getItem("sumi.snap") === "on",
   theme: (localStorage.getItem("sumi.theme") as Theme | null) ?? "auto",
 }));
 
@@ -78,5 +100,12 @@ export function toggleMinimap(): void {
   useUi.setState(({ minimap }) => {
     localStorage.setItem("sumi.minimap", minimap ? "off" : "on");
     return { minimap: !minimap };
+  });
+}
+
+export function toggleSnap(): void {
+  useUi.setState(({ snap }) => {
+    localStorage.setItem("sumi.snap", snap ? "off" : "on");
+    return { snap: !snap };
   });
 }

@@ -23,6 +23,7 @@ const PATHS = {
   brush: "M19 4l-8 9M9 13c-3 0-3 3-5 6 4 1 8 0 8-3a3 3 0 0 0-3-3z",
   fit: "M4 9V4h5M20 9V4h-5M4 15v5h5M20 15v5h-5",
   layout: "M4 5h6v5H4zM14 4h6v5h-6zM14 15h6v5h-6zM10 7.5h2v10h2M12 7h2",
+  grid: "M4 4h16v16H4zM4 9.3h16M4 14.7h16M9.3 4v16M14.7 4v16",
   map: "M4 6l5-2 6 2 5-2v14l-5 2-6-2-5 2zM9 4v14M15 6v14",
   subgraph: "M4 4h7v7H4zM13 13h7v7h-7zM11 7.5h5.5V13",
   trash: "M5 7h14M10 7V4h4v3M7 7l1 13h8l1-13",

@@ -8,7 +8,7 @@ import { mapNode } from "../graph/edits";
 import type { WidgetRow } from "../graph/geometry";
 import { current, edit, flatId, settleStep, useEditor } from "../state/editor";
 import { forgive } from "../state/runs";
-import { writeWidget } from "../canvas/Canvas";
+import { writeWidget } from "../state/commands";
 import { ChoiceField } from "./ChoiceField";
 import { NumberField } from "./NumberField";
 

@@ -1,0 +1,74 @@
+/** Links that are shown over the nodes: the one being drawn, the one under the pointer, those of what is selected. */
+
+import { ViewportPortal } from "@xyflow/react";
+import { useT } from "../i18n";
+import type { Level } from "../graph/document";
+import type { Surroundings } from "../graph/widget_views";
+import { useTab } from "../state/editor";
+import { show, type Pull, useUi } from "../state/ui";
+import { between, linkPaths, midpoint, svgPath } from "./links";
+import { typeColor } from "./palette";
+import { stage } from "./stage";
+import { socketName, socketOf, useWire } from "./wiring";
+
+/** With more, what belongs to what is no longer seen. */
+const MOST_SELECTED = 8;
+
+export function LinkOverlay({ level, around, near }: { level: Level; around: Surroundings; near: boolean }) {
+  const selection = useTab((tab) => tab.selection);
+  const link = useTab((tab) => tab.link);
+  const hovered = useUi((state) => state.hovered);
+  const pull = useUi((state) => state.connecting);
+  const raised = near && selection.size <= MOST_SELECTED ? selection : NONE;
+  const paths = linkPaths(level, around);
+  const over = paths.filter((path) => raised.has(String(path.link.origin_id)) || raised.has(String(path.link.target_id)));
+  const marked = near && !pull ? paths.find((path) => path.link.id === (hovered ?? link)) : undefined;
+  return (
+    <ViewportPortal>
+      <svg className="link-overlay" aria-hidden="true">
+        {over.map((path) => <path key={String(path.link.id)} d={svgPath(path.route)} stroke={typeColor(path.color)} />)}
+        {marked && <path className="marked" d={svgPath(marked.route)} stroke={marked.link.id === link ? "var(--accent)" : typeColor(marked.color)} />}
+        {pull && <Wire pull={pull} />}
+      </svg>
+      {marked && <LinkKnob key={String(marked.link.id)} path={marked} />}
+    </ViewportPortal>
+  );
+}
+
+const NONE: ReadonlySet<string> = new Set();
+
+/** Half-way along a link: what can be done with it. */
+function LinkKnob({ path }: { path: ReturnType<typeof linkPaths>[number] }) {
+  const t = useT();
+  const { x, y } = midpoint(path.route);
+  const { id, origin_id, origin_slot, target_id, target_slot } = path.link;
+  const from = socketName({ node: String(origin_id), side: "output", slot: origin_slot, type: path.color });
+  const to = socketName({ node: String(target_id), side: "input", slot: target_slot, type: path.color });
+  const open = (event: React.MouseEvent) => {
+    const [left, top] = stage?.toScreen(x, y) ?? [event.clientX, event.clientY];
+    show({ menu: { x: left + 10, y: top + 6, at: [x, y], target: { kind: "link", id } } });
+  };
+  return (
+    <button
+      type="button"
+      className="link-knob nopan"
+      tabIndex={-1}
+      title={`${from} → ${to}`}
+      aria-label={t("link.menu", { from, to })}
+      style={{ transform: `translate(${x}px, ${y}px) translate(-50%, -50%)`, "--type": typeColor(path.color) } as React.CSSProperties}
+      onClick={open}
+    />
+  );
+}
+
+function Wire({ pull }: { pull: Pull }) {
+  const to = useWire((state) => state.to);
+  const taken = useWire((state) => state.over !== null);
+  if (!to) return null;
+  return pull.fixed.map(({ node, side, slot, type }) => {
+    const end = socketOf(node, side, slot)?.at;
+    if (!end) return null;
+    const route = side === "output" ? between(end, to) : between(to, end);
+    return <path key={`${node}/${slot}`} className="wire" d={svgPath(route)} stroke={typeColor(type)} opacity={taken ? 1 : 0.55} />;
+  });
+}

@@ -1,0 +1,190 @@
+/** What a drag does, by what it began on. Each gesture is one step of the history. */
+
+import { nodesById } from "../graph/document";
+import { changeGroup, resizeNode } from "../graph/edits";
+import { geometry, HEADER } from "../graph/geometry";
+import { changeTab, current, edit, levelOf, select, settleStep, surroundings } from "../state/editor";
+import { carried, move, placed, shifted } from "../state/moving";
+import { show, type Socket, socketKey } from "../state/ui";
+import { boxed, type GroupPart } from "./hits";
+import { type Stage, stage as theStage, zoomBy } from "./stage";
+import { letGo, pullFrom, takerAt, useWire } from "./wiring";
+
+export interface Pointer {
+  /** On the screen. */
+  x: number;
+  y: number;
+  /** Shift, or Ctrl where it does not drag a box: adds to what is selected. */
+  many: boolean;
+}
+
+export interface Gesture {
+  /** The pointer has gone far enough for a drag, and on every move after that. */
+  drag(to: Pointer): void;
+  drop(at: Pointer): void;
+  /** Up again without a drag. */
+  tap?(at: Pointer): void;
+  /** Escape, or a second finger. */
+  cancel(): void;
+  /** The view follows a pointer that goes to its edge. */
+  follows: boolean;
+}
+
+const stage = (): Stage => theStage as Stage;
+
+/** What takes a gesture back, as if it had never begun. */
+function rewinding(): () => void {
+  const { id, history } = current();
+  return () => changeTab((tab) => ({ ...tab, history }), id);
+}
+
+/** Everything that is selected moves with the node or group the pointer is on. */
+export function moving(start: Pointer, on: { node: string } | { group: number }): Gesture {
+  const { selection, groups } = current();
+  const chosen = "node" in on ? selection.has(on.node) : groups.has(on.group);
+  if (!chosen) {
+    const kept = start.many ? { nodes: [...selection], groups: [...groups] } : { nodes: [], groups: [] };
+    if ("node" in on) select([...kept.nodes, on.node], null, kept.groups);
+    else select(kept.nodes, null, [...kept.groups, on.group]);
+  }
+  const before = carried(current().selection, current().groups);
+  const anchor = "node" in on ? before.nodes.get(on.node) : before.groups.get(on.group);
+  const [fromX, fromY] = stage().toCanvas(start.x, start.y);
+  return {
+    follows: true,
+    drag(to) {
+      const [toX, toY] = stage().toCanvas(to.x, to.y);
+      const [x, y] = anchor ?? [0, 0];
+      move(shifted(before, placed(x + toX - fromX) - x, placed(y + toY - fromY) - y));
+    },
+    drop: settleStep,
+    tap() {
+      if (!chosen) return;
+      if (start.many) {
+        if ("node" in on) select([...selection].filter((id) => id !== on.node), null, groups);
+        else select(selection, null, [...groups].filter((index) => index !== on.group));
+      } else if ("node" in on) select([on.node]);
+      else select([], null, [on.group]);
+    },
+    cancel: rewinding(),
+  };
+}
+
+const GROUP_LEAST = { width: 80, height: 50 };
+
+export function resizingGroup(start: Pointer, { index }: GroupPart): Gesture {
+  const [x, y, width, height] = levelOf(current()).groups?.[index]?.bounding ?? [0, 0, 0, 0];
+  const [fromX, fromY] = stage().toCanvas(start.x, start.y);
+  return {
+    follows: true,
+    drag(to) {
+      const [toX, toY] = stage().toCanvas(to.x, to.y);
+      const [right, bottom] = [placed(x + width + toX - fromX), placed(y + height + toY - fromY)];
+      const bounding: [number, number, number, number] = [x, y, Math.max(GROUP_LEAST.width, right - x), Math.max(GROUP_LEAST.height, bottom - y)];
+      edit((level) => changeGroup(level, index, { bounding }), "resize");
+    },
+    drop: settleStep,
+    tap: () => select([], null, [index]),
+    cancel: rewinding(),
+  };
+}
+
+/** The size that a node shows, kept by its file. */
+export function sizeOf(id: string): [number, number] | null {
+  const node = nodesById(levelOf(current())).get(id);
+  if (!node) return null;
+  const { width, height } = geometry(node, surroundings());
+  return [width, height - HEADER];
+}
+
+/** Within what its rows need. A node without text or picture keeps its height. */
+export function resizeTo(id: string, width: number, height: number): void {
+  const node = nodesById(levelOf(current())).get(id);
+  if (!node) return;
+  const { least, stretches } = geometry(node, surroundings());
+  if (!least) return;
+  const tall = stretches ? Math.max(least.height, height) : least.height;
+  edit((level) => resizeNode(level, id, [Math.max(least.width, Math.round(width)), Math.round(tall)]), "resize");
+}
+
+export function resizingNode(start: Pointer, id: string): Gesture {
+  const size = sizeOf(id) ?? [0, 0];
+  const [fromX, fromY] = stage().toCanvas(start.x, start.y);
+  return {
+    follows: false,
+    drag(to) {
+      const [toX, toY] = stage().toCanvas(to.x, to.y);
+      resizeTo(id, placed(size[0] + toX - fromX), placed(size[1] + toY - fromY));
+    },
+    drop: settleStep,
+    cancel: rewinding(),
+  };
+}
+
+/** With Shift from an output: all of its links move. */
+export function wiring(start: Pointer, socket: Socket): Gesture {
+  const pull = pullFrom(socket, start.many);
+  const end = () => {
+    show({ connecting: null });
+    useWire.setState({ to: null, over: null });
+  };
+  return {
+    follows: true,
+    drag(to) {
+      const [x, y] = stage().toCanvas(to.x, to.y);
+      const taker = takerAt(pull, { x, y });
+      show({ connecting: pull });
+      useWire.setState({ to: taker ? taker.at : { x, y }, over: taker ? socketKey(taker.node, taker.side, taker.slot) : null });
+    },
+    drop(at) {
+      end();
+      letGo(pull, at.x, at.y);
+    },
+    cancel: end,
+  };
+}
+
+export function boxing(start: Pointer, frame: (box: { x: number; y: number; width: number; height: number } | null) => void): Gesture {
+  const { selection, groups } = current();
+  const [fromX, fromY] = stage().toCanvas(start.x, start.y);
+  return {
+    follows: true,
+    drag(to) {
+      const [toX, toY] = stage().toCanvas(to.x, to.y);
+      const box = { x: Math.min(fromX, toX), y: Math.min(fromY, toY), width: Math.abs(toX - fromX), height: Math.abs(toY - fromY) };
+      frame(box);
+      const found = boxed(levelOf(current()), surroundings(), box);
+      select([...selection, ...found.nodes], null, [...groups, ...found.groups]);
+    },
+    drop: () => frame(null),
+    cancel() {
+      frame(null);
+      select(selection, null, groups);
+    },
+  };
+}
+
+/** One finger on the empty canvas. */
+export function panning(start: Pointer): Gesture {
+  const before = stage().view;
+  return {
+    follows: false,
+    drag: (to) => stage().setView({ ...before, x: before.x + to.x - start.x, y: before.y + to.y - start.y }),
+    drop: () => undefined,
+    cancel: () => undefined,
+  };
+}
+
+/** Two fingers zoom about the point between them, and move it along. */
+export function pinching(left: number, top: number): (first: Pointer, second: Pointer) => void {
+  let last: { x: number; y: number; apart: number } | null = null;
+  return (first, second) => {
+    const now = { x: (first.x + second.x) / 2, y: (first.y + second.y) / 2, apart: Math.hypot(first.x - second.x, first.y - second.y) };
+    if (last) {
+      const { view } = stage();
+      stage().setView({ ...view, x: view.x + now.x - last.x, y: view.y + now.y - last.y });
+      zoomBy(now.apart / Math.max(1, last.apart), [now.x - left, now.y - top]);
+    }
+    last = now;
+  };
+}

@@ -1,0 +1,53 @@
+/** What lies under a point or in a box of the canvas, painted or built of elements alike. */
+
+import type { Group, Level } from "../graph/document";
+import { type Geometry, geometry, placedNodes, type Point } from "../graph/geometry";
+import { GROUP_TITLE } from "../graph/grouping";
+import type { Surroundings } from "../graph/widget_views";
+
+export interface Box {
+  x: number;
+  y: number;
+  width: number;
+  height: number;
+}
+
+const contains = (box: Box, { x, y }: Point): boolean => x >= box.x && y >= box.y && x <= box.x + box.width && y <= box.y + box.height;
+
+const meet = (one: Box, other: Box): boolean =>
+  one.x <= other.x + other.width && other.x <= one.x + one.width && one.y <= other.y + other.height && other.y <= one.y + one.height;
+
+/** The uppermost node under a point. */
+export function nodeAt(level: Level, around: Surroundings, point: Point): string | null {
+  const found = placedNodes(level).findLast((node) => contains(geometry(node, around), point));
+  return found ? String(found.id) : null;
+}
+
+export type GroupPart = { index: number; part: "title" | "corner" };
+
+/** The title or the lower right corner of a group under a point; `reach`: how large the corner is. */
+export function groupAt(level: Level, { x, y }: Point, reach = 18): GroupPart | null {
+  const groups = level.groups ?? [];
+  for (let index = groups.length - 1; index >= 0; index -= 1) {
+    const [left, top, width, height] = (groups[index] as Group).bounding;
+    if (x < left || x > left + width || y < top || y > top + height) continue;
+    if (x > left + width - reach && y > top + height - reach) return { index, part: "corner" };
+    if (y < top + Math.max(GROUP_TITLE, reach)) return { index, part: "title" };
+  }
+  return null;
+}
+
+/** The nodes a box touches, and the groups it holds whole. */
+export function boxed(level: Level, around: Surroundings, box: Box): { nodes: string[]; groups: number[] } {
+  const nodes = placedNodes(level).flatMap((node) => (meet(geometry(node, around), box) ? [String(node.id)] : []));
+  const groups = (level.groups ?? []).flatMap(({ bounding: [x, y, width, height] }, index) =>
+    x >= box.x && y >= box.y && x + width <= box.x + box.width && y + height <= box.y + box.height ? [index] : [],
+  );
+  return { nodes, groups };
+}
+
+/** The field of a node under a point. */
+export const fieldAt = (place: Geometry, point: Point) =>
+  place.collapsed
+    ? undefined
+    : place.widgets.find((row) => contains({ x: place.x, y: place.y + row.y, width: place.width, height: row.height }, point));

@@ -1,0 +1,178 @@
+/** How links run: a curve to what lies ahead; to what lies behind, a way around both nodes. */
+
+import { type Level, type LinkRecord, linksOf } from "../graph/document";
+import { type Geometry, geometry, placedNodes, type Point, socket } from "../graph/geometry";
+import type { Surroundings } from "../graph/widget_views";
+
+/** `corners`: of a curve its four control points, of a way around every point it turns at. */
+export interface Route {
+  curved: boolean;
+  corners: Point[];
+}
+
+export interface LinkPath {
+  link: LinkRecord;
+  route: Route;
+  box: { left: number; top: number; right: number; bottom: number };
+  /** A socket type. */
+  color: string;
+}
+
+/** What takes a path: Path2D, or `SvgPath`. */
+interface Pen {
+  moveTo(x: number, y: number): void;
+  lineTo(x: number, y: number): void;
+  quadraticCurveTo(cx: number, cy: number, x: number, y: number): void;
+  bezierCurveTo(ax: number, ay: number, bx: number, by: number, x: number, y: number): void;
+}
+
+const ROUND = 10;
+const CLEAR = 14;
+
+export function places(level: Level, around: Surroundings): Map<string, Geometry> {
+  return new Map(placedNodes(level).map((node) => [String(node.id), geometry(node, around)]));
+}
+
+let pathsOf: { level: Level; around: Surroundings } | null = null;
+let paths: LinkPath[] = [];
+
+/** Where every link runs. */
+export function linkPaths(level: Level, around: Surroundings): LinkPath[] {
+  if (pathsOf?.level === level && pathsOf.around.catalogue === around.catalogue) return paths;
+  const at = places(level, around);
+  paths = linksOf(level).flatMap((link) => {
+    const origin = at.get(String(link.origin_id));
+    const target = at.get(String(link.target_id));
+    if (!origin || !target) return [];
+    const type = String(origin.outputs[link.origin_slot]?.type ?? link.type);
+    const from = socket(origin, "output", link.origin_slot);
+    const to = socket(target, "input", link.target_slot);
+    const route = between(from, to, { origin, target, lane: link.origin_slot % 4 });
+    return [{ link, route, box: boxOf(route), color: type === "*" ? String(link.type ?? "*") : type }];
+  });
+  pathsOf = { level, around };
+  return paths;
+}
+
+/** `ends`: the nodes to go around where the target lies behind; `lane` keeps neighbours apart. */
+export function between(from: Point, to: Point, ends?: { origin: Geometry; target: Geometry; lane: number }): Route {
+  const dx = to.x - from.x;
+  if (!ends || dx >= 2 * CLEAR) {
+    const out = ends || dx >= 0 ? Math.min(160, Math.max(24, dx * 0.5, Math.min(60, Math.abs(to.y - from.y) * 0.25))) : Math.min(80, 24 - dx * 0.25);
+    return { curved: true, corners: [from, { x: from.x + out, y: from.y }, { x: to.x - out, y: to.y }, to] };
+  }
+  const apart = 5 * ends.lane;
+  const [right, left] = [from.x + CLEAR + apart, to.x - CLEAR - apart];
+  const y = laneOf(ends.origin, ends.target, from, to) + apart;
+  return { curved: false, corners: [from, { x: right, y: from.y }, { x: right, y }, { x: left, y }, { x: left, y: to.y }, to] };
+}
+
+/** The height at which a link goes back: between the two nodes, or past the nearer of their edges. */
+function laneOf(origin: Geometry, target: Geometry, from: Point, to: Point): number {
+  const [originEnd, targetEnd] = [origin.y + origin.height, target.y + target.height];
+  if (target.y - originEnd >= 12) return Math.max(target.y - CLEAR - 6, (originEnd + target.y) / 2);
+  if (origin.y - targetEnd >= 12) return Math.min(targetEnd + CLEAR + 6, (targetEnd + origin.y) / 2);
+  const middle = (from.y + to.y) / 2;
+  const [above, below] = [Math.min(origin.y, target.y) - CLEAR, Math.max(originEnd, targetEnd) + CLEAR];
+  return middle - above < below - middle ? above : below;
+}
+
+function boxOf({ corners }: Route): LinkPath["box"] {
+  const [xs, ys] = [corners.map((point) => point.x), corners.map((point) => point.y)];
+  return { left: Math.min(...xs), top: Math.min(...ys), right: Math.max(...xs), bottom: Math.max(...ys) };
+}
+
+export function trace(pen: Pen, { curved, corners }: Route, straight = false): void {
+  const [first, last] = [corners[0] as Point, corners.at(-1) as Point];
+  pen.moveTo(first.x, first.y);
+  if (straight) return pen.lineTo(last.x, last.y);
+  if (curved) {
+    const [, a, b] = corners as [Point, Point, Point, Point];
+    return pen.bezierCurveTo(a.x, a.y, b.x, b.y, last.x, last.y);
+  }
+  for (let index = 1; index < corners.length - 1; index += 1) {
+    const [before, at, after] = [corners[index - 1], corners[index], corners[index + 1]] as [Point, Point, Point];
+    const [into, away] = [Math.hypot(at.x - before.x, at.y - before.y), Math.hypot(after.x - at.x, after.y - at.y)];
+    const round = Math.min(ROUND, into / 2, away / 2);
+    if (!round) continue;
+    const start = towards(at, before, round / into);
+    const end = towards(at, after, round / away);
+    pen.lineTo(start.x, start.y);
+    pen.quadraticCurveTo(at.x, at.y, end.x, end.y);
+  }
+  pen.lineTo(last.x, last.y);
+}
+
+const towards = (from: Point, to: Point, share: number): Point => ({ x: from.x + (to.x - from.x) * share, y: from.y + (to.y - from.y) * share });
+
+/** Writes what `trace` draws as the `d` of an SVG path. */
+class SvgPath implements Pen {
+  d = "";
+  moveTo(...at: number[]) {
+    this.d += `M${at.join(",")}`;
+  }
+  lineTo(...at: number[]) {
+    this.d += `L${at.join(",")}`;
+  }
+  quadraticCurveTo(...at: number[]) {
+    this.d += `Q${at.join(",")}`;
+  }
+  bezierCurveTo(...at: number[]) {
+    this.d += `C${at.join(",")}`;
+  }
+}
+
+export function svgPath(route: Route): string {
+  const pen = new SvgPath();
+  trace(pen, route);
+  return pen.d;
+}
+
+const SAMPLES = 20;
+
+/** Points along a route, its ends among them. */
+export function sampled({ curved, corners }: Route): Point[] {
+  if (!curved) return corners;
+  const [from, a, b, to] = corners as [Point, Point, Point, Point];
+  return Array.from({ length: SAMPLES + 1 }, (_, step) => {
+    const along = step / SAMPLES;
+    const rest = 1 - along;
+    const weights = [rest ** 3, 3 * rest * rest * along, 3 * rest * along * along, along ** 3] as const;
+    const at = (axis: "x" | "y") => weights[0] * from[axis] + weights[1] * a[axis] + weights[2] * b[axis] + weights[3] * to[axis];
+    return { x: at("x"), y: at("y") };
+  });
+}
+
+/** Half-way along. */
+export function midpoint(route: Route): Point {
+  const points = sampled(route);
+  const lengths = points.slice(1).map((point, index) => Math.hypot(point.x - (points[index] as Point).x, point.y - (points[index] as Point).y));
+  let left = lengths.reduce((sum, length) => sum + length, 0) / 2;
+  for (const [index, length] of lengths.entries()) {
+    if (left <= length) return towards(points[index] as Point, points[index + 1] as Point, length ? left / length : 0);
+    left -= length;
+  }
+  return points.at(-1) as Point;
+}
+
+/** The link under a point of the canvas. */
+export function linkAt(level: Level, around: Surroundings, point: Point, reach: number): LinkRecord | null {
+  let best: LinkRecord | null = null;
+  let least = reach;
+  for (const { link, route, box } of linkPaths(level, around)) {
+    if (point.x < box.left - reach || point.x > box.right + reach || point.y < box.top - reach || point.y > box.bottom + reach) continue;
+    const points = sampled(route);
+    for (let index = 1; index < points.length; index += 1) {
+      const distance = toSegment(point, points[index - 1] as Point, points[index] as Point);
+      if (distance < least) [least, best] = [distance, link];
+    }
+  }
+  return best;
+}
+
+function toSegment(point: Point, from: Point, to: Point): number {
+  const [dx, dy] = [to.x - from.x, to.y - from.y];
+  const length = dx * dx + dy * dy;
+  const share = length ? Math.min(1, Math.max(0, ((point.x - from.x) * dx + (point.y - from.y) * dy) / length)) : 0;
+  return Math.hypot(from.x + share * dx - point.x, from.y + share * dy - point.y);
+}

@@ -1,0 +1,71 @@
+/** The view on the canvas, for commands and gestures outside its components. */
+
+import type { Level } from "../graph/document";
+import { bounds, type Geometry } from "../graph/geometry";
+import type { Surroundings } from "../graph/widget_views";
+import type { View } from "../state/editor";
+import { places } from "./links";
+
+export const MIN_ZOOM = 0.04;
+export const MAX_ZOOM = 2.5;
+
+export interface Stage {
+  view: View;
+  setView(view: View, animate?: boolean): void;
+  /** From a place on the screen. */
+  toCanvas(x: number, y: number): [number, number];
+  toScreen(x: number, y: number): [number, number];
+  size: { width: number; height: number };
+  /** Middle of what is seen, on the canvas. */
+  middle(): [number, number];
+  /** Where the pointer last was over the canvas, on the canvas; null: it is elsewhere. */
+  pointer: [number, number] | null;
+  /** Nodes are painted, none is built of elements. */
+  far: boolean;
+  repaint(): void;
+}
+
+/** The one stage there is. */
+export let stage: Stage | null = null;
+
+export function setStage(next: Stage | null): void {
+  stage = next;
+}
+
+const EDGE = 36;
+/** The tools at the foot of the canvas. */
+const FOOT = 40;
+
+/** A view of everything. */
+export function wholeView(level: Level, around: Surroundings, { width, height }: { width: number; height: number }): View {
+  const groups = (level.groups ?? []).map(({ bounding: [x, y, w, h] }) => ({ x, y, width: w, height: h }) as Geometry);
+  const box = bounds([...places(level, around).values(), ...groups]);
+  if (!box) return { x: 80, y: 80, zoom: 1 };
+  const zoom = Math.max(MIN_ZOOM, Math.min(1, (width - 2 * EDGE) / box.width, (height - 2 * EDGE - FOOT) / box.height));
+  return { x: (width - box.width * zoom) / 2 - box.x * zoom, y: (height - box.height * zoom) / 2 - box.y * zoom, zoom };
+}
+
+/** Zoom by a factor, keeping a point of the canvas element where it is; by default its middle. */
+export function zoomBy(factor: number, about?: [number, number], animate = false): void {
+  if (!stage) return;
+  const { x, y, zoom } = stage.view;
+  const [aboutX, aboutY] = about ?? [stage.size.width / 2, stage.size.height / 2];
+  const after = Math.min(MAX_ZOOM, Math.max(MIN_ZOOM, zoom * factor));
+  const ratio = after / zoom;
+  stage.setView({ zoom: after, x: aboutX - (aboutX - x) * ratio, y: aboutY - (aboutY - y) * ratio }, animate);
+}
+
+/** Move the view so that a box of the canvas is in it, if it is not. */
+export function reveal(box: { x: number; y: number; width: number; height: number }): void {
+  if (!stage) return;
+  const { view, size } = stage;
+  const margin = 24;
+  const [left, top] = [box.x * view.zoom + view.x, box.y * view.zoom + view.y];
+  const [width, height] = [box.width * view.zoom, box.height * view.zoom];
+  const shift = (from: number, length: number, room: number) => {
+    if (from < margin) return margin - from;
+    return from + length > room - margin ? Math.max(margin - from, room - margin - from - length) : 0;
+  };
+  const [dx, dy] = [shift(left, width, size.width), shift(top, height, size.height)];
+  if (dx || dy) stage.setView({ zoom: view.zoom, x: view.x + dx, y: view.y + dy });
+}

@@ -1,0 +1,201 @@
+/** Drawing links: what may end where, and what becomes of a link that is let go. */
+
+import { create } from "zustand";
+import { fits, type Id, type Level, linksById, linksOf } from "../graph/document";
+import { connect, disconnect } from "../graph/edits";
+import { type Geometry, geometry, placedNodes, type Point, socket as socketPoint } from "../graph/geometry";
+import { rerouteType } from "../graph/reroute_types";
+import { announce } from "../state/announce";
+import { current, edit, levelOf, surroundings } from "../state/editor";
+import { type Pull, show, type Socket, socketKey } from "../state/ui";
+import { fieldAt, nodeAt } from "./hits";
+import { places } from "./links";
+import { stage } from "./stage";
+
+/** Where the loose end of a pulled link is, and the socket that would take it there. */
+export const useWire = create<{ to: Point | null; over: string | null }>(() => ({ to: null, over: null }));
+
+export interface SocketPlace extends Socket {
+  label: string;
+  linked: boolean;
+  /** On the canvas. */
+  at: Point;
+}
+
+/** All sockets of one side, those of fields too. */
+export function socketsOf(level: Level, place: Geometry, node: string, side: "input" | "output"): SocketPlace[] {
+  const { x } = socketPoint(place, side, 0);
+  const carried = place.look === "reroute" ? rerouteType(level, node) : null;
+  const rows = (side === "input" ? place.inputs : place.outputs).map(({ index, label, type, linked, y }) => ({
+    node,
+    side,
+    slot: index as number | string,
+    type: carried ?? type,
+    label,
+    linked,
+    at: { x, y: place.y + y },
+  }));
+  if (side === "output") return rows;
+  const fields = place.widgets.map((row) => ({
+    node,
+    side,
+    slot: row.slot ?? row.input.name,
+    type: row.input.type,
+    label: row.input.name,
+    linked: row.linked,
+    at: row.slot === null ? { x, y: place.y + row.y + 14 } : socketPoint(place, side, row.slot),
+  }));
+  return [...rows, ...fields];
+}
+
+export function socketOf(node: string, side: "input" | "output", slot: number | string): SocketPlace | undefined {
+  const level = levelOf(current());
+  const place = places(level, surroundings()).get(node);
+  return place && socketsOf(level, place, node, side).find((socket) => socket.slot === slot);
+}
+
+/** For people: which socket this is. */
+export function socketName({ node, side, slot }: Socket): string {
+  const place = places(levelOf(current()), surroundings()).get(node);
+  return `${socketOf(node, side, slot)?.label || slot} · ${place?.title || node}`;
+}
+
+/** Take hold of a socket. A linked input gives its link into the hand; an output with `all` all of its links. */
+export function pullFrom(socket: Socket, all = false): Pull {
+  const level = levelOf(current());
+  const links = linksOf(level).filter((link) =>
+    socket.side === "input"
+      ? String(link.target_id) === socket.node && link.target_slot === socket.slot
+      : String(link.origin_id) === socket.node && link.origin_slot === socket.slot,
+  );
+  const ids = links.map((link) => link.id);
+  if (socket.side === "input" && links[0]) {
+    const { origin_id, origin_slot } = links[0];
+    const origin = socketOf(String(origin_id), "output", origin_slot);
+    if (origin) return withTakers({ fixed: [origin], seeks: "input", links: ids });
+  }
+  if (socket.side === "output" && all && links.length) {
+    const fixed = links.flatMap((link) => socketOf(String(link.target_id), "input", link.target_slot) ?? []);
+    if (fixed.length === links.length) return withTakers({ fixed, seeks: "output", links: ids });
+  }
+  return withTakers({ fixed: [socket], seeks: socket.side === "output" ? "input" : "output", links: [] });
+}
+
+function withTakers(pull: Omit<Pull, "takers">): Pull {
+  return { ...pull, takers: new Set(takersOf(pull).map(({ node, side, slot }) => socketKey(node, side, slot))) };
+}
+
+/** The sockets that a link could end at: of a type that fits, and where it closes no circle. */
+export function takersOf({ fixed, seeks }: Pick<Pull, "fixed" | "seeks">): SocketPlace[] {
+  const level = levelOf(current());
+  const around = surroundings();
+  const circular = reached(level, fixed.map((socket) => socket.node), seeks === "input" ? "before" : "after");
+  return placedNodes(level).flatMap((node) => {
+    const id = String(node.id);
+    if (circular.has(id)) return [];
+    return socketsOf(level, geometry(node, around), id, seeks).filter((socket) =>
+      fixed.every((end) => (seeks === "input" ? fits(socket.type, end.type) : fits(end.type, socket.type))),
+    );
+  });
+}
+
+/** The nodes that feed some, or that they feed, and they themselves. */
+function reached(level: Level, from: string[], way: "before" | "after"): ReadonlySet<string> {
+  const next = new Map<string, string[]>();
+  for (const { origin_id, target_id } of linksOf(level)) {
+    const [here, there] = way === "after" ? [String(origin_id), String(target_id)] : [String(target_id), String(origin_id)];
+    const known = next.get(here);
+    if (known) known.push(there);
+    else next.set(here, [there]);
+  }
+  const found = new Set(from);
+  for (const id of found) for (const other of next.get(id) ?? []) found.add(other); // a Set goes on to what is added
+  return found;
+}
+
+const REACH = 26;
+
+/** The socket that would take a link let go at a point: the nearest, else the field, else what fits best on the node there. */
+export function takerAt(pull: Pull, point: Point): SocketPlace | null {
+  const level = levelOf(current());
+  const around = surroundings();
+  let best: SocketPlace | null = null;
+  let least = REACH / (stage?.view.zoom ?? 1);
+  const under = nodeAt(level, around, point);
+  for (const node of placedNodes(level)) {
+    const id = String(node.id);
+    const place = geometry(node, around);
+    if (point.x < place.x - least || point.x > place.x + place.width + least || point.y < place.y - least || point.y > place.y + place.height + least) continue;
+    if (under !== null && id !== under) continue;
+    const field = fieldAt(place, point);
+    for (const socket of socketsOf(level, place, id, pull.seeks)) {
+      if (!pull.takers.has(socketKey(id, socket.side, socket.slot))) continue;
+      if (field && (field.slot ?? field.input.name) === socket.slot) return socket;
+      const distance = Math.hypot(socket.at.x - point.x, socket.at.y - point.y);
+      if (distance < least) [least, best] = [distance, socket];
+    }
+  }
+  return best ?? (under === null ? null : bestOn(pull, under));
+}
+
+/** What of a node takes the link best: what has none yet, what is of the very type, sockets before fields. */
+export function bestOn(pull: Pick<Pull, "fixed" | "seeks">, node: string): SocketPlace | null {
+  const wanted = pull.fixed[0]?.type;
+  const rank = (socket: SocketPlace) => Number(socket.linked) + (socket.type === wanted ? 0 : 2);
+  const found = takersOf(pull).filter((socket) => socket.node === node);
+  const place = places(levelOf(current()), surroundings()).get(node);
+  const isField = ({ slot }: SocketPlace) => place?.widgets.some((row) => (row.slot ?? row.input.name) === slot) ?? false;
+  const sockets = found.filter((socket) => !isField(socket) || pull.seeks === "output");
+  const fields = found.filter((socket) => !sockets.includes(socket) && socket.type === wanted);
+  return [...(sockets.length ? sockets : fields)].sort((first, second) => rank(first) - rank(second))[0] ?? null;
+}
+
+/** Give what is pulled to a socket. */
+export function give(pull: Pull, to: Socket, kind: string | null = null): void {
+  const level = levelOf(current());
+  const same = pull.links.some((id) => {
+    const link = linksById(level).get(String(id));
+    const [node, slot] = pull.seeks === "input" ? [link?.target_id, link?.target_slot] : [link?.origin_id, link?.origin_slot];
+    return String(node) === to.node && slot === to.slot;
+  });
+  if (same) return;
+  edit((before) => pull.fixed.reduce((now, end) => joined(now, end, to), disconnect(before, pull.links)), kind);
+  announce("say.linked", { from: socketName(pull.fixed[0] as Socket), to: socketName(to) });
+}
+
+function joined(level: Level, first: Socket, second: Socket): Level {
+  const [from, to] = first.side === "output" ? [first, second] : [second, first];
+  return connect(level, { origin: from.node, originSlot: from.slot as number, target: to.node, targetSlot: to.slot }, to.type);
+}
+
+/** Link a socket to whatever of a node takes it best. False: nothing does. */
+export function linkToNode(from: Socket, node: string, kind: string | null = null): boolean {
+  const pull: Pull = { fixed: [from], seeks: from.side === "output" ? "input" : "output", links: [], takers: new Set() };
+  const to = bestOn(pull, node);
+  if (to) give(pull, to, kind);
+  return to !== null;
+}
+
+/** Let go of a pulled link at a place on the screen. */
+export function letGo(pull: Pull, x: number, y: number): void {
+  const at = stage?.toCanvas(x, y) ?? [0, 0];
+  const point = { x: at[0], y: at[1] };
+  const taker = takerAt(pull, point);
+  if (taker) return give(pull, taker);
+  if (nodeAt(levelOf(current()), surroundings(), point) !== null) return announce("say.refused", { from: socketName(pull.fixed[0] as Socket) });
+  if (!pull.links.length) return show({ palette: { x, y, at, from: pull.fixed[0] as Socket } });
+  if (pull.seeks === "input") unlink(pull.links);
+}
+
+export function unlink(ids: readonly Id[]): void {
+  edit((level) => disconnect(level, ids));
+  announce("say.unlinked", { count: ids.length });
+}
+
+/** The links at a socket. */
+export function linksAt(socket: Socket): Id[] {
+  return linksOf(levelOf(current())).flatMap((link) => {
+    const [node, slot] = socket.side === "input" ? [link.target_id, link.target_slot] : [link.origin_id, link.origin_slot];
+    return String(node) === socket.node && slot === socket.slot ? [link.id] : [];
+  });
+}

@@ -1,0 +1,50 @@
+/** From node to node without a mouse: to the neighbour in a direction, and along links. */
+
+import { type Level, linksOf } from "./document";
+import { type Geometry, type Point } from "./geometry";
+
+export type Direction = "left" | "right" | "up" | "down";
+
+const AHEAD: Record<Direction, readonly [number, number]> = { left: [-1, 0], right: [1, 0], up: [0, -1], down: [0, 1] };
+
+const middle = (place: Geometry): Point => ({ x: place.x + place.width / 2, y: place.y + place.height / 2 });
+
+/** The nearest node in that direction; what lies aside counts as farther than what lies ahead. */
+export function neighbour(places: ReadonlyMap<string, Geometry>, from: string, direction: Direction): string | null {
+  const start = places.get(from);
+  if (!start) return null;
+  const origin = middle(start);
+  const [dx, dy] = AHEAD[direction];
+  let best: string | null = null;
+  let least = Infinity;
+  for (const [id, place] of places) {
+    if (id === from) continue;
+    const { x, y } = middle(place);
+    const ahead = (x - origin.x) * dx + (y - origin.y) * dy;
+    const aside = Math.abs((x - origin.x) * dy) + Math.abs((y - origin.y) * dx);
+    if (ahead <= 0 || aside > 3 * ahead) continue;
+    const cost = ahead + 2 * aside;
+    if (cost < least) [least, best] = [cost, id];
+  }
+  return best;
+}
+
+/** The node nearest to a point. */
+export function nearest(places: ReadonlyMap<string, Geometry>, to: Point): string | null {
+  let best: string | null = null;
+  let least = Infinity;
+  for (const [id, place] of places) {
+    const { x, y } = middle(place);
+    const distance = Math.hypot(x - to.x, y - to.y);
+    if (distance < least) [least, best] = [distance, id];
+  }
+  return best;
+}
+
+/** The nodes that feed a node, or that it feeds, in the order of its sockets, each once. */
+export function linkedNodes(level: Level, id: string, side: "before" | "after"): string[] {
+  const links = linksOf(level).filter((link) => String(side === "before" ? link.target_id : link.origin_id) === id);
+  const slot = side === "before" ? ("target_slot" as const) : ("origin_slot" as const);
+  const ordered = links.toSorted((first, second) => first[slot] - second[slot]);
+  return [...new Set(ordered.map((link) => String(side === "before" ? link.origin_id : link.target_id)))];
+}

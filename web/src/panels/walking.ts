@@ -1,0 +1,94 @@
+/** Over the canvas by keyboard: from node to node, into one, and from socket to socket. */
+
+import { places } from "../canvas/links";
+import { reveal, stage } from "../canvas/stage";
+import { linksAt, unlink } from "../canvas/wiring";
+import { socketUnder } from "../canvas/useGestures";
+import { type Direction, linkedNodes, nearest, neighbour } from "../graph/walking";
+import { announce } from "../state/announce";
+import { current, levelOf, select, surroundings } from "../state/editor";
+import { show } from "../state/ui";
+
+const article = (id: string): HTMLElement | null => document.querySelector(`.react-flow__node[data-id="${CSS.escape(id)}"] > article`);
+
+/** Select a node, bring it into view, and put the focus on it once it is there. */
+export function goTo(id: string): void {
+  const place = places(levelOf(current()), surroundings()).get(id);
+  if (!place) return;
+  select([id]);
+  reveal(place);
+  requestAnimationFrame(() => requestAnimationFrame(() => article(id)?.focus({ preventScroll: true })));
+  announce("say.node", {
+    title: place.title,
+    inputs: place.inputs.length + place.widgets.length,
+    outputs: place.outputs.length,
+  });
+}
+
+/** To the neighbour in a direction, or to the middle of what is seen. */
+export function walk(direction: Direction): void {
+  const known = places(levelOf(current()), surroundings());
+  const [from] = current().selection;
+  const [x, y] = stage?.middle() ?? [0, 0];
+  const to = from === undefined ? nearest(known, { x, y }) : neighbour(known, from, direction);
+  if (to !== null) goTo(to);
+}
+
+let trail: { from: string; side: "before" | "after"; at: number } | null = null;
+
+/** Along a link; the same key again from where one came goes along the next. */
+export function follow(side: "before" | "after"): void {
+  const [from] = current().selection;
+  if (from === undefined) return walk("right");
+  const found = linkedNodes(levelOf(current()), from, side);
+  if (!found.length) return announce(side === "before" ? "say.firstNode" : "say.lastNode");
+  const at = trail?.from === from && trail.side === side ? (trail.at + 1) % found.length : 0;
+  trail = { from, side, at };
+  goTo(found[at] as string);
+}
+
+const INSIDE = "textarea, input, select, .choice, .loaded-picture-tools button, .socket";
+
+/** From the node that is selected to its first field, or its first socket. */
+export function enter(): boolean {
+  const [id] = current().selection;
+  const node = id === undefined ? null : article(id);
+  const first = node && (node.querySelector<HTMLElement>(".widget :is(textarea, input, select, button)") ?? node.querySelector<HTMLElement>(INSIDE));
+  first?.focus();
+  return Boolean(first);
+}
+
+/** Back from a field or socket to its node. */
+export function leave(target: HTMLElement): boolean {
+  const node = target.closest<HTMLElement>(".node, .reroute");
+  if (!node || node === target) return false;
+  requestAnimationFrame(() => node.focus({ preventScroll: true })); // once the field has put its value back
+  return true;
+}
+
+/** What keys do on a socket. */
+export function pressOnSocket(target: HTMLElement, key: string): boolean {
+  const socket = socketUnder(target);
+  if (!socket) return false;
+  if (key === "Enter" || key === " " || key === "l") {
+    const { right, top } = target.getBoundingClientRect();
+    show({ palette: { x: right + 30, y: top, at: stage?.toCanvas(right + 60, top) ?? [0, 0], from: socket, sockets: true } });
+    return true;
+  }
+  const links = linksAt(socket);
+  if ((key !== "Delete" && key !== "Backspace") || !links.length) return false;
+  unlink(links);
+  return true;
+}
+
+/** The menu of what is selected, beside it, or that of the canvas. */
+export function openMenuByKey(): void {
+  const [id] = current().selection;
+  const place = id === undefined ? undefined : places(levelOf(current()), surroundings()).get(id);
+  if (!stage) return;
+  const at: [number, number] = place ? [place.x + place.width / 2, place.y + 20] : stage.middle();
+  const [x, y] = stage.toScreen(...at);
+  const [index] = current().groups;
+  const target = place ? ({ kind: "node", id: id as string } as const) : index !== undefined ? ({ kind: "group", index } as const) : ({ kind: "canvas" } as const);
+  show({ menu: { x, y, at, target } });
+}

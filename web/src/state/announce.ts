@@ -1,0 +1,9 @@
+/** What a screen reader is told when the canvas changes without the focus moving to it. */
+
+import { create } from "zustand";
+import { type Key, t } from "../i18n";
+
+export const useAnnounced = create<{ text: string; turn: number }>(() => ({ text: "", turn: 0 }));
+
+export const announce = (key: Key, values?: Record<string, string | number>): void =>
+  useAnnounced.setState(({ turn }) => ({ text: t(key, values), turn: turn + 1 }));

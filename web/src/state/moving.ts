@@ -1,0 +1,71 @@
+/** Moving what is selected: nodes, groups with what is in them, and of a subgraph its two ends. */
+
+import { type Level, nodesById, type Subgraph } from "../graph/document";
+import { boundaryOf, moveNodes } from "../graph/edits";
+import { geometry, GRID, HEADER, placedNodes } from "../graph/geometry";
+import { groupsWithin, membersOf, moveGroups } from "../graph/grouping";
+import { current, edit, levelOf, surroundings } from "./editor";
+import { useUi } from "./ui";
+
+export const snapped = (value: number): number => Math.round(value / GRID) * GRID;
+
+/** To the grid, where that is on. */
+export const placed = (value: number): number => (useUi.getState().snap ? snapped(value) : Math.round(value));
+
+/** Where nodes and groups are, nodes as their files have it: under the header. */
+export interface Places {
+  nodes: Map<string, [number, number]>;
+  groups: Map<number, [number, number]>;
+}
+
+/** What goes along when nodes and groups are moved: what is in the groups, groups too. */
+export function carried(nodes: Iterable<string>, groups: Iterable<number>): Places {
+  const level = levelOf(current());
+  const around = surroundings();
+  const ids = new Set(nodes);
+  const indexes = new Set(groups);
+  for (const index of [...indexes]) {
+    const group = level.groups?.[index];
+    if (!group) indexes.delete(index);
+    else for (const id of membersOf(level, around, group)) ids.add(id);
+    for (const within of groupsWithin(level, index)) indexes.add(within);
+  }
+  const at: Places = { nodes: new Map(), groups: new Map() };
+  for (const node of placedNodes(level)) {
+    if (!ids.has(String(node.id))) continue;
+    const place = geometry(node, around);
+    at.nodes.set(String(node.id), [place.x, place.y + (place.look === "reroute" ? 0 : HEADER)]);
+  }
+  for (const index of indexes) {
+    const [x, y] = level.groups?.[index]?.bounding ?? [0, 0];
+    at.groups.set(index, [x, y]);
+  }
+  return at;
+}
+
+export const move = (to: Places, kind: string | null = "move"): void => edit((level) => moved(level, to), kind);
+
+export function moved(level: Level, { nodes, groups }: Places): Level {
+  let after = moveGroups(moveNodes(level, nodes), groups);
+  for (const [id, [x, y]] of nodes) if (isBoundary(level, id)) after = moveBoundary(after as Subgraph, id, x, y - HEADER);
+  return after;
+}
+
+export const shifted = ({ nodes, groups }: Places, dx: number, dy: number): Places => {
+  const by = ([x, y]: [number, number]): [number, number] => [x + dx, y + dy];
+  return {
+    nodes: new Map([...nodes].map(([id, at]) => [id, by(at)])),
+    groups: new Map([...groups].map(([index, at]) => [index, by(at)])),
+  };
+};
+
+export const isBoundary = (level: Level, id: string): boolean => {
+  const boundary = boundaryOf(level);
+  return boundary !== null && (id === boundary.input || id === boundary.output) && !nodesById(level).has(id);
+};
+
+function moveBoundary(level: Subgraph, id: string, x: number, y: number): Subgraph {
+  const side = String(level.inputNode.id) === id ? "inputNode" : "outputNode";
+  const [, , width = 140, height = 80] = level[side].bounding ?? [];
+  return { ...level, [side]: { ...level[side], bounding: [x, y, width, height] } };
+}
