@@ -46,7 +46,7 @@ export const NodeCard = memo(function NodeCard({ id, data, selected }: NodeProps
     >
       <Header id={id} place={place} run={run} />
       {place.inputs.map((slot) => (
-        <SlotSocket key={`i${slot.index}`} node={id} side="input" slot={slot.index} row={slot} reachable={selected} hideLabel={place.collapsed} problem={problemOf(run, slot.label)} />
+        <SlotSocket key={`i${slot.index}`} node={id} side="input" slot={slot.index} row={slot} reachable={selected} hideLabel={place.collapsed} problem={problemOf(run, slot.name)} />
       ))}
       {place.outputs.map((slot) => (
         <SlotSocket key={`o${slot.index}`} node={id} side="output" slot={slot.index} row={slot} reachable={selected} hideLabel={place.collapsed} />
@@ -199,7 +199,7 @@ function WidgetLine({ node, row, reachable, collapsed, problem }: LineProps) {
   return (
     <>
       <span className="widget-socket">
-        <SlotSocket node={id} side="input" slot={slot} row={{ label: row.input.name, type: row.input.type, y: middle, linked: row.linked }} reachable={reachable} hideLabel />
+        <SlotSocket node={id} side="input" slot={slot} row={{ label: row.input.label ?? row.input.name, type: row.input.type, y: middle, linked: row.linked }} reachable={reachable} hideLabel />
       </span>
       {!collapsed && (
         <div

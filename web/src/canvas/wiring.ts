@@ -41,7 +41,7 @@ export function socketsOf(level: Level, place: Geometry, node: string, side: "in
     side,
     slot: row.slot ?? row.input.name,
     type: row.input.type,
-    label: row.input.name,
+    label: row.input.label ?? row.input.name,
     linked: row.linked,
     at: row.slot === null ? { x, y: place.y + row.y + 14 } : socketPoint(place, side, row.slot),
   }));

@@ -18,6 +18,7 @@ const LEAST_WIDTH = 170;
 
 export interface SlotRow {
   index: number;
+  name: string;
   label: string;
   type: string;
   y: number;
@@ -69,21 +70,25 @@ export function geometry(node: GraphNode, around: Surroundings): Geometry {
   return found;
 }
 
+const labelOf = (entries: readonly { name: string; label?: string }[] | undefined, name: string) =>
+  entries?.find((entry) => entry.name === name)?.label;
+
 function measure(node: GraphNode, around: Surroundings): Geometry {
   const [x, y] = position(node);
   const [width, height] = pair(node.size, [240, 60]);
   const def = defOf(node, around);
   const look = lookOf(node, around, def !== undefined);
-  const title = node.title || def?.title || (node.type === "Reroute" ? "" : node.type);
+  const title = node.title || def?.label || def?.title || (node.type === "Reroute" ? "" : node.type);
   const base = { look, title, collapsed: Boolean(node.flags?.collapsed), least: null, stretches: false };
   const shown = look === "reroute" ? [] : widgetViews(node, around);
   const widgetSlots = new Set(shown.map((view) => view.slot).filter((slot) => slot !== null));
   const inputs = (node.inputs ?? []).flatMap((slot, index) =>
-    widgetSlots.has(index) ? [] : [{ index, label: slot.label || slot.name, type: String(slot.type), y: 0, linked: slot.link !== null && slot.link !== undefined }],
+    widgetSlots.has(index) ? [] : [{ index, name: slot.name, label: slot.label || labelOf(def?.inputs, slot.name) || slot.name, type: String(slot.type), y: 0, linked: slot.link !== null && slot.link !== undefined }],
   );
   const outputs = (node.outputs ?? []).map((slot, index) => ({
     index,
-    label: slot.label || slot.name || String(slot.type),
+    name: slot.name,
+    label: slot.label || labelOf(def?.outputs, slot.name) || slot.name || String(slot.type),
     type: Array.isArray(slot.type) ? "COMBO" : String(slot.type),
     y: 0,
     linked: Boolean(slot.links?.length),

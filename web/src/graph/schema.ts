@@ -4,6 +4,8 @@ export type WidgetKind = "int" | "float" | "text" | "multiline" | "choice" | "sw
 
 export interface InputDef {
   name: string;
+  /** In the chosen language, if that is another one. */
+  label?: string;
   type: string;
   required: boolean;
   /** null: a socket only. */
@@ -27,6 +29,7 @@ export interface InputDef {
 
 export interface OutputDef {
   name: string;
+  label?: string;
   type: string;
   isList: boolean;
 }
@@ -34,8 +37,11 @@ export interface OutputDef {
 export interface NodeDef {
   name: string;
   title: string;
+  /** The title in the chosen language, if that is another one. */
+  label?: string;
   description: string;
   category: string;
+  categoryLabel?: string;
   inputs: InputDef[];
   outputs: OutputDef[];
   outputNode: boolean;

@@ -2,6 +2,7 @@
 
 import { create } from "zustand";
 import { en } from "./en";
+import type { NodeNames } from "./node_names";
 
 export type Key = keyof typeof en;
 export type Language = "en" | "zh-CN";
@@ -9,17 +10,20 @@ export type Language = "en" | "zh-CN";
 interface Words {
   language: Language;
   words: Record<Key, string>;
+  /** What nodes are called, if not as the server says. */
+  nodeNames: NodeNames | null;
 }
 
-export const useWords = create<Words>(() => ({ language: "en", words: en }));
+export const useWords = create<Words>(() => ({ language: "en", words: en, nodeNames: null }));
 
 const CHOSEN = "sumi.language";
 
 export async function setLanguage(language: Language, remember = true): Promise<void> {
-  const words = language === "zh-CN" ? (await import("./zh")).zh : en;
+  const [words, nodeNames] =
+    language === "zh-CN" ? await Promise.all([import("./zh").then(({ zh }) => zh), import("./nodes.zh")]) : [en, null];
   if (remember) localStorage.setItem(CHOSEN, language);
   document.documentElement.lang = language;
-  useWords.setState({ language, words });
+  useWords.setState({ language, words, nodeNames });
 }
 
 /** As chosen before, else as the browser prefers. */

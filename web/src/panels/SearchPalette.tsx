@@ -141,8 +141,8 @@ function NodeOption({ def }: { def: NodeDef }) {
   return (
     <>
       <span className="option-main">
-        <strong>{def.title}</strong>
-        <small>{def.category}</small>
+        <strong>{def.label ?? def.title}</strong>
+        <small>{def.categoryLabel ?? def.category}</small>
       </span>
       {def.description && <span className="option-note">{def.description}</span>}
       <span className="option-types">
@@ -160,6 +160,7 @@ export function search(defs: NodeDef[], text: string, from: Socket | null): Node
   const scored = defs.flatMap((def) => {
     if (from && !meets(def, from)) return [];
     const title = def.title.toLowerCase();
+    const label = def.label ?? "";
     const name = def.name.toLowerCase();
     const types = [...def.inputs, ...def.outputs].map((entry) => entry.type.toLowerCase());
     let score = 0;
@@ -167,8 +168,8 @@ export function search(defs: NodeDef[], text: string, from: Socket | null): Node
       if (title === word || name === word) score += 100;
       else if (title.startsWith(word) || name.startsWith(word)) score += 60;
       else if (title.includes(` ${word}`)) score += 45;
-      else if (title.includes(word) || name.includes(word)) score += 30;
-      else if (def.category.toLowerCase().includes(word)) score += 12;
+      else if (title.includes(word) || name.includes(word) || label.toLowerCase().includes(word)) score += 30;
+      else if (def.category.toLowerCase().includes(word) || def.categoryLabel?.includes(word)) score += 12;
       else if (types.some((type) => type.includes(word))) score += 8;
       else return [];
     }

@@ -9,6 +9,8 @@ import { amend, begin, type History, redo, settle, step, undo } from "../graph/h
 import { deleteGroups } from "../graph/grouping";
 import type { Catalogue } from "../graph/schema";
 import type { Surroundings } from "../graph/widget_views";
+import { useWords } from "../i18n";
+import { labelled } from "../i18n/node_names";
 
 export interface View {
   x: number;
@@ -66,6 +68,15 @@ export function useTab<T>(select: (tab: Tab) => T): T {
 }
 
 export const current = (): Tab => activeTab(useEditor.getState());
+
+/** Work with these nodes from here on, under their names in the chosen language. */
+export function showCatalogue(catalogue: Catalogue): void {
+  useEditor.setState({ catalogue: labelled(catalogue, useWords.getState().nodeNames) });
+}
+
+useWords.subscribe((now, before) => {
+  if (now.nodeNames !== before.nodeNames) showCatalogue(useEditor.getState().catalogue);
+});
 
 export const surroundings = (): Surroundings => ({ doc: current().history.present, catalogue: useEditor.getState().catalogue });
 

@@ -9,7 +9,7 @@ import { mapNode } from "../graph/edits";
 import { setWidget } from "../graph/widget_views";
 import { t } from "../i18n";
 import { Refused, server } from "../server/client";
-import { activeTab, changeTab, current, edit, isChanged, newTab, openTab, surroundings, type Tab, useEditor } from "./editor";
+import { activeTab, changeTab, current, edit, isChanged, newTab, openTab, showCatalogue, surroundings, type Tab, useEditor } from "./editor";
 import { notify } from "./notices";
 
 /** Open what a file holds: JSON of either dialect, or a picture that carries a workflow. */
@@ -102,7 +102,7 @@ export async function uploadTo(node: string, key: string, file: Blob & { name?: 
 }
 
 export async function refreshCatalogue(): Promise<void> {
-  useEditor.setState({ catalogue: await server.catalogue() });
+  showCatalogue(await server.catalogue());
 }
 
 export function closeAsking(tab: Tab, close: (id: string) => void): void {

@@ -24,7 +24,7 @@ export const NodeWidget = memo(function NodeWidget({ node, row }: { node: GraphN
     write(next);
     settleStep();
   };
-  const label = input.name;
+  const label = input.label ?? input.name;
   if (row.linked) {
     return (
       <span className="field linked">
