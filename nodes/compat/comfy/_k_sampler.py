@@ -178,7 +178,8 @@ def in_k_form(sampler: NativeSampler, name: str) -> Callable[..., Tensor]:
 
         def on_step(step: int, steps: int, denoised: Tensor) -> None:
             nonlocal told
-            if callback is not None and step > told:
+            # Once a step; in the last one each time, so that what was told last is the last prediction.
+            if callback is not None and (step > told or step == steps):
                 told = step
                 level = denoiser.sigma[0]
                 state = {"x": denoiser.x, "i": step - 1, "sigma": level, "sigma_hat": level, "denoised": denoised}

@@ -42,6 +42,35 @@ SCHEDULER_HANDLERS: Final[dict[str, SchedulerHandler]] = {name: _handler(name) f
 """A pack may add its own, and their names to :data:`SCHEDULER_NAMES`."""
 
 
+def simple_scheduler(model_sampling: Any, steps: int) -> Tensor:
+    """Entries of the model's table at equal distances."""
+    return schedules.simple(steps, ObjectLevels(model_sampling))
+
+
+def normal_scheduler(model_sampling: Any, steps: int, sgm: bool = False, floor: bool = False) -> Tensor:
+    """Timesteps at equal distances; ``sgm``: of one more, the last left out."""
+    return (schedules.sgm_uniform if sgm else schedules.normal)(steps, ObjectLevels(model_sampling))
+
+
+def ddim_scheduler(model_sampling: Any, steps: int) -> Tensor:
+    """Every n-th timestep. DDIM, arXiv:2010.02502."""
+    return schedules.ddim_uniform(steps, ObjectLevels(model_sampling))
+
+
+def beta_scheduler(model_sampling: Any, steps: int, alpha: float = 0.6, beta: float = 0.6) -> Tensor:
+    """Timesteps at quantiles of a Beta distribution, arXiv:2407.12173."""
+    return schedules.beta(steps, ObjectLevels(model_sampling), alpha, beta)
+
+
+def linear_quadratic_schedule(
+    model_sampling: Any, steps: int, threshold_noise: float = 0.025, linear_steps: int | None = None
+) -> Tensor:
+    """A slow linear first half, then a quadratic fall, arXiv:2410.13720. Raises ValueError for another half."""
+    if linear_steps not in (None, steps // 2):
+        raise ValueError(f"linear_steps is half of the steps in Sumi: {steps // 2}, not {linear_steps}")
+    return schedules.linear_quadratic(steps, ObjectLevels(model_sampling), threshold_noise)
+
+
 def calculate_sigmas(model_sampling: Any, scheduler_name: str, steps: int) -> Tensor:
     """The sigmas of a whole run, the last one 0."""
     handler = SCHEDULER_HANDLERS[scheduler_name]
@@ -206,13 +235,18 @@ __all__ = [
     "KSamplerX0Inpaint",
     "Sampler",
     "SchedulerHandler",
+    "beta_scheduler",
     "calc_cond_batch",
     "calculate_sigmas",
     "cfg_function",
     "convert_cond",
+    "ddim_scheduler",
     "ksampler",
+    "linear_quadratic_schedule",
+    "normal_scheduler",
     "process_conds",
     "sample",
     "sampler_object",
     "sampling_function",
+    "simple_scheduler",
 ]

@@ -73,7 +73,7 @@ class TimesOut(FailsLater):
     async def fail(self, image, seconds):
         try:
             await asyncio.wait_for(asyncio.sleep(60), seconds)
-        except asyncio.TimeoutError as error:
+        except TimeoutError as error:
             raise RuntimeError("it took too long") from error
         return (image,)
 
