@@ -94,7 +94,10 @@ class CFGGuider:
         if len(sigmas) < 2:
             return latent_image
         run_options = self.model_patcher.run_options(self.model_options)
-        run_options["transformer_options"] = {**run_options["transformer_options"], "sample_sigmas": sigmas}
+        run_options["transformer_options"] = {
+            **run_options["transformer_options"],
+            "sample_sigmas": sigmas.to(devices.device()),
+        }
         wrappers = get_all_wrappers(WrappersMP.OUTER_SAMPLE, run_options, is_model_options=True)
         executor = WrapperExecutor.new_class_executor(self.outer_sample, self, wrappers)
         kept, self.model_options = self.model_options, run_options

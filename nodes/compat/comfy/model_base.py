@@ -163,15 +163,7 @@ class BaseModel:
         executor = WrapperExecutor.new_class_executor(
             network, network, get_all_wrappers(WrappersMP.DIFFUSION_MODEL, options)
         )
-        # By name, but for the first: packs' wrappers and networks take them so.
-        output = executor.execute(
-            given,
-            timesteps,
-            context=c_crossattn,
-            control=control,
-            transformer_options=options,
-            **{name: value for name, value in kwargs.items() if name == "y"},
-        )
+        output = executor.execute(given, timesteps, c_crossattn, kwargs.get("y"), control, options)
         denoised: Tensor = self.model_sampling.calculate_denoised(t, output.float(), x)
         return denoised
 
