@@ -10,6 +10,18 @@ import { uploadTo } from "../state/files";
 import { show } from "../state/ui";
 import { Icon } from "../widgets/Icon";
 
+/** Dropped anywhere on the node, a picture goes into it. */
+export const takingPictures = (node: string, key: string): Pick<React.HTMLAttributes<HTMLElement>, "onDragOver" | "onDrop"> => ({
+  onDragOver: (event) => event.dataTransfer.types.includes("Files") && event.preventDefault(),
+  onDrop(event) {
+    const file = [...event.dataTransfer.files].find((entry) => entry.type.startsWith("image/"));
+    if (!file) return; // a workflow, say: not for the node
+    event.preventDefault();
+    event.stopPropagation();
+    void uploadTo(node, key, file);
+  },
+});
+
 export function LoadedPicture({ node, row }: { node: GraphNode; row: WidgetRow }) {
   const t = useT();
   const picker = useRef<HTMLInputElement>(null);
@@ -17,15 +29,7 @@ export function LoadedPicture({ node, row }: { node: GraphNode; row: WidgetRow }
   const take = (file: File | undefined) => file && void uploadTo(id, row.key, file);
   const file = typeof row.value === "string" && row.value ? annotated(row.value, row.input.folder) : null;
   return (
-    <div
-      className="loaded-picture"
-      onDragOver={(event) => event.dataTransfer.types.includes("Files") && event.preventDefault()}
-      onDrop={(event) => {
-        event.preventDefault();
-        event.stopPropagation();
-        take([...event.dataTransfer.files].find((entry) => entry.type.startsWith("image/")));
-      }}
-    >
+    <div className="loaded-picture">
       {file && <img src={viewUrl(file)} alt={file.filename} draggable={false} />}
       {!file && <span className="node-media-hint">{t("node.drop")}</span>}
       <div className="loaded-picture-tools nodrag">

@@ -13,7 +13,7 @@ import { show, socketKey, useUi } from "../state/ui";
 import { Icon } from "../widgets/Icon";
 import { NodeWidget } from "../widgets/NodeWidget";
 import { typeColor } from "./palette";
-import { LoadedPicture } from "./LoadedPicture";
+import { LoadedPicture, takingPictures } from "./LoadedPicture";
 import { useWire } from "./wiring";
 
 export type Card = Node<{ node: GraphNode; place: Geometry }, "card">;
@@ -29,12 +29,14 @@ export const NodeCard = memo(function NodeCard({ id, data, selected }: NodeProps
   if (place.look === "reroute") return <RerouteDot id={id} place={place} selected={selected} />;
   const mode = node.mode === MUTED ? "muted" : node.mode === BYPASSED ? "bypassed" : "normal";
   const problems = run?.problems ?? [];
+  const picker = place.widgets.find((row) => row.input.widget === "image");
   const state = run?.error || problems.length ? "error" : (run?.state ?? "idle");
   return (
     <article
       className="node nopan"
       tabIndex={0}
       onFocus={(event) => selectFocused(event, id)}
+      {...(picker && takingPictures(id, picker.key))}
       data-look={place.look}
       data-state={state}
       data-mode={mode}
@@ -67,7 +69,8 @@ export const NodeCard = memo(function NodeCard({ id, data, selected }: NodeProps
 
 /** The keyboard's focus selects, as a click does; a click says itself what it selects. */
 function selectFocused(event: React.FocusEvent<HTMLElement>, id: string): void {
-  if (event.target === event.currentTarget && event.currentTarget.matches(":focus-visible")) select([id]);
+  const byKeys = event.currentTarget.closest<HTMLElement>(".canvas")?.dataset.led === "keys";
+  if (event.target === event.currentTarget && byKeys) select([id]);
 }
 
 function insideRun(runs: Readonly<Record<string, NodeRun>>, holder: string): NodeRun["state"] | null {

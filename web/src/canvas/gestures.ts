@@ -157,6 +157,7 @@ export function boxing(start: Pointer, frame: (box: { x: number; y: number; widt
       select([...selection, ...found.nodes], null, [...groups, ...found.groups]);
     },
     drop: () => frame(null),
+    tap: () => undefined, // what is selected stays so
     cancel() {
       frame(null);
       select(selection, null, groups);

@@ -46,7 +46,11 @@ export const useGestures = (wrapper: React.RefObject<HTMLDivElement | null>, fra
       return ended;
     };
 
+    // Where a pointer put the focus nothing needs to show it, nor to be selected for it.
+    const led = (by: "pointer" | "keys") => (element.dataset.led = by);
+
     const down = (event: PointerEvent) => {
+      led("pointer");
       const touch = event.pointerType === "touch";
       const at = pointerOf(event);
       if (touch) {
@@ -120,7 +124,8 @@ export const useGestures = (wrapper: React.RefObject<HTMLDivElement | null>, fra
       window.setTimeout(() => element.removeEventListener("click", swallow, { capture: true }));
     };
 
-    const escape = (event: KeyboardEvent) => {
+    const keyDown = (event: KeyboardEvent) => {
+      led("keys");
       if (event.key !== "Escape" || !active?.dragging) return;
       event.stopPropagation();
       stop("cancel");
@@ -134,14 +139,14 @@ export const useGestures = (wrapper: React.RefObject<HTMLDivElement | null>, fra
     window.addEventListener("pointermove", moved);
     window.addEventListener("pointerup", up);
     window.addEventListener("pointercancel", up);
-    window.addEventListener("keydown", escape, { capture: true });
+    window.addEventListener("keydown", keyDown, { capture: true });
     return () => {
       element.removeEventListener("pointerdown", down, { capture: true });
       element.removeEventListener("touchstart", fingerDown, { capture: true });
       window.removeEventListener("pointermove", moved);
       window.removeEventListener("pointerup", up);
       window.removeEventListener("pointercancel", up);
-      window.removeEventListener("keydown", escape, { capture: true });
+      window.removeEventListener("keydown", keyDown, { capture: true });
     };
   }, [wrapper, frame]);
 
@@ -157,9 +162,10 @@ function begun(target: HTMLElement, at: Pointer, touch: boolean, frame: Paramete
   const level = levelOf(current());
   const far = stage.far ? nodeAt(level, surroundings(), { x, y }) : null;
   if (far) return moving(at, { node: far });
-  if (at.many) return boxing(at, frame);
   const group = groupAt(level, { x, y }, touch ? 30 / Math.min(1, stage.view.zoom) : undefined);
-  if (group) return group.part === "corner" ? resizingGroup(at, group) : moving(at, { group: group.index });
+  if (group?.part === "title") return moving(at, { group: group.index });
+  if (at.many) return boxing(at, frame);
+  if (group) return resizingGroup(at, group);
   return touch ? panning(at) : null;
 }
 

@@ -68,7 +68,7 @@ export interface RawNodeDef {
 }
 
 export function readCatalogue(info: Record<string, RawNodeDef>): Map<string, NodeDef> {
-  return new Map(Object.entries(info).map(([name, raw]) => [name, readNodeDef(name, raw)]));
+  return new Map(Object.entries(info).map(([name, raw]) => [name, readNodeDef(name, raw ?? {})]));
 }
 
 function readNodeDef(name: string, raw: RawNodeDef): NodeDef {
@@ -77,7 +77,7 @@ function readNodeDef(name: string, raw: RawNodeDef): NodeDef {
     const declared = raw.input?.[group] ?? {};
     for (const key of raw.input_order?.[group] ?? Object.keys(declared)) {
       const entry = declared[key];
-      if (entry !== undefined) inputs.push(readInput(key, entry, group === "required"));
+      if (entry !== undefined && entry !== null) inputs.push(readInput(key, entry, group === "required"));
     }
   }
   const outputs = (raw.output ?? []).map((type, index) => ({
@@ -100,8 +100,10 @@ function readNodeDef(name: string, raw: RawNodeDef): NodeDef {
 
 const typeName = (type: unknown): string => (Array.isArray(type) ? "COMBO" : String(type));
 
-function readInput(name: string, entry: RawInput, required: boolean): InputDef {
-  const [declared, options = {}] = entry;
+/** Packs declare what they like; what is no `[type, options]` is a socket of that type. */
+function readInput(name: string, entry: RawInput | string, required: boolean): InputDef {
+  const [declared, given] = Array.isArray(entry) ? entry : [entry];
+  const options = typeof given === "object" && given !== null ? given : {};
   const choices = Array.isArray(declared) ? declared : declared === "COMBO" ? (options.options as unknown[]) ?? [] : undefined;
   const type = choices ? "COMBO" : String(declared);
   const uploads = (["image", "video", "audio", "file", "model"] as const).filter((kind) => options[`${kind}_upload`]);

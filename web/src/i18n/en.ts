@@ -73,6 +73,7 @@ export const en = {
   "say.lastNode": "This node feeds nothing",
   "widget.search": "Search",
   "widget.nothing": "Nothing found",
+  "widget.notNumber": "This is no number. Nothing is changed by it.",
   "widget.none": "none",
   "widget.control": "After each run",
   "control.fixed": "fixed",

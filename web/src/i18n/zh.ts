@@ -75,6 +75,7 @@ export const zh: Record<keyof typeof en, string> = {
   "say.lastNode": "此节点没有连到别的节点",
   "widget.search": "搜索",
   "widget.nothing": "没有结果",
+  "widget.notNumber": "这不是数字，不会生效。",
   "widget.none": "无",
   "widget.control": "每次运行后",
   "control.fixed": "固定",

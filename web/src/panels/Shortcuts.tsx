@@ -66,7 +66,7 @@ const LISTS: [Key, [string, Key][]][] = [
 export default function Shortcuts() {
   const t = useT();
   return (
-    <Dialog title={t("app.shortcuts")} onClose={() => show({ shortcuts: false })}>
+    <Dialog title={t("app.shortcuts")} onClose={() => show({ shortcuts: false })} wide>
       <div className="shortcuts">
         {LISTS.map(([title, list]) => (
           <section key={title}>

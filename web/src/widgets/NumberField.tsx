@@ -2,6 +2,7 @@
 
 import { useRef, useState } from "react";
 import type { InputDef } from "../graph/schema";
+import { useT } from "../i18n";
 import { clamp, shown, stepped } from "./numbers";
 
 interface Props {
@@ -13,10 +14,12 @@ interface Props {
 }
 
 export function NumberField({ label, input, value, onChange, onDone }: Props) {
+  const t = useT();
   const [typed, setTyped] = useState<string | null>(null);
   const drag = useRef<{ x: number; moved: boolean; from: number | bigint } | null>(null);
   const field = useRef<HTMLInputElement>(null);
   const share = fill(input, value);
+  const wrong = typed !== null && typed.trim() !== "" && clamp(input, typed.replace(",", ".")) === null;
 
   const finish = (text: string | null) => {
     setTyped(null);
@@ -73,12 +76,16 @@ export function NumberField({ label, input, value, onChange, onDone }: Props) {
         aria-valuenow={Number(value)}
         aria-valuemin={input.min === undefined ? undefined : Number(input.min)}
         aria-valuemax={input.max === undefined ? undefined : Number(input.max)}
+        aria-invalid={wrong || undefined}
+        title={wrong ? t("widget.notNumber") : undefined}
         value={typed ?? shown(input, value)}
         onFocus={() => setTyped((before) => before ?? shown(input, value))}
         onChange={(event) => setTyped(event.target.value)}
         onBlur={(event) => finish(typed === null ? null : event.target.value)}
         onKeyDown={(event) => {
-          if (event.key === "Enter" && !event.ctrlKey && !event.metaKey) event.currentTarget.blur();
+          if (event.key === "Enter" && !event.ctrlKey && !event.metaKey) {
+            if (!wrong) event.currentTarget.blur();
+          }
           else if (event.key === "Escape") {
             setTyped(null);
             requestAnimationFrame(() => field.current?.blur());

@@ -18,10 +18,18 @@ export function clamp(input: InputDef, text: string): number | bigint | null {
 
 function bounded(input: InputDef, value: bigint): number | bigint {
   let exact = value;
-  if (input.min !== undefined && exact < BigInt(input.min)) exact = BigInt(input.min);
-  if (input.max !== undefined && exact > BigInt(input.max)) exact = BigInt(input.max);
+  const [min, max] = [whole(input.min), whole(input.max)];
+  if (min !== null && exact < min) exact = min;
+  if (max !== null && exact > max) exact = max;
   const number = Number(exact);
   return Number.isSafeInteger(number) ? number : exact;
+}
+
+/** Files hold anything where a number should be. null: nothing that could be one. */
+function whole(value: unknown): bigint | null {
+  if (typeof value === "bigint") return value;
+  const number = Number(value ?? Number.NaN);
+  return Number.isFinite(number) ? BigInt(Math.round(number)) : null;
 }
 
 export const decimals = (step: number): number => Math.min(10, (/\.(\d+)/.exec(String(step))?.[1] ?? "").length || (/e-(\d+)/.exec(String(step)) ? Number(/e-(\d+)/.exec(String(step))?.[1]) : 0));
@@ -33,8 +41,8 @@ function rounded(input: InputDef, value: number): number {
 
 /** So many steps on. */
 export function stepped(input: InputDef, value: number | bigint, steps: number): number | bigint {
-  if (input.type === "INT") return bounded(input, BigInt(value) + BigInt(steps) * BigInt(Math.max(1, Math.round(input.step ?? 1))));
-  return clamp(input, String(Number(value) + steps * (input.step ?? 0.01))) ?? value;
+  if (input.type === "INT") return bounded(input, (whole(value) ?? 0n) + BigInt(steps) * BigInt(Math.max(1, Math.round(input.step ?? 1))));
+  return clamp(input, String((Number(value) || 0) + steps * (input.step ?? 0.01))) ?? value;
 }
 
 export function shown(input: InputDef, value: number | bigint | undefined): string {
