@@ -123,14 +123,35 @@ def registry_and_packs_of(options: argparse.Namespace, folders: Folders) -> tupl
         format="%(levelname)s %(name)s: %(message)s",
     )
     device.configure(getattr(options, "device", "auto"), getattr(options, "precision", "auto"))
-    if options.disable_all_custom_nodes and not options.whitelist_custom_nodes:
+    if _no_packs(options):
         return nodes.registry(), CustomNodes()
-    directories = [options.base_directory / "custom_nodes"]
-    if "custom_nodes" in folders.models:
-        directories += folders.models["custom_nodes"].directories
-    only = options.whitelist_custom_nodes if options.disable_all_custom_nodes else None
-    custom = load_custom_nodes(directories, folders, own=nodes.registry(), only=only, server_package=server)
+    custom = load_custom_nodes(
+        _pack_directories(options, folders),
+        folders,
+        own=nodes.registry(),
+        only=options.whitelist_custom_nodes if options.disable_all_custom_nodes else None,
+        server_package=server,
+        flags={name: value for name, value in vars(options).items() if name != "token"},
+    )
     return nodes.registry(custom.types, custom.codecs), custom
+
+
+def nodes_state(options: argparse.Namespace, folders: Folders) -> str:
+    """A text that differs when the nodes may: other options, or code of Sumi's or a pack's that has changed."""
+    from nodes.custom import code_state
+
+    flags = f"{options.disable_all_custom_nodes} {sorted(options.whitelist_custom_nodes)}"
+    directories = [] if _no_packs(options) else _pack_directories(options, folders)
+    return f"{flags} {code_state([ROOT / 'graph', ROOT / 'nodes'], directories)}"
+
+
+def _no_packs(options: argparse.Namespace) -> bool:
+    return bool(options.disable_all_custom_nodes and not options.whitelist_custom_nodes)
+
+
+def _pack_directories(options: argparse.Namespace, folders: Folders) -> list[Path]:
+    added = folders.models["custom_nodes"].directories if "custom_nodes" in folders.models else ()
+    return [options.base_directory / "custom_nodes", *added]
 
 
 def engine_of(options: argparse.Namespace, registry: Registry, folders: Folders) -> Engine:

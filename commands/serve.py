@@ -11,7 +11,7 @@ from collections.abc import Callable, Mapping
 from functools import partial
 from pathlib import Path
 
-from commands.options import ROOT, folders_of
+from commands.options import ROOT, folders_of, nodes_state
 from commands.run import DONE, INVALID
 from commands.server_options import without_secrets
 from graph.errors import SumiError
@@ -57,6 +57,7 @@ def config_of(options: argparse.Namespace, folders: Folders) -> ServerConfig:
         trusted_hosts=tuple(options.trusted_host),
         start_paused=options.start_paused,
         argv=("main.py", *without_secrets(options.arguments)),
+        nodes_state=partial(nodes_state, options, folders),
     )
 
 

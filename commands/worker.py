@@ -13,8 +13,8 @@ import sys
 from typing import TYPE_CHECKING, BinaryIO
 
 from commands.options import engine_of, folders_of, registry_and_packs_of
-from server.workers.engine_host import EngineHost
-from server.workers.interface import OnPackMessage
+from server.workers.engine_host import EngineHost, PackLine
+from server.workers.interface import RunRequest
 from server.workers.loop import WorkerLoop
 
 if TYPE_CHECKING:
@@ -38,7 +38,6 @@ def host_of(options: argparse.Namespace) -> EngineHost:
 
     folders = folders_of(options)
     registry, custom = registry_and_packs_of(options, folders)
-    pack_server = _pack_server()
     nodes.image.metadata.enabled = not options.disable_metadata
     return EngineHost(
         registry,
@@ -53,8 +52,9 @@ def host_of(options: argparse.Namespace) -> EngineHost:
         },
         failures=custom.failures,
         packs=[pack.describe() for pack in custom.packs],
-        ask_packs=pack_server.answer if pack_server is not None and pack_server.has_routes() else None,
-        listen_to_packs=_connect,
+        pack_server=_pack_server,
+        connect_packs=_connect,
+        run_begins=_run_begins,
         devices=device_stats,
         models=_models,
         unload=_unload,
@@ -67,11 +67,19 @@ def _pack_server() -> PromptServer | None:
     return module.PromptServer.instance if module is not None else None
 
 
-def _connect(heard: OnPackMessage) -> None:
-    """Have ``heard`` take what packs send to clients."""
-    from nodes.compat import outbox
+def _connect(to_server: PackLine) -> None:
+    """Let packs speak to the server."""
+    from nodes.compat import line
 
-    outbox.deliver = heard
+    line.deliver, line.ask, line.interrupt = to_server.heard, to_server.ask, to_server.interrupt
+
+
+def _run_begins(request: RunRequest) -> None:
+    """Let packs know whose run it is, where there are any."""
+    if "nodes.compat.line" in sys.modules:
+        from nodes.compat import line
+
+        line.client_id, line.prompt_id = request.client_id, request.prompt_id
 
 
 def _models() -> list[str]:

@@ -114,6 +114,8 @@ class NodeType:
     check_lazy: Callable[..., Any] | None = None
     fingerprint: Callable[..., Any] | None = None
     validate: Callable[..., Any] | None = None
+    redeclare: Callable[[], NodeType] | None = None
+    """Gives the node as its code declares it by now, where that may change: its inputs, and nothing else."""
     idempotent: bool = True
     accepts_extra_inputs: bool = False
     """Inputs that are not declared are passed on too: links and, with ``accepts_extra_literals``, values."""
@@ -155,3 +157,11 @@ class Registry(Mapping[str, NodeType]):
 
     def __len__(self) -> int:
         return len(self._types)
+
+    def with_types(self, types: Mapping[str, NodeType]) -> Registry:
+        """One that has these, too or in place of its own."""
+        return Registry({**self._types, **types}, self.codecs, self.environment)
+
+    def replace(self, node_type: NodeType) -> None:
+        """Have runs that begin from now on use ``node_type`` for its class. Thread-safe."""
+        self._types[node_type.name] = node_type

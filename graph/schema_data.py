@@ -1,7 +1,7 @@
 """Node types as plain data and back: how a process that has loaded no node knows all of them.
 
 What comes back has no code: ``function`` raises when called. Whether there is code that validates,
-fingerprints or asks for lazy inputs is kept as a mark, since the schema's readers look at that.
+fingerprints, asks for lazy inputs or declares inputs anew is kept as a mark, since the schema's readers look at that.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from typing import Any, Final
 from graph.errors import SumiError
 from graph.schema import MISSING, Input, NodeType, Output
 
-_CODE: Final = ("function", "check_lazy", "fingerprint", "validate")
+_CODE: Final = ("function", "check_lazy", "fingerprint", "validate", "redeclare")
 _TUPLES: Final = frozenset({"choices", "file_endings"})
 
 

@@ -9,6 +9,7 @@ A pack that fails is reported with its traceback and stops neither the start nor
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import hashlib
 import importlib.metadata
@@ -101,11 +102,13 @@ def load_custom_nodes(
     own: Mapping[str, NodeType],
     only: Collection[str] | None = None,
     server_package: ModuleType | None = None,
+    flags: Mapping[str, Any] | None = None,
 ) -> CustomNodes:
     """Import the packs in ``directories``, in the order of their names, and those that are installed.
 
     ``own`` are the nodes that are there already. ``only``: the packs (folder or file names) that may be
-    loaded; None for all. ``server_package`` is Sumi's ``server``, which packs import too.
+    loaded; None for all. ``server_package`` is Sumi's ``server``, which packs import too, and ``flags`` what it was
+    started with.
     """
     sources = [source for source in _sources(directories) if only is None or source.is_among(only)]
     found = CustomNodes()
@@ -113,7 +116,7 @@ def load_custom_nodes(
         return found
     from nodes.compat import provided
 
-    provided.install(folders, server_package)
+    provided.install(folders, server_package, flags)
     sys.modules.setdefault(_PARENT, _parent_module())
     for source in sources:
         source.run_prestartup()
@@ -126,6 +129,20 @@ def load_custom_nodes(
             found.types[name] = node_type
         found.codecs += pack.codecs
     return found
+
+
+def code_state(own: Iterable[Path], directories: Iterable[Path]) -> str:
+    """A hash of when all code of ``own``, and of the packs in ``directories`` and installed, was changed."""
+    digest = hashlib.blake2b(digest_size=16)
+    for root in [*own, *(path for directory in directories for path in _packs(directory))]:
+        for source in [root] if root.is_file() else sorted(root.rglob("*.py")):
+            with contextlib.suppress(FileNotFoundError):
+                found = source.stat()
+                digest.update(f"{source}\0{found.st_mtime_ns}\0{found.st_size}\0".encode(errors="replace"))
+    for entry_point in importlib.metadata.entry_points(group=ENTRY_POINTS):
+        version = entry_point.dist.version if entry_point.dist is not None else ""
+        digest.update(f"{entry_point.name}\0{entry_point.value}\0{version}\0".encode())
+    return digest.hexdigest()
 
 
 @dataclass(frozen=True)
@@ -293,4 +310,4 @@ def _version(path: Path | None) -> str | None:
     return digest.hexdigest()
 
 
-__all__ = ["CustomNodes", "Pack", "load_custom_nodes"]
+__all__ = ["CustomNodes", "Pack", "code_state", "load_custom_nodes"]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
@@ -40,6 +40,7 @@ class ServerConfig:
     ``enable_cors_header``: the origin that may use this server from a web page, ``*`` for any, None for none.
     ``front_end_root``: what is served at ``/`` in place of Sumi's editor. ``trusted_hosts``: further names
     under which a browser may reach the server. ``argv``: what ``GET /system_stats`` shows; no secrets.
+    ``nodes_state`` tells lists of nodes apart: another text, and the one of the last start does not hold any more.
     """
 
     folders: Folders
@@ -55,6 +56,7 @@ class ServerConfig:
     trusted_hosts: tuple[str, ...] = ()
     start_paused: bool = False
     argv: Sequence[str] = field(default=())
+    nodes_state: Callable[[], str] = str
     limits: Limits = field(default_factory=Limits)
 
     @property

@@ -140,6 +140,10 @@ class Hub:
             if not remaining:
                 del self._clients[client.client_id]
 
+    def client_ids(self) -> list[str]:
+        """Of those that are connected."""
+        return list(self._clients)
+
     def send(self, client_id: str | None, event: str, data: Mapping[str, Any]) -> None:
         """To the client of that id, or to everyone for None."""
         clients = list(self._to(client_id))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import math
 import time
 import uuid
@@ -85,6 +86,7 @@ class Prompts:
         prompt_id = _identifier(body, "prompt_id")
         if prompt_id is not None and (known := await self._store.get(prompt_id)) is not None:
             return _accepted(known)
+        body = await self._handled(body)
         client_id = _identifier(body, "client_id")
         extra_data = _object(body, "extra_data")
         number = _number(body)
@@ -95,9 +97,7 @@ class Prompts:
         if self._store.queue_bytes() >= self._limits.queue_bytes:
             message = f"the prompts that wait take more than {self._limits.queue_bytes} bytes already"
             raise PromptError("queue_full", message, status=429)
-        registry = await self._registry(workflow)
-        outputs = _outputs(workflow, registry, targets)
-        found = await self._validated(workflow, registry, outputs, body["prompt"])
+        found = await self._judged(workflow, targets, body["prompt"])
         node_errors = _node_errors(found, workflow)
         if not found.valid_outputs:
             return 400, {"error": _all_failed(node_errors).body, "node_errors": node_errors}
@@ -119,17 +119,32 @@ class Prompts:
             node_errors=node_errors,
         )
 
-    async def _registry(self, workflow: Workflow) -> Registry:
-        """The nodes as they were at the last start, unless what is new or judges itself takes part: then as a worker
-        says they are, which soon after the start is waited for."""
+    async def _handled(self, body: dict[str, Any]) -> dict[str, Any]:
+        """``body``, as node packs change it that want to see prompts. Soon after the start they are waited for."""
         catalogue = self._scheduler.catalogue
-        registry = await catalogue.registry()
-        if not catalogue.is_current and (
-            any(node.class_type not in registry for node in workflow.nodes.values())
-            or custom_validated(workflow, registry)
-        ):
-            return await catalogue.current_registry(_WORKER_SECONDS)
-        return registry
+        await catalogue.registry()
+        if not catalogue.prompt_handlers:
+            return body
+        await catalogue.current_registry(_WORKER_SECONDS)
+        changed = await self._scheduler.questions.handle_prompt(body)
+        if not isinstance(changed, dict) or "prompt" not in changed:
+            raise PromptError("invalid_prompt", "a node pack has made of this prompt what is none", status=500)
+        return changed
+
+    async def _judged(self, workflow: Workflow, targets: Sequence[str] | None, prompt: Mapping[str, Any]) -> Validation:
+        """What is wrong with it. Nothing is refused by the list of nodes of the last start: soon after the start, a
+        worker's is waited for then. Raises PromptError."""
+        catalogue = self._scheduler.catalogue
+        if not catalogue.is_current:
+            registry = await catalogue.registry()
+            if not custom_validated(workflow, registry):
+                with contextlib.suppress(PromptError):
+                    found = await self._validated(workflow, registry, targets, prompt)
+                    if not found.problems:
+                        return found
+            await catalogue.current_registry(_WORKER_SECONDS)
+        registry = await catalogue.fresh(node.class_type for node in workflow.nodes.values())
+        return await self._validated(workflow, registry, targets, prompt)
 
     async def _workflow(self, prompt: Any) -> Workflow:
         if not isinstance(prompt, dict):
@@ -145,15 +160,16 @@ class Prompts:
             raise PromptError("invalid_prompt", "the prompt cannot be read", str(error)) from error
 
     async def _validated(
-        self, workflow: Workflow, registry: Registry, outputs: list[str], prompt: Mapping[str, Any]
+        self, workflow: Workflow, registry: Registry, targets: Sequence[str] | None, prompt: Mapping[str, Any]
     ) -> Validation:
-        """The server's own findings and, of nodes with validation code of their own, a worker's."""
+        """The server's own findings and, of nodes with validation code of their own, a worker's. Raises PromptError."""
+        outputs = _outputs(workflow, registry, targets)
         folders = self._scheduler.catalogue.folders
 
         # On a thread: file choices are looked up in folders, which may be slow or large.
         found = await asyncio.to_thread(validate_outputs, workflow, registry, folders, outputs, run_custom=False)
         if found.valid_outputs and custom_validated(workflow, registry):
-            found = _with(found, await self._scheduler.validate(prompt, found.valid_outputs))
+            found = _with(found, await self._scheduler.questions.validate(prompt, found.valid_outputs))
         return found
 
 

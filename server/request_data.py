@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from typing import Any, Final
 
 from aiohttp import web
@@ -44,29 +45,37 @@ def too_large(most: int) -> RequestError:
     return RequestError(413, "body_too_large", f"the body is larger than {most} bytes")
 
 
+@asynccontextmanager
+async def whole_body(request: web.Request, most: int) -> AsyncIterator[bytes]:
+    """The body, accounted for as long as it is in use. Raises RequestError like :func:`chunks`, and where there are
+    too many bytes in memory already (503)."""
+    gate = services(request).gate
+    parts: list[bytes] = []
+    taken = 0
+    try:
+        async for chunk in chunks(request, most):
+            gate.take(len(chunk))
+            taken += len(chunk)
+            parts.append(chunk)
+        yield b"".join(parts)
+    finally:
+        gate.give_back(taken)
+
+
 async def read_json(request: web.Request, *, empty: Any = None) -> Any:
     """The JSON body, whatever its Content-Type says. ``empty`` is what no body at all means, if it may be left out.
 
     Raises RequestError for text that is no JSON, too large or too deep.
     """
-    gate = services(request).gate
-    parts: list[bytes] = []
-    taken = 0
     try:
-        async for chunk in chunks(request, gate.limits.json_bytes):
-            gate.take(len(chunk))
-            taken += len(chunk)
-            parts.append(chunk)
-        body = b"".join(parts)
-        if not body.strip() and empty is not None:
-            return empty
-        if len(body) > _LARGE_JSON:
-            return await asyncio.to_thread(parse_json, body, "the body")
-        return parse_json(body, "the body")
+        async with whole_body(request, services(request).config.limits.json_bytes) as body:
+            if not body.strip() and empty is not None:
+                return empty
+            if len(body) > _LARGE_JSON:
+                return await asyncio.to_thread(parse_json, body, "the body")
+            return parse_json(body, "the body")
     except FormatError as error:
         raise RequestError(400, "invalid_json", "the body cannot be read as JSON", str(error)) from error
-    finally:
-        gate.give_back(taken)
 
 
 async def read_object(request: web.Request, *, optional: bool = False) -> dict[str, Any]:

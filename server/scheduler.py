@@ -5,11 +5,10 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final
 
-from graph.errors import Problem
 from graph.events import RunFailed, RunInterrupted
 from graph.schema import Registry
 from server.catalogue import Catalogue
@@ -17,15 +16,18 @@ from server.hub import Hub
 from server.jobs import MAX_WORKER_DEATHS, PREVIEW_METHODS, Job
 from server.messages import RunMessages
 from server.store import JobStore
-from server.workers.interface import Outcome, PackAnswer, PackRequest, RunRequest, Stats, Worker, WorkerDied
+from server.worker_questions import WorkerQuestions
+from server.workers.interface import (
+    OnPackQuestion,
+    Outcome,
+    RunRequest,
+    Stats,
+    Worker,
+    WorkerDied,
+    nobody_answers,
+)
 
 log = logging.getLogger(__name__)
-
-VALIDATION_SECONDS: Final = 5.0
-"""How long a node's own validation code may take; after that the prompt is accepted and judged when it runs."""
-
-PACK_SECONDS: Final = 60.0
-"""How long a node pack may take to answer a request."""
 
 _FIRST_RESTART_WAIT: Final = 0.5
 _LONGEST_RESTART_WAIT: Final = 30.0
@@ -68,7 +70,8 @@ class Scheduler:
     """Keeps one worker per entry of ``hire`` and feeds them.
 
     ``hire`` makes a new, unstarted worker: one per device, again whenever one has died.
-    ``on_node_finished(class, seconds)`` and ``on_job_ended(job)`` are called for whoever counts.
+    ``on_node_finished(class, seconds)`` and ``on_job_ended(job)`` are called for whoever counts. ``questions`` asks
+    whichever worker is up; ``on_pack_question`` answers what node packs in them ask.
     """
 
     def __init__(self, store: JobStore, hub: Hub, catalogue: Catalogue, hire: Mapping[str, Callable[[], Worker]]):
@@ -83,6 +86,10 @@ class Scheduler:
         self._to_stop: set[str] = set()
         self._ending: set[asyncio.Task[None]] = set()
         self._news = asyncio.Event()
+        self.on_pack_question: OnPackQuestion = nobody_answers
+        self.questions = WorkerQuestions(self._workers)
+        catalogue.ask = self.questions.redeclare
+        catalogue.awaits_workers = bool(hire)
         store.on_change = self._changed
         hub.queue_remaining = store.queue_remaining
         hub.greeting = self._greeting
@@ -139,20 +146,9 @@ class Scheduler:
                 except WorkerDied:
                     log.info("%s died and needs no freeing", post.name)
 
-    async def ask_packs(self, request: PackRequest) -> PackAnswer | None:
-        """What a node pack answers to a request for a route of its own; None if no worker is there to ask, or
-        answers in time."""
-        for post in self._posts:
-            if post.worker is not None:
-                try:
-                    async with asyncio.timeout(PACK_SECONDS):
-                        return await post.worker.ask_packs(request)
-                except TimeoutError:
-                    log.warning("a node pack took more than %g s for %s", PACK_SECONDS, request.path)
-                    return None
-                except WorkerDied:
-                    continue
-        return None
+    def _workers(self) -> list[Worker]:
+        """Those that are up, idle ones first."""
+        return [post.worker for post in sorted(self._posts, key=lambda post: post.job is not None) if post.worker]
 
     def _pass_on(self, event: str, data: Any, client_id: str | None) -> None:
         """A message of a node pack, to its client or to everyone."""
@@ -162,20 +158,8 @@ class Scheduler:
         else:
             self.hub.send(client_id, event, data)
 
-    async def validate(self, prompt: Mapping[str, Any], targets: Sequence[str]) -> list[Problem]:
-        """What the nodes' own validation code objects to; nothing if no worker answers in five seconds."""
-        for post in sorted(self._posts, key=lambda post: post.job is not None):
-            if post.worker is None:
-                continue
-            try:
-                async with asyncio.timeout(VALIDATION_SECONDS):
-                    return await post.worker.validate(prompt, list(targets))
-            except TimeoutError:
-                log.warning("the validation code of a node took more than %g s: accepted unseen", VALIDATION_SECONDS)
-                return []
-            except WorkerDied:
-                continue
-        return []
+    async def _answer_pack(self, what: str, about: Mapping[str, Any]) -> Any:
+        return await self.on_pack_question(what, about)
 
     # -- workers -------------------------------------------------------------------------------------------------
 
@@ -184,7 +168,7 @@ class Scheduler:
         wait = _FIRST_RESTART_WAIT
         while True:
             worker = post.hire()
-            worker.on_pack_message = self._pass_on
+            worker.on_pack_message, worker.on_pack_question = self._pass_on, self._answer_pack
             try:
                 description = await worker.start()
                 await self.catalogue.update(description)
@@ -261,7 +245,12 @@ class Scheduler:
         running = self.running[job.prompt_id]
         log.info("begins on %s", post.name, extra={"prompt_id": job.prompt_id})
         request = RunRequest(
-            job.prompt_id, job.prompt, tuple(job.outputs_to_execute), _extra_pnginfo(job), _previews(job)
+            job.prompt_id,
+            job.prompt,
+            tuple(job.outputs_to_execute),
+            _extra_pnginfo(job),
+            previews=_previews(job),
+            client_id=job.client_id,
         )
         try:
             if job.prompt_id in self._to_stop:

@@ -17,6 +17,7 @@ from server.app import make_app
 from server.catalogue import Catalogue
 from server.config import ServerConfig
 from server.hub import Hub
+from server.pack_questions import PackQuestions
 from server.prompts import Prompts
 from server.safety import with_token
 from server.scheduler import Scheduler
@@ -45,10 +46,12 @@ async def run_service(config: ServerConfig, hire: Mapping[str, Callable[[], Work
     try:
         if config.start_paused:
             await store.set_paused(True)
-        catalogue = Catalogue(config.folders, config.saved_nodes)
+        catalogue = Catalogue(config.folders, config.saved_nodes, config.nodes_state)
         await catalogue.recall()
         scheduler = Scheduler(store, hub, catalogue, hire)
-        app = make_app(config, store, scheduler, hub, Prompts(store, scheduler))
+        prompts = Prompts(store, scheduler)
+        scheduler.on_pack_question = PackQuestions(scheduler, prompts).answer
+        app = make_app(config, store, scheduler, hub, prompts)
         runner = web.AppRunner(app, handle_signals=False, access_log=None, shutdown_timeout=2.0)
         await runner.setup()
         try:

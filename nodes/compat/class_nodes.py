@@ -9,6 +9,7 @@ import logging
 import threading
 from collections import OrderedDict
 from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import replace
 from typing import Any, Final
 
 from graph.context import current
@@ -40,17 +41,20 @@ def node_type_of_class(name: str, node_class: type, display_name: str | None = N
             f"node {name} ({node_class.__qualname__}): INPUT_TYPES raised {type(error).__name__}: {error}"
         ) from error
     adapter = _ClassNode(node_class, method, declared, outputs)
+
+    def redeclare() -> NodeType:
+        now = read_input_types(node_class.INPUT_TYPES())  # type: ignore[attr-defined]
+        adapter.declare(now)
+        return replace(node_type, **_declared(now, parameters))
+
     is_async = inspect.iscoroutinefunction(method)
     parameters = inspect.signature(method).parameters
-    extra_parameters = parameters.keys() - {"self"} - {i.name for i in declared.inputs} - declared.hidden.keys()
-    takes_extra = any(p.kind is p.VAR_KEYWORD for p in parameters.values()) or bool(extra_parameters)
     validate = getattr(node_class, "VALIDATE_INPUTS", None)
-    return NodeType(
+    node_type = NodeType(
         name=name,
         function=adapter.call_async if is_async else adapter.call,
-        inputs=declared.inputs,
+        **_declared(declared, parameters),
         outputs=outputs,
-        hidden=declared.hidden,
         display_name=display_name or name,
         category=str(getattr(node_class, "CATEGORY", "") or ""),
         description=str(getattr(node_class, "DESCRIPTION", "") or ""),
@@ -67,14 +71,26 @@ def node_type_of_class(name: str, node_class: type, display_name: str | None = N
         fingerprint_links=False,
         validate=like(adapter.validate, validate, (*declared.tokens, *declared.hidden)) if validate else None,
         links_of_any_type=validate is not None and "input_types" in inspect.signature(validate).parameters,
+        redeclare=redeclare,
         idempotent=not getattr(node_class, "NOT_IDEMPOTENT", False),
-        accepts_extra_inputs=declared.any_name or takes_extra,
-        accepts_extra_literals=declared.any_name,
         version=None,
         deprecated=bool(getattr(node_class, "DEPRECATED", False)),
         experimental=bool(getattr(node_class, "EXPERIMENTAL", False)),
         extra=_extra(node_class),
     )
+    return node_type
+
+
+def _declared(declared: ClassInputs, parameters: Mapping[str, inspect.Parameter]) -> dict[str, Any]:
+    """What of a node type follows from INPUT_TYPES."""
+    extra_parameters = parameters.keys() - {"self"} - {i.name for i in declared.inputs} - declared.hidden.keys()
+    takes_extra = any(p.kind is p.VAR_KEYWORD for p in parameters.values()) or bool(extra_parameters)
+    return {
+        "inputs": declared.inputs,
+        "hidden": declared.hidden,
+        "accepts_extra_inputs": declared.any_name or takes_extra,
+        "accepts_extra_literals": declared.any_name,
+    }
 
 
 class _ClassNode:
@@ -94,13 +110,17 @@ class _ClassNode:
             for name in (self._method_name, "check_lazy_status", "IS_CHANGED", "VALIDATE_INPUTS")
             if hasattr(node_class, name)
         }
-        self._tokens = declared.tokens
-        self._hidden = frozenset(declared.hidden)
-        self._alone = self._hidden | set(declared.tokens)
+        self.declare(declared)
         self._lists = bool(getattr(node_class, "INPUT_IS_LIST", False))
         self._outputs = outputs
         self._instances: OrderedDict[str, Any] = OrderedDict()
         self._lock = threading.Lock()
+
+    def declare(self, declared: ClassInputs) -> None:
+        """What the class declares by now."""
+        self._tokens = declared.tokens
+        self._hidden = frozenset(declared.hidden)
+        self._alone = self._hidden | set(declared.tokens)
 
     def call(self, **inputs: Any) -> NodeResult:
         arguments = self._arguments(inputs, self._method_name)

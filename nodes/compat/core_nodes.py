@@ -12,10 +12,10 @@ from typing import Any, Final
 
 from graph.context import current
 from graph.describe import describe
-from graph.errors import InputFileError, Interrupted
+from graph.errors import InputFileError
 from graph.results import NodeResult
 from graph.schema import NodeType
-from nodes.compat import folder_paths
+from nodes.compat import folder_paths, line
 from nodes.compat.method_names import METHODS
 from nodes.compat.values import lent, taken
 
@@ -183,9 +183,9 @@ def before_node_execution() -> None:
 
 
 def interrupt_processing(value: bool = True) -> None:
-    """End the run, from inside one of its nodes. Raises Interrupted."""
-    if value:
-        raise Interrupted("a node asked the run to stop")
+    """Stop the run at its next tick: from inside one of its nodes, a pack's route, or a thread of its own."""
+    if value and line.interrupt is not None:
+        line.interrupt()
 
 
 def get_module_name(module_path: str) -> str:

@@ -26,16 +26,17 @@ def _encoder(preview: Any) -> Callable[[], PreviewImage] | None:
         return None
     if isinstance(preview, tuple):
         kind, picture, largest = (*preview, None)[:3]
-        return lambda: _encoded(picture, str(kind), largest or _LARGEST_PREVIEW)
-    return lambda: _encoded(preview, "JPEG", _LARGEST_PREVIEW)
+        return lambda: encoded(picture, str(kind), largest or _LARGEST_PREVIEW)
+    return lambda: encoded(preview, "JPEG", _LARGEST_PREVIEW)
 
 
-def _encoded(picture: Any, kind: str, largest: int) -> PreviewImage:
+def encoded(picture: Any, kind: str, largest: int | None) -> PreviewImage:
+    """A Pillow image, or an IMAGE tensor, as a file of that format (PNG, or else JPEG), scaled down to ``largest``."""
     if hasattr(picture, "movedim"):
         from nodes.image.pixels import to_pillow
 
         picture = to_pillow(picture[0] if picture.ndim == 4 else picture)
-    if max(picture.size) > largest:
+    if largest is not None and max(picture.size) > largest:
         picture = picture.copy()
         picture.thumbnail((largest, largest))
     file = io.BytesIO()

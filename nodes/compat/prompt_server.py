@@ -1,7 +1,7 @@
 """``server.PromptServer``: what packs say to clients, and the HTTP routes that they add.
 
 Packs live in a worker; clients are at the server, another process. What is sent goes to it through
-``nodes.compat.outbox``; requests for a pack's routes come from it through :meth:`PromptServer.answer`,
+``nodes.compat.line``; requests for a pack's routes come from it through :meth:`PromptServer.answer`,
 which has aiohttp handle them on a loop of its own, as if they had come in over HTTP.
 """
 
@@ -12,12 +12,15 @@ import http.client
 import json
 import logging
 import socket
+import struct
 import threading
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, ClassVar, Final, NamedTuple
 
 from graph.context import current
-from nodes.compat import outbox
+from nodes.compat import line
+from nodes.compat.progress import encoded
+from nodes.compat.prompt_queue import PromptQueue
 
 if TYPE_CHECKING:
     from aiohttp import web
@@ -29,6 +32,15 @@ _OF_THE_CONNECTION: Final = frozenset(
     {"connection", "content-length", "host", "keep-alive", "te", "trailer", "transfer-encoding", "upgrade"}
 )
 """Headers that say nothing of the message."""
+
+
+class BinaryEventTypes:
+    """What binary messages begin with."""
+
+    PREVIEW_IMAGE = 1
+    UNENCODED_PREVIEW_IMAGE = 2
+    TEXT = 3
+    PREVIEW_IMAGE_WITH_METADATA = 4
 
 
 class PackAnswer(NamedTuple):
@@ -48,11 +60,11 @@ class PromptServer:
         from aiohttp import web
 
         self.routes = web.RouteTableDef()
-        self.app = web.Application()
+        self.app = web.Application(client_max_size=0)  # the server has looked at the size already
         self.supports = ["custom_nodes_from_web"]
         self.on_prompt_handlers: list[Callable[[Any], Any]] = []
-        self.number = 0
-        self.prompt_queue = _PromptQueue()
+        self.prompt_queue = PromptQueue()
+        self._client_id: str | None = None
         self._loop: asyncio.AbstractEventLoop | None = None
         self._runner: web.AppRunner | None = None
         self._lock = threading.Lock()
@@ -60,13 +72,21 @@ class PromptServer:
     # -- to clients ----------------------------------------------------------------------------------------------
 
     def send_sync(self, event: Any, data: Any, sid: str | None = None) -> None:
-        """Send ``event`` to the client ``sid``, or to everyone. From any thread."""
-        if outbox.deliver is None:
+        """Send ``event`` to the client ``sid``, or to everyone. From any thread.
+
+        A picture, (format, Pillow image, largest side or None), goes with UNENCODED_PREVIEW_IMAGE; bytes with another
+        of :class:`BinaryEventTypes`; anything else is JSON data.
+        """
+        if line.deliver is None:
             log.debug("%s is not sent: there is no server", event)
             return
+        if event == BinaryEventTypes.UNENCODED_PREVIEW_IMAGE:
+            event, data = BinaryEventTypes.PREVIEW_IMAGE, _preview(data)
+        elif event == BinaryEventTypes.PREVIEW_IMAGE_WITH_METADATA and isinstance(data, Sequence):
+            data = _preview_with_metadata(*data)
         if not isinstance(data, (bytes, bytearray, memoryview)):
             json.dumps(data)  # here, where the pack's own code is in the traceback
-        outbox.deliver(str(int(event)) if isinstance(event, int) else str(event), data, sid)
+        line.deliver(str(int(event)) if isinstance(event, int) else str(event), data, sid)
 
     async def send(self, event: Any, data: Any, sid: str | None = None) -> None:
         """:meth:`send_sync` for coroutines."""
@@ -74,6 +94,10 @@ class PromptServer:
 
     send_json = send
     send_bytes = send
+
+    async def send_image(self, image_data: Sequence[Any], sid: str | None = None) -> None:
+        """Send a picture: (format, Pillow image, largest side or None)."""
+        self.send_sync(BinaryEventTypes.UNENCODED_PREVIEW_IMAGE, image_data, sid)
 
     def send_progress_text(self, text: str | bytes, node_id: str, sid: str | None = None) -> None:
         """Show a line of text on the node that is running."""
@@ -84,8 +108,12 @@ class PromptServer:
 
     @property
     def client_id(self) -> str | None:
-        """Messages to nobody in particular go to everyone; whose the run is, only the server knows."""
-        return None
+        """Who queued the run that is going on, or the last one; a pack may say it is another."""
+        return self._client_id or line.client_id
+
+    @client_id.setter
+    def client_id(self, client_id: str | None) -> None:
+        self._client_id = client_id
 
     @property
     def last_node_id(self) -> str | None:
@@ -95,9 +123,9 @@ class PromptServer:
 
     @property
     def last_prompt_id(self) -> str | None:
-        """The run that is going on on this thread."""
+        """The run that is going on, or the last one."""
         context = current()
-        return context.run_id if context is not None else None
+        return context.run_id if context is not None else line.prompt_id
 
     @property
     def loop(self) -> asyncio.AbstractEventLoop:
@@ -109,9 +137,43 @@ class PromptServer:
             return self._loop
 
     def add_on_prompt_handler(self, handler: Callable[[Any], Any]) -> None:
-        """Kept, and never called: prompts are taken in before any worker sees them."""
-        log.warning("a pack wants to change prompts as they come in (%s), which is not possible", handler)
+        """Have ``handler`` change the JSON body of each ``POST /prompt`` before it is validated. It is to be added
+        while the pack is imported."""
         self.on_prompt_handlers.append(handler)
+
+    def has_prompt_handlers(self) -> bool:
+        """Whether any pack has added one."""
+        return bool(self.on_prompt_handlers)
+
+    def trigger_on_prompt(self, json_data: Any) -> Any:
+        """``json_data`` as the handlers change it, one after the other. One that fails is left out."""
+        for handler in self.on_prompt_handlers:
+            try:
+                json_data = handler(json_data)
+            except Exception:  # a pack's own code
+                log.exception("a node pack's prompt handler failed")
+        return json_data
+
+    # -- of the server -------------------------------------------------------------------------------------------
+
+    @property
+    def number(self) -> int:
+        """A number that puts a prompt behind all that wait."""
+        _, waiting = self.prompt_queue.get_current_queue()
+        return 1 + int(max((item[0] for item in waiting), default=0))
+
+    @property
+    def sockets(self) -> dict[str, ClientSocket]:
+        """Who is connected. A copy."""
+        names = line.ask("clients", {}) if line.ask is not None else []
+        return {name: ClientSocket(self, name) for name in names}
+
+    def get_queue_info(self) -> dict[str, Any]:
+        """``{"exec_info": {"queue_remaining": n}}``"""
+        return {"exec_info": {"queue_remaining": self.prompt_queue.get_tasks_remaining()}}
+
+    def queue_updated(self) -> None:
+        """The server tells clients of its queue by itself."""
 
     # -- from clients --------------------------------------------------------------------------------------------
 
@@ -145,6 +207,9 @@ class PromptServer:
 
         if self._runner is None:
             self.app.add_routes(self.routes)
+            for route in self.routes:
+                if isinstance(route, web.RouteDef):  # clients put /api before whatever they ask for
+                    self.app.router.add_route(route.method, f"/api{route.path}", route.handler, **route.kwargs)
             self._runner = web.AppRunner(self.app, handle_signals=False, access_log=None)
             await self._runner.setup()
         server = self._runner.server
@@ -152,18 +217,40 @@ class PromptServer:
         await asyncio.get_running_loop().connect_accepted_socket(server, connection)
 
 
-class _PromptQueue:
-    """The queue is the server's; packs here see it empty."""
+class ClientSocket:
+    """A client that is connected."""
 
-    currently_running: ClassVar[dict[int, Any]] = {}
+    closed = False
 
-    def get_tasks_remaining(self) -> int:
-        """Unknown here."""
-        return 0
+    def __init__(self, server: PromptServer, client_id: str):
+        self._server = server
+        self._client_id = client_id
 
-    def get_current_queue(self) -> tuple[list[Any], list[Any]]:
-        """Unknown here."""
-        return [], []
+    async def send_json(self, message: Mapping[str, Any]) -> None:
+        """Send ``{"type", "data"}``."""
+        self._server.send_sync(message["type"], message.get("data"), self._client_id)
+
+    async def send_str(self, text: str) -> None:
+        """Send ``{"type", "data"}`` as text."""
+        await self.send_json(json.loads(text))
+
+    async def send_bytes(self, data: bytes) -> None:
+        """Send a binary message, its event in the first four bytes."""
+        (event,) = struct.unpack(">I", data[:4])
+        self._server.send_sync(event, data[4:], self._client_id)
+
+
+def _preview(picture: Sequence[Any]) -> bytes:
+    kind, image, largest = (*picture, None)[:3]
+    found = encoded(image, str(kind), largest)
+    return struct.pack(">I", 2 if found.format == "PNG" else 1) + found.data
+
+
+def _preview_with_metadata(picture: Sequence[Any], metadata: Mapping[str, Any]) -> bytes:
+    kind, image, largest = (*picture, None)[:3]
+    found = encoded(image, str(kind), largest)
+    header = json.dumps({**metadata, "image_type": f"image/{found.format.lower()}"}).encode()
+    return struct.pack(">I", len(header)) + header + found.data
 
 
 PromptServer.instance = PromptServer()

@@ -14,7 +14,7 @@ import importlib.abc
 import importlib.util
 import pkgutil
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from importlib.machinery import ModuleSpec
 from types import ModuleType
 from typing import Any, Final
@@ -38,12 +38,15 @@ _submodules: set[str] = set()
 """Sumi's own modules in ``nodes``: the import system asks for them as attributes before it imports them."""
 
 
-def install(folders: Folders, server_package: ModuleType | None = None) -> None:
-    """Make the names importable in this process. ``server_package`` is Sumi's ``server``, where there is one."""
+def install(folders: Folders, server_package: ModuleType | None = None, flags: Mapping[str, Any] | None = None) -> None:
+    """Make the names importable in this process. ``server_package`` is Sumi's ``server``, where there is one;
+    ``flags`` are what it was started with."""
     import nodes
     from nodes.compat import folder_paths
+    from nodes.compat.comfy import cli_args
 
     folder_paths.use(folders)
+    cli_args.use(flags or {})
     if not any(isinstance(finder, _Finder) for finder in sys.meta_path):
         sys.meta_path.insert(0, _Finder())
     _submodules.update(module.name for module in pkgutil.iter_modules(nodes.__path__))
@@ -74,10 +77,10 @@ def _attribute_of_nodes(name: str) -> Any:
 
 
 def _attribute_of_server(name: str) -> Any:
-    if name == "PromptServer":
-        from nodes.compat.prompt_server import PromptServer
+    if name in ("PromptServer", "BinaryEventTypes"):
+        from nodes.compat import prompt_server
 
-        return PromptServer
+        return getattr(prompt_server, name)
     raise AttributeError(f"module 'server' has no attribute {name!r}")
 
 

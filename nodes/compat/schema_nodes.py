@@ -13,6 +13,7 @@ from graph.schema import Input, NodeType, Output
 from nodes.compat.class_inputs import HIDDEN, read_input
 from nodes.compat.class_nodes import Takes, fingerprint_of, like, waited_for
 from nodes.compat.comfy_api.latest import _io
+from nodes.compat.comfy_api.latest._io_node import hidden_values, ui_dict
 from nodes.compat.values import lent, plain, result_of
 
 
@@ -30,21 +31,27 @@ def node_type_of_schema(
     """
     try:
         schema = node_class.GET_SCHEMA()
-        inputs = tuple(found for declared in schema.inputs for found in _inputs(declared))
+        inputs = _all_inputs(schema)
         outputs = tuple(_output(declared) for declared in schema.outputs)
     except Exception as error:
         raise NodeDefinitionError(
             f"node {name} ({node_class.__qualname__}): define_schema: {type(error).__name__}: {error}"
         ) from error
     adapter = _SchemaNode(node_class, schema, outputs)
+
+    def redeclare() -> NodeType:
+        now = node_class.GET_SCHEMA()
+        adapter.declare(now)
+        return replace(node_type, inputs=_all_inputs(now), hidden=_hidden(now), extra=_extra(now))
+
     is_async = inspect.iscoroutinefunction(node_class.execute)
     validate = getattr(node_class, "validate_inputs", None)
-    return NodeType(
+    node_type = NodeType(
         name=name,
         function=adapter.call_async if is_async else adapter.call,
         inputs=inputs,
         outputs=outputs,
-        hidden={hidden.name: hidden.value for hidden in schema.hidden if hidden.value in HIDDEN},
+        hidden=_hidden(schema),
         display_name=display_name or schema.display_name or name,
         category=schema.category,
         description=schema.description or "",
@@ -61,6 +68,7 @@ def node_type_of_schema(
         fingerprint_links=False,
         validate=like(adapter.validate, validate) if validate is not None else None,
         links_of_any_type=validate is not None and "input_types" in inspect.signature(validate).parameters,
+        redeclare=redeclare,
         idempotent=not schema.not_idempotent,
         accepts_extra_inputs=schema.accept_all_inputs,
         version=None,
@@ -68,6 +76,7 @@ def node_type_of_schema(
         experimental=schema.is_experimental,
         extra=_extra(schema),
     )
+    return node_type
 
 
 class _SchemaNode:
@@ -76,6 +85,10 @@ class _SchemaNode:
     def __init__(self, node_class: type[_io.ComfyNode], schema: _io.Schema, outputs: tuple[Output, ...]):
         self._class = node_class
         self._outputs = outputs
+        self.declare(schema)
+
+    def declare(self, schema: _io.Schema) -> None:
+        """What the class declares by now."""
         self._hidden = frozenset(hidden.name for hidden in schema.hidden)
         self._lists = schema.is_input_list
         self._choices = frozenset(i.id for i in schema.inputs if isinstance(i, _io.DynamicCombo.Input))
@@ -83,19 +96,19 @@ class _SchemaNode:
 
     def call(self, **inputs: Any) -> NodeResult:
         arguments, hidden = self._arguments(inputs)
-        token = _io.hidden_values.set(hidden)
+        token = hidden_values.set(hidden)
         try:
             return self._result(self._class.execute(**arguments))
         finally:
-            _io.hidden_values.reset(token)
+            hidden_values.reset(token)
 
     async def call_async(self, **inputs: Any) -> NodeResult:
         arguments, hidden = self._arguments(inputs)
-        token = _io.hidden_values.set(hidden)
+        token = hidden_values.set(hidden)
         try:
             return self._result(await self._class.execute(**arguments))
         finally:
-            _io.hidden_values.reset(token)
+            hidden_values.reset(token)
 
     def check_lazy(self, **inputs: Any) -> Any:
         return self._ask("check_lazy_status", inputs)
@@ -110,11 +123,11 @@ class _SchemaNode:
     def _ask(self, method: str, inputs: dict[str, Any]) -> Any:
         arguments, hidden = self._arguments(inputs)
         function = getattr(self._class, method)
-        token = _io.hidden_values.set(hidden)
+        token = hidden_values.set(hidden)
         try:
             return function(**Takes(function).of(arguments))
         finally:
-            _io.hidden_values.reset(token)
+            hidden_values.reset(token)
 
     def _arguments(self, inputs: dict[str, Any]) -> tuple[dict[str, Any], dict[str, Any]]:
         """The inputs as ``execute`` takes them, those of one group in a dict; and the hidden ones."""
@@ -139,10 +152,18 @@ class _SchemaNode:
             return result_of(returned, self._outputs)
         if returned.block_execution is not None:
             blocked = Blocked(returned.block_execution)
-            return result_of({"ui": _io.ui_dict(returned.ui), "result": blocked}, self._outputs)
+            return result_of({"ui": ui_dict(returned.ui), "result": blocked}, self._outputs)
         return result_of(
-            {"ui": _io.ui_dict(returned.ui), "result": returned.result, "expand": returned.expand}, self._outputs
+            {"ui": ui_dict(returned.ui), "result": returned.result, "expand": returned.expand}, self._outputs
         )
+
+
+def _all_inputs(schema: _io.Schema) -> tuple[Input, ...]:
+    return tuple(found for declared in schema.inputs for found in _inputs(declared))
+
+
+def _hidden(schema: _io.Schema) -> dict[str, str]:
+    return {hidden.name: hidden.value for hidden in schema.hidden if hidden.value in HIDDEN}
 
 
 def _inputs(declared: _io.Input, prefix: str = "", optional: bool = False) -> Iterator[Input]:

@@ -12,6 +12,7 @@ from multidict import CIMultiDict
 from server.client_files import path_inside
 from server.endpoint import STRING, Endpoints, Handler, array
 from server.node_packs import scripts, web_folder
+from server.request_data import whole_body
 from server.request_error import RequestError
 from server.routes.editor import editor_file
 from server.services import SERVICES, services
@@ -19,6 +20,8 @@ from server.workers.interface import PackRequest
 
 endpoints: Final = Endpoints("packs")
 
+_START_SECONDS: Final = 60.0
+"""How long a worker is waited for that may have packs, soon after the start."""
 _NOT_FOR_PACKS: Final = frozenset({"authorization", "cookie"})
 _OURS: Final = frozenset({"content-length", "date", "server", "transfer-encoding", "connection"})
 
@@ -26,7 +29,9 @@ _OURS: Final = frozenset({"content-length", "date", "server", "transfer-encoding
 @endpoints.get("/extensions", answer=array(STRING))
 async def extensions(request: web.Request) -> web.StreamResponse:
     """The addresses of scripts that node packs bring for the editor."""
-    found = await asyncio.to_thread(lambda: list(scripts(services(request).catalogue.packs)))
+    catalogue = services(request).catalogue
+    await catalogue.packs_known(_START_SECONDS)
+    found = await asyncio.to_thread(lambda: list(scripts(catalogue.packs)))
     return web.json_response(found)
 
 
@@ -52,21 +57,29 @@ async def ask_packs(request: web.Request, handler: Handler) -> web.StreamRespons
     try:
         return await handler(request)
     except (RequestError, web.HTTPException) as error:
-        if error.status not in (404, 405) or not request.app[SERVICES].catalogue.pack_routes:
+        if error.status not in (404, 405) or not await _packs_have_routes(request):
             raise
         answer = await _pack_answer(request)
-        if answer is None:
+        if answer.status == 404:
             raise
         return answer
 
 
-async def _pack_answer(request: web.Request) -> web.StreamResponse | None:
+async def _packs_have_routes(request: web.Request) -> bool:
+    """Soon after the start, packs that had routes the last time are waited for, and so are those that are new."""
+    catalogue = request.app[SERVICES].catalogue
+    await catalogue.packs_known(_START_SECONDS)
+    return catalogue.pack_routes and await catalogue.described(_START_SECONDS)
+
+
+async def _pack_answer(request: web.Request) -> web.StreamResponse:
     headers = {name: value for name, value in request.headers.items() if name.lower() not in _NOT_FOR_PACKS}
-    path = request.rel_url.raw_path_qs.removeprefix("/api")
-    found = await services(request).scheduler.ask_packs(
-        PackRequest(request.method, path, headers, await request.read())
-    )
-    if found is None or found.status == 404:
-        return None
+    here = services(request)
+    async with whole_body(request, here.config.max_upload_size) as body:
+        asked = PackRequest(request.method, request.rel_url.raw_path_qs, headers, body)
+        found = await here.scheduler.questions.ask_packs(asked)
+    if found is None:
+        what = "no worker could tell whether a node pack has something at this address"
+        raise RequestError(503, "no_answer", what, "the log says why; try again", 1)
     kept = CIMultiDict((name, value) for name, value in found.headers if name.lower() not in _OURS)
     return web.Response(status=found.status, headers=kept, body=found.body)

@@ -13,14 +13,15 @@ import traceback
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 from graph.engine import Engine
 from graph.errors import Problem, SumiError
 from graph.events import Event, RunFailed, RunInterrupted, RunStarted, RunSucceeded
 from graph.folders import Folders
 from graph.formats.api import read_api
-from graph.schema import Registry
+from graph.redeclare import Redeclarer
+from graph.schema import NodeType, Registry
 from graph.schema_data import node_type_to_data
 from graph.validate import validate_outputs
 from graph.workflow import Workflow
@@ -32,13 +33,41 @@ _CACHE_SECONDS = 10.0
 _CUSTOM = frozenset({"custom_validation_failed", "exception_during_validation"})
 
 
+class PackServer(Protocol):
+    """What node packs have added to the server."""
+
+    def has_routes(self) -> bool:
+        """Whether any has added a route."""
+
+    def has_prompt_handlers(self) -> bool:
+        """Whether any wants to see prompts before they are queued."""
+
+    def answer(
+        self, method: str, path: str, headers: Mapping[str, str], body: bytes = b""
+    ) -> tuple[int, Sequence[tuple[str, str]], bytes]:
+        """What their route answers. Raises OSError, TimeoutError, http.client.HTTPException."""
+
+    def trigger_on_prompt(self, json_data: Any) -> Any:
+        """The body of a prompt as they change it."""
+
+
+@dataclass(frozen=True)
+class PackLine:
+    """What packs may do of the server's: ``heard`` takes what they send to clients, ``ask(what, about)`` waits for an
+    answer, ``interrupt`` stops the run."""
+
+    heard: OnPackMessage
+    ask: Callable[[str, Mapping[str, Any]], Any]
+    interrupt: Callable[[], Any]
+
+
 @dataclass
 class EngineHost:
     """Runs one prompt at a time; everything else may be called meanwhile, from any thread.
 
     ``devices``, ``models`` and ``unload`` are what nodes/ knows of: the devices with their memory,
-    the names of what is resident, and letting go of it. ``ask_packs`` answers requests for the routes of node packs,
-    if they have any; ``listen_to_packs`` says who is to hear what they send to clients.
+    the names of what is resident, and letting go of it. ``pack_server`` is what node packs have added to the server,
+    if any has asked for it; ``connect_packs`` gives them their line to it; ``run_begins`` tells them whose run it is.
     """
 
     registry: Registry
@@ -48,8 +77,9 @@ class EngineHost:
     versions: Mapping[str, str] = field(default_factory=dict)
     failures: Mapping[str, str] = field(default_factory=dict)
     packs: list[dict[str, Any]] = field(default_factory=list)
-    ask_packs: Callable[..., tuple[int, Sequence[tuple[str, str]], bytes]] | None = None
-    listen_to_packs: Callable[[OnPackMessage], None] = lambda heard: None
+    pack_server: Callable[[], PackServer | None] = lambda: None
+    connect_packs: Callable[[PackLine], None] = lambda line: None
+    run_begins: Callable[[RunRequest], None] = lambda request: None
     devices: Callable[[], list[dict[str, Any]]] = list
     models: Callable[[], list[str]] = list
     unload: Callable[[], None] = lambda: None
@@ -60,21 +90,36 @@ class EngineHost:
         self._stopped = False
         self._cache: Mapping[str, float] = {}
         self._cache_due = 0.0
+        self._redeclarer = Redeclarer(self.registry)
 
     def describe(self) -> Description:
         """All nodes as data. One that JSON cannot hold is left out and named among the failures."""
         nodes, failures = [], dict(self.failures)
         for node_type in self.registry.values():
-            data = node_type_to_data(node_type)
             try:
-                json.dumps(data)
+                nodes.append(_as_data(node_type))
             except (TypeError, ValueError) as error:
                 failures[node_type.name] = f"its schema cannot be written as JSON: {error}"
-                continue
-            nodes.append(data)
+        packs = self.pack_server()
         return Description(
-            nodes, self.registry.environment, self.versions, failures, self.packs, self.ask_packs is not None
+            nodes,
+            self.registry.environment,
+            self.versions,
+            failures,
+            self.packs,
+            pack_routes=packs is not None and packs.has_routes(),
+            prompt_handlers=packs is not None and packs.has_prompt_handlers(),
         )
+
+    def redeclare(self, names: Sequence[str] | None) -> list[dict[str, Any]]:
+        """Those of these nodes (None: of all) whose inputs may change, as data."""
+        nodes = []
+        for node_type in self._redeclarer.ask(names):
+            try:
+                nodes.append(_as_data(node_type))
+            except (TypeError, ValueError) as error:
+                log.warning("node %s: its schema cannot be written as JSON: %s", node_type.name, error)
+        return nodes
 
     def validate(self, prompt: Mapping[str, Any], targets: list[str]) -> list[Problem]:
         """What the nodes' own validation code objects to."""
@@ -84,13 +129,19 @@ class EngineHost:
 
     def answer_packs(self, request: PackRequest) -> PackAnswer:
         """What a pack answers; 502 with the reason if that fails."""
-        if self.ask_packs is None:
+        packs = self.pack_server()
+        if packs is None:
             return PackAnswer(404, (), b"")
         try:
-            return PackAnswer(*self.ask_packs(*request))
+            return PackAnswer(*packs.answer(*request))
         except (OSError, TimeoutError, http.client.HTTPException) as error:
             log.warning("a node pack did not answer %s %s: %s", request.method, request.path, error)
             return PackAnswer(502, (("Content-Type", "text/plain"),), f"the node pack did not answer: {error}".encode())
+
+    def handle_prompt(self, body: Mapping[str, Any]) -> Any:
+        """The body of a prompt, as packs change it."""
+        packs = self.pack_server()
+        return body if packs is None else packs.trigger_on_prompt(body)
 
     def expect(self, prompt_id: str) -> None:
         """From here on :meth:`interrupt` means this run, although it has not begun."""
@@ -111,6 +162,8 @@ class EngineHost:
                 self._stop_if_wanted(request.prompt_id)
 
         try:
+            self.run_begins(request)
+            self._redeclarer.ask(_classes(request.prompt))
             self.engine.run(
                 Workflow(read_api(request.prompt)),
                 targets=list(request.targets),
@@ -158,6 +211,17 @@ class EngineHost:
             stopped = self._stopped
         if stopped:
             self.engine.interrupt(prompt_id)
+
+
+def _as_data(node_type: NodeType) -> dict[str, Any]:
+    """Raises TypeError or ValueError if JSON cannot hold it."""
+    data = node_type_to_data(node_type)
+    json.dumps(data)
+    return data
+
+
+def _classes(prompt: Mapping[str, Any]) -> set[str]:
+    return {str(node.get("class_type")) for node in prompt.values() if isinstance(node, Mapping)}
 
 
 def _failure(request: RunRequest, error: BaseException) -> RunFailed:

@@ -5,23 +5,26 @@ from __future__ import annotations
 import asyncio
 import logging
 import threading
-from collections.abc import Callable, Coroutine, Mapping
+from collections.abc import Callable, Coroutine, Mapping, Sequence
 from typing import Any
 
 from graph.errors import Problem
 from graph.events import Event, NodeOutput
 from graph.folders import Folders
-from server.workers.engine_host import EngineHost
+from server.workers.engine_host import EngineHost, PackLine
 from server.workers.interface import (
     Description,
     OnEvent,
     OnPackMessage,
+    OnPackQuestion,
     Outcome,
     PackAnswer,
     PackRequest,
     RunRequest,
     Stats,
+    UnansweredError,
     WorkerDied,
+    nobody_answers,
 )
 from server.workers.travelling_files import Arrivals, files_in
 
@@ -39,19 +42,42 @@ class InProcessWorker:
         self._ended: asyncio.Future[str] | None = None
         self._running: str | None = None
         self.on_pack_message: OnPackMessage = lambda event, data, client_id: None
+        self.on_pack_question: OnPackQuestion = nobody_answers
 
     async def start(self) -> Description:
         loop = asyncio.get_running_loop()
         self._ended = loop.create_future()
         self._host = await asyncio.to_thread(self._make)
-        self._host.listen_to_packs(
-            lambda event, data, client_id: _call_on(loop, self.on_pack_message, event, data, client_id)
+
+        def ask(what: str, about: Mapping[str, Any]) -> Any:
+            return asyncio.run_coroutine_threadsafe(_answered(self.on_pack_question, what, about), loop).result()
+
+        self._host.connect_packs(
+            PackLine(
+                lambda event, data, client_id: _call_on(loop, self.on_pack_message, event, data, client_id),
+                ask,
+                self._host.engine.interrupt,
+            )
         )
         return await asyncio.to_thread(self._host.describe)
 
     async def validate(self, prompt: Mapping[str, Any], targets: list[str]) -> list[Problem]:
         host = self._alive()
         return await self._unless_closed(_on_own_thread(lambda: host.validate(prompt, targets)))
+
+    async def redeclare(self, names: Sequence[str] | None) -> list[dict[str, Any]]:
+        host = self._alive()
+        nodes: list[dict[str, Any]] = await self._unless_closed(_on_own_thread(lambda: host.redeclare(names)))
+        return nodes
+
+    async def handle_prompt(self, body: Mapping[str, Any]) -> Any:
+        host = self._alive()
+        try:
+            return await self._unless_closed(_on_own_thread(lambda: host.handle_prompt(body)))
+        except WorkerDied:
+            raise
+        except Exception as error:  # a pack's own code
+            raise UnansweredError(f"{type(error).__name__}: {error}") from error
 
     async def run(self, request: RunRequest, on_event: OnEvent) -> Outcome:
         host, loop = self._alive(), asyncio.get_running_loop()
@@ -114,6 +140,10 @@ class InProcessWorker:
             return task.result()
         task.cancel()
         raise WorkerDied(self._ended.result())
+
+
+async def _answered(answer: OnPackQuestion, what: str, about: Mapping[str, Any]) -> Any:
+    return await answer(what, about)
 
 
 async def _on_own_thread(work: Callable[[], Any]) -> Any:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final, NamedTuple, Protocol
 
@@ -20,6 +20,10 @@ OnEvent = Callable[[Event], None]
 
 OnPackMessage = Callable[[str, Any, str | None], None]
 """Takes what a node pack sends to a client (None: to everyone): event, and JSON data or bytes."""
+
+
+OnPackQuestion = Callable[[str, Mapping[str, Any]], Awaitable[Any]]
+"""Answers what a node pack asks of the server, such as its queue: plain data. Raises SumiError."""
 
 
 class PackRequest(NamedTuple):
@@ -43,9 +47,18 @@ class WorkerDied(SumiError):
     """The worker ended or fell silent; the message says how. What it was doing may be tried on another."""
 
 
+class UnansweredError(SumiError):
+    """The worker failed to answer a question; the message says how."""
+
+
+async def nobody_answers(what: str, about: Mapping[str, Any]) -> Any:
+    """Where node packs have no server to ask."""
+    raise UnansweredError(f"there is no server that could tell of {what!r}")
+
+
 @dataclass(frozen=True, slots=True)
 class RunRequest:
-    """One run. ``prompt`` is the API dialect, ``targets`` the output nodes to run.
+    """One run. ``prompt`` is the API dialect, ``targets`` the output nodes to run, ``client_id`` who queued it.
 
     ``previews``: whether the client wants pictures of the run at work; None: what the worker was started with.
     """
@@ -55,6 +68,7 @@ class RunRequest:
     targets: tuple[str, ...]
     extra_pnginfo: Mapping[str, Any] | None = None
     previews: bool | None = None
+    client_id: str | None = None
 
 
 @dataclass(frozen=True)
@@ -74,6 +88,8 @@ class Description:
     packs: list[dict[str, Any]] = field(default_factory=list)
     pack_routes: bool = False
     """Whether packs have added routes to the HTTP interface."""
+    prompt_handlers: bool = False
+    """Whether packs want to see prompts before they are queued."""
 
 
 @dataclass(frozen=True)
@@ -99,6 +115,8 @@ class Worker(Protocol):
     name: str
     on_pack_message: OnPackMessage
     """Called on the event loop, also while nothing runs."""
+    on_pack_question: OnPackQuestion
+    """The same; the answer goes to the pack."""
 
     async def start(self) -> Description:
         """Bring the worker up; returns when it can take a run."""
@@ -114,6 +132,18 @@ class Worker(Protocol):
 
     async def ask_packs(self, request: PackRequest) -> PackAnswer:
         """Have a node pack answer a request. Slow code is the caller's to time out."""
+
+    async def handle_prompt(self, body: Mapping[str, Any]) -> Any:
+        """The body of a ``POST /prompt``, as the node packs that want to see it change it.
+
+        Raises UnansweredError. Slow code is the caller's to time out.
+        """
+
+    async def redeclare(self, names: Sequence[str] | None) -> list[dict[str, Any]]:
+        """Those of these nodes (None: of all) whose inputs may change, as :class:`Description` has them, by now.
+
+        Slow code is the caller's to time out.
+        """
 
     async def interrupt(self, prompt_id: str) -> None:
         """Ask the run of that prompt to stop, whether it has begun or is about to; others are left alone."""

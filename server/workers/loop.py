@@ -6,7 +6,9 @@ What its nodes have finished is in the disk cache.
 
 from __future__ import annotations
 
+import concurrent.futures
 import dataclasses
+import itertools
 import logging
 import os
 import queue
@@ -17,13 +19,15 @@ from typing import Any, BinaryIO, Final
 
 from graph.events import Event, NodeOutput, NodePreview
 from server.workers import wire
-from server.workers.engine_host import EngineHost
-from server.workers.interface import HEARTBEAT_SECONDS, PackRequest, RunRequest, Stats
+from server.workers.engine_host import EngineHost, PackLine
+from server.workers.interface import HEARTBEAT_SECONDS, PackRequest, RunRequest, Stats, UnansweredError
 from server.workers.travelling_files import files_in
 
 log = logging.getLogger(__name__)
 
 _PREVIEWS_WAITING: Final = 2
+_SERVER_SECONDS: Final = 30.0
+"""How long a node pack waits for the server to answer it."""
 
 
 class WorkerLoop:
@@ -53,6 +57,8 @@ class WorkerLoop:
         self._idle = threading.Event()
         self._idle.set()
         self._over = threading.Event()
+        self._questions: dict[int, concurrent.futures.Future[Any]] = {}
+        self._numbers = itertools.count()
 
     def serve(self) -> None:
         """Until the server says so or is gone."""
@@ -61,8 +67,8 @@ class WorkerLoop:
         # Ahead of the nodes: clients ask for the devices as soon as there is a worker.
         self._stats = dataclasses.asdict(Stats(devices=host.devices()))
         self._out.put({"type": "heartbeat", "stats": self._stats})
+        host.connect_packs(PackLine(self._pass_on, self._ask_server, host.engine.interrupt))
         self._out.put({"type": "description", **dataclasses.asdict(host.describe())})
-        host.listen_to_packs(self._pass_on)
         _thread("compute", self._compute)
         _thread("measure", self._measure)
         _thread("warm-up", self._warm_up)
@@ -82,6 +88,7 @@ class WorkerLoop:
                     tuple(header["targets"]),
                     header["extra_pnginfo"],
                     header["previews"],
+                    header["client_id"],
                 )
                 host.expect(request.prompt_id)
                 self._idle.clear()
@@ -92,21 +99,53 @@ class WorkerLoop:
                 # Neither may wait for a model that is being loaded.
                 _thread("free", lambda: host.free(header["unload_models"], header["free_memory"]))
             case "validate":
-                # A thread each: code that never returns must not keep the next one waiting.
-                _thread("validate", lambda: self._validate(host, header))
+                self._reply(header, lambda: self._problems(host, header))
+            case "redeclare":
+                self._reply(header, lambda: (host.redeclare(header["names"]), b""))
+            case "handle prompt":
+                self._reply(header, lambda: (host.handle_prompt(header["prompt"]), b""))
             case "pack request":
-                request_of_pack = PackRequest(header["method"], header["path"], header["headers"], bytes(body))
-                _thread("pack request", lambda: self._ask_packs(host, header["id"], request_of_pack))
+                wanted = PackRequest(header["method"], header["path"], header["headers"], bytes(body))
+                self._reply(header, lambda: _answered(host, wanted))
+            case "pack reply" if header["id"] in self._questions:
+                question = self._questions[header["id"]]
+                if "error" in header:
+                    question.set_exception(UnansweredError(header["error"]))
+                else:
+                    question.set_result(header["value"])
             case other:
                 log.warning("a message of unknown type %r was ignored", other)
 
-    def _validate(self, host: EngineHost, header: Mapping[str, Any]) -> None:
-        problems = host.validate(header["prompt"], header["targets"])
-        self._out.put({"type": "problems", "id": header["id"], "problems": list(map(wire.problem_to_data, problems))})
+    def _reply(self, question: Mapping[str, Any], find: Callable[[], tuple[Any, bytes]]) -> None:
+        """Answer with the value and the bytes that ``find`` gives. On a thread of its own: code of node packs that
+        never returns must not keep the next question waiting."""
 
-    def _ask_packs(self, host: EngineHost, number: int, request: PackRequest) -> None:
-        status, headers, body = host.answer_packs(request)
-        self._out.put({"type": "pack answer", "id": number, "status": status, "headers": list(headers)}, body)
+        def answer() -> None:
+            header = {"type": "answer", "id": question["id"]}
+            try:
+                value, body = find()
+            except Exception as error:
+                log.exception("a question of type %r could not be answered", question["type"])
+                self._out.put({**header, "error": f"{type(error).__name__}: {error}"})
+            else:
+                self._out.put({**header, "value": value}, body)
+
+        _thread(question["type"], answer)
+
+    def _problems(self, host: EngineHost, header: Mapping[str, Any]) -> tuple[Any, bytes]:
+        problems = host.validate(header["prompt"], header["targets"])
+        return list(map(wire.problem_to_data, problems)), b""
+
+    def _ask_server(self, what: str, about: Mapping[str, Any]) -> Any:
+        """What the server says. Raises UnansweredError, TimeoutError."""
+        number = next(self._numbers)
+        answer: concurrent.futures.Future[Any] = concurrent.futures.Future()
+        self._questions[number] = answer
+        try:
+            self._out.put({"type": "pack question", "id": number, "what": what, "about": about})
+            return answer.result(_SERVER_SECONDS)
+        finally:
+            del self._questions[number]
 
     def _pass_on(self, event: str, data: Any, client_id: str | None) -> None:
         binary = isinstance(data, (bytes, bytearray, memoryview))
@@ -185,6 +224,11 @@ class _Outgoing:
                 self._file.flush()
             except OSError:  # the server is gone; the reading thread ends the process
                 return
+
+
+def _answered(host: EngineHost, request: PackRequest) -> tuple[Any, bytes]:
+    status, headers, body = host.answer_packs(request)
+    return {"status": status, "headers": list(headers)}, body
 
 
 def _thread(name: str, target: Callable[[], None]) -> None:

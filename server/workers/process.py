@@ -19,12 +19,15 @@ from server.workers.interface import (
     Description,
     OnEvent,
     OnPackMessage,
+    OnPackQuestion,
     Outcome,
     PackAnswer,
     PackRequest,
     RunRequest,
     Stats,
+    UnansweredError,
     WorkerDied,
+    nobody_answers,
 )
 from server.workers.travelling_files import Arrivals, FileName
 
@@ -66,7 +69,9 @@ class ProcessWorker:
         self._outcome: asyncio.Future[Outcome] | None = None
         self._on_event: OnEvent = lambda event: None
         self.on_pack_message: OnPackMessage = lambda event, data, client_id: None
-        self._questions: dict[int, asyncio.Future[Any]] = {}
+        self.on_pack_question: OnPackQuestion = nobody_answers
+        self._questions: dict[int, asyncio.Future[wire.Frame]] = {}
+        self._answering: set[asyncio.Task[None]] = set()
         self._asked = 0
         self._stats = Stats()
         self._heard = 0.0
@@ -100,13 +105,22 @@ class ProcessWorker:
         return await self._unless_dead(self._description)
 
     async def validate(self, prompt: Mapping[str, Any], targets: list[str]) -> list[Problem]:
-        problems: list[Problem] = await self._ask({"type": "validate", "prompt": prompt, "targets": targets})
-        return problems
+        problems, _ = await self._ask({"type": "validate", "prompt": prompt, "targets": targets})
+        return [wire.problem_from_data(data) for data in problems]
+
+    async def redeclare(self, names: Sequence[str] | None) -> list[dict[str, Any]]:
+        nodes: list[dict[str, Any]]
+        nodes, _ = await self._ask({"type": "redeclare", "names": names})
+        return nodes
+
+    async def handle_prompt(self, body: Mapping[str, Any]) -> Any:
+        changed, _ = await self._ask({"type": "handle prompt", "prompt": body})
+        return changed
 
     async def ask_packs(self, request: PackRequest) -> PackAnswer:
         header = {"type": "pack request", "method": request.method, "path": request.path}
-        answer: PackAnswer = await self._ask({**header, "headers": dict(request.headers)}, request.body)
-        return answer
+        value, body = await self._ask({**header, "headers": dict(request.headers)}, request.body)
+        return PackAnswer(value["status"], [(name, text) for name, text in value["headers"]], bytes(body))
 
     async def run(self, request: RunRequest, on_event: OnEvent) -> Outcome:
         self._outcome = asyncio.get_running_loop().create_future()
@@ -120,6 +134,7 @@ class ProcessWorker:
                 "targets": request.targets,
                 "extra_pnginfo": request.extra_pnginfo,
                 "previews": request.previews,
+                "client_id": request.client_id,
             }
         )
         return await self._unless_dead(self._outcome)
@@ -145,26 +160,29 @@ class ProcessWorker:
             except TimeoutError:
                 process.kill()
                 await _exited(process)
-        for task in self._tasks:
+        for task in (*self._tasks, *self._answering):
             task.cancel()
-        await asyncio.gather(*self._tasks, return_exceptions=True)
+        await asyncio.gather(*self._tasks, *self._answering, return_exceptions=True)
         if process is not None:
             # Children of its own may hold the pipes open, and asyncio has no public way to let go of them.
             process._transport.close()  # type: ignore[attr-defined]
         if self._ended is not None and not self._ended.done():
             self._ended.set_result("it was closed")
 
-    async def _ask(self, header: Mapping[str, Any], body: bytes = b"") -> Any:
-        """What it answers."""
+    async def _ask(self, header: Mapping[str, Any], body: bytes = b"") -> tuple[Any, bytes]:
+        """What it answers: data and bytes. Raises UnansweredError."""
         self._asked += 1
         number = self._asked
-        answer: asyncio.Future[Any] = asyncio.get_running_loop().create_future()
+        answer: asyncio.Future[wire.Frame] = asyncio.get_running_loop().create_future()
         self._questions[number] = answer
         try:
             await self._send({**header, "id": number}, body)
-            return await self._unless_dead(answer)
+            found, found_body = await self._unless_dead(answer)
         finally:
             del self._questions[number]
+        if "error" in found:
+            raise UnansweredError(found["error"])
+        return found["value"], found_body
 
     async def _ask_to_end(self, process: Process) -> None:
         try:
@@ -245,18 +263,31 @@ class ProcessWorker:
             case "description" if self._description is not None and not self._description.done():
                 fields = {name: value for name, value in header.items() if name != "type"}
                 self._description.set_result(Description(**fields))
-            case "problems" if header["id"] in self._questions:
+            case "answer" if header["id"] in self._questions:
                 answer = self._questions[header["id"]]
                 if not answer.done():
-                    answer.set_result([wire.problem_from_data(data) for data in header["problems"]])
-            case "pack answer" if header["id"] in self._questions:
-                answer = self._questions[header["id"]]
-                if not answer.done():
-                    headers = [(name, value) for name, value in header["headers"]]
-                    answer.set_result(PackAnswer(header["status"], headers, bytes(body)))
+                    answer.set_result(frame)
             case "pack message":
                 data = bytes(body) if header["binary"] else header["data"]
                 self.on_pack_message(header["event"], data, header["client_id"])
+            case "pack question":
+                answering = asyncio.create_task(self._answer_pack(header))
+                self._answering.add(answering)
+                answering.add_done_callback(self._answering.discard)
+
+    async def _answer_pack(self, question: Mapping[str, Any]) -> None:
+        reply = {"type": "pack reply", "id": question["id"]}
+        try:
+            reply["value"] = await self.on_pack_question(question["what"], question["about"])
+        except SumiError as error:
+            reply["error"] = str(error)
+        except Exception as error:  # a pack waits for this
+            log.exception("a node pack's question about %r could not be answered", question["what"])
+            reply["error"] = f"{type(error).__name__}: {error}"
+        try:
+            await self._send(reply)
+        except WorkerDied:
+            log.debug("%s asked, and was gone before it was answered", self.name)
 
     async def _relay_log(self, process: Process) -> None:
         assert process.stderr is not None

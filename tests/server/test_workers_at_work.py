@@ -64,18 +64,20 @@ def test_a_paused_queue_ends_what_runs_and_begins_nothing(base: Path) -> None:
 
 
 def test_the_list_of_nodes_of_last_time_answers_until_a_worker_is_up(base: Path) -> None:
-    with running(base) as server:
-        server.until_ready()
-        nodes = server.get("/object_info")[1]
-    assert {"KSampler", "ProbeShow"} <= set(nodes)
     slow = base / "custom_nodes_slow"
     slow.mkdir()
     for file in (base / "custom_nodes").iterdir():
         if file.suffix == ".py":
             (slow / file.name).symlink_to(file.resolve())
-    (slow / "slow.py").write_text("import time\ntime.sleep(5)\n")
+    (slow / "slow.py").write_text(f"import os, time\ntime.sleep(5 * os.path.exists({str(base / 'hold up')!r}))\n")
     (base / "custom_nodes").unlink()
     slow.rename(base / "custom_nodes")
+    with running(base) as server:
+        server.until_ready()
+        nodes = server.get("/object_info")[1]
+        server.until(lambda: (base / "user" / "nodes.json").is_file())
+    assert {"KSampler", "ProbeShow"} <= set(nodes)
+    (base / "hold up").touch()
     with running(base) as server:
         assert server.get("/object_info")[1] == nodes
         assert server.get("/readyz")[0] == 503

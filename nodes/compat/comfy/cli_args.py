@@ -1,9 +1,11 @@
-"""``comfy.cli_args``: packs look at flags. Those that Sumi does not have are off."""
+"""``comfy.cli_args``: packs look at flags. Those that Sumi does not have are None, which is off."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from enum import Enum
-from typing import Any
+from pathlib import Path
+from typing import Any, Final
 
 
 class LatentPreviewMethod(Enum):
@@ -20,12 +22,19 @@ class LatentPreviewMethod(Enum):
         return next((member for member in cls if member.value == value), None)
 
 
-class _Flags:
-    """``args``: a flag that is not known is None."""
+_DEFAULTS: Final[Mapping[str, Any]] = {"listen": "127.0.0.1", "port": 8188, "preview_method": "auto"}
 
-    preview_method = LatentPreviewMethod.Auto
-    listen = "127.0.0.1"
-    port = 8188
+
+class _Flags:
+    """``args``: what Sumi was started with, by the names of its own flags. One that it does not have is None."""
+
+    def __init__(self) -> None:
+        self._given: Mapping[str, Any] = {}
+
+    @property
+    def preview_method(self) -> LatentPreviewMethod:
+        """How pictures at work are made."""
+        return LatentPreviewMethod.from_string(self._value("preview_method")) or LatentPreviewMethod.Auto
 
     @property
     def cpu(self) -> bool:
@@ -42,9 +51,18 @@ class _Flags:
         return not metadata.enabled
 
     def __getattr__(self, name: str) -> Any:
-        if name.startswith("__"):
+        if name.startswith("_"):
             raise AttributeError(name)
-        return None
+        return self._value(name)
+
+    def _value(self, name: str) -> Any:
+        value = self._given.get(name, _DEFAULTS.get(name))
+        return str(value) if isinstance(value, Path) else value
+
+
+def use(given: Mapping[str, Any]) -> None:
+    """Have :data:`args` tell of these flags."""
+    args._given = dict(given)
 
 
 args = _Flags()

@@ -14,6 +14,7 @@ import torch
 from graph.context import current
 from graph.errors import Interrupted
 from nodes import device as devices
+from nodes.compat import line
 from nodes.models.memory import available_memory
 
 InterruptProcessingException = Interrupted
@@ -366,6 +367,6 @@ def throw_exception_if_processing_interrupted() -> None:
 
 
 def interrupt_current_processing(value: bool = True) -> None:
-    """End the run, from inside one of its nodes. Raises Interrupted."""
-    if value:
-        raise Interrupted("a node asked the run to stop")
+    """Stop the run at its next tick: from inside one of its nodes, a pack's route, or a thread of its own."""
+    if value and line.interrupt is not None:
+        line.interrupt()

@@ -116,6 +116,14 @@ def test_a_run_tells_its_events_in_order(make: Make) -> None:
     check(make, test)
 
 
+def test_without_packs_nothing_changes_inputs_or_prompts(make: Make) -> None:
+    async def test(worker: Worker) -> None:
+        assert await worker.redeclare(None) == await worker.redeclare(["KSampler", "no such node"]) == []
+        assert await worker.handle_prompt({"prompt": {"1": {}}}) == {"prompt": {"1": {}}}
+
+    check(make, test)
+
+
 def test_a_second_run_is_cached(make: Make) -> None:
     async def test(worker: Worker) -> None:
         await run(worker, request("a", prompt(("ProbeSteps", {}))))

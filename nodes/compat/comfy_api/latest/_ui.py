@@ -7,7 +7,8 @@ from collections.abc import Sequence
 from typing import Any
 
 from graph.context import Context, current
-from nodes.compat.comfy_api.latest._io import FolderType
+from graph.results import SavedFile
+from nodes.compat.comfy_api.latest._io_options import FolderType
 
 
 class SavedResult(dict[str, str]):
@@ -56,17 +57,65 @@ class ImageSaveHelper:
         """Save each picture of ``images`` [B, H, W, C] as a PNG file. ``cls`` is the node's class."""
         from nodes.image.saving import save_png
 
-        hidden = getattr(cls, "hidden", None)
         saved = save_png(
             _context(),
             images,
             prefix=filename_prefix,
             folder=str(folder_type),
             compress_level=compress_level,
-            prompt=getattr(hidden, "prompt", None),
-            extra_pnginfo=getattr(hidden, "extra_pnginfo", None),
+            **_hidden_of(cls),
         )
-        return [SavedResult(file.filename, file.subfolder, file.folder) for file in saved]
+        return list(map(_result, saved))
+
+    @staticmethod
+    def save_animated_png(
+        images: Any,
+        filename_prefix: str,
+        folder_type: FolderType | str = FolderType.output,
+        cls: Any = None,
+        fps: float = 6.0,
+        compress_level: int = 4,
+    ) -> SavedResult:
+        """Save ``images`` as one animated PNG in the output folder."""
+        from nodes.image.animation import save_apng
+
+        _only_output(folder_type)
+        options = {"fps": fps, "compress_level": compress_level, **_hidden_of(cls)}
+        return _result(save_apng(_context(), images, prefix=filename_prefix, **options)[0])
+
+    @staticmethod
+    def save_animated_webp(
+        images: Any,
+        filename_prefix: str,
+        folder_type: FolderType | str = FolderType.output,
+        cls: Any = None,
+        fps: float = 6.0,
+        lossless: bool = True,
+        quality: int = 80,
+        method: int = 4,
+    ) -> SavedResult:
+        """Save ``images`` as one animated WebP in the output folder."""
+        from nodes.image.animation import save_webp
+
+        _only_output(folder_type)
+        options: dict[str, Any] = {"fps": fps, "lossless": lossless, "quality": quality, "method": method}
+        return _result(save_webp(_context(), images, prefix=filename_prefix, **options, **_hidden_of(cls))[0])
+
+    @staticmethod
+    def get_save_animated_png_ui(
+        images: Any, filename_prefix: str, cls: Any = None, fps: float = 6.0, compress_level: int = 4
+    ) -> SavedImages:
+        """:meth:`save_animated_png`; what to show."""
+        saved = ImageSaveHelper.save_animated_png(
+            images, filename_prefix, cls=cls, fps=fps, compress_level=compress_level
+        )
+        return SavedImages([saved], is_animated=len(images) > 1)
+
+    @staticmethod
+    def get_save_animated_webp_ui(images: Any, filename_prefix: str, cls: Any = None, **options: Any) -> SavedImages:
+        """:meth:`save_animated_webp`; what to show."""
+        saved = ImageSaveHelper.save_animated_webp(images, filename_prefix, cls=cls, **options)
+        return SavedImages([saved], is_animated=len(images) > 1)
 
     @staticmethod
     def get_save_images_ui(images: Any, filename_prefix: str, cls: Any = None, compress_level: int = 4) -> SavedImages:
@@ -105,6 +154,21 @@ class PreviewText:
     def as_dict(self) -> dict[str, Any]:
         """The ``ui`` of class-style nodes."""
         return {"text": (self.value,)}
+
+
+def _result(file: SavedFile) -> SavedResult:
+    return SavedResult(file.filename, file.subfolder, file.folder)
+
+
+def _hidden_of(cls: Any) -> dict[str, Any]:
+    """What is written into pictures."""
+    hidden = getattr(cls, "hidden", None)
+    return {name: getattr(hidden, name, None) for name in ("prompt", "extra_pnginfo")}
+
+
+def _only_output(folder: FolderType | str) -> None:
+    if str(folder) != "output":
+        raise ValueError(f"animations are saved to the output folder only, not to {folder!s}")
 
 
 def _context() -> Context:

@@ -1,0 +1,66 @@
+"""What is asked of whichever worker is up: an answer in time, or none."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from typing import Any, Final, TypeVar
+
+from graph.errors import Problem
+from server.workers.interface import PackAnswer, PackRequest, UnansweredError, Worker, WorkerDied
+
+log = logging.getLogger(__name__)
+
+T = TypeVar("T")
+
+VALIDATION_SECONDS: Final = 5.0
+"""How long a node's own validation code may take; after that the prompt is accepted and judged when it runs."""
+
+PACK_SECONDS: Final = 65.0
+"""How long a worker may take to say what a node pack answers, or that it took more than a minute."""
+
+DECLARATION_SECONDS: Final = 5.0
+"""How long nodes may take to say what inputs they have by now."""
+
+
+class WorkerQuestions:
+    """``workers`` gives those that are up, the best to ask first. One that dies over a question is none of them."""
+
+    def __init__(self, workers: Callable[[], Sequence[Worker]]):
+        self._workers = workers
+
+    async def validate(self, prompt: Mapping[str, Any], targets: Sequence[str]) -> list[Problem]:
+        """What the nodes' own validation code objects to; nothing if no worker answers in five seconds."""
+        what = "the validation code of a node (the prompt is accepted unseen)"
+        return await self._ask(lambda w: w.validate(prompt, list(targets)), VALIDATION_SECONDS, what) or []
+
+    async def redeclare(self, names: Sequence[str] | None) -> list[dict[str, Any]]:
+        """Those of these nodes (None: of all) whose inputs may change, as they are by now; none if nobody tells."""
+        what = "asking nodes for their inputs (they stay as they were)"
+        return await self._ask(lambda w: w.redeclare(names), DECLARATION_SECONDS, what) or []
+
+    async def ask_packs(self, request: PackRequest) -> PackAnswer | None:
+        """What a node pack answers to a request for a route of its own; None if nobody answers in time."""
+        what = f"a node pack's route for {request.path}"
+        return await self._ask(lambda w: w.ask_packs(request), PACK_SECONDS, what)
+
+    async def handle_prompt(self, body: Mapping[str, Any]) -> Any:
+        """The body of a prompt as node packs change it; as it came, if they fail or take too long."""
+        what = "a node pack that wants to see prompts (this one is taken as it came)"
+        changed = await self._ask(lambda w: w.handle_prompt(body), VALIDATION_SECONDS, what)
+        return body if changed is None else changed
+
+    async def _ask(self, ask: Callable[[Worker], Awaitable[T]], seconds: float, what: str) -> T | None:
+        for worker in self._workers():
+            try:
+                async with asyncio.timeout(seconds):
+                    return await ask(worker)
+            except TimeoutError:
+                log.warning("%s took more than %g s", what, seconds)
+            except UnansweredError as error:
+                log.warning("%s failed: %s", what, error)
+            except WorkerDied:
+                continue
+            break
+        return None
