@@ -11,7 +11,7 @@ import dataclasses
 import logging
 import sqlite3
 import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from pathlib import Path
@@ -336,9 +336,9 @@ class JobStore:
                 entries[job.prompt_id] = compact_json(job.history_entry())
         return "{" + ",".join(f"{compact_json(key)}:{entry}" for key, entry in entries.items()) + "}"
 
-    async def page(self, statuses: Sequence[str], limit: int, offset: int) -> tuple[list[dict[str, Any]], int]:
-        """Jobs of these statuses, newest first, as ``job_list`` describes them, and how many there are."""
-        return await self._in_reader(lambda connection: job_list.page(connection, statuses, limit, offset))
+    async def page(self, wanted: job_list.Wanted, limit: int, offset: int) -> tuple[list[dict[str, Any]], int]:
+        """Some of these jobs as ``job_list`` describes them, and how many there are."""
+        return await self._in_reader(lambda connection: job_list.page(connection, wanted, limit, offset))
 
     async def delete_history(self, prompt_ids: Iterable[str]) -> None:
         """Forget ended jobs. Their files stay."""

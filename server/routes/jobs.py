@@ -21,9 +21,9 @@ from server.endpoint import (
     mapping,
     record,
 )
-from server.job_list import STATUSES
+from server.job_list import ORDERS, STATUSES, Wanted, entry_of
 from server.jobs import Job, compact_json, whole
-from server.request_data import query_integer
+from server.request_data import query_choice, query_integer
 from server.request_error import RequestError
 from server.services import Services, services
 from server.store import JobStore
@@ -65,8 +65,11 @@ async def job(request: web.Request) -> web.StreamResponse:
     "/jobs",
     query=(
         Query("status", "of these only: pending, in_progress, completed, failed, cancelled, with commas"),
+        Query("workflow_id", "of this workflow only: the id that its editor gave it"),
+        Query("sort_by", f"{' or '.join(ORDERS)}"),
+        Query("sort_order", "desc or asc"),
         Query("limit", f"at most so many, up to {LONGEST_PAGE}", INTEGER),
-        Query("offset", "leave out so many of the newest", INTEGER),
+        Query("offset", "leave out so many of the first", INTEGER),
     ),
     answer=record(
         {
@@ -77,7 +80,7 @@ async def job(request: web.Request) -> web.StreamResponse:
     errors=(400,),
 )
 async def job_list(request: web.Request) -> web.StreamResponse:
-    """Jobs of all states, newest first, in the words of ComfyUI's front end."""
+    """Jobs of all states, in the words of ComfyUI's front end; the newest first, unless another order is asked for."""
     words = [word.strip() for word in request.query.get("status", "").split(",") if word.strip()]
     if unknown := [word for word in words if word not in STATUSES]:
         raise RequestError(
@@ -85,8 +88,13 @@ async def job_list(request: web.Request) -> web.StreamResponse:
         )
     limit = min(LONGEST_PAGE, query_integer(request, "limit") or LONGEST_PAGE)
     offset = min(2**62, query_integer(request, "offset") or 0)
-    statuses = [STATUSES[word] for word in dict.fromkeys(words or STATUSES)]
-    found, total = await services(request).store.page(statuses, limit, offset)
+    wanted = Wanted(
+        [STATUSES[word] for word in dict.fromkeys(words or STATUSES)],
+        request.query.get("workflow_id") or None,
+        query_choice(request, "sort_by", tuple(ORDERS), "created_at"),
+        query_choice(request, "sort_order", ("desc", "asc"), "desc") == "asc",
+    )
+    found, total = await services(request).store.page(wanted, limit, offset)
     pagination = {"offset": offset, "limit": limit, "total": total, "has_more": offset + len(found) < total}
     return web.json_response({"jobs": found, "pagination": pagination}, dumps=compact_json)
 
@@ -114,6 +122,8 @@ def _described(job: Job, here: Services) -> dict[str, Any]:
     now = running.job if running is not None else job  # what the database knows of it is how it began
     progress = running.progress if running is not None else float(job.status == "success")
     return {
+        **entry_of(now),
+        **({"workflow": {"prompt": job.prompt, "extra_data": job.extra_data}} if job.ended_already else {}),
         "prompt_id": job.prompt_id,
         "status": job.status,
         "number": whole(job.number),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -262,7 +263,8 @@ def test_the_list_of_jobs_page_by_page(tmp_path: Path) -> None:
     async def check() -> None:
         async with serving(tmp_path) as server:
             for value in range(3):
-                await server.queue(saved(value), prompt_id=f"p{value}")
+                extra = {"extra_pnginfo": {"workflow": {"id": f"w{value % 2}"}}}
+                await server.queue(saved(value), prompt_id=f"p{value}", extra_data=extra)
                 await server.ended(f"p{value}")
             await server.queue({"1": {"class_type": "Fail", "inputs": {"message": "no"}}}, prompt_id="bad")
             await server.ended("bad")
@@ -283,6 +285,18 @@ def test_the_list_of_jobs_page_by_page(tmp_path: Path) -> None:
             assert failed["execution_error"]["exception_type"] == "ValueError"
             (waiting,) = (await server.get("/jobs?status=in_progress,pending"))["jobs"]
             assert (waiting["id"], waiting["status"], waiting["preview_output"]) == ("waiting", "pending", None)
+            upwards = await server.get("/jobs?sort_order=asc&limit=2")
+            assert [job["id"] for job in upwards["jobs"]] == ["p0", "p1"]
+            slowest = (await server.get("/jobs?sort_by=execution_duration"))["jobs"]
+            took = [(job["execution_end_time"] or 0) - (job["execution_start_time"] or 0) for job in slowest]
+            assert all(before >= after - 1 for before, after in pairwise(took))  # in whole milliseconds
+            of_workflow = await server.get("/jobs?workflow_id=w0")
+            assert [(job["id"], job["workflow_id"]) for job in of_workflow["jobs"]] == [("p2", "w0"), ("p0", "w0")]
+            one = await server.get("/api/jobs/p2")
+            assert (one["id"], one["workflow_id"], one["outputs_count"]) == ("p2", "w0", 1)
+            assert one["workflow"]["prompt"] == saved(2) and list(one["outputs"]) == ["2"]
+            await server.get("/jobs?sort_by=name", status=400)
+            await server.get("/jobs?sort_order=up", status=400)
             await server.get("/jobs?status=done", status=400)
             await server.get("/jobs?limit=x", status=400)
             assert (await server.get("/jobs?limit=0&offset=-3"))["pagination"]["total"] == 5
