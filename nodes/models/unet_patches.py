@@ -25,7 +25,7 @@ counting the transformers, ``block_index`` the layers of one, ``activations_shap
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 from torch import Tensor
 
@@ -35,6 +35,24 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
 Patch = Callable[..., Any]
+
+PLACES: Final = frozenset(
+    {
+        "emb_patch",
+        "input_block_patch",
+        "input_block_patch_after_skip",
+        "middle_block_patch",
+        "output_block_patch",
+        "attn1_patch",
+        "attn1_output_patch",
+        "middle_patch",
+        "attn2_patch",
+        "attn2_output_patch",
+    }
+)
+"""Where patches run."""
+REPLACEABLE: Final = frozenset({"attn1", "attn2"})
+"""What patches may replace."""
 
 
 class UNetPatches:

@@ -14,6 +14,7 @@ from nodes.models.checkpoint import Fingerprint
 from nodes.models.handle import Model, Vae
 from nodes.models.unet_config import SD1
 from nodes.models.vae_config import VaeConfig
+from nodes.models.weight_patches import LowRank, WeightPatch
 from nodes.models.weights import Weights
 
 DTYPES = [
@@ -94,6 +95,12 @@ def test_handles_cost_nothing_and_are_not_written() -> None:
         assert HandleCodec().accepts(handle)
         assert HandleCodec().nbytes(handle) == 0
         assert HandleCodec().dump(handle) is None
+
+
+def test_patches_of_weights_are_counted() -> None:
+    patch = WeightPatch("w", LowRank(torch.zeros(8, 2), torch.zeros(2, 4)))
+    model = Model(Weights(Path("m"), "", Fingerprint("m.safetensors", 1, 1), SD1, 1), patches=(patch, patch))
+    assert HandleCodec().nbytes(model) == 2 * 4 * (16 + 8)
 
 
 def test_asking_imports_nothing_heavy() -> None:

@@ -39,7 +39,7 @@ def process_conds(
     levels = ObjectLevels(model.model_sampling)
     width = model.adm_channels or None
     sides = {
-        name: resolve([(_text(cond), cond) for cond in side], noise, levels, width)
+        name: resolve([[_text(cond), cond] for cond in side], noise, levels, width)
         for name, side in conds.items()
         if side is not None
     }
@@ -177,7 +177,9 @@ def _denoised(
     """Each part's prediction for its area, from one call of the network."""
     noisy = torch.cat([part.area.crop(x) for part in batch])
     levels = timestep.repeat(len(batch))
-    told = {name: cond.concat([part.told[name] for part in batch[1:]]) for name, cond in batch[0].told.items()}
+    told = {
+        name: _there(cond.concat([part.told[name] for part in batch[1:]]), x) for name, cond in batch[0].told.items()
+    }
     cond_or_uncond = [part.side for part in batch]
     told["transformer_options"] = {
         **model_options.get("transformer_options", {}),
@@ -203,6 +205,11 @@ def _denoised(
         output = wrapper(model.apply_model, given)
     predictions: Sequence[Tensor] = output.chunk(len(batch))
     return predictions
+
+
+def _there(told: Any, x: Tensor) -> Any:
+    """A pack's own tensors may be on the CPU."""
+    return told.to(x.device) if isinstance(told, Tensor) else told
 
 
 def _part(side: int, cond: Cond, x: Tensor) -> _Part:
@@ -232,7 +239,8 @@ def _text(cond: Cond) -> Tensor:
     if "cross_attn" in cond:
         text: Tensor = cond["cross_attn"]
         return text
-    return cond["model_conds"]["c_crossattn"].cond  # type: ignore[no-any-return]
+    told: Tensor = cond["model_conds"]["c_crossattn"].cond
+    return told
 
 
 def _as_dict(condition: Condition, latent: Tensor) -> Cond:

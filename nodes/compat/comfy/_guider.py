@@ -9,9 +9,9 @@ import torch
 from torch import Tensor
 
 from nodes import device as devices
+from nodes.compat.comfy._diffusion_model import DiffusionModel
 from nodes.compat.comfy._guidance import process_conds, sampling_function
 from nodes.compat.comfy._k_sampler import KSAMPLER, Sampler, in_k_form
-from nodes.compat.comfy.model_patcher import ModelPatcher
 from nodes.compat.comfy.patcher_extension import WrapperExecutor, WrappersMP, copy_nested_dicts, get_all_wrappers
 from nodes.compat.comfy.sampler_helpers import convert_cond
 from nodes.models.handle import Model
@@ -33,7 +33,7 @@ class CFGGuider:
     inner_model: Any
     conds: dict[str, Any]
 
-    def __init__(self, model_patcher: ModelPatcher):
+    def __init__(self, model_patcher: DiffusionModel):
         self.model_patcher = model_patcher
         self.model_options: dict[str, Any] = model_patcher.model_options
         self.original_conds: dict[str, Any] = {}
@@ -184,7 +184,7 @@ def sample_with_functions(
     on_step: OnStep | None = None,
 ) -> Tensor:
     """:func:`nodes.sampling.sample.sample` for a model that functions of packs change."""
-    guider = CFGGuider(ModelPatcher(model))
+    guider = CFGGuider(DiffusionModel(model))
     guider.set_conds(positive, negative)
     guider.set_cfg(scale)
 

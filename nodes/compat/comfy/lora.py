@@ -11,7 +11,7 @@ from torch import Tensor
 from nodes.compat.comfy.weight_adapter import change_of
 from nodes.models.weight_patches import WeightPatch
 
-_MISSING = (1.0, None, 1.0, None, None)
+_MISSING: tuple[Any, ...] = (1.0, None, 1.0, None, None)
 
 
 def calculate_weight(
@@ -23,7 +23,7 @@ def calculate_weight(
 ) -> Tensor:
     """``weight`` after ``patches``, each (strength, change, scale, part, function). Raises WeightPatchError."""
     for patch in patches:
-        strength, change, scale, part, function = (*patch, *_MISSING[len(patch) :])
+        strength, change, scale, part, function = (*tuple(patch), *_MISSING[len(patch) :])
         made = WeightPatch(key, change_of(key, change), strength, scale, part, function)
         weight = made(weight.to(intermediate_dtype))
     return weight

@@ -313,11 +313,14 @@ def soft_empty_cache(force: bool = False) -> None:
 def load_models_gpu(
     models: Iterable[Any], memory_required: int = 0, force_patch_weights: bool = False, **_: Any
 ) -> None:
-    """Sumi's models come to the device when they are used."""
+    """Bring packs' own networks to their devices. Sumi's models come there when they are used."""
+    for model in models:
+        model.patch_model()
 
 
 def load_model_gpu(model: Any) -> None:
-    """Sumi's models come to the device when they are used."""
+    """Bring a pack's own network to its device."""
+    load_models_gpu([model])
 
 
 def free_memory(memory_required: int, device: Any, keep_loaded: Iterable[Any] = ()) -> list[Any]:

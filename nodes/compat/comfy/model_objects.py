@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 
 from nodes import device as devices
-from nodes.compat.comfy.model_patcher import ModelPatcher
+from nodes.compat.comfy._diffusion_model import DiffusionModel
 from nodes.models.handle import Handle, Model, Vae
 from nodes.text.handle import Clip
 
@@ -21,7 +21,7 @@ from nodes.text.handle import Clip
 def lent(handle: Handle) -> Any:
     """The object that stands for ``handle``."""
     if isinstance(handle, Model):
-        return ModelPatcher(handle)
+        return DiffusionModel(handle)
     if isinstance(handle, Clip):
         return CLIP(handle)
     return VAE(handle) if isinstance(handle, Vae) else handle
@@ -29,7 +29,7 @@ def lent(handle: Handle) -> Any:
 
 def taken(value: Any) -> Any:
     """The handle that ``value`` stands for, or ``value`` itself."""
-    return value.handle if isinstance(value, (ModelPatcher, CLIP, VAE)) else value
+    return value.handle if isinstance(value, (DiffusionModel, CLIP, VAE)) else value
 
 
 class CLIP:
@@ -142,4 +142,4 @@ class VAE:
     spacial_compression_encode = spacial_compression_decode
 
 
-__all__ = ["CLIP", "VAE", "ModelPatcher", "lent", "taken"]
+__all__ = ["CLIP", "VAE", "DiffusionModel", "lent", "taken"]

@@ -8,10 +8,10 @@ from typing import Any, Final, NamedTuple
 import torch
 from torch import Tensor
 
+from nodes.compat.comfy._diffusion_model import DiffusionModel
 from nodes.compat.comfy._guidance import calc_cond_batch, cfg_function, process_conds, sampling_function
 from nodes.compat.comfy._guider import CFGGuider
 from nodes.compat.comfy._k_sampler import KSAMPLER, KSamplerX0Inpaint, Sampler
-from nodes.compat.comfy.model_patcher import ModelPatcher
 from nodes.compat.comfy.model_sampling import ObjectLevels
 from nodes.compat.comfy.sampler_helpers import convert_cond
 from nodes.compat.values import taken
@@ -105,7 +105,7 @@ def sampler_object(name: str) -> KSAMPLER:
 
 
 def sample(
-    model: ModelPatcher,
+    model: DiffusionModel,
     noise: Tensor,
     positive: Any,
     negative: Any,

@@ -8,7 +8,8 @@ from pathlib import Path
 from typing import Any
 
 from nodes.compat import folder_paths
-from nodes.compat.comfy.model_objects import CLIP, VAE, ModelPatcher
+from nodes.compat.comfy._diffusion_model import DiffusionModel
+from nodes.compat.comfy.model_objects import CLIP, VAE
 from nodes.models import contents
 from nodes.models.checkpoint import Checkpoint, CheckpointError
 
@@ -31,7 +32,7 @@ def load_checkpoint_guess_config(
     output_model: bool = True,
     model_options: Mapping[str, Any] | None = None,
     te_model_options: Mapping[str, Any] | None = None,
-) -> tuple[ModelPatcher | None, CLIP | None, VAE | None, None]:
+) -> tuple[DiffusionModel | None, CLIP | None, VAE | None, None]:
     """Model, text encoder and VAE of a checkpoint, None for what it does not hold or was not asked for.
 
     Raises CheckpointError for a file that is damaged or foreign.
@@ -44,15 +45,15 @@ def load_checkpoint_guess_config(
         except contents.AbsentModelError:
             return None
 
-    model = part(output_model, lambda: ModelPatcher(contents.model_in(checkpoint)))
+    model = part(output_model, lambda: DiffusionModel(contents.model_in(checkpoint)))
     clip = part(output_clip, lambda: CLIP(contents.text_encoder_in(checkpoint, folder_paths.folders())))
     vae = part(output_vae, lambda: VAE(contents.vae_in(checkpoint)))
     return model, clip, vae, None
 
 
-def load_diffusion_model(unet_path: str, model_options: Mapping[str, Any] | None = None) -> ModelPatcher:
+def load_diffusion_model(unet_path: str, model_options: Mapping[str, Any] | None = None) -> DiffusionModel:
     """The diffusion model of a file. Raises CheckpointError."""
-    return ModelPatcher(contents.model_in(Checkpoint.open(Path(unet_path))))
+    return DiffusionModel(contents.model_in(Checkpoint.open(Path(unet_path))))
 
 
 load_unet = load_diffusion_model

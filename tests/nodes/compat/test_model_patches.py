@@ -11,11 +11,14 @@ import pytest
 import torch
 from torch import Tensor
 
+from benchmarks.random_checkpoint import write_random_checkpoint
 from nodes.compat import provided
 from nodes.model_folders import folders
 from nodes.models import contents, residency
 from nodes.models.checkpoint import Checkpoint
 from nodes.models.handle import Model
+from nodes.models.unet import Control
+from nodes.models.unet_config import UNetConfig, expected_shapes
 from nodes.models.weight_patches import WeightPatchError
 from nodes.sampling.noise import initial_noise
 from nodes.sampling.sample import sample
@@ -42,9 +45,9 @@ def plain() -> Model:
 
 @pytest.fixture
 def model(plain: Model) -> Any:
-    from comfy.model_patcher import ModelPatcher
+    from nodes.compat.comfy._diffusion_model import DiffusionModel
 
-    return ModelPatcher(plain)
+    return DiffusionModel(plain)
 
 
 def text(seed: int, **options: Any) -> list[Any]:
@@ -118,6 +121,48 @@ def test_nor_with_areas_masks_times_and_strengths(model: Any) -> None:
     ]
     arguments: Any = {"positive": positive, "batch": 2, "steps": 3}
     torch.testing.assert_close(sampled(without_effect(model), **arguments), sampled(model, **arguments), **CLOSE)
+
+
+class Steering:
+    """A ControlNet of sorts."""
+
+    def residuals(self, x: Tensor, timesteps: Tensor, context: Tensor, y: Any, **_: Any) -> Control:
+        assert x.shape[0] == timesteps.shape[0] == context.shape[0]
+        return Control(middle=torch.full((len(x), 1, 1, 1), 20.0) * x.mean(dim=(1, 2, 3), keepdim=True))
+
+
+def test_nor_with_control(model: Any) -> None:
+    arguments: Any = {"positive": [text(1, control=Steering(), control_apply_to_uncond=True)]}
+    steered = sampled(model, **arguments)
+    torch.testing.assert_close(sampled(without_effect(model), **arguments), steered, **CLOSE)
+    assert (steered - sampled(model)).abs().max() > 0.01
+
+
+@pytest.mark.parametrize(("width", "family"), [(2048, "SDXL"), (1280, "SDXLRefiner"), (1024, "BaseModel")])
+def test_nor_with_other_families(tmp_path: Path, width: int, family: str) -> None:
+    import comfy.model_base
+
+    from nodes.compat.comfy._diffusion_model import DiffusionModel
+
+    config = UNetConfig(
+        model_channels=64,
+        channel_mult=(1, 2),
+        res_blocks=(1, 1),
+        input_depth=(0, 1),
+        output_depth=(1, 1, 0, 0),
+        context_width=width,
+        adm_in_channels=None if width == 1024 else 6 * 256 + 16 if width == 2048 else 5 * 256 + 16,
+        linear_projections=True,
+    )
+    write_random_checkpoint(tmp_path / "unet.safetensors", expected_shapes(config))
+    model = DiffusionModel(contents.model_in(Checkpoint.open(tmp_path / "unet.safetensors")))
+    assert type(model.model) is getattr(comfy.model_base, family)
+    generator = torch.Generator().manual_seed(0)
+    sides: Any = {}
+    for side in ("positive", "negative"):
+        pooled = {"pooled_output": torch.randn(1, 16, generator=generator), "width": 512, "height": 768}
+        sides[side] = [[torch.randn(1, 77, width, generator=generator), {} if width == 1024 else pooled]]
+    torch.testing.assert_close(sampled(without_effect(model), **sides), sampled(model, **sides), **CLOSE)
 
 
 @pytest.mark.parametrize("sampler", ["euler", "ddim", "dpmpp_sde"])
@@ -204,6 +249,28 @@ def test_patches_that_can_be_moved_are_on_the_device(model: Any) -> None:
 
     model.set_model_input_block_patch(Moving())
     sampled(model)
+
+
+def test_a_packs_own_network_comes_to_its_device() -> None:
+    import comfy.model_management
+    from comfy.model_patcher import ModelPatcher
+
+    class Placed(torch.nn.Linear):
+        places: tuple[str, ...] = ()
+
+        def to(self, device: Any) -> Placed:
+            self.places = (*self.places, str(device))
+            return self
+
+    patcher = ModelPatcher(Placed(3, 2), "meta", "cpu")
+    clone = patcher.clone()
+    clone.model_options["transformer_options"]["mine"] = 1
+    comfy.model_management.load_models_gpu([clone])
+    clone.detach()
+    assert patcher.model.places == ("meta", "cpu") and patcher.is_clone(clone)
+    assert patcher.model_options == {"transformer_options": {}}
+    assert (patcher.model_size(), patcher.model_dtype()) == (32, torch.float32)
+    assert patcher.get_model_object("weight") is patcher.model.weight
 
 
 # -- guidance ----------------------------------------------------------------------------------------------------
@@ -342,10 +409,21 @@ def test_a_wrapper_may_change_what_it_wraps(model: Any) -> None:
     assert sampled(changed).abs().max() < 1e-5
 
 
-@pytest.mark.parametrize(("kind", "add"), [("add_wrapper", "prepare_sampling"), ("add_callback", "on_inject_model")])
-def test_what_does_not_happen_is_said(model: Any, kind: str, add: str, caplog: Any) -> None:
-    getattr(model, kind)(add, test_what_does_not_happen_is_said)
-    assert add in caplog.text and __name__ in caplog.text
+@pytest.mark.parametrize(
+    ("method", "arguments", "name"),
+    [
+        ("add_wrapper", ("prepare_sampling", sampled), "prepare_sampling"),
+        ("add_callback", ("on_inject_model", sampled), "on_inject_model"),
+        ("set_model_double_block_patch", (sampled,), "double_block"),
+        ("set_model_patch_replace", (sampled, "dit", "double_block", 1), "dit"),
+        ("add_object_patch", ("diffusion_model.input_blocks.0.forward", sampled), "input_blocks.0.forward"),
+    ],
+)
+def test_what_has_no_effect_is_said_with_the_packs_name(
+    model: Any, method: str, arguments: Any, name: str, caplog: Any
+) -> None:
+    getattr(model, method)(*arguments)
+    assert name in caplog.text and __name__ in caplog.text
 
 
 # -- what the output means ---------------------------------------------------------------------------------------
@@ -443,11 +521,6 @@ def test_the_whole_network_replaced(model: Any) -> None:
     torch.testing.assert_close(out, start, rtol=1e-3, atol=1e-2)
 
 
-def test_a_part_that_cannot_be_replaced_is_said(model: Any, caplog: Any) -> None:
-    model.add_object_patch("diffusion_model.input_blocks.0.forward", lambda x: x)
-    assert "no effect" in caplog.text
-
-
 # -- weights -----------------------------------------------------------------------------------------------------
 
 
@@ -480,6 +553,15 @@ def test_low_rank_patches(model: Any) -> None:
     torch.testing.assert_close(sampled(by_tuple), expected, **CLOSE)
     torch.testing.assert_close(sampled(by_adapter), expected, **CLOSE)
     assert (expected - sampled(model)).abs().max() > 1e-4
+
+
+def test_a_weight_changed_by_hand() -> None:
+    from comfy.lora import calculate_weight
+
+    weight, up, down = torch.ones(3, 4), torch.randn(3, 2), torch.randn(2, 4)
+    patches = [(0.5, ("lora", (up, down, 2.0, None, None)), 1.0, None, None), (2.0, (torch.ones(3, 4),), 3.0)]
+    expected = (weight + up @ down * 0.5) * 3 + 2
+    torch.testing.assert_close(calculate_weight(patches, weight, "a.weight"), expected)
 
 
 def test_two_models_merged_as_merging_packs_do_it(model: Any) -> None:

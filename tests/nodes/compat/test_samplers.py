@@ -123,7 +123,8 @@ def test_noise_of_samplers() -> None:
 def test_a_packs_own_sampler_and_schedule_by_name(monkeypatch: pytest.MonkeyPatch) -> None:
     import comfy.k_diffusion.sampling
     import comfy.samplers
-    from comfy.model_patcher import ModelPatcher
+
+    from nodes.compat.comfy._diffusion_model import DiffusionModel
 
     def sample_nothing(
         model: Any, x: Tensor, sigmas: Tensor, extra_args: Any = None, callback: Any = None, disable: Any = None
@@ -137,7 +138,7 @@ def test_a_packs_own_sampler_and_schedule_by_name(monkeypatch: pytest.MonkeyPatc
         lambda n, sigma_min, sigma_max: torch.tensor([sigma_max / 2**i for i in range(n)] + [0.0]), False
     )
     monkeypatch.setitem(comfy.samplers.SCHEDULER_HANDLERS, "halves", halves)
-    model = ModelPatcher(contents.model_in(Checkpoint.open(WEIGHTS)))
+    model = DiffusionModel(contents.model_in(Checkpoint.open(WEIGHTS)))
     sampler = comfy.samplers.KSampler(model, 4, "cpu", "nothing", "halves", 1.0)
     assert sampler.sigmas.tolist() == pytest.approx([14.6146, 7.3073, 3.6537, 1.8268, 0.0], rel=1e-4)
     text = [[torch.zeros(1, 77, 128), {}]]
@@ -149,9 +150,10 @@ def test_a_packs_own_sampler_and_schedule_by_name(monkeypatch: pytest.MonkeyPatc
 
 def test_schedules_as_functions() -> None:
     import comfy.samplers
-    from comfy.model_patcher import ModelPatcher
 
-    model_sampling = ModelPatcher(contents.model_in(Checkpoint.open(WEIGHTS))).get_model_object("model_sampling")
+    from nodes.compat.comfy._diffusion_model import DiffusionModel
+
+    model_sampling = DiffusionModel(contents.model_in(Checkpoint.open(WEIGHTS))).get_model_object("model_sampling")
     pairs = {
         "simple": comfy.samplers.simple_scheduler,
         "normal": comfy.samplers.normal_scheduler,

@@ -1,0 +1,204 @@
+"""A MODEL as packs change it: an object that stands for one of Sumi's handles, and holds no weights.
+
+What a pack changes on a clone travels on in the handle, and is followed when the model is sampled: by Sumi's samplers
+as well as by a pack's.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import logging
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any, Final
+
+import torch
+from torch import Tensor
+
+from nodes import device as devices
+from nodes.compat.comfy import weight_adapter
+from nodes.compat.comfy._patchable import Patchable, author_of
+from nodes.compat.comfy.model_base import BaseModel, base_model
+from nodes.compat.comfy.model_patcher import ModelPatcher
+from nodes.compat.comfy.model_sampling import ObjectSampling
+from nodes.compat.comfy.patcher_extension import CallbacksMP, copy_nested_dicts
+from nodes.models.checkpoint import Checkpoint
+from nodes.models.handle import Model
+from nodes.models.unet_config import expected_shapes
+from nodes.models.weight_patches import WeightPatch
+
+log = logging.getLogger(__name__)
+
+NETWORK: Final = "diffusion_model."
+"""What stands before the names of the network's tensors."""
+
+_OBJECTS: Final = frozenset({"model_sampling", "diffusion_model", "latent_format"})
+"""The parts of a model in whose place another object is used."""
+
+
+class DiffusionModel(ModelPatcher):
+    """A diffusion model."""
+
+    def __init__(self, handle: Model):
+        Patchable.__init__(self)  # it has no network until one is asked for
+        self.load_device = devices.device()
+        self.offload_device = torch.device("cpu")
+        self._handle = handle
+        self._base: BaseModel | None = None
+        self.model_options |= copy_nested_dicts(handle.options)
+        kept = copy_nested_dicts(handle.attachments)
+        self.object_patches = kept.get("object_patches", {})
+        self.wrappers = kept.get("wrappers", {})
+        self.callbacks = kept.get("callbacks", {})
+        self.attachments = dict(handle.attachments.get("attachments", {}))
+        if isinstance(handle.sampling, ObjectSampling):
+            self.object_patches["model_sampling"] = handle.sampling.model_sampling
+        self._weight_patches = handle.patches
+
+    # -- what it stands for --------------------------------------------------------------------------------------
+
+    @property
+    def handle(self) -> Model:
+        """Sumi's handle, with what has been changed."""
+        objects = dict(self.object_patches)
+        sampling = self._handle.sampling
+        if (changed := objects.pop("model_sampling", None)) is not None:
+            same = isinstance(sampling, ObjectSampling) and sampling.model_sampling is changed
+            sampling = sampling if same else ObjectSampling(changed)
+        kept = {
+            "object_patches": objects,
+            "wrappers": self.wrappers,
+            "callbacks": self.callbacks,
+        }
+        attachments = {name: value for name, value in copy_nested_dicts(kept).items() if value}
+        if self.attachments:
+            attachments["attachments"] = dict(self.attachments)
+        return dataclasses.replace(
+            self._handle,
+            options={name: value for name, value in copy_nested_dicts(self.model_options).items() if value},
+            attachments=attachments,
+            patches=self._weight_patches,
+            sampling=sampling,
+        )
+
+    @property
+    def model(self) -> BaseModel:
+        """The network, its noise levels and its latents' scale, as the file has them; clones have the same."""
+        if self._base is None:
+            self._base = base_model(dataclasses.replace(self._handle, patches=()))
+        return self._base
+
+    def patched_model(self) -> BaseModel:
+        """The model with its changes, for a run."""
+        model = base_model(self.handle, self.object_patches)
+        model.current_patcher = self
+        return model
+
+    def current_loaded_device(self) -> torch.device:
+        """Where it computes."""
+        return self.load_device
+
+    def clone(self) -> DiffusionModel:
+        """A model to change; the weights are shared."""
+        cloned = DiffusionModel(self.handle)
+        cloned._base = self.model
+        for callback in self.get_all_callbacks(CallbacksMP.ON_CLONE):
+            callback(self, cloned)
+        return cloned
+
+    def is_clone(self, other: Any) -> bool:
+        """Whether both have the same weights."""
+        return isinstance(other, DiffusionModel) and other._handle.weights == self._handle.weights
+
+    def clone_has_same_weights(self, clone: Any) -> bool:
+        """Whether both have the same weights, patched alike."""
+        return self.is_clone(clone) and clone._weight_patches == self._weight_patches
+
+    def model_size(self) -> int:
+        """Bytes of the weights."""
+        return self._handle.weights.parameters * self.model_dtype().itemsize
+
+    def model_dtype(self) -> torch.dtype:
+        """The precision it computes in."""
+        return devices.unet_dtype(self._handle.weights.parameters)
+
+    # -- parts ---------------------------------------------------------------------------------------------------
+
+    def add_object_patch(self, name: str, obj: Any) -> None:
+        """Use ``obj`` in place of the model's ``model_sampling``, ``diffusion_model`` or ``latent_format``."""
+        if name not in _OBJECTS:
+            log.warning(
+                "%s replaces '%s' of a model, which has no effect in Sumi: its network is another", author_of(obj), name
+            )
+        self.object_patches[name] = obj
+
+    # -- weights -------------------------------------------------------------------------------------------------
+
+    def add_patches(
+        self, patches: Mapping[Any, Any], strength_patch: float = 1.0, strength_model: float = 1.0
+    ) -> list[Any]:
+        """Change weights; the keys that the network has are returned.
+
+        A key is a tensor's name, or a tuple of it, a part (dimension, start, length) and a function. A value is a tuple
+        of a kind (``diff``, ``set``, ``lora``) and its tensors, an adapter, or what :meth:`get_key_patches` gives.
+        Raises WeightPatchError for other kinds.
+        """
+        known = self._tensor_names()
+        added = []
+        made: list[WeightPatch] = []
+        for key, value in patches.items():
+            name, part, function = _key_parts(key)
+            if name.removeprefix(NETWORK) not in known or not name.startswith(NETWORK):
+                continue
+            change = weight_adapter.change_of(name, value)
+            made.append(WeightPatch(name.removeprefix(NETWORK), change, strength_patch, strength_model, part, function))
+            added.append(key)
+        self._weight_patches = (*self._weight_patches, *made)
+        return added
+
+    @property
+    def patches(self) -> dict[str, list[Any]]:
+        """The changes of weights, by tensor."""
+        found: dict[str, list[Any]] = {}
+        for patch in self._weight_patches:
+            entry = (patch.strength, patch.change, patch.scale, patch.part, patch.transform)
+            found.setdefault(NETWORK + patch.name, []).append(entry)
+        return found
+
+    def get_key_patches(self, filter_prefix: str | None = None) -> dict[str, list[Any]]:
+        """Each tensor with its changes: what :meth:`add_patches` of another model takes, to merge the two."""
+        by_name = self.patches
+        return {
+            name: [(tensor, _as_it_is), *by_name.get(name, ())]
+            for name, tensor in self.model_state_dict(filter_prefix).items()
+        }
+
+    def model_state_dict(self, filter_prefix: str | None = None) -> dict[str, Tensor]:
+        """The file's tensors, without changes, under the names that :meth:`add_patches` takes. They are read-only."""
+        weights = self._handle.weights
+        checkpoint = Checkpoint.open(weights.path)
+        return {
+            NETWORK + name: checkpoint.tensor(weights.prefix + name)
+            for name in self._tensor_names()
+            if filter_prefix is None or (NETWORK + name).startswith(filter_prefix)
+        }
+
+    def _tensor_names(self) -> Iterable[str]:
+        return expected_shapes(self._handle.config)
+
+    def patch_model(self, device_to: torch.device | None = None, **_: Any) -> BaseModel:
+        """The model; its network comes to the device, with its patches, when it is used."""
+        return self.patched_model()
+
+    def unpatch_model(self, device_to: torch.device | None = None, **_: Any) -> None:
+        """Nothing: the file's network was not touched."""
+
+
+def _key_parts(key: Any) -> tuple[str, tuple[int, int, int] | None, Callable[..., Any] | None]:
+    if isinstance(key, str):
+        return key, None, None
+    name, part, function = (*key, None, None)[:3]
+    return name, None if part is None else tuple(part), function
+
+
+def _as_it_is(weight: Tensor, **_: Any) -> Tensor:
+    return weight
