@@ -8,7 +8,7 @@ import inspect
 import logging
 import threading
 from collections import OrderedDict
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any, Final
 
@@ -21,6 +21,8 @@ from nodes.compat.values import lent, plain, result_of
 
 log = logging.getLogger(__name__)
 
+_OPEN_OUTPUTS: Final = 64
+"""Outputs of nodes that have as many as are linked."""
 _INSTANCES: Final = 256
 """Instances kept of one class. Each placed node has its own; those that expansions make come and go."""
 
@@ -207,19 +209,36 @@ def _outputs(node_class: type) -> tuple[Output, ...]:
         tooltip = tooltips[index] if index < len(tooltips) else None
         is_list = bool(lists[index]) if index < len(lists) else False
         outputs.append(Output(str(name), output_type, is_list, None if tooltip is None else str(tooltip)))
+    if _is_open_ended(types):
+        last = outputs[-1]
+        outputs += [Output(last.name, last.type) for _ in range(len(outputs), _OPEN_OUTPUTS)]
     return tuple(outputs)
 
 
-def _several(value: Any) -> tuple[Any, ...]:
+def _is_open_ended(types: Sequence[Any]) -> bool:
+    """Whether it has a type for whatever output is asked for: such nodes have as many as are linked."""
+    try:
+        types[len(types)]
+    except LookupError:
+        return False
+    return True
+
+
+def _several(value: Any) -> Sequence[Any]:
     """``("IMAGE")`` is a string, whatever its author thought."""
-    return (value,) if isinstance(value, str) else tuple(value)
+    if isinstance(value, str):
+        return (value,)
+    return value if isinstance(value, (tuple, list)) else tuple(value)
 
 
 def _extra(node_class: type) -> dict[str, Any]:
     types = _several(getattr(node_class, "RETURN_TYPES", ()))
-    if not any(isinstance(kind, (list, tuple)) for kind in types):
+    if not any(isinstance(kind, (list, tuple)) for kind in types) and not _is_open_ended(types):
         return {}
-    return {"output": [plain(kind) if isinstance(kind, (list, tuple)) else socket_type(kind) for kind in types]}
+    output = [plain(kind) if isinstance(kind, (list, tuple)) else socket_type(kind) for kind in types]
+    declared = _outputs(node_class)[: len(output)]
+    names, lists = [output.name for output in declared], [output.is_list for output in declared]
+    return {"output": output, "output_name": names, "output_is_list": lists}
 
 
 def like(ours: Callable[..., Any], theirs: Any, without: tuple[str, ...] = ()) -> Callable[..., Any]:

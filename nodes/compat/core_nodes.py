@@ -16,7 +16,7 @@ from graph.errors import InputFileError
 from graph.results import NodeResult
 from graph.schema import NodeType
 from nodes.compat import folder_paths, line
-from nodes.compat.method_names import METHODS
+from nodes.compat.method_names import METHODS, ORDERS
 from nodes.compat.values import lent, taken
 
 MAX_RESOLUTION: Final = 16384
@@ -33,7 +33,7 @@ _own: dict[str, type] = {}
 class CoreNode:
     """A node of Sumi's as packs call it: an object with the method that its class's ``FUNCTION`` names.
 
-    The method takes the inputs in their order or by name, and returns a tuple or ``{"ui", "result"}``.
+    The method takes the inputs by name, or in the order of ComfyUI's, and returns a tuple or ``{"ui", "result"}``.
     """
 
     node_type: NodeType
@@ -46,7 +46,7 @@ class CoreNode:
 
     def __call__(self, *values: Any, **inputs: Any) -> Any:
         node_type = type(self).node_type
-        names = [declared.name for declared in node_type.inputs]
+        names = ORDERS.get(node_type.name) or [declared.name for declared in node_type.inputs]
         inputs = dict(zip(names, values, strict=False)) | inputs
         arguments: dict[str, Any] = {}
         for declared in node_type.inputs:
@@ -74,6 +74,7 @@ def stand_in(node_type: NodeType) -> type:
             "__module__": "nodes",
             "node_type": node_type,
             "FUNCTION": method,
+            "execute": CoreNode.__call__,
             method: CoreNode.__call__,
             "RETURN_TYPES": tuple(output.type for output in node_type.outputs),
             "RETURN_NAMES": tuple(output.name for output in node_type.outputs),

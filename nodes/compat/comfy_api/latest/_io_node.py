@@ -78,6 +78,9 @@ class NodeOutput:
         self.expand = expand
         self.block_execution = block_execution
 
+    def __getitem__(self, index: int) -> Any:
+        return self.args[index]
+
     @property
     def result(self) -> tuple[Any, ...] | None:
         """The values, None if there are none."""
