@@ -79,6 +79,7 @@ def entry(
         "execution_end_time": None if ended is None else int(ended * 1000),
         "outputs_count": len(files),
         "preview_output": next(iter(kept or files), None),
+        "files": kept,  # Sumi's own: what a gallery shows, without the prompts that a history brings along
         "execution_error": error,
         "workflow_id": workflow_id,
     }

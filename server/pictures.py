@@ -35,10 +35,16 @@ async def on_picture_thread(work: Callable[[], T]) -> T:
     return await asyncio.get_running_loop().run_in_executor(_THREADS, work)
 
 
-def preview(path: Path, image_format: str, quality: int, colours_only: bool, most_pixels: int) -> bytes:
-    """The picture as webp or jpeg of that quality (1..100)."""
+def preview(
+    path: Path, image_format: str, quality: int, colours_only: bool, most_pixels: int, longest: int | None = None
+) -> bytes:
+    """The picture as webp or jpeg of that quality (1..100), with no side longer than ``longest`` pixels."""
     with _reading():
         image = _opened(path, most_pixels)
+        if longest is not None and longest < max(image.size):
+            if image.mode not in ("RGB", "RGBA", "L"):  # palettes cannot be scaled smoothly
+                image = image.convert("RGBA")
+            image.thumbnail((longest, longest))
         if colours_only or image_format == "jpeg":
             image = image.convert("RGB")
         elif image.mode not in ("RGB", "RGBA", "L"):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import hashlib
 import mimetypes
 import os
 from functools import partial
@@ -15,9 +16,9 @@ from aiohttp import hdrs, web
 from graph.errors import InputFileError
 from graph.folders import split_annotation
 from server.client_files import path_inside
-from server.endpoint import STRING, Endpoints, Query
+from server.endpoint import INTEGER, STRING, Endpoints, Query
 from server.pictures import alpha_only, colours_only, on_picture_thread, preview
-from server.request_data import query_choice
+from server.request_data import query_choice, query_integer
 from server.request_error import RequestError
 from server.services import Services, services
 
@@ -41,6 +42,7 @@ _PREVIEW_QUALITY: Final = 90
         Query("subfolder", "below the folder"),
         Query("type", "the folder", {"enum": ["output", "input", "temp"]}),
         Query("preview", "a smaller one: webp;90 or jpeg;80"),
+        Query("longest", "of a preview: no side longer than so many pixels", INTEGER),
         Query("channel", "all, colours, alpha", {"enum": ["rgba", "rgb", "a"]}),
     ),
     answer=STRING,
@@ -60,7 +62,13 @@ async def view(request: web.Request) -> web.StreamResponse:
     channel = request.query.get("channel", "")
     if "preview" in request.query:
         image_format, quality = _preview(request.query["preview"], with_alpha="a" in channel)
-        work = partial(preview, path, image_format, quality, channel == "rgb", most)
+        longest = query_integer(request, "longest")
+        if longest is not None and longest < 1:
+            raise RequestError(400, "invalid_query", "longest must be pixels, 1 or more")
+        headers[hdrs.ETAG] = await asyncio.to_thread(_tag, path, request.query_string)
+        if request.headers.get(hdrs.IF_NONE_MATCH) == headers[hdrs.ETAG]:
+            return web.Response(status=304, headers=headers)
+        work = partial(preview, path, image_format, quality, channel == "rgb", most, longest)
         return web.Response(body=await on_picture_thread(work), content_type=f"image/{image_format}", headers=headers)
     if channel == "rgb":
         work = partial(colours_only, path, most)
@@ -99,6 +107,12 @@ def _path(request: web.Request, here: Services) -> Path:
     if not path.is_file():
         raise RequestError(404, "not_found", f"there is no file {given[:200]!r} in {folder}")
     return path
+
+
+def _tag(path: Path, query: str) -> str:
+    """Names these bytes of this file, so that a gallery that is opened again need not have them made again."""
+    state = path.stat()
+    return f'"{hashlib.sha256(f"{state.st_mtime_ns} {state.st_size} {query}".encode()).hexdigest()[:24]}"'
 
 
 def _preview(text: str, with_alpha: bool) -> tuple[str, int]:

@@ -31,6 +31,7 @@ def test_a_newcomers_first_picture(page: Any) -> None:
     page.wait_for_selector(PICTURE)
     page.keyboard.press("g")
     page.wait_for_selector(".thumbnail img")
+    page.keyboard.press(".")  # the panel has taken room from the canvas
     page.locator(PICTURE).click()
     assert page.locator(".viewer img").first.evaluate("image => image.decode().then(() => image.naturalWidth)") == 128
 
@@ -83,14 +84,14 @@ def test_the_queue_under_pause(page: Any, server: Any) -> None:
     page.get_by_text("nothing new starts").wait_for()
     page.get_by_label("How many pictures").fill("3")
     page.keyboard.press("Control+Enter")
-    page.locator(".job").nth(2).wait_for()
+    page.locator(".run-count", has_text="3").wait_for()
     before = [item[1] for item in server.get("/queue")["queue_pending"]]
     page.get_by_role("button", name="Later").first.click()
     page.locator(f".job[title='{before[1]}'] + .job[title='{before[0]}']").wait_for()
-    page.get_by_role("button", name="Cancel").first.click()
+    page.get_by_role("button", name="Cancel", exact=True).first.click()
     page.locator(f".job[title='{before[1]}']").wait_for(state="detached")
     assert [item[1] for item in server.get("/queue")["queue_pending"]] == [before[0], before[2]]
-    page.get_by_role("button", name="Clear").click()
+    page.get_by_role("button", name="Cancel all").click()
     page.get_by_role("button", name="Go on").click()
     page.get_by_text("Nothing waits").wait_for()
 

@@ -123,6 +123,30 @@ def test_smaller_and_single_channels(base: Path) -> None:
     asyncio.run(check())
 
 
+def test_thumbnails_and_asking_for_them_again(base: Path) -> None:
+    async def check() -> None:
+        async with serving(base, workers=0) as server:
+            (base / "output" / "wide.png").write_bytes(png((60, 30)))
+            Image.new("P", (40, 20)).save(base / "output" / "palette.png")
+            Image.new("I;16", (40, 20)).save(base / "output" / "grey.png")
+            for name in ("wide", "palette", "grey"):
+                small = opened(await server.get(f"/view?filename={name}.png&preview=webp&longest=20"))
+                assert (small.format, small.size) == ("WEBP", (20, 10)), name
+            assert opened(await server.get("/view?filename=wide.png&preview=webp&longest=500")).size == (60, 30)
+            await server.get("/view?filename=wide.png&preview=webp&longest=0", status=400)
+
+            url = f"{server.url}/view?filename=wide.png&preview=webp&longest=20"
+            async with server.session.get(url) as first:
+                tag = {"If-None-Match": first.headers["ETag"]}
+            async with server.session.get(url, headers=tag) as again:
+                assert (again.status, await again.read()) == (304, b"")
+            (base / "output" / "wide.png").write_bytes(png((30, 60)))
+            async with server.session.get(url, headers=tag) as changed:
+                assert opened(await changed.read()).size == (10, 20)
+
+    asyncio.run(check())
+
+
 def test_16_bit_grey_palette_and_damaged_pictures(base: Path) -> None:
     async def check() -> None:
         async with serving(base, workers=0, limits=Limits(picture_pixels=1000)) as server:

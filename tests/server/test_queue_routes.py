@@ -280,6 +280,7 @@ def test_the_list_of_jobs_page_by_page(tmp_path: Path) -> None:
             shown = ended["jobs"][0]
             assert shown["outputs_count"] == 1 and shown["execution_error"] is None
             assert (shown["preview_output"]["nodeId"], shown["preview_output"]["mediaType"]) == ("2", "files")
+            assert [file["filename"] for file in shown["files"]] == [shown["preview_output"]["filename"]]
             assert shown["create_time"] <= shown["execution_start_time"] <= shown["execution_end_time"]
             (failed,) = (await server.get("/jobs?status=failed"))["jobs"]
             assert failed["execution_error"]["exception_type"] == "ValueError"

@@ -3,6 +3,7 @@
 import { lazy, Suspense, useEffect } from "react";
 import { Canvas } from "./canvas/Canvas";
 import { forgetColors } from "./canvas/palette";
+import { Connection } from "./panels/Connection";
 import { ContextMenu } from "./panels/ContextMenu";
 import { Crumbs } from "./panels/Crumbs";
 import { Notices } from "./panels/Notices";
@@ -13,9 +14,6 @@ import { useFileDrop } from "./panels/useFileDrop";
 import { useKeys } from "./panels/useKeys";
 import { usePageTitle } from "./panels/usePageTitle";
 import { ViewTools } from "./panels/ViewTools";
-import { useEditor } from "./state/editor";
-import { useT } from "./i18n";
-import { useRuns } from "./state/runs";
 import { useUi } from "./state/ui";
 
 const SidePanel = lazy(() => import("./panels/SidePanel"));
@@ -24,9 +22,6 @@ const MaskPainter = lazy(() => import("./panels/MaskPainter"));
 const Shortcuts = lazy(() => import("./panels/Shortcuts"));
 
 export function App() {
-  const t = useT();
-  const ready = useEditor((state) => state.catalogue.size > 0);
-  const connected = useRuns((state) => state.connected);
   const { panel, viewer, mask, shortcuts, theme } = useUi();
   useKeys();
   useFileDrop();
@@ -45,8 +40,7 @@ export function App() {
         <Canvas />
         <Crumbs />
         <ViewTools />
-        {!ready && <p className="banner">{t("app.loading")}</p>}
-        {ready && !connected && <p className="banner" role="status">{t("app.lost")}</p>}
+        <Connection />
       </main>
       <Suspense>
         {panel && <SidePanel panel={panel} />}

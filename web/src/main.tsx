@@ -1,8 +1,9 @@
 import { createRoot } from "react-dom/client";
 import { App } from "./App";
 import { recallLanguage } from "./i18n";
+import { Refused } from "./server/client";
 import { keepSession, recallSession, refreshCatalogue } from "./state/files";
-import { connect } from "./state/runs";
+import { connect, useRuns } from "./state/runs";
 import "./style/tokens.css";
 import "./style/app.css";
 import "./style/node.css";
@@ -16,9 +17,11 @@ const pause = (milliseconds: number) => new Promise((resolve) => setTimeout(reso
 async function untilKnown(): Promise<void> {
   for (;;) {
     try {
-      return await refreshCatalogue();
-    } catch {
-      await pause(RETRY); // the server is still starting
+      await refreshCatalogue();
+      return useRuns.setState({ trouble: null });
+    } catch (error) {
+      useRuns.setState({ trouble: error instanceof Refused && error.status === 503 ? "noWorker" : "unreachable" });
+      await pause(RETRY); // it may still be starting
     }
   }
 }
@@ -26,7 +29,7 @@ async function untilKnown(): Promise<void> {
 async function open(): Promise<void> {
   recallSession();
   keepSession();
-  connect();
+  connect(() => void untilKnown()); // what nodes and files there are may have changed meanwhile
   // The nodes come while this script does. Waiting for them a moment, rather than building an empty canvas first and
   // all again when they are there, is the quicker way to a page that one can use.
   await Promise.all([recallLanguage(), Promise.race([untilKnown(), pause(PATIENCE)])]);

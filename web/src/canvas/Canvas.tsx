@@ -273,5 +273,5 @@ function SelectionBox({ box, view }: { box: Box; view: View }) {
 
 function Announcer() {
   const { text, turn } = useAnnounced();
-  return <p className="unseen" role="status" key={turn}>{text}</p>;
+  return <p className="unseen" role="status"><span key={turn}>{text}</span></p>;
 }

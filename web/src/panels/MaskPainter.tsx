@@ -1,141 +1,215 @@
 /** Paints what of a picture is to be made anew. The mask becomes the picture's transparency. */
 
-import { useEffect, useRef, useState } from "react";
+import { type PointerEvent, useEffect, useRef, useState } from "react";
 import { useT } from "../i18n";
-import { server, viewUrl } from "../server/client";
-import { notify } from "../state/notices";
-import { refreshCatalogue } from "../state/files";
-import { show, useUi } from "../state/ui";
+import { type FileRef, server, viewUrl } from "../server/client";
 import { writeWidget } from "../state/commands";
 import { settleStep, showTab } from "../state/editor";
-import { Icon } from "../widgets/Icon";
+import { refreshCatalogue } from "../state/files";
+import { notify } from "../state/notices";
+import { show, useUi } from "../state/ui";
+import { Icon, type IconName } from "../widgets/Icon";
 import { Dialog } from "./Dialog";
+import { MaskSheet, type Point } from "./maskSheet";
+import { usePanZoom } from "./usePanZoom";
 
-const MOST_UNDO = 30;
+type Tool = "brush" | "eraser" | "hand";
+
+const RIGHT_OR_PENS_ERASER = 2 | 32;
 
 export default function MaskPainter() {
-  const t = useT();
   const mask = useUi((state) => state.mask);
+  return mask && <OpenPainter key={viewUrl(mask.file)} mask={mask} />;
+}
+
+function OpenPainter({ mask }: { mask: { file: FileRef; tab: string; node: string; widget: string } }) {
+  const t = useT();
   const layer = useRef<HTMLCanvasElement>(null);
-  const [picture, setPicture] = useState<HTMLImageElement | null>(null);
-  const [size, setSize] = useState(28);
-  const [erasing, setErasing] = useState(false);
-  const [steps, setSteps] = useState<ImageData[]>([]);
-  const last = useRef<{ x: number; y: number } | null>(null);
-  const url = mask ? viewUrl(mask.file) : "";
+  const stage = useRef<HTMLDivElement>(null);
+  const ring = useRef<HTMLElement>(null);
+  const last = useRef<Point | null>(null);
+  const [sheet, setSheet] = useState<MaskSheet | null>(null);
+  const [size, setSize] = useState(32);
+  const [softness, setSoftness] = useState(0);
+  const [tool, setTool] = useState<Tool>("brush");
+  const [saving, setSaving] = useState(false);
+  const [, setTurn] = useState(0);
+  const { place, handlers, zoomBy, reset } = usePanZoom(stage);
+  const longest = sheet ? Math.max(sheet.width, sheet.height) : 512;
 
   useEffect(() => {
-    const image = new Image();
-    image.onload = () => {
-      const canvas = layer.current as HTMLCanvasElement;
-      canvas.width = image.naturalWidth;
-      canvas.height = image.naturalHeight;
-      setSize(Math.max(4, Math.round(Math.min(image.naturalWidth, image.naturalHeight) / 8)));
-      setPicture(image);
+    let wanted = true;
+    const alpha = new Image();
+    alpha.src = viewUrl(mask.file, { channel: "a" });
+    void alpha.decode().then(
+      () => {
+        if (!wanted || !layer.current) return;
+        const made = new MaskSheet(layer.current, alpha.naturalWidth, alpha.naturalHeight);
+        made.load(alpha);
+        setSize(Math.max(4, Math.round(Math.min(made.width, made.height) / 8)));
+        setSheet(made);
+      },
+      () => wanted && notify("error", "file.unreadable", mask.file.filename),
+    );
+    return () => {
+      wanted = false;
     };
-    image.src = url;
-  }, [url]);
+  }, [mask]);
 
-  if (!mask) return null;
-  const context = () => layer.current?.getContext("2d", { willReadFrequently: true }) as CanvasRenderingContext2D;
-  const whole = () => context().getImageData(0, 0, layer.current?.width ?? 1, layer.current?.height ?? 1);
   const close = () => show({ mask: null });
-  const at = (event: React.PointerEvent) => {
-    const canvas = layer.current as HTMLCanvasElement;
-    const box = canvas.getBoundingClientRect();
-    return { x: ((event.clientX - box.left) / box.width) * canvas.width, y: ((event.clientY - box.top) / box.height) * canvas.height };
+  const changed = () => setTurn((turn) => turn + 1);
+  const at = (event: { clientX: number; clientY: number }): Point => {
+    const box = (layer.current as HTMLCanvasElement).getBoundingClientRect();
+    return { x: ((event.clientX - box.left) / box.width) * (sheet?.width ?? 1), y: ((event.clientY - box.top) / box.height) * (sheet?.height ?? 1) };
   };
-  const stroke = (event: React.PointerEvent) => {
-    const to = at(event);
-    const from = last.current ?? to;
-    const brush = context();
-    brush.globalCompositeOperation = erasing || event.buttons === 2 ? "destination-out" : "source-over";
-    brush.lineCap = "round";
-    brush.lineWidth = size;
-    brush.strokeStyle = "#000";
-    brush.beginPath();
-    brush.moveTo(from.x, from.y);
-    brush.lineTo(to.x + 0.01, to.y);
-    brush.stroke();
-    last.current = to;
+  const paint = (event: PointerEvent) => {
+    const pressed = event.pointerType === "pen" && event.pressure > 0 ? 0.3 + 0.7 * event.pressure : 1;
+    const brush = { size: size * pressed, softness, erasing: tool === "eraser" || (event.buttons & RIGHT_OR_PENS_ERASER) > 0 };
+    const moves = event.nativeEvent.getCoalescedEvents?.() ?? [];
+    for (const move of moves.length ? moves : [event]) {
+      const to = at(move);
+      sheet?.stroke(last.current ?? to, to, brush);
+      last.current = to;
+    }
   };
-  const back = () => {
-    const before = steps.at(-1);
-    if (!before) return;
-    context().putImageData(before, 0, 0);
-    setSteps(steps.slice(0, -1));
+  const follow = (event: PointerEvent) => {
+    const box = (layer.current as HTMLCanvasElement).getBoundingClientRect();
+    const around = (stage.current as HTMLElement).getBoundingClientRect();
+    const across = (size * box.width) / (sheet?.width ?? 1);
+    if (ring.current) {
+      Object.assign(ring.current.style, {
+        width: `${across}px`,
+        height: `${across}px`,
+        transform: `translate(${event.clientX - around.left - across / 2}px, ${event.clientY - around.top - across / 2}px)`,
+        opacity: event.pointerType === "touch" || tool === "hand" ? "0" : "1",
+      });
+    }
   };
+  const undo = () => (sheet?.undo(), changed());
+  const redo = () => (sheet?.redo(), changed());
   const save = async () => {
-    // What is painted becomes transparent: the server keeps the picture's colours and takes the alpha from here.
-    const canvas = layer.current as HTMLCanvasElement;
-    const alpha = document.createElement("canvas");
-    [alpha.width, alpha.height] = [canvas.width, canvas.height];
-    const paper = alpha.getContext("2d") as CanvasRenderingContext2D;
-    paper.fillStyle = "#fff";
-    paper.fillRect(0, 0, alpha.width, alpha.height);
-    paper.globalCompositeOperation = "destination-out";
-    paper.drawImage(canvas, 0, 0);
-    const blob = await new Promise<Blob | null>((resolve) => alpha.toBlob(resolve, "image/png"));
-    if (!blob) return;
+    if (!sheet) return;
+    setSaving(true);
     try {
-      const stem = mask.file.filename.replace(/\.[^.]+$/, "");
-      const { name, subfolder } = await server.upload(blob, `${stem}-mask.png`, mask.file);
+      const stem = mask.file.filename.replace(/\.[^.]+$/, "").replace(/-mask(?: \(\d+\))?$/, "");
+      const { name, subfolder } = await server.upload(await sheet.alpha(), `${stem}-mask.png`, mask.file);
       await refreshCatalogue();
       showTab(mask.tab);
-      writeWidget(mask.node, mask.widget, `${subfolder ? `${subfolder}/` : ""}${name} [input]`, null);
+      writeWidget(mask.node, mask.widget, `${subfolder ? `${subfolder}/` : ""}${name}`, null);
       settleStep();
       close();
     } catch (error) {
+      setSaving(false);
       notify("error", "run.refused", error instanceof Error ? error.message : undefined);
     }
   };
+  const press = (event: React.KeyboardEvent) => {
+    const command = event.ctrlKey || event.metaKey;
+    const key = event.key.toLowerCase();
+    const act = command
+      ? { z: event.shiftKey ? redo : undo, y: redo }[key]
+      : {
+          b: () => setTool("brush"),
+          e: () => setTool("eraser"),
+          h: () => setTool("hand"),
+          "[": () => setSize((before) => Math.max(1, Math.round(before / 1.2))),
+          "]": () => setSize((before) => Math.min(longest, Math.ceil(before * 1.2))),
+          "+": () => zoomBy(1.3),
+          "-": () => zoomBy(1 / 1.3),
+          "0": reset,
+        }[key];
+    if (!act) return;
+    event.preventDefault();
+    event.stopPropagation();
+    act();
+  };
+  const button = (icon: IconName, label: string, act: () => void, disabled = false) => (
+    <button type="button" className="icon-button" title={label} aria-label={label} disabled={disabled} onClick={act}>
+      <Icon name={icon} />
+    </button>
+  );
+  const choice = (name: Tool, icon: IconName, label: string, key: string) => (
+    <button type="button" className="button" aria-pressed={tool === name} title={`${label} (${key})`} onClick={() => setTool(name)}>
+      <Icon name={icon} /> {label}
+    </button>
+  );
   return (
     <Dialog title={t("mask.title")} onClose={close} wide>
-      <div className="mask-tools">
-        <button type="button" className="button" aria-pressed={!erasing} onClick={() => setErasing(false)}>
-          <Icon name="brush" /> {t("mask.brush")}
-        </button>
-        <button type="button" className="button" aria-pressed={erasing} onClick={() => setErasing(true)}>
-          {t("mask.eraser")}
-        </button>
-        <label>
-          {t("mask.size")}
-          <input type="range" min={1} max={Math.max(64, Math.round((picture?.naturalWidth ?? 512) / 2))} value={size} onChange={(event) => setSize(Number(event.target.value))} />
-        </label>
-        <button type="button" className="icon-button" title={t("app.undo")} aria-label={t("app.undo")} disabled={!steps.length} onClick={back}>
-          <Icon name="undo" />
-        </button>
-        <button
-          type="button"
-          className="button"
-          onClick={() => {
-            setSteps([...steps, whole()].slice(-MOST_UNDO));
-            context().clearRect(0, 0, layer.current?.width ?? 0, layer.current?.height ?? 0);
-          }}
-        >
-          {t("mask.clear")}
-        </button>
-        <span className="rail-space" />
-        <button type="button" className="button" onClick={close}>{t("mask.cancel")}</button>
-        <button type="button" className="button primary" onClick={() => void save()}>{t("mask.save")}</button>
-      </div>
-      <div className="mask-stage" onContextMenu={(event) => event.preventDefault()}>
-        <div className="mask-sheet" style={{ aspectRatio: picture ? `${picture.naturalWidth} / ${picture.naturalHeight}` : "1" }}>
-          <img src={url} alt={mask.file.filename} draggable={false} />
-          <canvas
-            ref={layer}
-            onPointerDown={(event) => {
-              event.currentTarget.setPointerCapture(event.pointerId);
-              setSteps([...steps, whole()].slice(-MOST_UNDO));
-              last.current = null;
-              stroke(event);
-            }}
-            onPointerMove={(event) => event.buttons && last.current && stroke(event)}
-            onPointerUp={() => (last.current = null)}
-            onKeyDown={(event) => event.key === "z" && (event.ctrlKey || event.metaKey) && back()}
-            tabIndex={0}
-          />
+      <div className="mask-painter" onKeyDown={press}>
+        <div className="mask-tools" role="toolbar" aria-label={t("mask.title")}>
+          {choice("brush", "brush", t("mask.brush"), "B")}
+          {choice("eraser", "eraser", t("mask.eraser"), "E")}
+          {choice("hand", "move", t("mask.hand"), "H")}
+          <label title={`${t("mask.size")} ([ ])`}>
+            {t("mask.size")}
+            <input type="range" min={1} max={longest} value={size} onChange={(event) => setSize(Number(event.target.value))} />
+          </label>
+          <label>
+            {t("mask.softness")}
+            <input type="range" min={0} max={1} step={0.05} value={softness} onChange={(event) => setSoftness(Number(event.target.value))} />
+          </label>
+          <i className="divider" />
+          {button("undo", `${t("app.undo")} (Ctrl+Z)`, undo, !sheet?.canUndo)}
+          {button("redo", `${t("app.redo")} (Ctrl+Shift+Z)`, redo, !sheet?.canRedo)}
+          {button("invert", t("mask.invert"), () => (sheet?.invert(), changed()))}
+          {button("trash", t("mask.clear"), () => (sheet?.clear(), changed()))}
+          <i className="divider" />
+          {button("minusMagnifier", `${t("app.zoomOut")} (-)`, () => zoomBy(1 / 1.3))}
+          {button("plusMagnifier", `${t("app.zoomIn")} (+)`, () => zoomBy(1.3))}
+          {button("fit", `${t("app.fit")} (0)`, reset)}
         </div>
+        <div
+          ref={stage}
+          className="mask-stage"
+          data-tool={tool}
+          onContextMenu={(event) => event.preventDefault()}
+          onPointerMove={follow}
+          onPointerLeave={() => ring.current && (ring.current.style.opacity = "0")}
+          {...(tool === "hand" ? handlers : {})}
+        >
+          <div
+            className="mask-sheet"
+            style={{
+              aspectRatio: sheet ? `${sheet.width} / ${sheet.height}` : "1",
+              "--shape": sheet ? sheet.width / sheet.height : 1,
+              transform: `translate(${place.x}px, ${place.y}px) scale(${place.zoom})`,
+            } as React.CSSProperties}
+          >
+            <img src={viewUrl(mask.file, { channel: "rgb" })} alt={mask.file.filename} draggable={false} />
+            <canvas
+              ref={layer}
+              tabIndex={0}
+              role="img"
+              aria-label={t("mask.title")}
+              onPointerDown={(event) => {
+                if (tool === "hand" || !sheet || !event.isPrimary) return;
+                event.currentTarget.setPointerCapture(event.pointerId);
+                sheet.begin();
+                last.current = null;
+                paint(event);
+              }}
+              onPointerMove={(event) => last.current && event.isPrimary && paint(event)}
+              onPointerUp={() => {
+                if (!last.current) return;
+                last.current = null;
+                sheet?.finish();
+                changed();
+              }}
+              onPointerCancel={() => {
+                if (!last.current) return;
+                last.current = null;
+                sheet?.finish();
+                undo();
+              }}
+            />
+          </div>
+          <i className="mask-ring" ref={ring} />
+        </div>
+        <footer className="mask-foot">
+          <p className="hint">{t("mask.hint")}</p>
+          <button type="button" className="button" onClick={close}>{t("mask.cancel")}</button>
+          <button type="button" className="button primary" disabled={!sheet || saving} onClick={() => void save()}>{t("mask.save")}</button>
+        </footer>
       </div>
     </Dialog>
   );

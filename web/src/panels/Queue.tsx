@@ -1,29 +1,40 @@
-/** What runs and what waits. */
+/** What runs, what waits, and what went wrong. */
 
 import { useEffect, useState } from "react";
 import { useT } from "../i18n";
-import { type QueueItem, server } from "../server/client";
+import { type JobLine, type QueueItem, server } from "../server/client";
+import { useEditor } from "../state/editor";
+import { notify } from "../state/notices";
 import { refreshQueue, setPaused, useRuns } from "../state/runs";
 import { Icon, type IconName } from "../widgets/Icon";
+
+const RECENT = 8;
 
 export function Queue() {
   const t = useT();
   const { active, pending, paused, progress, ended } = useRuns();
-  const [failed, setFailed] = useState<string[]>([]);
+  const [failed, setFailed] = useState<JobLine[]>([]);
   useEffect(() => {
-    void server.history(30).then(
-      (history) => setFailed(Object.entries(history).filter(([, entry]) => entry.status.status_str === "error").map(([id]) => id).reverse()),
+    void server.jobs(["failed", "cancelled"], RECENT).then(
+      ({ jobs }) => setFailed(jobs),
       () => undefined, // the list is asked for again with the next run
     );
-  }, [ended]);
+  }, [ended, active]);
   const change = async (what: Record<string, unknown>) => {
-    await server.changeQueue(what);
+    try {
+      await server.changeQueue(what);
+    } catch {
+      notify("error", "run.unreachable");
+    }
     await refreshQueue();
   };
-  const move = (index: number, by: -1 | 1) => {
-    const id = pending[index]?.[1];
-    const before = by < 0 ? pending[index - 1]?.[1] : (pending[index + 2]?.[1] ?? null);
-    void change({ move: { prompt_id: id, before } });
+  const move = (index: number, to: number) => {
+    const rest = pending.filter((_, at) => at !== index);
+    void change({ move: { prompt_id: pending[index]?.[1], before: rest[to]?.[1] ?? null } });
+  };
+  const cancelAll = async () => {
+    await change({ clear: true });
+    for (const item of active) await server.interrupt(item[1]);
   };
   return (
     <div className="panel-body queue">
@@ -31,7 +42,7 @@ export function Queue() {
         <button type="button" className="button" aria-pressed={paused} onClick={() => void setPaused(!paused)}>
           <Icon name={paused ? "play" : "pause"} /> {t(paused ? "queue.resume" : "queue.pause")}
         </button>
-        <button type="button" className="button" disabled={!pending.length} onClick={() => void change({ clear: true })}>
+        <button type="button" className="button" disabled={!pending.length && !active.length} onClick={() => void cancelAll()}>
           <Icon name="trash" /> {t("queue.clear")}
         </button>
       </div>
@@ -39,24 +50,21 @@ export function Queue() {
       {!active.length && !pending.length && <p className="hint">{t("queue.empty")}</p>}
       {active.length > 0 && <h3>{t("queue.running")}</h3>}
       {active.map((item) => (
-        <Job key={item[1]} item={item} progress={progress}>
+        <Job key={item[1]} item={item} progress={progress[item[1]] ?? 0}>
           <Act icon="stop" label={t("app.stop")} act={() => void server.interrupt(item[1])} />
         </Job>
       ))}
-      {pending.length > 0 && <h3>{t("queue.waiting")}</h3>}
+      {pending.length > 0 && <h3>{t("queue.waiting")} · {pending.length}</h3>}
       {pending.map((item, index) => (
-        <Job key={item[1]} item={item}>
-          <Act icon="up" label={t("queue.up")} act={() => move(index, -1)} disabled={index === 0} />
-          <Act icon="down" label={t("queue.down")} act={() => move(index, 1)} disabled={index === pending.length - 1} />
+        <Job key={item[1]} item={item} onMove={(by) => index + by >= 0 && index + by < pending.length && move(index, index + by)}>
+          <Act icon="up" label={t("queue.up")} act={() => move(index, index - 1)} disabled={index === 0} />
+          <Act icon="down" label={t("queue.down")} act={() => move(index, index + 1)} disabled={index === pending.length - 1} />
           <Act icon="close" label={t("queue.cancel")} act={() => void change({ delete: [item[1]] })} />
         </Job>
       ))}
       {failed.length > 0 && <h3>{t("queue.failed")}</h3>}
-      {failed.slice(0, 8).map((id) => (
-        <div className="job" key={id}>
-          <span className="job-name">{id.slice(0, 8)}</span>
-          <Act icon="retry" label={t("queue.retry")} act={() => void change({ retry: [id] }).then(() => setFailed((before) => before.filter((other) => other !== id)))} />
-        </div>
+      {failed.map((job) => (
+        <Failed key={job.id} job={job} retry={() => void change({ retry: [job.id] }).then(() => setFailed((before) => before.filter((other) => other !== job)))} />
       ))}
     </div>
   );
@@ -70,20 +78,60 @@ function Act({ icon, label, act, disabled }: { icon: IconName; label: string; ac
   );
 }
 
-function Job({ item, progress, children }: { item: QueueItem; progress?: number; children: React.ReactNode }) {
-  const [number, id, prompt] = item;
+/** The workflow that a prompt was queued from, if it is open here. */
+function useOrigin(promptId: string): string | undefined {
+  const tab = useRuns((state) => state.jobs[promptId]?.tab);
+  return useEditor((state) => state.tabs.find((entry) => entry.id === tab)?.name);
+}
+
+interface JobProps {
+  item: QueueItem;
+  progress?: number;
+  onMove?(by: -1 | 1): void;
+  children: React.ReactNode;
+}
+
+function Job({ item, progress, onMove, children }: JobProps) {
+  const [, id, prompt] = item;
+  const workflow = useOrigin(id);
   const text = promptText(prompt);
   return (
-    <div className="job" title={id}>
-      <span className="job-number">{Math.round(number)}</span>
-      <span className="job-name">{text || id.slice(0, 8)}</span>
+    <div
+      className="job"
+      title={id}
+      onKeyDown={(event) => {
+        if (!event.altKey || (event.key !== "ArrowUp" && event.key !== "ArrowDown")) return;
+        event.preventDefault();
+        onMove?.(event.key === "ArrowUp" ? -1 : 1);
+      }}
+    >
+      <span className="job-text">
+        <span className="job-name">{text || workflow || id.slice(0, 8)}</span>
+        {text && workflow && <small>{workflow}</small>}
+      </span>
+      {progress !== undefined && <small className="job-share">{Math.round(progress * 100)} %</small>}
       {children}
       {progress !== undefined && <span className="job-progress" style={{ transform: `scaleX(${progress})` }} />}
     </div>
   );
 }
 
-/** What a person would call a job: the longest text in it. */
+function Failed({ job, retry }: { job: JobLine; retry(): void }) {
+  const t = useT();
+  const workflow = useOrigin(job.id);
+  const message = job.status === "cancelled" ? t("queue.stopped") : String(job.execution_error?.exception_message ?? t("node.failed"));
+  return (
+    <div className="job" data-failed={job.status === "failed" || undefined} title={job.id}>
+      <span className="job-text">
+        <span className="job-name" title={message}>{message}</span>
+        <small>{[workflow, new Date(job.execution_end_time ?? job.create_time).toLocaleTimeString()].filter(Boolean).join(" · ")}</small>
+      </span>
+      <Act icon="retry" label={t("queue.retry")} act={retry} />
+    </div>
+  );
+}
+
+/** What a person would call a job: the first text in it. */
 export function promptText(prompt: QueueItem[2]): string {
   const texts = Object.values(prompt).flatMap((node) => (typeof node.inputs?.text === "string" ? [node.inputs.text] : []));
   return texts.find((text) => text.trim()) ?? "";

@@ -1,5 +1,6 @@
 /** The panel beside the rail. */
 
+import { useState } from "react";
 import { useT } from "../i18n";
 import { type Panel, show } from "../state/ui";
 import { Icon } from "../widgets/Icon";
@@ -10,10 +11,16 @@ import { Start } from "./Start";
 export default function SidePanel({ panel }: { panel: Panel }) {
   const t = useT();
   const title = { start: t("app.workflows"), gallery: t("app.gallery"), queue: t("app.queue") }[panel];
+  const [wide, setWide] = useState(false);
   return (
-    <aside className="side-panel" data-panel={panel} aria-label={title}>
+    <aside className="side-panel" data-panel={panel} data-wide={(panel === "gallery" && wide) || undefined} aria-label={title}>
       <header>
         <h2>{title}</h2>
+        {panel === "gallery" && (
+          <button type="button" className="icon-button" aria-label={t("gallery.wide")} title={t("gallery.wide")} aria-pressed={wide} onClick={() => setWide(!wide)}>
+            <Icon name="wide" />
+          </button>
+        )}
         <button type="button" className="icon-button" aria-label={t("app.close")} onClick={() => show({ panel: null })}>
           <Icon name="close" />
         </button>

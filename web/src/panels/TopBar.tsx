@@ -1,19 +1,23 @@
 /** Tabs, files, and the one button that matters. */
 
-import { useRef } from "react";
-import { useT } from "../i18n";
+import { useEffect, useRef } from "react";
+import { type Key, useT } from "../i18n";
 import { emptyDocument } from "../graph/document";
-import { server } from "../server/client";
 import { closeTab, isChanged, openTab, showTab, useEditor } from "../state/editor";
 import { closeAsking, openFile, save } from "../state/files";
-import { run, useRuns } from "../state/runs";
+import { seen, useRuns, type Verdict } from "../state/runs";
 import { Icon } from "../widgets/Icon";
+import { RunButton } from "./RunButton";
+
+const VERDICTS: Record<Verdict, Key> = { running: "app.running", done: "run.done", failed: "node.failed", stopped: "queue.stopped" };
 
 export function TopBar() {
   const t = useT();
   const tabs = useEditor((state) => state.tabs);
   const active = useEditor((state) => state.active);
+  const verdicts = useRuns((state) => state.verdicts);
   const picker = useRef<HTMLInputElement>(null);
+  useEffect(() => seen(active), [active, verdicts]);
   return (
     <header className="top-bar">
       <span className="brand" aria-label="Sumi">
@@ -26,6 +30,7 @@ export function TopBar() {
         {tabs.map((tab) => (
           <div key={tab.id} className="tab" data-active={tab.id === active || undefined} onAuxClick={(event) => event.button === 1 && closeAsking(tab, closeTab)}>
             <button type="button" role="tab" aria-selected={tab.id === active} onClick={() => showTab(tab.id)} title={tab.name}>
+              {verdicts[tab.id] && <i className="verdict" data-verdict={verdicts[tab.id]} role="img" aria-label={t(VERDICTS[verdicts[tab.id] as Verdict])} title={t(VERDICTS[verdicts[tab.id] as Verdict])} />}
               {tab.name}
               {isChanged(tab) && <i className="changed" title={t("app.unsaved")} />}
             </button>
@@ -49,38 +54,5 @@ export function TopBar() {
         <RunButton />
       </div>
     </header>
-  );
-}
-
-function RunButton() {
-  const t = useT();
-  const running = useRuns((state) => state.active.length > 0);
-  const waiting = useRuns((state) => state.pending.length);
-  const progress = useRuns((state) => state.progress);
-  const batch = useRuns((state) => state.batch);
-  return (
-    <div className="run">
-      <input
-        className="batch"
-        type="number"
-        min={1}
-        max={100}
-        value={batch}
-        title={t("app.batch")}
-        aria-label={t("app.batch")}
-        onChange={(event) => useRuns.setState({ batch: Math.max(1, Math.min(100, Number(event.target.value) || 1)) })}
-      />
-      <button type="button" className="run-button" onClick={() => void run()} title={`${t("app.run")} (Ctrl+Enter)`}>
-        <Icon name="play" />
-        {t("app.run")}
-        {running && <span className="run-progress" style={{ transform: `scaleX(${Math.max(0.03, progress)})` }} />}
-        {waiting > 0 && <span className="run-count">{waiting}</span>}
-      </button>
-      {running && (
-        <button type="button" className="icon-button stop" title={t("app.stop")} aria-label={t("app.stop")} onClick={() => void server.interrupt()}>
-          <Icon name="stop" />
-        </button>
-      )}
-    </div>
   );
 }

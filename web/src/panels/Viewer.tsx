@@ -1,112 +1,219 @@
 /** A picture in full: zoom, neighbours, comparison with another, and where it came from. */
 
-import { useEffect, useRef, useState } from "react";
+import { useEffect, useLayoutEffect, useRef, useState } from "react";
 import { stage } from "../canvas/stage";
-import { pictureTexts } from "../format/picture";
-import { addNode, newNode, nextNodeId } from "../graph/edits";
+import { addNode, mapNode, newNode, nextNodeId } from "../graph/edits";
+import { setWidget } from "../graph/widget_views";
 import { useT } from "../i18n";
-import { type FileRef, viewUrl } from "../server/client";
-import { current, edit, levelOf, select, useEditor } from "../state/editor";
+import { fileKey, thumbnailUrl, viewUrl } from "../server/client";
+import { current, edit, levelOf, select, surroundings, useEditor } from "../state/editor";
 import { openText, uploadTo } from "../state/files";
+import { forget, type Picture } from "../state/gallery";
 import { notify } from "../state/notices";
 import { show, useUi } from "../state/ui";
 import { Icon, type IconName } from "../widgets/Icon";
+import { textsOf, PictureFacts } from "./PictureFacts";
+import { usePanZoom } from "./usePanZoom";
 
-const WHOLE = { zoom: 1, x: 0, y: 0 };
+const STRIP = 12;
+const KEPT = "sumi.facts";
 
 export default function Viewer() {
-  const t = useT();
   const viewer = useUi((state) => state.viewer);
-  const [place, setPlace] = useState(WHOLE);
-  const [against, setAgainst] = useState<FileRef | null>(null);
+  const file = viewer?.pictures[viewer.index];
+  return viewer && file ? <OpenViewer pictures={viewer.pictures} index={viewer.index} file={file} /> : null;
+}
+
+function OpenViewer({ pictures, index, file }: { pictures: readonly Picture[]; index: number; file: Picture }) {
+  const t = useT();
+  const [against, setAgainst] = useState<Picture | null>(null);
   const [share, setShare] = useState(50);
-  const drag = useRef<{ x: number; y: number } | null>(null);
+  const [facts, setFacts] = useState(localStorage.getItem(KEPT) !== "off");
+  const [natural, setNatural] = useState<{ key: string; width: number; height: number } | null>(null);
   const dialog = useRef<HTMLDialogElement>(null);
-  useEffect(() => void dialog.current?.showModal(), []);
-  if (!viewer) return null;
-  const { pictures, index } = viewer;
-  const file = pictures[index] as FileRef;
+  const paper = useRef<HTMLDivElement>(null);
+  const [box, setBox] = useState({ width: 1, height: 1 });
+  const { place, handlers, zoomBy, panBy, reset } = usePanZoom(paper);
+  useEffect(() => {
+    const before = document.activeElement as HTMLElement | null;
+    dialog.current?.showModal();
+    paper.current?.focus();
+    return () => before?.focus?.();
+  }, []);
+  useLayoutEffect(() => {
+    const observer = new ResizeObserver(([entry]) => entry && setBox({ width: entry.contentRect.width, height: entry.contentRect.height }));
+    observer.observe(paper.current as HTMLDivElement);
+    return () => observer.disconnect();
+  }, []);
+  useEffect(() => paper.current?.parentElement?.parentElement?.querySelector("[aria-current]")?.scrollIntoView({ block: "nearest", inline: "center" }), [index]);
+
+  const key = fileKey(file);
+  const size = natural?.key === key ? natural : null;
+  const fitted = size ? Math.min(box.width / size.width, box.height / size.height) : 1;
+  const scale = fitted * place.zoom;
   const close = () => show({ viewer: null });
+  const open = (at: number) => show({ viewer: { pictures, index: Math.min(pictures.length - 1, Math.max(0, at)) } });
   const go = (by: number) => {
-    setPlace(WHOLE);
-    show({ viewer: { pictures, index: Math.min(pictures.length - 1, Math.max(0, index + by)) } });
+    if (!against) reset();
+    open(index + by);
   };
-  const tool = (icon: IconName, label: string, act: () => void, pressed?: boolean) => (
-    <button type="button" className="icon-button" title={label} aria-label={label} aria-pressed={pressed} onClick={act}>
+  const compare = () => {
+    setAgainst(against ? null : file);
+    setShare(50);
+    if (!against) open(index + 1 < pictures.length ? index + 1 : index - 1);
+  };
+  const remove = async () => {
+    if (!file.promptId || !window.confirm(t("viewer.forgetSure"))) return;
+    try {
+      await forget(file.promptId);
+    } catch {
+      return notify("error", "run.unreachable");
+    }
+    const rest = pictures.filter((entry) => entry.promptId !== file.promptId);
+    if (rest.length) show({ viewer: { pictures: rest, index: Math.min(index, rest.length - 1) } });
+    else close();
+  };
+  const press = (event: React.KeyboardEvent) => {
+    const act = {
+      ArrowRight: () => (event.shiftKey ? panBy(-60, 0) : go(1)),
+      ArrowLeft: () => (event.shiftKey ? panBy(60, 0) : go(-1)),
+      ArrowUp: () => panBy(0, 60),
+      ArrowDown: () => panBy(0, -60),
+      Home: () => open(0),
+      End: () => open(pictures.length - 1),
+      "+": () => zoomBy(1.3),
+      "=": () => zoomBy(1.3),
+      "-": () => zoomBy(1 / 1.3),
+      "0": reset,
+      "1": () => zoomBy(1 / scale),
+      c: compare,
+      i: toggleFacts,
+    }[event.key];
+    if (!act || event.ctrlKey || event.metaKey || event.altKey) return;
+    event.preventDefault();
+    act();
+  };
+  const toggleFacts = () => {
+    localStorage.setItem(KEPT, facts ? "off" : "on");
+    setFacts(!facts);
+  };
+  const tool = (icon: IconName, label: string, act: () => void, more: { pressed?: boolean; disabled?: boolean } = {}) => (
+    <button type="button" className="icon-button" title={label} aria-label={label} aria-pressed={more.pressed} disabled={more.disabled} onClick={act}>
       <Icon name={icon} />
     </button>
   );
-  const transform = `translate(${place.x}px, ${place.y}px) scale(${place.zoom})`;
+  const style = {
+    transform: `translate(${place.x}px, ${place.y}px) scale(${place.zoom})`,
+    imageRendering: place.zoom > 1 && scale * window.devicePixelRatio > 3 ? ("pixelated" as const) : undefined,
+  };
+  const strip = pictures.slice(Math.max(0, index - STRIP), index + STRIP + 1);
+  const offset = Math.max(0, index - STRIP);
   return (
-    <dialog
-      ref={dialog}
-      className="viewer"
-      aria-label={file.filename}
-      onClose={close}
-      onKeyDown={(event) => {
-        if (event.key === "ArrowRight") go(1);
-        else if (event.key === "ArrowLeft") go(-1);
-      }}
-    >
+    <dialog ref={dialog} className="viewer" aria-label={file.filename} onClose={close} onKeyDown={press}>
       <header>
-        <span className="viewer-name">{file.filename}</span>
+        <span className="viewer-name" aria-live="polite">
+          {file.filename}
+          <small>{pictures.length > 1 && ` ${index + 1} / ${pictures.length}`}</small>
+        </span>
+        {tool("minusMagnifier", `${t("app.zoomOut")} (-)`, () => zoomBy(1 / 1.3))}
+        <button type="button" className="viewer-zoom" title={`${t("viewer.fit")} (0)`} onClick={reset}>
+          {Math.round(scale * 100)} %
+        </button>
+        {tool("plusMagnifier", `${t("app.zoomIn")} (+)`, () => zoomBy(1.3))}
+        <i className="divider" />
+        {tool("compare", `${t("gallery.compare")} (C)`, compare, { pressed: against !== null, disabled: pictures.length < 2 })}
+        {tool("info", `${t("viewer.facts")} (I)`, toggleFacts, { pressed: facts })}
+        <i className="divider" />
         {tool("workflow", t("gallery.workflow"), () => void openWorkflow(file).then((opened) => opened && close()))}
         {tool("toInput", t("gallery.toInput"), () => void useAsInput(file).then(close))}
-        {tool("compare", t("gallery.compare"), () => setAgainst(against ? null : file), against !== null)}
         <a className="icon-button" href={viewUrl(file)} download={file.filename} title={t("app.download")} aria-label={t("app.download")}>
           <Icon name="download" />
         </a>
+        {file.promptId && tool("trash", t("viewer.forget"), () => void remove())}
+        <i className="divider" />
         {tool("close", t("app.close"), close)}
       </header>
-      <div
-        className="viewer-stage"
-        title={t("gallery.zoom")}
-        onWheel={(event) => {
-          const zoom = Math.min(16, Math.max(0.5, place.zoom * Math.exp(-event.deltaY / 400)));
-          const box = event.currentTarget.getBoundingClientRect();
-          const [x, y] = [event.clientX - box.left - box.width / 2, event.clientY - box.top - box.height / 2];
-          const ratio = zoom / place.zoom;
-          setPlace({ zoom, x: x - (x - place.x) * ratio, y: y - (y - place.y) * ratio });
-        }}
-        onPointerDown={(event) => {
-          if (event.target instanceof HTMLInputElement) return;
-          drag.current = { x: event.clientX - place.x, y: event.clientY - place.y };
-          event.currentTarget.setPointerCapture(event.pointerId);
-        }}
-        onPointerMove={(event) => drag.current && setPlace({ ...place, x: event.clientX - drag.current.x, y: event.clientY - drag.current.y })}
-        onPointerUp={() => (drag.current = null)}
-        onDoubleClick={() => setPlace(WHOLE)}
-      >
-        <img src={viewUrl(file)} alt={file.filename} draggable={false} style={{ transform }} />
-        {against && (
-          <>
-            <div className="viewer-against" style={{ clipPath: `inset(0 ${100 - share}% 0 0)` }}>
-              <img src={viewUrl(against)} alt={against.filename} draggable={false} style={{ transform }} />
-            </div>
-            <i className="viewer-split" style={{ left: `${share}%` }} />
-            <input className="viewer-slider" type="range" min={0} max={100} value={share} aria-label={t("gallery.compare")} onChange={(event) => setShare(Number(event.target.value))} />
-          </>
-        )}
+      <div className="viewer-middle">
+        <div className="viewer-stage" ref={paper} tabIndex={0} role="group" aria-label={t("gallery.zoom")} {...handlers} onDoubleClick={() => (place.zoom === 1 ? zoomBy(1 / scale) : reset())}>
+          <img
+            src={viewUrl(file)}
+            alt={file.filename}
+            draggable={false}
+            style={style}
+            onLoad={({ currentTarget: image }) => setNatural({ key, width: image.naturalWidth, height: image.naturalHeight })}
+          />
+          {against && (
+            <>
+              <div className="viewer-against" style={{ clipPath: `inset(0 ${100 - share}% 0 0)` }}>
+                <img src={viewUrl(against)} alt={against.filename} draggable={false} style={style} />
+              </div>
+              <span className="viewer-label" data-side="left">{against.filename}</span>
+              <span className="viewer-label" data-side="right">{file.filename}</span>
+              <Split share={share} stage={paper} onChange={setShare} />
+            </>
+          )}
+          {pictures.length > 1 && (
+            <>
+              <button type="button" className="viewer-turn" data-side="left" aria-label={t("viewer.previous")} title={`${t("viewer.previous")} (←)`} disabled={index === 0} onPointerDown={(event) => event.stopPropagation()} onDoubleClick={(event) => event.stopPropagation()} onClick={() => go(-1)}>
+                <Icon name="chevron" />
+              </button>
+              <button type="button" className="viewer-turn" data-side="right" aria-label={t("viewer.next")} title={`${t("viewer.next")} (→)`} disabled={index === pictures.length - 1} onPointerDown={(event) => event.stopPropagation()} onDoubleClick={(event) => event.stopPropagation()} onClick={() => go(1)}>
+                <Icon name="chevron" />
+              </button>
+            </>
+          )}
+        </div>
+        {facts && <PictureFacts picture={file} size={size} />}
       </div>
       {pictures.length > 1 && (
         <div className="viewer-strip">
-          {pictures.slice(Math.max(0, index - 12), index + 13).map((entry) => {
-            const at = pictures.indexOf(entry);
-            return (
-              <button type="button" key={`${entry.subfolder}/${entry.filename}`} aria-current={at === index || undefined} aria-label={entry.filename} onClick={() => show({ viewer: { pictures, index: at } })}>
-                <img src={viewUrl(entry, "webp;70")} alt="" />
-              </button>
-            );
-          })}
+          {strip.map((entry, at) => (
+            <button type="button" key={fileKey(entry)} aria-current={offset + at === index || undefined} aria-label={entry.filename} data-against={entry === against || undefined} onClick={() => open(offset + at)}>
+              <img src={thumbnailUrl(entry)} alt="" loading="lazy" />
+            </button>
+          ))}
         </div>
       )}
     </dialog>
   );
 }
 
-async function openWorkflow(file: FileRef): Promise<boolean> {
+/** The line between the two pictures, dragged or moved with the arrow keys. */
+function Split({ share, stage: paper, onChange }: { share: number; stage: React.RefObject<HTMLDivElement | null>; onChange(share: number): void }) {
+  const t = useT();
+  const to = (value: number) => onChange(Math.min(100, Math.max(0, value)));
+  return (
+    <div
+      className="viewer-split"
+      role="slider"
+      tabIndex={0}
+      aria-label={t("gallery.compare")}
+      aria-valuemin={0}
+      aria-valuemax={100}
+      aria-valuenow={Math.round(share)}
+      style={{ left: `${share}%` }}
+      onPointerDown={(event) => {
+        event.stopPropagation();
+        event.currentTarget.setPointerCapture(event.pointerId);
+      }}
+      onPointerMove={(event) => {
+        const box = paper.current?.getBoundingClientRect();
+        if (box && event.currentTarget.hasPointerCapture(event.pointerId)) to((100 * (event.clientX - box.left)) / box.width);
+      }}
+      onKeyDown={(event) => {
+        const by = { ArrowLeft: -2, ArrowRight: 2 }[event.key];
+        if (by === undefined) return;
+        event.stopPropagation();
+        event.preventDefault();
+        to(share + by * (event.shiftKey ? 5 : 1));
+      }}
+    />
+  );
+}
+
+async function openWorkflow(file: Picture): Promise<boolean> {
   try {
-    const texts = await pictureTexts(await (await fetch(viewUrl(file))).arrayBuffer());
+    const texts = await textsOf(file);
     const text = texts.workflow ?? texts.prompt;
     if (text) openText(file.filename.replace(/\.[^.]+$/, ""), text);
     else notify("error", "file.nothing", file.filename);
@@ -118,17 +225,22 @@ async function openWorkflow(file: FileRef): Promise<boolean> {
 }
 
 /** Into the selected node that loads pictures, else a new one. */
-async function useAsInput(file: FileRef): Promise<void> {
+async function useAsInput(file: Picture): Promise<void> {
+  const level = levelOf(current());
+  let id = level.nodes.find((node) => node.type === "LoadImage" && current().selection.has(String(node.id)))?.id;
+  if (id === undefined) {
+    const def = useEditor.getState().catalogue.get("LoadImage");
+    if (!def || !stage) return;
+    id = nextNodeId(level);
+    const [x, y] = stage.middle();
+    const made = newNode(def, id, [Math.round(x) - 135, Math.round(y) - 100]);
+    edit((before) => addNode(before, made));
+    select([String(id)]);
+  }
+  if (file.type === "input") {
+    const name = `${file.subfolder ? `${file.subfolder}/` : ""}${file.filename}`;
+    return edit((before) => mapNode(before, String(id), (node) => setWidget(node, "image", name, surroundings())));
+  }
   const blob = await (await fetch(viewUrl(file))).blob();
-  const picture = new File([blob], file.filename, { type: blob.type });
-  const { catalogue } = useEditor.getState();
-  const chosen = levelOf(current()).nodes.find((node) => node.type === "LoadImage" && current().selection.has(String(node.id)));
-  if (chosen) return uploadTo(String(chosen.id), "image", picture);
-  const def = catalogue.get("LoadImage");
-  if (!def || !stage) return;
-  const id = nextNodeId(levelOf(current()));
-  const [x, y] = stage.middle();
-  edit((level) => addNode(level, newNode(def, id, [Math.round(x) - 135, Math.round(y) - 100])));
-  select([String(id)]);
-  await uploadTo(String(id), "image", picture);
+  await uploadTo(String(id), "image", new File([blob], file.filename, { type: blob.type }));
 }

@@ -9,7 +9,7 @@ import type { Direction } from "../graph/walking";
 import { server } from "../server/client";
 import { copySelected, current, deleteSelected, duplicateSelected, fitView, levelOf, redoStep, select, settleStep, toggleCollapsed, toggleMode, undoStep } from "../state/editor";
 import { save } from "../state/files";
-import { run } from "../state/runs";
+import { run } from "../state/submission";
 import { show, togglePanel, useUi } from "../state/ui";
 import { announce } from "../state/announce";
 import { groupSelected, tidy } from "../state/commands";

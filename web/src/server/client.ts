@@ -40,6 +40,17 @@ export interface JobState {
   error: Record<string, unknown> | null;
 }
 
+/** One line of the list of all jobs. Times are milliseconds. */
+export interface JobLine {
+  id: string;
+  status: "pending" | "in_progress" | "completed" | "failed" | "cancelled";
+  create_time: number;
+  execution_start_time: number | null;
+  execution_end_time: number | null;
+  files: FileRef[];
+  execution_error: Record<string, unknown> | null;
+}
+
 export class Refused extends Error {
   constructor(
     readonly status: number,
@@ -82,8 +93,14 @@ export const server = {
   interrupt: (promptId?: string) => request("interrupt", posted(promptId ? { prompt_id: promptId } : {})),
   submit: (body: Record<string, unknown>) =>
     json<{ prompt_id: string; number: number; node_errors: NodeErrors }>("prompt", posted(body)),
-  history: (max: number, offset?: number) =>
-    json<Record<string, HistoryEntry>>(`history?max_items=${max}${offset === undefined ? "" : `&offset=${offset}`}`),
+  /** What one prompt that has ended was and made; undefined if it is not known any more. */
+  entry: async (promptId: string) => (await json<Record<string, HistoryEntry>>(`history/${encodeURIComponent(promptId)}`))[promptId],
+  forget: (promptIds: string[]) => request("history", posted({ delete: promptIds })),
+  /** Newest first. */
+  jobs: (statuses: JobLine["status"][], limit: number, offset = 0) =>
+    json<{ jobs: JobLine[]; pagination: { total: number; has_more: boolean } }>(`jobs?status=${statuses.join()}&limit=${limit}&offset=${offset}`),
+  /** Whether a worker is there to take what is queued. */
+  isReady: async () => (await fetch("api/readyz")).ok,
   job: (promptId: string) => json<JobState>(`jobs/${encodeURIComponent(promptId)}`),
   settings: () => json<Record<string, unknown>>("settings"),
   set: (name: string, value: unknown) => request(`settings/${encodeURIComponent(name)}`, posted(value)),
@@ -113,11 +130,15 @@ export const server = {
   },
 };
 
-export function viewUrl(file: FileRef, preview?: string): string {
-  const query = new URLSearchParams({ filename: file.filename, subfolder: file.subfolder ?? "", type: file.type ?? "output" });
-  if (preview) query.set("preview", preview);
-  return `api/view?${query}`;
+export function viewUrl(file: FileRef, more: Record<string, string> = {}): string {
+  const { filename, subfolder = "", type = "output" } = file;
+  return `api/view?${new URLSearchParams({ filename, subfolder, type, ...more })}`;
 }
+
+/** Small and light, with no side longer than 320. */
+export const thumbnailUrl = (file: FileRef): string => viewUrl(file, { preview: "webp;80", longest: "320" });
+
+export const fileKey = (file: FileRef): string => `${file.type ?? "output"}/${file.subfolder ?? ""}/${file.filename}`;
 
 /** `masks/a.png [input]` as a reference. */
 export function annotated(name: string, folder = "input"): FileRef {

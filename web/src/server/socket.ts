@@ -3,47 +3,67 @@
 export interface Listener {
   message(type: string, data: Record<string, unknown>): void;
   preview(picture: Blob, about: Record<string, unknown>): void;
+  /** What a node says of its work. */
+  text(node: string, text: string): void;
   connected(again: boolean): void;
   lost(): void;
 }
 
-const LONGEST_WAIT = 8000;
+const SHORTEST_WAIT = 250;
+const LONGEST_WAIT = 5000;
+const PATIENCE = 4000;
+const HELLO = JSON.stringify({ type: "feature_flags", data: { supports_preview_metadata: true } });
 
-export function listen(clientId: string, listener: Listener): () => void {
+export function listen(clientId: string, listener: Listener): void {
   let socket: WebSocket;
-  let wait = 250;
+  let wait = SHORTEST_WAIT;
   let before = false;
-  let closed = false;
+  let again = 0;
+  let unanswered = 0;
   const open = () => {
+    window.clearTimeout(again);
     const address = new URL("api/ws", location.href);
     address.protocol = address.protocol.replace("http", "ws");
     address.searchParams.set("clientId", clientId);
-    socket = new WebSocket(address);
+    const opened = new WebSocket(address);
+    socket = opened;
     socket.binaryType = "arraybuffer";
     socket.onopen = () => {
-      wait = 250;
-      socket.send(JSON.stringify({ type: "feature_flags", data: { supports_preview_metadata: true } }));
+      wait = SHORTEST_WAIT;
+      opened.send(HELLO);
       listener.connected(before);
       before = true;
     };
     socket.onmessage = (event: MessageEvent<string | ArrayBuffer>) => {
+      window.clearTimeout(unanswered);
       if (typeof event.data === "string") {
         const { type, data } = JSON.parse(event.data) as { type: string; data: Record<string, unknown> };
         listener.message(type, data ?? {});
       } else readBinary(event.data, listener);
     };
     socket.onclose = () => {
-      if (closed) return;
+      if (opened !== socket) return; // given up already
       listener.lost();
-      setTimeout(open, wait);
+      again = window.setTimeout(open, wait);
       wait = Math.min(LONGEST_WAIT, wait * 2);
     };
   };
-  open();
-  return () => {
-    closed = true;
-    socket.close();
+  // A machine that slept, or a network that changed, leaves connections that only seem to be there.
+  const look = () => {
+    if (document.visibilityState === "hidden") return;
+    if (socket.readyState === WebSocket.OPEN) {
+      socket.send(HELLO); // is answered
+      window.clearTimeout(unanswered);
+      unanswered = window.setTimeout(() => {
+        socket.close();
+        listener.lost();
+        open();
+      }, PATIENCE);
+    } else if (socket.readyState === WebSocket.CLOSED) open();
   };
+  open();
+  document.addEventListener("visibilitychange", look);
+  window.addEventListener("online", look);
 }
 
 function readBinary(data: ArrayBuffer, listener: Listener): void {
@@ -51,6 +71,10 @@ function readBinary(data: ArrayBuffer, listener: Listener): void {
   const kind = view.getUint32(0);
   if (kind === 1) {
     listener.preview(new Blob([data.slice(8)], { type: view.getUint32(4) === 2 ? "image/png" : "image/jpeg" }), {});
+  } else if (kind === 3) {
+    const length = view.getUint32(4);
+    const text = new TextDecoder();
+    listener.text(text.decode(new Uint8Array(data, 8, length)), text.decode(new Uint8Array(data, 8 + length)));
   } else if (kind === 4) {
     const length = view.getUint32(4);
     const about = JSON.parse(new TextDecoder().decode(new Uint8Array(data, 8, length))) as Record<string, unknown>;

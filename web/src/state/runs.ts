@@ -1,15 +1,10 @@
-/** What runs, how far it is, and what came of it. */
+/** What runs, how far it is, and what came of it: what the server says, by workflow and node. */
 
 import { create } from "zustand";
-import { FormatError, toApi } from "../format/api";
-import { withChosenPrompts, withFilledNames } from "../format/substitutions";
-import { control, widgetInputs, widgetValues, withWidget } from "../format/widgets";
-import { type Doc, type GraphNode, type Level, linksById } from "../graph/document";
-import { mapEveryNode } from "../graph/edits";
-import type { InputDef } from "../graph/schema";
 import { type JobState, type Output, type Problem, type QueueItem, Refused, server } from "../server/client";
 import { listen } from "../server/socket";
-import { amendDocument, current, useEditor } from "./editor";
+import { announce } from "./announce";
+import { useEditor } from "./editor";
 import { notify } from "./notices";
 
 export interface NodeRun {
@@ -19,6 +14,8 @@ export interface NodeRun {
   cached?: boolean;
   seconds?: number;
   preview?: string;
+  /** What the node says of its work while at it. */
+  text?: string;
   output?: Output;
   error?: string;
   problems?: Problem[];
@@ -26,14 +23,28 @@ export interface NodeRun {
 
 export type NodeRuns = Readonly<Record<string, NodeRun>>;
 
+/** Which tab a prompt was queued from, of how many nodes it is, and which of them take longer: their steps. */
+export interface Origin {
+  tab: string;
+  nodes: number;
+  steps: Readonly<Record<string, number>>;
+}
+
+/** How a tab's latest run is or went. */
+export type Verdict = "running" | "done" | "failed" | "stopped";
+
 interface Runs {
   /** By tab, then by the id a node has when it runs. */
   nodes: Readonly<Record<string, NodeRuns>>;
-  /** Which tab a prompt belongs to. */
-  jobs: Readonly<Record<string, string>>;
-  running: string | null;
-  progress: number;
+  jobs: Readonly<Record<string, Origin>>;
+  /** By tab: the prompt that `nodes` speaks of. */
+  shown: Readonly<Record<string, string>>;
+  verdicts: Readonly<Record<string, Verdict>>;
+  /** By prompt, 0..1; those at work. */
+  progress: Readonly<Record<string, number>>;
   connected: boolean;
+  /** Why nothing would run now; null: it would. */
+  trouble: "unreachable" | "noWorker" | null;
   pending: QueueItem[];
   active: QueueItem[];
   paused: boolean;
@@ -46,10 +57,12 @@ const JOBS = "sumi.jobs";
 
 export const useRuns = create<Runs>(() => ({
   nodes: {},
-  jobs: JSON.parse(sessionStorage.getItem(JOBS) ?? "{}") as Record<string, string>,
-  running: null,
-  progress: 0,
+  jobs: JSON.parse(sessionStorage.getItem(JOBS) ?? "{}") as Record<string, Origin>,
+  shown: {},
+  verdicts: {},
+  progress: {},
   connected: true,
+  trouble: null,
   pending: [],
   active: [],
   paused: false,
@@ -57,7 +70,7 @@ export const useRuns = create<Runs>(() => ({
   ended: 0,
 }));
 
-const clientId = (() => {
+export const clientId = (() => {
   const known = sessionStorage.getItem("sumi.client") ?? crypto.randomUUID();
   sessionStorage.setItem("sumi.client", known);
   return known;
@@ -69,120 +82,77 @@ export function useNodeRun(tab: string, id: string): NodeRun | undefined {
   return useRuns((state) => state.nodes[tab]?.[id]);
 }
 
-function change(tab: string, id: string, patch: Partial<NodeRun>): void {
+/** Of what runs first. */
+export const progressOf = (state: Runs): number => state.progress[state.active[0]?.[1] ?? ""] ?? 0;
+
+function amend(tab: string, patches: Iterable<readonly [id: string, patch: Partial<NodeRun>]>): void {
   useRuns.setState((state) => {
-    const nodes = state.nodes[tab] ?? NOTHING;
-    return { nodes: { ...state.nodes, [tab]: { ...nodes, [id]: { ...nodes[id], ...patch } } } };
-  });
-}
-
-/** Apply to every node of a tab's last run; only what was made stays. */
-function fresh(tab: string): void {
-  useRuns.setState((state) => {
-    const kept = Object.entries(state.nodes[tab] ?? NOTHING).flatMap(([id, run]) => {
-      if (run.preview) URL.revokeObjectURL(run.preview);
-      return run.output ? [[id, { output: run.output }] as const] : [];
-    });
-    return { nodes: { ...state.nodes, [tab]: Object.fromEntries(kept) } };
-  });
-}
-
-/** Queue the open workflow, as many times as the batch count says. */
-export async function run(front = false): Promise<void> {
-  const { batch } = useRuns.getState();
-  for (let turn = 0; turn < batch; turn += 1) if (!(await submit(front))) return;
-}
-
-async function submit(front: boolean): Promise<boolean> {
-  const tab = current();
-  const { catalogue } = useEditor.getState();
-  const workflow = withChosenPrompts(tab.history.present, catalogue);
-  try {
-    const prompt = toApi(withFilledNames(workflow, catalogue), catalogue);
-    // Known before it is sent: the first events of a cached run come before the answer.
-    const prompt_id = crypto.randomUUID();
-    useRuns.setState((state) => ({ jobs: { ...state.jobs, [prompt_id]: tab.id } }));
-    const body = { prompt, prompt_id, client_id: clientId, front, extra_data: { extra_pnginfo: { workflow } } };
-    const answer = await server.submit(body);
-    keepJobs();
-    showProblems(tab.id, answer.node_errors);
-    amendDocument(tab.id, afterRun);
-    void refreshQueue();
-    return true;
-  } catch (error) {
-    if (error instanceof Refused) {
-      showProblems(tab.id, error.nodeErrors);
-      const placed = Object.keys(error.nodeErrors).length > 0;
-      notify("error", placed ? "run.invalid" : "run.refused", placed ? undefined : `${error.message} ${error.details}`.trim());
-    } else if (error instanceof FormatError) notify("error", "run.refused", error.message);
-    else notify("error", "run.unreachable");
-    return false;
-  }
-}
-
-function showProblems(tab: string, errors: Record<string, { errors: Problem[] }>): void {
-  useRuns.setState((state) => {
-    const nodes = Object.fromEntries(
-      Object.entries(state.nodes[tab] ?? NOTHING).map(([id, run]) => [id, run.problems ? { ...run, problems: undefined } : run]),
-    );
-    for (const [id, { errors: problems }] of Object.entries(errors)) nodes[id] = { ...nodes[id], problems };
+    const nodes = { ...state.nodes[tab] };
+    for (const [id, patch] of patches) {
+      const before = nodes[id];
+      if (before?.preview && "preview" in patch) discard(before.preview);
+      nodes[id] = { ...before, ...patch };
+    }
     return { nodes: { ...state.nodes, [tab]: nodes } };
   });
+}
+
+/** Later, for it may still be on the screen. */
+const discard = (preview: string) => setTimeout(() => URL.revokeObjectURL(preview), 500);
+
+// -- what is sent -------------------------------------------------------------------------------------------------
+
+/** Before it is sent: the first events of a cached run come before the answer. */
+export function expect(promptId: string, origin: Origin): void {
+  const recent = [...Object.entries(useRuns.getState().jobs).slice(-199), [promptId, origin] as const];
+  const jobs = Object.fromEntries(recent);
+  useRuns.setState({ jobs });
+  sessionStorage.setItem(JOBS, JSON.stringify(jobs));
+}
+
+/** What validation said takes the place of what it said before. */
+export function showProblems(tab: string, errors: Record<string, { errors: Problem[] }>): void {
+  const before = Object.entries(useRuns.getState().nodes[tab] ?? NOTHING);
+  amend(tab, before.filter(([, run]) => run.problems).map(([id]) => [id, { problems: undefined }]));
+  amend(tab, Object.entries(errors).map(([id, { errors: problems }]) => [id, { problems }]));
 }
 
 /** A problem is gone as soon as its node is edited. */
 export function forgive(tab: string, id: string): void {
   const run = useRuns.getState().nodes[tab]?.[id];
-  if (run?.problems || run?.error) change(tab, id, { problems: undefined, error: undefined, state: undefined });
+  if (run?.problems || run?.error) amend(tab, [[id, { problems: undefined, error: undefined, state: undefined }]]);
 }
 
-/** Seeds move on as their nodes say. */
-const afterRun = (doc: Doc): Doc => mapEveryNode(doc, advanced);
-
-function advanced(node: GraphNode, level: Level): GraphNode {
-  const def = useEditor.getState().catalogue.get(node.type);
-  if (!def) return node;
-  let after = node;
-  for (const input of widgetInputs(node, def)) {
-    if (!input.controlled) continue;
-    const slot = node.inputs?.find((candidate) => candidate.widget?.name === input.name);
-    if (slot?.link !== null && slot?.link !== undefined && linksById(level).has(String(slot.link))) continue;
-    const value = nextValue(input, widgetValues(node, def)[input.name], control(node, def, input.name));
-    if (value !== undefined) after = withWidget(after, def, input.name, value);
-  }
-  return after;
-}
-
-const MAX_RANDOM = 2 ** 50;
-
-function nextValue(input: InputDef, value: unknown, mode: string): unknown {
-  if (mode === "fixed") return undefined;
-  if (input.choices) {
-    const at = input.choices.indexOf(value);
-    const count = input.choices.length;
-    if (mode === "randomize") return input.choices[Math.floor(Math.random() * count)];
-    return input.choices[Math.min(count - 1, Math.max(0, at + (mode === "increment" ? 1 : -1)))];
-  }
-  const least = Number(input.min ?? 0);
-  const most = Math.min(Number(input.max ?? MAX_RANDOM), MAX_RANDOM);
-  if (mode === "randomize") return least + Math.floor(Math.random() * (most - least + 1));
-  const next = BigInt(value as number) + (mode === "increment" ? 1n : -1n);
-  if (next < BigInt(least) || next > BigInt(input.max ?? MAX_RANDOM)) return undefined;
-  return next <= BigInt(Number.MAX_SAFE_INTEGER) ? Number(next) : next;
-}
-
-function keepJobs(): void {
-  const recent = Object.entries(useRuns.getState().jobs).slice(-200);
-  sessionStorage.setItem(JOBS, JSON.stringify(Object.fromEntries(recent)));
-}
+// -- the queue ----------------------------------------------------------------------------------------------------
 
 export async function refreshQueue(): Promise<void> {
   try {
-    const { queue_running, queue_pending, paused } = await server.queue();
-    const running = queue_running[0]?.[1] ?? null;
-    useRuns.setState({ active: queue_running, pending: queue_pending, paused: paused ?? false, ...(running ? {} : { running: null }) });
+    const { queue_running: active, queue_pending: pending, paused = false } = await server.queue();
+    useRuns.setState({ active, pending, paused });
+    void seeWhetherAnyoneWorks();
   } catch {
     // The socket says when the server is back; then this is asked again.
+  }
+}
+
+let looking = false;
+
+/** A queue that stands still without having been paused wants an explanation. */
+async function seeWhetherAnyoneWorks(): Promise<void> {
+  const stuck = () => {
+    const { active, pending, paused } = useRuns.getState();
+    return pending.length > 0 && !active.length && !paused;
+  };
+  if (looking) return;
+  looking = true;
+  try {
+    while (stuck()) {
+      await new Promise((resolve) => setTimeout(resolve, 1500));
+      if (stuck()) useRuns.setState({ trouble: (await server.isReady().catch(() => true)) ? null : "noWorker" });
+    }
+    if (useRuns.getState().trouble === "noWorker") useRuns.setState({ trouble: null });
+  } finally {
+    looking = false;
   }
 }
 
@@ -191,119 +161,205 @@ export const setPaused = async (paused: boolean): Promise<void> => {
   await refreshQueue();
 };
 
+// -- what the server says -----------------------------------------------------------------------------------------
+
 let started = false;
 
-/** Listen to the server, for as long as the page lives. */
-export function connect(): void {
+/** Listen to the server, for as long as the page lives. `onReturn` is called when it is back. */
+export function connect(onReturn: () => void): void {
   if (started) return;
   started = true;
   listen(clientId, {
     message: receive,
-    preview(picture, about) {
-      const { running, jobs } = useRuns.getState();
-      const promptId = String(about.prompt_id ?? running ?? "");
-      const tab = jobs[promptId];
-      const id = String(about.display_node_id ?? about.node_id ?? "");
-      if (!tab || !id) return;
-      const before = useRuns.getState().nodes[tab]?.[id]?.preview;
-      change(tab, id, { preview: URL.createObjectURL(picture) });
-      if (before) setTimeout(() => URL.revokeObjectURL(before), 500);
+    preview: receivePreview,
+    text(id, text) {
+      const [tab] = atWork().find(([, runs]) => runs[id]?.state === "running") ?? [];
+      if (tab) amend(tab, [[id, { text }]]);
     },
-    connected() {
+    connected(again) {
       useRuns.setState({ connected: true });
-      void refreshQueue();
-      void catchUp();
+      void refreshQueue().then(catchUp);
+      if (again) onReturn();
     },
     lost: () => useRuns.setState({ connected: false }),
   });
 }
 
-/** After a reload or a lost connection: ask for what was missed. */
-async function catchUp(): Promise<void> {
-  const { jobs } = useRuns.getState();
-  const last = new Map<string, string>();
-  for (const [promptId, tab] of Object.entries(jobs)) last.set(tab, promptId);
-  for (const [tab, promptId] of last) {
-    try {
-      show(tab, promptId, await server.job(promptId));
-    } catch (error) {
-      if (!(error instanceof Refused)) return; // lost again; the next connection asks again
+const atWork = () => Object.entries(useRuns.getState().nodes);
+
+function receivePreview(picture: Blob, about: Record<string, unknown>): void {
+  const { jobs, shown } = useRuns.getState();
+  let tab = jobs[String(about.prompt_id ?? "")]?.tab;
+  let id = String(about.display_node_id ?? about.node_id ?? "");
+  if (about.prompt_id === undefined) {
+    // Without metadata: of the one node at work.
+    for (const [name, runs] of atWork()) {
+      const running = Object.keys(runs).find((key) => runs[key]?.state === "running");
+      if (running !== undefined) [tab, id] = [name, running];
     }
-  }
+  } else if (tab && shown[tab] !== about.prompt_id) return;
+  if (tab && id) amend(tab, [[id, { preview: URL.createObjectURL(picture) }]]);
 }
 
-function show(tab: string, promptId: string, job: JobState): void {
-  for (const [id, output] of Object.entries(job.outputs)) change(tab, id, { output });
-  for (const [id, seconds] of Object.entries(job.timings)) change(tab, id, { seconds, state: "finished", preview: undefined });
-  for (const id of job.cached ?? []) change(tab, id, { cached: true, state: "finished" });
-  if (job.status === "running") {
-    useRuns.setState({ running: promptId, progress: job.progress });
-    if (job.node) change(tab, job.node, { state: "running" });
-  }
-  if (job.error?.node_id) failed(tab, job.error);
-  else if (job.status === "interrupted") stopped(tab);
+/** Whether `nodes` of the prompt's tab speaks of this prompt. Where two of a tab run at once, it does of the first. */
+function takesPart(tab: string, promptId: string, anew = false): boolean {
+  const { shown, progress } = useRuns.getState();
+  const other = shown[tab];
+  if (other === promptId && !anew) return true;
+  if (other !== promptId && other !== undefined && progress[other] !== undefined) return false;
+  begin(tab, promptId);
+  return true;
 }
 
-function failed(tab: string, data: Record<string, unknown>): void {
-  change(tab, String(data.node_id), { state: "error", error: String(data.exception_message ?? ""), preview: undefined });
-}
-
-/** Nothing of a tab's nodes runs any more. */
-function stopped(tab: string): void {
-  for (const [id, run] of Object.entries(useRuns.getState().nodes[tab] ?? NOTHING)) {
-    if (run.state === "running") change(tab, id, { state: undefined, preview: undefined });
-  }
+/** Take away all marks of a tab's run before; only what was made stays. */
+function begin(tab: string, promptId: string): void {
+  useRuns.setState((state) => {
+    const kept = Object.entries(state.nodes[tab] ?? NOTHING).flatMap(([id, run]) => {
+      if (run.preview) discard(run.preview);
+      return run.output ? [[id, { output: run.output }] as const] : [];
+    });
+    return {
+      nodes: { ...state.nodes, [tab]: Object.fromEntries(kept) },
+      shown: { ...state.shown, [tab]: promptId },
+      verdicts: { ...state.verdicts, [tab]: "running" as const },
+      progress: { ...state.progress, [promptId]: 0 },
+    };
+  });
 }
 
 function receive(type: string, data: Record<string, unknown>): void {
   if (type === "status") return void refreshQueue();
   const promptId = String(data.prompt_id ?? "");
-  const tab = useRuns.getState().jobs[promptId];
-  if (!tab) return;
+  const origin = useRuns.getState().jobs[promptId];
+  if (!origin) {
+    if (ENDS.has(type)) useRuns.setState((state) => ({ ended: state.ended + 1 }));
+    return;
+  }
+  const { tab } = origin;
+  if (ENDS.has(type)) return void end(tab, promptId, type, data);
+  if (type === "executing" && data.node === null) return; // what ended it said so
+  if (!takesPart(tab, promptId, type === "execution_start")) return;
   switch (type) {
     case "execution_start":
-      fresh(tab);
-      useRuns.setState({ running: promptId, progress: 0 });
+      announce("run.saidStarted", { name: nameOf(tab) });
       break;
     case "execution_cached":
-      for (const id of data.nodes as string[]) change(tab, id, { cached: true, state: "finished" });
+      amend(tab, (data.nodes as string[]).map((id) => [id, { cached: true, state: "finished" }]));
       break;
     case "executing":
-      if (data.node !== null) {
-        useRuns.setState({ running: promptId });
-        change(tab, String(data.display_node ?? data.node), { state: "running", value: 0, max: 1 });
-      } else {
-        useRuns.setState((state) => ({ running: state.running === promptId ? null : state.running, progress: 0, ended: state.ended + 1 }));
-      }
+      amend(tab, [[String(data.display_node ?? data.node), { state: "running", value: 0, max: 1 }]]);
       break;
     case "progress_state":
-      for (const entry of Object.values(data.nodes as Record<string, Record<string, unknown>>)) {
-        const state = entry.state as NodeRun["state"];
-        const patch = { state, value: entry.value as number, max: entry.max as number };
-        change(tab, String(entry.display_node_id ?? entry.node_id), state === "finished" ? { ...patch, preview: undefined } : patch);
-      }
-      measureProgress(tab);
+      amend(tab, Object.values(data.nodes as Record<string, Record<string, unknown>>).map(progressPatch));
+      measure(promptId, origin);
       break;
     case "executed":
-      change(tab, String(data.display_node ?? data.node), { output: data.output as Output });
-      break;
-    case "execution_error":
-      failed(tab, data);
-      stopped(tab);
-      break;
-    case "execution_interrupted":
-      stopped(tab);
-      break;
-    case "execution_success":
-      stopped(tab);
-      void server.job(promptId).then((job) => show(tab, promptId, job), () => undefined);
+      amend(tab, [[String(data.display_node ?? data.node), { output: data.output as Output }]]);
       break;
   }
 }
 
-function measureProgress(tab: string): void {
-  const runs = Object.values(useRuns.getState().nodes[tab] ?? NOTHING);
-  const doc = useEditor.getState().tabs.find((entry) => entry.id === tab)?.history.present;
-  const done = runs.reduce((sum, run) => sum + (run.state === "finished" ? 1 : run.max ? (run.value ?? 0) / run.max : 0), 0);
-  useRuns.setState({ progress: Math.min(1, done / Math.max(1, doc?.nodes.length ?? 1)) });
+const ENDS: ReadonlySet<string> = new Set(["execution_success", "execution_error", "execution_interrupted"]);
+
+function progressPatch(entry: Record<string, unknown>): [string, Partial<NodeRun>] {
+  const state = entry.state === "pending" ? undefined : (entry.state as NodeRun["state"]);
+  const patch = { state, value: entry.value as number, max: entry.max as number };
+  const id = String(entry.display_node_id ?? entry.node_id);
+  return [id, state === "finished" ? { ...patch, preview: undefined, text: undefined } : patch];
+}
+
+/** Of what has to be done at all. A sampler's step counts as much as another whole node. */
+function measure(promptId: string, { tab, nodes, steps }: Origin): void {
+  let whole = nodes;
+  for (const count of Object.values(steps)) whole += count - 1;
+  let done = 0;
+  for (const [id, run] of Object.entries(useRuns.getState().nodes[tab] ?? NOTHING)) {
+    const weight = steps[id] ?? 1;
+    if (run.cached) whole -= weight;
+    else if (run.state === "finished") done += weight;
+    else if (run.state === "running" && run.max) done += (weight * (run.value ?? 0)) / run.max;
+  }
+  useRuns.setState((state) => ({ progress: { ...state.progress, [promptId]: Math.min(1, done / Math.max(1, whole)) } }));
+}
+
+const nameOf = (tab: string): string => useEditor.getState().tabs.find((entry) => entry.id === tab)?.name ?? "";
+
+function end(tab: string, promptId: string, type: string, data: Record<string, unknown>): void {
+  const part = takesPart(tab, promptId);
+  const name = nameOf(tab);
+  if (type === "execution_error") {
+    const message = String(data.exception_message ?? "");
+    announce("run.saidFailed", { name, message });
+    notify("error", "run.failed", message, { tab, id: String(data.node_id ?? "") });
+  } else announce(type === "execution_success" ? "run.saidDone" : "run.saidStopped", { name });
+  if (part) {
+    const verdict = ({ execution_success: "done", execution_error: "failed" } as const)[type] ?? "stopped";
+    settle(tab, verdict);
+    if (type === "execution_error" && data.node_id) amend(tab, [[String(data.node_id), failure(data)]]);
+    // The seconds that each node took are known to the job.
+    void server.job(promptId).then((job) => useRuns.getState().shown[tab] === promptId && showJob(tab, promptId, job), () => undefined);
+  }
+  useRuns.setState((state) => ({ progress: without(state.progress, promptId), ended: state.ended + 1 }));
+}
+
+const failure = (data: Record<string, unknown>): Partial<NodeRun> => ({ state: "error", error: String(data.exception_message ?? ""), preview: undefined, text: undefined });
+
+function without<T>(record: Readonly<Record<string, T>>, key: string): Record<string, T> {
+  const { [key]: _, ...rest } = record;
+  return rest;
+}
+
+/** Nothing of a tab's nodes runs any more. */
+function settle(tab: string, verdict: Verdict): void {
+  const running = Object.entries(useRuns.getState().nodes[tab] ?? NOTHING).filter(([, run]) => run.state === "running" || run.preview);
+  const state = verdict === "done" ? ("finished" as const) : undefined;
+  amend(tab, running.map(([id]) => [id, { state, preview: undefined, text: undefined }]));
+  useRuns.setState((before) => ({ verdicts: { ...before.verdicts, [tab]: verdict } }));
+}
+
+/** A tab has been looked at: how its run went needs no mark any more. */
+export function seen(tab: string): void {
+  const verdict = useRuns.getState().verdicts[tab];
+  if (verdict && verdict !== "running") useRuns.setState((state) => ({ verdicts: without(state.verdicts, tab) }));
+}
+
+// -- after a reload, or a connection that was lost ----------------------------------------------------------------
+
+/** Ask for what was missed: of each tab the run at work, else the one begun last. */
+async function catchUp(): Promise<void> {
+  const { jobs, pending, shown, verdicts } = useRuns.getState();
+  const waiting = new Set(pending.map((item) => item[1]));
+  const working = new Set(useRuns.getState().active.map((item) => item[1]));
+  const last = new Map<string, string>();
+  for (const [promptId, { tab }] of Object.entries(jobs)) {
+    if (!waiting.has(promptId) && !working.has(last.get(tab) ?? "")) last.set(tab, promptId);
+  }
+  useRuns.setState((state) => ({ ended: state.ended + 1 }));
+  for (const [tab, promptId] of last) {
+    try {
+      const job = await server.job(promptId);
+      if (shown[tab] === promptId && verdicts[tab] !== "running" && job.status !== "running") continue; // nothing new
+      if (shown[tab] !== promptId || job.status !== "running") begin(tab, promptId);
+      showJob(tab, promptId, job);
+      if (shown[tab] === undefined) seen(tab); // before this page was loaded
+    } catch (error) {
+      if (!(error instanceof Refused)) return; // lost again; the next connection asks again
+      settle(tab, "stopped"); // the server knows nothing of it
+    }
+  }
+}
+
+function showJob(tab: string, promptId: string, job: JobState): void {
+  amend(tab, Object.entries(job.outputs).map(([id, output]) => [id, { output }]));
+  amend(tab, Object.entries(job.timings).map(([id, seconds]) => [id, { seconds, state: "finished", preview: undefined }]));
+  amend(tab, (job.cached ?? []).map((id) => [id, { cached: true, state: "finished" }]));
+  if (job.status === "running") {
+    useRuns.setState((state) => ({ progress: { ...state.progress, [promptId]: job.progress }, verdicts: { ...state.verdicts, [tab]: "running" } }));
+    if (job.node) amend(tab, [[job.node, { state: "running" }]]);
+    return;
+  }
+  if (job.status === "pending") return;
+  if (useRuns.getState().verdicts[tab] === "running") settle(tab, ({ success: "done", error: "failed", interrupted: "stopped" } as const)[job.status]);
+  if (job.error?.node_id) amend(tab, [[String(job.error.node_id), failure(job.error)]]);
+  useRuns.setState((state) => ({ progress: without(state.progress, promptId) }));
 }

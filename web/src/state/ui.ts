@@ -3,6 +3,7 @@
 import { create } from "zustand";
 import type { FileRef } from "../server/client";
 import type { Id } from "../graph/document";
+import type { Picture } from "./gallery";
 
 export type Panel = "start" | "gallery" | "queue";
 export type Theme = "auto" | "light" | "dark";
@@ -62,7 +63,7 @@ interface Ui {
   /** The link under the pointer. */
   hovered: Id | null;
   shortcuts: boolean;
-  viewer: { pictures: FileRef[]; index: number } | null;
+  viewer: { pictures: readonly Picture[]; index: number } | null;
   mask: { file: FileRef; tab: string; node: string; widget: string } | null;
   renaming: { kind: "node"; id: string } | { kind: "group"; index: number } | null;
   minimap: boolean;

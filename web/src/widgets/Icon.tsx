@@ -35,6 +35,12 @@ const PATHS = {
   toInput: "M4 12h10M10 8l4 4-4 4M15 4h5v16h-5",
   plusMagnifier: "M11 4a7 7 0 1 0 0 14 7 7 0 0 0 0-14zM16 16l4 4M11 8v6M8 11h6",
   minusMagnifier: "M11 4a7 7 0 1 0 0 14 7 7 0 0 0 0-14zM16 16l4 4M8 11h6",
+  move: "M12 3v18M3 12h18M9 6l3-3 3 3M9 18l3 3 3-3M6 9l-3 3 3 3M18 9l3 3-3 3",
+  copy: "M9 9h11v11H9zM5 15H4V4h11v1",
+  info: "M12 3.5a8.5 8.5 0 1 0 0 17 8.5 8.5 0 0 0 0-17zM12 11v5.5M12 7.8h.01",
+  invert: "M12 4a8 8 0 1 0 0 16zM12 4a8 8 0 0 1 0 16",
+  eraser: "M8 19l-4-4L14 5l6 6-8 8zM8 19h12M9.5 9.5l6 6",
+  wide: "M9 6l-6 6 6 6M15 6l6 6-6 6",
   dice: "M5 5h14v14H5zM9 9h.01M15 9h.01M12 12h.01M9 15h.01M15 15h.01",
   lock: "M6 11h12v9H6zM8.5 11V8a3.5 3.5 0 0 1 7 0v3",
 } as const;

@@ -1,0 +1,110 @@
+/** Workflows to the server: once, so many times, whenever something changes, or again and again. */
+
+import { create } from "zustand";
+import { type ApiWorkflow, FormatError, toApi } from "../format/api";
+import { writeJson } from "../format/json";
+import { withChosenPrompts, withFilledNames } from "../format/substitutions";
+import { Refused, server } from "../server/client";
+import { activeTab, amendDocument, current, useEditor } from "./editor";
+import { notify } from "./notices";
+import { clientId, expect, refreshQueue, showProblems, useRuns } from "./runs";
+import { advanced } from "./seeds";
+
+export const REPEATS = ["once", "change", "always"] as const;
+export type Repeat = (typeof REPEATS)[number];
+
+export const useRepeat = create<{ repeat: Repeat }>(() => ({ repeat: "once" }));
+
+/** Queue the open workflow, as many times as the batch count says. */
+export async function run(front = false): Promise<void> {
+  const { batch } = useRuns.getState();
+  for (let turn = 0; turn < batch; turn += 1) if (!(await submit(front))) return;
+}
+
+async function submit(front: boolean): Promise<boolean> {
+  const tab = current();
+  const { catalogue } = useEditor.getState();
+  const workflow = withChosenPrompts(tab.history.present, catalogue);
+  try {
+    const prompt = toApi(withFilledNames(workflow, catalogue), catalogue);
+    const prompt_id = crypto.randomUUID();
+    expect(prompt_id, { tab: tab.id, nodes: Object.keys(prompt).length, steps: stepsOf(prompt) });
+    const body = { prompt, prompt_id, client_id: clientId, front, extra_data: { extra_pnginfo: { workflow } } };
+    const answer = await server.submit(body);
+    showProblems(tab.id, answer.node_errors);
+    amendDocument(tab.id, (doc) => advanced(doc, catalogue));
+    sent = meaning();
+    void refreshQueue();
+    return true;
+  } catch (error) {
+    if (error instanceof Refused) {
+      showProblems(tab.id, error.nodeErrors);
+      const [first] = Object.keys(error.nodeErrors);
+      if (first === undefined) notify("error", "run.refused", `${error.message} ${error.details}`.trim());
+      else notify("error", "run.invalid", undefined, { tab: tab.id, id: first });
+    } else if (error instanceof FormatError) notify("error", "run.refused", error.message);
+    else notify("error", "run.unreachable");
+    return false;
+  }
+}
+
+const MOST_STEPS = 60;
+
+function stepsOf(prompt: ApiWorkflow): Record<string, number> {
+  const counted = Object.entries(prompt).flatMap(([id, node]) => {
+    const steps = node.inputs.steps;
+    return typeof steps === "number" && steps > 1 ? [[id, Math.min(MOST_STEPS, steps)] as const] : [];
+  });
+  return Object.fromEntries(counted);
+}
+
+// -- by itself ----------------------------------------------------------------------------------------------------
+
+const CALM = 400;
+
+/** What of the open workflow the server would run, when it was last sent. */
+let sent = "";
+let timer = 0;
+
+function meaning(): string {
+  const { catalogue } = useEditor.getState();
+  const tab = current();
+  try {
+    return `${tab.id} ${writeJson(toApi(tab.history.present, catalogue))}`;
+  } catch {
+    return sent; // it cannot be run as it stands
+  }
+}
+
+function consider(): void {
+  window.clearTimeout(timer);
+  const { repeat } = useRepeat.getState();
+  if (repeat === "once") return;
+  timer = window.setTimeout(async () => {
+    const { active, pending, connected } = useRuns.getState();
+    if (!connected || active.length + pending.length > 0) return; // asked again when the queue is empty
+    if (useRepeat.getState().repeat === "change" && meaning() === sent) return;
+    const before = meaning();
+    if (!(await submit(false))) {
+      sent = before; // not again until it is mended
+      if (useRepeat.getState().repeat === "always") useRepeat.setState({ repeat: "once" });
+    }
+  }, CALM);
+}
+
+export function setRepeat(repeat: Repeat): void {
+  sent = repeat === "change" ? meaning() : "";
+  useRepeat.setState({ repeat });
+  consider();
+}
+
+useEditor.subscribe((state, before) => {
+  if (state.tabs !== before.tabs && activeTab(state).history.present !== activeTab(before).history.present) consider();
+});
+useRuns.subscribe((state, before) => {
+  if (state.active !== before.active && !state.active.length && !state.pending.length) consider();
+  // What is stopped by hand is not begun again by itself.
+  if (useRepeat.getState().repeat === "always" && Object.entries(state.verdicts).some(([tab, verdict]) => (verdict === "stopped" || verdict === "failed") && before.verdicts[tab] === "running")) {
+    useRepeat.setState({ repeat: "once" });
+  }
+});
