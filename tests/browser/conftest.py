@@ -90,8 +90,9 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
     running.stop()
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def browser() -> Iterator[Any]:
+    """For a module: while Playwright runs, its event loop keeps other tests from running theirs."""
     _need(CHROMIUM, "Chromium")
     try:
         from playwright.sync_api import sync_playwright
