@@ -174,7 +174,7 @@ def test_copies_go_between_tabs_with_their_links_and_groups(page: Any, server: A
     other.goto(server.url)
     other.wait_for_selector(".node")
     other.keyboard.press("Control+v")
-    other.wait_for_function("document.querySelector('.canvas').getAttribute('aria-label').includes('18 nodes')")
+    other.locator(".canvas[aria-label*='18 nodes']").wait_for()
     pasted = document(other)
     assert len({entry["id"] for entry in pasted["nodes"]}) == 18
     assert len(ends(pasted)) == 26
@@ -281,7 +281,7 @@ def test_a_messy_graph_is_laid_out_and_loses_nothing(page: Any, tmp_path: Path) 
     open_document(page, tmp_path / "messy.json", doc)
     before = document(page)
     page.get_by_role("button", name="Tidy up").click()
-    page.wait_for_function("document.querySelector('.view-tools button').disabled === false")
+    page.locator(".view-tools button[aria-label^='Undo']:enabled").wait_for()
     after = _is_one_step(page, before)
     assert ends(after) == ends(before)
     strip = ("pos", "size")

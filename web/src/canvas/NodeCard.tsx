@@ -198,11 +198,12 @@ function WidgetLine({ node, row, reachable, collapsed, problem }: LineProps) {
   const id = String(node.id);
   const middle = collapsed ? HEADER / 2 : row.y + Math.min(row.height, WIDGET) / 2;
   const slot = row.slot ?? row.input.name;
+  // With a key for every field and one for its socket a node would be long to go through; links to fields are drawn from the other end.
   const over = useWire((state) => state.over === socketKey(id, "input", slot));
   return (
     <>
       <span className="widget-socket">
-        <SlotSocket node={id} side="input" slot={slot} row={{ label: row.input.label ?? row.input.name, type: row.input.type, y: middle, linked: row.linked }} reachable={reachable} hideLabel />
+        <SlotSocket node={id} side="input" slot={slot} row={{ label: row.input.label ?? row.input.name, type: row.input.type, y: middle, linked: row.linked }} reachable={reachable && row.linked} hideLabel />
       </span>
       {!collapsed && (
         <div

@@ -176,16 +176,19 @@ export function panning(start: Pointer): Gesture {
   };
 }
 
-/** Two fingers zoom about the point between them, and move it along. */
-export function pinching(left: number, top: number): (first: Pointer, second: Pointer) => void {
-  let last: { x: number; y: number; apart: number } | null = null;
-  return (first, second) => {
-    const now = { x: (first.x + second.x) / 2, y: (first.y + second.y) / 2, apart: Math.hypot(first.x - second.x, first.y - second.y) };
-    if (last) {
-      const { view } = stage();
-      stage().setView({ ...view, x: view.x + now.x - last.x, y: view.y + now.y - last.y });
-      zoomBy(now.apart / Math.max(1, last.apart), [now.x - left, now.y - top]);
-    }
+/** Two fingers zoom about the point between them, and move it along. `left`, `top`: where the canvas begins on the screen. */
+export function pinching(first: Pointer, second: Pointer, left: number, top: number): (first: Pointer, second: Pointer) => void {
+  const between = (one: Pointer, other: Pointer) => ({
+    x: (one.x + other.x) / 2,
+    y: (one.y + other.y) / 2,
+    apart: Math.max(1, Math.hypot(one.x - other.x, one.y - other.y)),
+  });
+  let last = between(first, second);
+  return (one, other) => {
+    const now = between(one, other);
+    const { view } = stage();
+    stage().setView({ ...view, x: view.x + now.x - last.x, y: view.y + now.y - last.y });
+    zoomBy(now.apart / last.apart, [now.x - left, now.y - top]);
     last = now;
   };
 }

@@ -58,7 +58,8 @@ export const useGestures = (wrapper: React.RefObject<HTMLDivElement | null>, fra
         if (fingers.size === 2) {
           stop("cancel");
           const { left, top } = element.getBoundingClientRect();
-          pinch = pinching(left, top);
+          const [first, second] = [...fingers.values()] as [Pointer, Pointer];
+          pinch = pinching(first, second, left, top);
         }
         if (fingers.size > 1) return event.preventDefault();
       }

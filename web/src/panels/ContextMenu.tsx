@@ -33,15 +33,22 @@ function OpenMenu({ menu }: { menu: Menu }) {
   useLayoutEffect(() => {
     const { width, height } = (box.current as HTMLDivElement).getBoundingClientRect();
     setPlace({ left: Math.max(8, Math.min(menu.x, window.innerWidth - width - 8)), top: Math.max(8, Math.min(menu.y, window.innerHeight - height - 8)) });
-    box.current?.querySelector("button")?.focus();
+    box.current?.querySelector<HTMLElement>("[role=menuitem]")?.focus();
   }, [menu]);
   const close = () => show({ menu: null });
   const { sections, colors } = itemsOf(menu, t);
   const step = (event: React.KeyboardEvent) => {
-    const buttons = [...(box.current?.querySelectorAll("button") ?? [])];
-    const at = buttons.indexOf(document.activeElement as HTMLButtonElement);
-    if (event.key === "ArrowDown") buttons[(at + 1) % buttons.length]?.focus();
-    else if (event.key === "ArrowUp") buttons[(at - 1 + buttons.length) % buttons.length]?.focus();
+    const items = [...(box.current?.querySelectorAll<HTMLElement>("[role=menuitem]") ?? [])];
+    const swatches = [...(box.current?.querySelectorAll<HTMLElement>(".swatch") ?? [])];
+    const aside = swatches.indexOf(document.activeElement as HTMLElement);
+    const at = items.indexOf(document.activeElement as HTMLElement);
+    const go = (list: HTMLElement[], index: number) => list.at(index % Math.max(1, list.length))?.focus();
+    if (event.key === "ArrowDown") go(items, at + 1);
+    else if (event.key === "ArrowUp") at <= 0 && aside < 0 && swatches.length ? go(swatches, 0) : go(items, aside < 0 ? at - 1 : -1);
+    else if (event.key === "ArrowRight") go(swatches, aside + 1);
+    else if (event.key === "ArrowLeft") go(swatches, aside - 1);
+    else if (event.key === "Home") go(items, 0);
+    else if (event.key === "End") go(items, -1);
     else if (event.key === "Escape") close();
     else return;
     event.preventDefault();

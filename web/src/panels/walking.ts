@@ -34,16 +34,18 @@ export function walk(direction: Direction): void {
   if (to !== null) goTo(to);
 }
 
-let trail: { from: string; side: "before" | "after"; at: number } | null = null;
+/** Which link was taken last, by node and side. */
+const taken = new Map<string, number>();
 
-/** Along a link; the same key again from where one came goes along the next. */
+/** Along a link; the same key again from the same node goes along the next. */
 export function follow(side: "before" | "after"): void {
   const [from] = current().selection;
   if (from === undefined) return walk("right");
   const found = linkedNodes(levelOf(current()), from, side);
   if (!found.length) return announce(side === "before" ? "say.firstNode" : "say.lastNode");
-  const at = trail?.from === from && trail.side === side ? (trail.at + 1) % found.length : 0;
-  trail = { from, side, at };
+  const key = `${current().id}/${from}/${side}`;
+  const at = ((taken.get(key) ?? -1) + 1) % found.length;
+  taken.set(key, at);
   goTo(found[at] as string);
 }
 
@@ -55,6 +57,7 @@ export function enter(): boolean {
   const node = id === undefined ? null : article(id);
   const first = node && (node.querySelector<HTMLElement>(".widget :is(textarea, input, select, button)") ?? node.querySelector<HTMLElement>(INSIDE));
   first?.focus();
+  if (first instanceof HTMLInputElement) requestAnimationFrame(() => first.select());
   return Boolean(first);
 }
 

@@ -18,6 +18,7 @@ export function NumberField({ label, input, value, onChange, onDone }: Props) {
   const [typed, setTyped] = useState<string | null>(null);
   const drag = useRef<{ x: number; moved: boolean; from: number | bigint } | null>(null);
   const field = useRef<HTMLInputElement>(null);
+  const dragged = useRef(false);
   const share = fill(input, value);
   const wrong = typed !== null && typed.trim() !== "" && clamp(input, typed.replace(",", ".")) === null;
 
@@ -59,12 +60,18 @@ export function NumberField({ label, input, value, onChange, onDone }: Props) {
         const start = drag.current;
         drag.current = null;
         if (!start) return;
+        dragged.current = start.moved;
         if (start.moved) return onDone();
         setTyped(shown(input, value));
         requestAnimationFrame(() => field.current?.select());
         field.current?.focus();
       }}
       onPointerCancel={() => (drag.current = null)}
+      onClick={(event) => {
+        // The click that ends a drag would put the focus into the field, as a label's click does.
+        if (dragged.current) event.preventDefault();
+        dragged.current = false;
+      }}
     >
       <span className="field-label">{label}</span>
       <input
