@@ -15,16 +15,32 @@ interface Clip {
 export function copied(doc: Doc, level: Level, ids: ReadonlySet<string>, groups: ReadonlySet<number>): string {
   const nodes = level.nodes.filter((node) => ids.has(String(node.id)));
   const links = linksOf(level).filter((link) => ids.has(String(link.origin_id)) && ids.has(String(link.target_id)));
-  const definitions = nodes.flatMap((node) => subgraphs(doc).get(node.type) ?? []);
+  const definitions = definitionsFor(doc, nodes);
   const framed = (level.groups ?? []).filter((_, index) => groups.has(index));
   const clip: Clip = { sumi: 1, nodes, links, groups: framed, subgraphs: definitions };
   return writeJson(clip);
 }
 
+/** What the nodes are made of, and what that is made of. */
+function definitionsFor(doc: Doc, nodes: GraphNode[]): Subgraph[] {
+  const found = new Set<Subgraph>();
+  const pending = [nodes];
+  for (let level = pending.pop(); level !== undefined; level = pending.pop()) {
+    for (const { type } of level) {
+      const definition = subgraphs(doc).get(type);
+      if (!definition || found.has(definition)) continue;
+      found.add(definition);
+      pending.push(definition.nodes);
+    }
+  }
+  return [...found];
+}
+
 export function readClip(text: string): Clip | null {
   if (!text.startsWith('{"sumi":1')) return null;
   try {
-    return parseJson(text) as unknown as Clip;
+    const clip = parseJson(text) as unknown as Clip;
+    return Array.isArray(clip.nodes) && Array.isArray(clip.links) ? clip : null;
   } catch {
     return null; // somebody's text that begins like ours
   }

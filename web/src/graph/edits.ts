@@ -279,7 +279,8 @@ export function disconnect(level: Level, ids: readonly Id[]): Level {
 }
 
 /** Delete nodes. What fed a node of one kind of data goes on to what it fed, as if it had been bypassed. */
-export function deleteNodes(level: Level, ids: ReadonlySet<string>, catalogue: Catalogue, relink = true): Level {
+export function deleteNodes(level: Level, chosen: ReadonlySet<string>, catalogue: Catalogue, relink = true): Level {
+  const ids = new Set([...chosen].filter((id) => nodesById(level).has(id))); // the two ends of a subgraph are none
   let current = level;
   if (relink) for (const id of ids) current = passedOn(current, id, catalogue);
   const touched = linksOf(current).filter((link) => ids.has(String(link.origin_id)) || ids.has(String(link.target_id)));

@@ -1,0 +1,64 @@
+import { describe, expect, it } from "vitest";
+import textToImage from "../../../workflows/text_to_image.json";
+import { type Doc, emptyDocument } from "../graph/document";
+import { addNode, connect, newNode } from "../graph/edits";
+import { geometry } from "../graph/geometry";
+import { readCatalogue } from "../graph/schema";
+import { between, linkAt, linkPaths, midpoint, places, sampled, svgPath } from "./links";
+
+const catalogue = readCatalogue({ Filter: { input: { required: { image: ["IMAGE"] } }, output: ["IMAGE"] } });
+
+/** Two filters, the first linked to the second. */
+function two(at: [number, number]): Doc {
+  const def = catalogue.get("Filter") as never;
+  let doc = addNode(emptyDocument(), newNode(def, 1, [0, 0])) as Doc;
+  doc = addNode(doc, newNode(def, 2, at)) as Doc;
+  return connect(doc, { origin: "1", originSlot: 0, target: "2", targetSlot: 0 }) as Doc;
+}
+
+describe("links", () => {
+  it("are curves to what lies ahead", () => {
+    const [path] = linkPaths(two([500, 0]), { doc: emptyDocument(), catalogue });
+    expect(path?.route.curved).toBe(true);
+  });
+
+  it.each([
+    ["below", [0, 300]],
+    ["above", [0, -300]],
+    ["beside", [-400, 10]],
+    ["just below", [40, 110]],
+  ] as const)("go back around both nodes to what lies behind and %s", (_, at) => {
+    const doc = two([...at]);
+    const around = { doc, catalogue };
+    const [path] = linkPaths(doc, around);
+    expect(path?.route.curved).toBe(false);
+    const corners = sampled(path?.route as never);
+    for (const place of places(doc, around).values()) {
+      for (let index = 1; index < corners.length; index += 1) {
+        const [from, to] = [corners[index - 1], corners[index]] as [{ x: number; y: number }, { x: number; y: number }];
+        for (let share = 0; share <= 1; share += 0.02) {
+          const [x, y] = [from.x + (to.x - from.x) * share, from.y + (to.y - from.y) * share];
+          const inside = x > place.x + 1 && x < place.x + place.width - 1 && y > place.y + 1 && y < place.y + place.height - 1;
+          expect(inside, `${x}, ${y} is under a node`).toBe(false);
+        }
+      }
+    }
+  });
+
+  it("are found under a point, at their middle too", () => {
+    const doc = textToImage as unknown as Doc;
+    const around = { doc, catalogue };
+    for (const { link, route } of linkPaths(doc, around)) {
+      expect(linkAt(doc, around, midpoint(route), 1)).not.toBeNull();
+      expect(link.id).toBeDefined();
+    }
+    expect(linkAt(doc, around, { x: -500, y: -500 }, 20)).toBeNull();
+  });
+
+  it("keep apart where an output has several to what lies behind", () => {
+    const doc = two([0, 300]);
+    const [first, second] = [...doc.nodes].map((node) => geometry(node, { doc, catalogue }));
+    const lanes = [0, 1, 2].map((lane) => svgPath(between({ x: 270, y: 40 }, { x: 0, y: 340 }, { origin: first as never, target: second as never, lane })));
+    expect(new Set(lanes).size).toBe(3);
+  });
+});
