@@ -1,4 +1,4 @@
-"""The U-Net's transformer parts, over tokens [B, h*w, channels].
+"""The U-Net's transformer parts, over tokens [B, h*w, channels]. The classes' names are those of LDM.
 
 Under channels-last a feature map [B, C, h, w] and its tokens [B, h*w, C] are two
 views of the same memory.
@@ -6,8 +6,8 @@ views of the same memory.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import TYPE_CHECKING, NamedTuple
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import torch.nn.functional as F
 from torch import Tensor, nn
@@ -29,7 +29,7 @@ class KV(NamedTuple):
     mask: Tensor | None = None
 
 
-class Attention(nn.Module):
+class CrossAttention(nn.Module):
     """Multi-head attention (arXiv:1706.03762); without a context, of the tokens with each other."""
 
     def __init__(self, channels: int, context_width: int, heads: int):
@@ -84,19 +84,24 @@ class FeedForward(nn.Module):
         return self.net[2](self.net[0](x), plus)
 
 
-class TransformerLayer(nn.Module):
+class BasicTransformerBlock(nn.Module):
     """Self-attention, cross-attention to the text, feed-forward: each behind a norm, added to its input."""
 
     def __init__(self, channels: int, context_width: int, heads: int):
         super().__init__()
-        self.attn1 = Attention(channels, channels, heads)
+        self.attn1 = CrossAttention(channels, channels, heads)
         self.ff = FeedForward(channels)
-        self.attn2 = Attention(channels, context_width, heads)
+        self.attn2 = CrossAttention(channels, context_width, heads)
         self.norm1 = nn.LayerNorm(channels)
         self.norm2 = nn.LayerNorm(channels)
         self.norm3 = nn.LayerNorm(channels)
 
-    def forward(self, x: Tensor, context: KV) -> Tensor:
+    def forward(self, x: Tensor, context: KV | Tensor, transformer_options: Mapping[str, Any] | None = None) -> Tensor:
+        """``context``: the text's projection, or the text itself [B, T, width]; then ``transformer_options`` count."""
+        if isinstance(context, Tensor):
+            from nodes.models.unet_patches import patched_layer
+
+            return patched_layer(self, x, context, transformer_options or {})
         x = self.attn1(self.norm1(x), plus=x)
         x = self.attn2(self.norm2(x), context, plus=x)
         return self.ff(self.norm3(x), plus=x)
@@ -110,11 +115,13 @@ class SpatialTransformer(nn.Module):
         self.norm = nn.GroupNorm(32, channels, eps=1e-6)
         self.proj_in = _projection(channels, linear_projections)
         self.proj_out = _projection(channels, linear_projections)
-        self.transformer_blocks = nn.ModuleList(TransformerLayer(channels, context_width, heads) for _ in range(depth))
+        self.transformer_blocks = nn.ModuleList(
+            BasicTransformerBlock(channels, context_width, heads) for _ in range(depth)
+        )
         self.contexts = slice(0, depth)
         """Which of a U-Net's keys and values of the text are its layers'; the U-Net sets it."""
 
-    def forward(self, x: Tensor, context: Sequence[KV], patches: UNetPatches | None = None) -> Tensor:
+    def forward(self, x: Tensor, context: Sequence[KV | None], patches: UNetPatches | None = None) -> Tensor:
         """``context`` holds one entry for each layer."""
         height, width = x.shape[2:]
         tokens = _project(self.proj_in, _tokens(self.norm(x)))

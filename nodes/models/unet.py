@@ -17,7 +17,7 @@ from torch import Tensor, nn
 
 from graph.errors import SumiError
 from nodes.models import unet_config as parts
-from nodes.models.attention import KV, SpatialTransformer, TransformerLayer
+from nodes.models.attention import KV, BasicTransformerBlock, SpatialTransformer
 from nodes.models.fused import Convolution, Linear
 from nodes.models.residual_block import GROUPS, Downsample, ResidualBlock, Upsample
 from nodes.models.timestep_embedding import timestep_embedding
@@ -37,14 +37,15 @@ class ContextKV:
     """Keys and values of a text, for every cross-attention layer in running order.
 
     What the text contributes to a U-Net call does not depend on the timestep, so a
-    run projects it once. Made by :meth:`UNet.project_context` for one U-Net.
+    run projects it once. Made by :meth:`UNet.project_context` for one U-Net. None stands for a
+    layer in whose place something else was put.
     """
 
-    layers: tuple[KV, ...]
+    layers: tuple[KV | None, ...]
 
     @property
-    def batch(self) -> int:
-        return self.layers[0].key.shape[0]
+    def batch(self) -> int | None:
+        return next((kv.key.shape[0] for kv in self.layers if kv is not None), None)
 
 
 @dataclass(frozen=True)
@@ -69,6 +70,8 @@ class UNet(nn.Module):
     def __init__(self, config: UNetConfig):
         super().__init__()
         self.config = config
+        self.has_foreign_parts = False
+        """Set on a copy in which something else stands in place of a part; that is told the transformer options."""
         width = config.embedding_width
         plan = layout(config)
         self.time_embed = nn.Sequential(Linear(config.model_channels, width), nn.SiLU(), Linear(width, width))
@@ -105,7 +108,12 @@ class UNet(nn.Module):
             )
         context, mask = _padded(context.to(self.dtype))
         return ContextKV(
-            tuple(layer.attn2.project(context, mask) for layer in self.modules() if isinstance(layer, TransformerLayer))
+            tuple(
+                layer.attn2.project(context, mask) if isinstance(layer, BasicTransformerBlock) else None
+                for module in self.modules()
+                if isinstance(module, SpatialTransformer)
+                for layer in module.transformer_blocks
+            )
         )
 
     @torch.no_grad()
@@ -133,7 +141,7 @@ class UNet(nn.Module):
         """
         self._check(x, context, y)
         patches = None
-        if transformer_options and has_patches(transformer_options):
+        if transformer_options is not None and (self.has_foreign_parts or has_patches(transformer_options)):
             if not isinstance(context, Tensor):
                 raise UNetInputError("patches take the text itself [batch, tokens, width], not its projection")
             patches = UNetPatches(transformer_options, x.shape, context.to(self.dtype))
@@ -214,7 +222,7 @@ class UNet(nn.Module):
             )
             raise UNetInputError(f"vector conditioning y: {found}, this U-Net takes {wanted}")
         batch = context.batch if isinstance(context, ContextKV) else context.shape[0]
-        if batch != x.shape[0]:
+        if batch not in (x.shape[0], None):
             raise UNetInputError(f"{x.shape[0]} latents were given with the text of {batch}")
 
 

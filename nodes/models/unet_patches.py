@@ -24,17 +24,19 @@ counting the transformers, ``block_index`` the layers of one, ``activations_shap
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Callable, Mapping
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, TypeVar
 
-from torch import Tensor
+from torch import Tensor, nn
 
-from nodes.models.attention import KV, Attention, TransformerLayer, attend
+from nodes.models.attention import KV, BasicTransformerBlock, CrossAttention, attend
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
 Patch = Callable[..., Any]
+Module = TypeVar("Module", bound=nn.Module)
 
 PLACES: Final = frozenset(
     {
@@ -94,17 +96,24 @@ class UNetPatches:
         return h, skip
 
     def transformer(
-        self, layers: Sequence[Any], tokens: Tensor, contexts: Sequence[KV], shape: Sequence[int]
+        self, layers: Sequence[Any], tokens: Tensor, contexts: Sequence[KV | None], shape: Sequence[int]
     ) -> Tensor:
-        """The layers of one transformer whose input is a feature map of ``shape``."""
+        """The layers of one transformer whose input is a feature map of ``shape``.
+
+        One that was put in a layer's place is called ``f(tokens, context=…, transformer_options=…)``.
+        """
         self.options["activations_shape"] = list(shape)
         for index, (layer, kv) in enumerate(zip(layers, contexts, strict=True)):
             self.options["block_index"] = index
-            tokens = self._layer(layer, tokens, kv)
+            if kv is not None and isinstance(layer, BasicTransformerBlock):
+                tokens = self.layer(layer, tokens, kv)
+            else:
+                tokens = layer(tokens, context=self._context, transformer_options=self.options)
         self.options["transformer_index"] += 1
         return tokens
 
-    def _layer(self, layer: TransformerLayer, x: Tensor, kv: KV) -> Tensor:
+    def layer(self, layer: BasicTransformerBlock, x: Tensor, kv: KV) -> Tensor:
+        """One layer; ``kv`` is the text's projection for it."""
         if self._concerns("attn1"):
             x = x + self._attention("attn1", layer.attn1, layer.norm1(x))
         else:
@@ -117,7 +126,7 @@ class UNetPatches:
             x = layer.attn2(layer.norm2(x), kv, plus=x)
         return layer.ff(layer.norm3(x), plus=x)
 
-    def _attention(self, name: str, attention: Attention, x: Tensor, context: Tensor | None = None) -> Tensor:
+    def _attention(self, name: str, attention: CrossAttention, x: Tensor, context: Tensor | None = None) -> Tensor:
         options = self._layer_options(attention)
         key = value = x if context is None else context
         for patch in self._around.get(f"{name}_patch", ()):
@@ -140,13 +149,35 @@ class UNetPatches:
 
     def _replacement(self, name: str) -> Patch | None:
         by_block = self._instead.get(name, {})
-        block = self.options["block"]
-        return by_block.get((*block, self.options["block_index"]), by_block.get(block))
+        block = self.options.get("block", ())
+        return by_block.get((*block, self.options.get("block_index", 0)), by_block.get(block))
 
-    def _layer_options(self, attention: Attention) -> dict[str, Any]:
+    def _layer_options(self, attention: CrossAttention) -> dict[str, Any]:
         options = {name: value for name, value in self.options.items() if name not in ("patches", "patches_replace")}
         width = attention.to_q.out_features // attention.heads
         return {**options, "n_heads": attention.heads, "dim_head": width, "attn_precision": None}
+
+
+def patched_layer(
+    layer: BasicTransformerBlock, x: Tensor, context: Tensor, transformer_options: Mapping[str, Any]
+) -> Tensor:
+    """``layer`` with the options that it, or what stands in its place, was called with."""
+    patches = UNetPatches(transformer_options, transformer_options.get("original_shape", ()), context)
+    return patches.layer(layer, x, layer.attn2.project(context))
+
+
+def with_part(network: Module, path: str, part: Any) -> Module:
+    """A copy of ``network`` that has ``part`` at ``path`` (``input_blocks.4.1`` …); all else is shared.
+
+    Raises AttributeError if there is nothing at that path.
+    """
+    name, _, rest = path.partition(".")
+    inside = getattr(network, name)
+    changed = with_part(inside, rest, part) if rest else part
+    copied = copy.copy(network)
+    copied.__dict__["_modules"] = dict(network._modules)
+    setattr(copied, name, changed)
+    return copied
 
 
 def has_patches(transformer_options: Mapping[str, Any]) -> bool:

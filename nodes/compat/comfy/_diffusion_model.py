@@ -17,7 +17,7 @@ from torch import Tensor
 from nodes import device as devices
 from nodes.compat.comfy import weight_adapter
 from nodes.compat.comfy._patchable import Patchable, author_of
-from nodes.compat.comfy.model_base import BaseModel, base_model
+from nodes.compat.comfy.model_base import NETWORK, BaseModel, base_model
 from nodes.compat.comfy.model_patcher import ModelPatcher
 from nodes.compat.comfy.model_sampling import ObjectSampling
 from nodes.compat.comfy.patcher_extension import CallbacksMP, copy_nested_dicts
@@ -27,9 +27,6 @@ from nodes.models.unet_config import expected_shapes
 from nodes.models.weight_patches import WeightPatch
 
 log = logging.getLogger(__name__)
-
-NETWORK: Final = "diffusion_model."
-"""What stands before the names of the network's tensors."""
 
 _OBJECTS: Final = frozenset({"model_sampling", "diffusion_model", "latent_format"})
 """The parts of a model in whose place another object is used."""
@@ -124,11 +121,14 @@ class DiffusionModel(ModelPatcher):
     # -- parts ---------------------------------------------------------------------------------------------------
 
     def add_object_patch(self, name: str, obj: Any) -> None:
-        """Use ``obj`` in place of the model's ``model_sampling``, ``diffusion_model`` or ``latent_format``."""
-        if name not in _OBJECTS:
-            log.warning(
-                "%s replaces '%s' of a model, which has no effect in Sumi: its network is another", author_of(obj), name
-            )
+        """Use ``obj`` in place of ``model_sampling``, ``latent_format``, ``diffusion_model`` or a part of that.
+
+        Raises AttributeError if the network has no such part.
+        """
+        if name.startswith(NETWORK):
+            self.get_model_object(name)
+        elif name not in _OBJECTS:
+            log.warning("%s replaces '%s' of a model, which has no effect in Sumi", author_of(obj), name)
         self.object_patches[name] = obj
 
     # -- weights -------------------------------------------------------------------------------------------------

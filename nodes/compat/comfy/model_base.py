@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from enum import Enum
-from typing import Any
+from typing import Any, Final
 
 import torch
 from torch import Tensor
@@ -17,7 +17,11 @@ from nodes.compat.comfy.patcher_extension import WrapperExecutor, WrappersMP, ge
 from nodes.models.handle import Model
 from nodes.models.handle import ModelSampling as Betas
 from nodes.models.unet_config import UNetConfig
+from nodes.models.unet_patches import with_part
 from nodes.sampling.vector_conditioning import vector
+
+NETWORK: Final = "diffusion_model."
+"""What stands before the names of the network's parts."""
 
 
 class ModelType(Enum):
@@ -57,6 +61,7 @@ class BaseModel:
         objects = objects or {}
         self._handle = handle
         self._network = objects.get("diffusion_model")
+        self._parts = {path: part for path, part in objects.items() if path.startswith(NETWORK)}
         self.model_sampling: Any = objects.get("model_sampling") or model_sampling_of(handle.sampling)
         config = handle.config
         self.latent_format: Any = objects.get("latent_format") or LatentFormat(handle.latent_scale, config.out_channels)
@@ -70,6 +75,12 @@ class BaseModel:
     @property
     def diffusion_model(self) -> Any:
         """The network, loaded."""
+        if self._network is None and self._parts:
+            network = self._handle.network()
+            for path, part in self._parts.items():
+                network = with_part(network, path.removeprefix(NETWORK), part)
+            network.has_foreign_parts = True
+            self._network = network
         return self._handle.network() if self._network is None else self._network
 
     @property

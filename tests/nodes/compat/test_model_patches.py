@@ -17,6 +17,7 @@ from nodes.model_folders import folders
 from nodes.models import contents, residency
 from nodes.models.checkpoint import Checkpoint
 from nodes.models.handle import Model
+from nodes.models.residual_block import ResidualBlock
 from nodes.models.unet import Control
 from nodes.models.unet_config import UNetConfig, expected_shapes
 from nodes.models.weight_patches import WeightPatchError
@@ -416,7 +417,7 @@ def test_a_wrapper_may_change_what_it_wraps(model: Any) -> None:
         ("add_callback", ("on_inject_model", sampled), "on_inject_model"),
         ("set_model_double_block_patch", (sampled,), "double_block"),
         ("set_model_patch_replace", (sampled, "dit", "double_block", 1), "dit"),
-        ("add_object_patch", ("diffusion_model.input_blocks.0.forward", sampled), "input_blocks.0.forward"),
+        ("add_object_patch", ("betas", sampled), "betas"),
     ],
 )
 def test_what_has_no_effect_is_said_with_the_packs_name(
@@ -519,6 +520,63 @@ def test_the_whole_network_replaced(model: Any) -> None:
     # Without noise to remove the latent stays what the run started from.
     start = initial_noise(out.shape, 3) * math.sqrt(1 + 14.6146**2) / 0.18215
     torch.testing.assert_close(out, start, rtol=1e-3, atol=1e-2)
+
+
+class Shuffled(torch.nn.Module):
+    """What token perturbation puts in a transformer layer's place."""
+
+    def __init__(self, wrapped: Any, seen: list[Any]):
+        super().__init__()
+        self.wrapped_block = wrapped
+        self.seen = seen
+
+    def forward(self, x: Tensor, context: Any = None, transformer_options: Any = None) -> Tensor:
+        self.seen.append((transformer_options["block"], transformer_options.get("shuffle", False)))
+        if transformer_options.get("shuffle"):
+            x = x.flip(1)
+        return self.wrapped_block(x, context=context, transformer_options=transformer_options)
+
+
+def test_layers_of_the_network_replaced(model: Any, plain: Model) -> None:
+    from comfy.ldm.modules.attention import BasicTransformerBlock
+
+    seen: list[Any] = []
+    changed = model.clone()
+    layers = [n for n, m in model.model.diffusion_model.named_modules() if isinstance(m, BasicTransformerBlock)]
+    assert layers[0] == "input_blocks.1.1.transformer_blocks.0" and len(layers) == 11
+    for name in layers[:2]:
+        wrapper = Shuffled(model.get_model_object(f"diffusion_model.{name}"), seen)
+        changed.add_object_patch(f"diffusion_model.{name}", wrapper)
+    torch.testing.assert_close(sampled(changed.clone()), sampled(model), **CLOSE)
+    assert set(seen) == {(("input", 1), False), (("input", 2), False)}
+    changed.model_options["transformer_options"]["shuffle"] = True
+    assert (sampled(changed) - sampled(model)).abs().max() > 0.01
+    # Patches reach the layer inside, and the loaded network has stayed as it was.
+    changed.model_options["transformer_options"] = {}
+    changed.set_model_attn1_output_patch(lambda n, options: n * 0)
+    silent = model.clone()
+    silent.set_model_attn1_output_patch(lambda n, options: n * 0)
+    torch.testing.assert_close(sampled(changed), sampled(silent), **CLOSE)
+    assert not any(isinstance(module, Shuffled) for module in plain.network().modules())
+    with pytest.raises(AttributeError):
+        changed.add_object_patch("diffusion_model.nobody", seen)
+
+
+def test_any_part_of_the_network_replaced(model: Any) -> None:
+    changed, by_patch = model.clone(), model.clone()
+    middle = model.get_model_object("diffusion_model.middle_block")
+    changed.add_object_patch("diffusion_model.middle_block.2", Halved(middle[2]))
+    by_patch.set_model_patch(lambda h, options: h / 2, "middle_block_patch")
+    torch.testing.assert_close(sampled(changed), sampled(by_patch), **CLOSE)
+
+
+class Halved(ResidualBlock):
+    def __init__(self, block: Any):
+        torch.nn.Module.__init__(self)
+        self.block = block
+
+    def forward(self, x: Tensor, activated_embedding: Tensor) -> Tensor:
+        return self.block(x, activated_embedding) / 2
 
 
 # -- weights -----------------------------------------------------------------------------------------------------

@@ -11,7 +11,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from nodes.models.attention import Attention, TransformerLayer, attend
+from nodes.models.attention import BasicTransformerBlock, CrossAttention, attend
 from nodes.models.unet import UNet, UNetInputError
 from nodes.models.unet_config import UNetConfig
 
@@ -45,11 +45,11 @@ def patched(name: str, *patches: Callable[..., Any]) -> dict[str, Any]:
     return {"patches": {name: list(patches)}}
 
 
-def changed(unet: UNet, change: Callable[[TransformerLayer], None]) -> UNet:
+def changed(unet: UNet, change: Callable[[BasicTransformerBlock], None]) -> UNet:
     """A copy whose transformer layers have been changed."""
     other = copy.deepcopy(unet)
     for module in other.modules():
-        if isinstance(module, TransformerLayer):
+        if isinstance(module, BasicTransformerBlock):
             change(module)
     return other
 
@@ -78,8 +78,8 @@ def test_a_scaled_attention_is_a_scaled_projection(unet: UNet, name: str) -> Non
     def half(q: Tensor, k: Tensor, v: Tensor, options: dict[str, Any]) -> Tensor:
         return ordinary(q, k, v, options) / 2
 
-    def halve(layer: TransformerLayer) -> None:
-        attention: Attention = getattr(layer, name)
+    def halve(layer: BasicTransformerBlock) -> None:
+        attention: CrossAttention = getattr(layer, name)
         attention.to_out[0].weight /= 2
 
     out = call(unet, {"patches_replace": {name: dict.fromkeys(BLOCKS, half)}})
@@ -106,7 +106,7 @@ def test_patches_of_what_attention_is_given(unet: UNet, name: str, place: int, l
         given[place] = given[place] * 1.5
         return tuple(given)
 
-    def scaled(layer: TransformerLayer) -> None:
+    def scaled(layer: BasicTransformerBlock) -> None:
         getattr(getattr(layer, name), layer_name).weight *= 1.5**2
 
     out = call(unet, patched(f"{name}_patch", scale, scale))
@@ -116,7 +116,7 @@ def test_patches_of_what_attention_is_given(unet: UNet, name: str, place: int, l
 
 @pytest.mark.parametrize("name", ["attn1", "attn2"])
 def test_patches_of_what_attention_gives(unet: UNet, name: str) -> None:
-    def scaled(layer: TransformerLayer) -> None:
+    def scaled(layer: BasicTransformerBlock) -> None:
         out = getattr(layer, name).to_out[0]
         out.weight *= 3
         out.bias *= 3
@@ -126,7 +126,7 @@ def test_patches_of_what_attention_gives(unet: UNet, name: str) -> None:
 
 
 def test_patches_between_the_attentions(unet: UNet) -> None:
-    def shifted(layer: TransformerLayer) -> None:
+    def shifted(layer: BasicTransformerBlock) -> None:
         layer.attn1.to_out[0].bias += 0.5
 
     out = call(unet, patched("middle_patch", lambda tokens, options: tokens + 0.5))

@@ -8,7 +8,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from nodes.models.attention import attend
+from nodes.models.attention import GEGLU, BasicTransformerBlock, CrossAttention, FeedForward, SpatialTransformer, attend
 
 
 def optimized_attention(
@@ -56,3 +56,21 @@ def default(val: Any, d: Any) -> Any:
 def exists(val: Any) -> bool:
     """Whether it is not None."""
     return val is not None
+
+
+__all__ = [
+    "GEGLU",
+    "BasicTransformerBlock",
+    "CrossAttention",
+    "FeedForward",
+    "SpatialTransformer",
+    "attention_basic",
+    "attention_pytorch",
+    "attention_split",
+    "attention_sub_quad",
+    "default",
+    "exists",
+    "optimized_attention",
+    "optimized_attention_for_device",
+    "optimized_attention_masked",
+]
