@@ -11,7 +11,8 @@ from torch import Tensor
 from nodes.compat.comfy._diffusion_model import DiffusionModel
 from nodes.compat.comfy._guidance import calc_cond_batch, cfg_function, process_conds, sampling_function
 from nodes.compat.comfy._guider import CFGGuider
-from nodes.compat.comfy._k_sampler import KSAMPLER, KSamplerX0Inpaint, Sampler
+from nodes.compat.comfy._k_sampler import KSAMPLER, KSamplerX0Inpaint, Sampler, in_k_form
+from nodes.compat.comfy.k_diffusion import sampling as k_diffusion_sampling
 from nodes.compat.comfy.model_sampling import ObjectLevels
 from nodes.compat.comfy.sampler_helpers import convert_cond
 from nodes.compat.values import taken
@@ -84,15 +85,12 @@ def ksampler(
     sampler_name: str, extra_options: Mapping[str, Any] | None = None, inpaint_options: Mapping[str, Any] | None = None
 ) -> KSAMPLER:
     """The sampler of that name: ``sample_NAME`` of ``comfy.k_diffusion.sampling``, where packs may put their own."""
-    from nodes.compat.comfy._k_sampler import in_k_form
-    from nodes.compat.comfy.k_diffusion import sampling
-
     options = dict(inpaint_options or {})
-    function = getattr(sampling, f"sample_{sampler_name}", None)
+    function = getattr(k_diffusion_sampling, f"sample_{sampler_name}", None)
     if sampler_name in _NATIVE:
         if _NATIVE[sampler_name].renews_masked_noise:
             options.setdefault("random", True)
-        if function is None or sampler_name in sampling.OF_OTHER_ARGUMENTS:
+        if function is None or sampler_name in k_diffusion_sampling.OF_OTHER_ARGUMENTS:
             function = in_k_form(_NATIVE[sampler_name], sampler_name)
     if function is None:
         raise ValueError(f"there is no sampler '{sampler_name}'; there are {', '.join(SAMPLER_NAMES)}")
@@ -241,6 +239,7 @@ __all__ = [
     "cfg_function",
     "convert_cond",
     "ddim_scheduler",
+    "k_diffusion_sampling",
     "ksampler",
     "linear_quadratic_schedule",
     "normal_scheduler",

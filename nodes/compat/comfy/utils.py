@@ -228,6 +228,11 @@ class ProgressBar:
         self.update_absolute(self.current + value)
 
 
+def model_trange(*args: int, **_: Any) -> range:
+    """The steps of a sampler's loop. What it would print is what callbacks report."""
+    return range(*args)
+
+
 def get_attr(obj: Any, attr: str) -> Any:
     """The attribute at a path such as ``a.b.c``."""
     for name in attr.split("."):

@@ -101,6 +101,7 @@ def test_pieces_of_samplers() -> None:
     karras = k_diffusion.get_sigmas_karras(5, 0.1, 10.0)
     assert karras[[0, 4, 5]].tolist() == pytest.approx([10.0, 0.1, 0.0])
     assert k_diffusion.get_sigmas_exponential(3, 0.1, 10.0).tolist() == pytest.approx([10.0, 1.0, 0.1, 0.0])
+    assert list(k_diffusion.trange(3, disable=True)) == [0, 1, 2]
     assert k_diffusion.linear_multistep_coeff(1, [10.0, 4.0], 0, 0) == pytest.approx(-6.0)
 
 

@@ -23,6 +23,11 @@ OF_OTHER_ARGUMENTS: Final = frozenset({"dpm_fast", "dpm_adaptive"})
 """Samplers that take a range of sigmas."""
 
 
+def trange(*args: int, **_: Any) -> range:
+    """The steps of a loop. What tqdm would print is what callbacks report."""
+    return range(*args)
+
+
 def append_zero(x: Tensor) -> Tensor:
     """``x`` [n] and a 0."""
     return torch.cat([x, x.new_zeros(1)])
