@@ -146,9 +146,10 @@ class Scheduler:
                 except WorkerDied:
                     log.info("%s died and needs no freeing", post.name)
 
-    def _workers(self) -> list[Worker]:
-        """Those that are up, idle ones first."""
-        return [post.worker for post in sorted(self._posts, key=lambda post: post.job is not None) if post.worker]
+    def _workers(self, idle_first: bool) -> list[Worker]:
+        """Those that are up."""
+        posts = sorted(self._posts, key=lambda post: post.job is not None) if idle_first else self._posts
+        return [post.worker for post in posts if post.worker is not None]
 
     def _pass_on(self, event: str, data: Any, client_id: str | None) -> None:
         """A message of a node pack, to its client or to everyone."""

@@ -25,9 +25,9 @@ DECLARATION_SECONDS: Final = 5.0
 
 
 class WorkerQuestions:
-    """``workers`` gives those that are up, the best to ask first. One that dies over a question is none of them."""
+    """``workers(idle_first)`` gives those that are up. The next one is asked if one dies over a question."""
 
-    def __init__(self, workers: Callable[[], Sequence[Worker]]):
+    def __init__(self, workers: Callable[[bool], Sequence[Worker]]):
         self._workers = workers
 
     async def validate(self, prompt: Mapping[str, Any], targets: Sequence[str]) -> list[Problem]:
@@ -43,16 +43,19 @@ class WorkerQuestions:
     async def ask_packs(self, request: PackRequest) -> PackAnswer | None:
         """What a node pack answers to a request for a route of its own; None if nobody answers in time."""
         what = f"a node pack's route for {request.path}"
-        return await self._ask(lambda w: w.ask_packs(request), PACK_SECONDS, what)
+        return await self._ask(lambda w: w.ask_packs(request), PACK_SECONDS, what, idle_first=False)
 
     async def handle_prompt(self, body: Mapping[str, Any]) -> Any:
         """The body of a prompt as node packs change it; as it came, if they fail or take too long."""
         what = "a node pack that wants to see prompts (this one is taken as it came)"
-        changed = await self._ask(lambda w: w.handle_prompt(body), VALIDATION_SECONDS, what)
+        changed = await self._ask(lambda w: w.handle_prompt(body), VALIDATION_SECONDS, what, idle_first=False)
         return body if changed is None else changed
 
-    async def _ask(self, ask: Callable[[Worker], Awaitable[T]], seconds: float, what: str) -> T | None:
-        for worker in self._workers():
+    async def _ask(
+        self, ask: Callable[[Worker], Awaitable[T]], seconds: float, what: str, idle_first: bool = True
+    ) -> T | None:
+        """What packs remember between two requests is in one process: those go to the same worker, idle or not."""
+        for worker in self._workers(idle_first):
             try:
                 async with asyncio.timeout(seconds):
                     return await ask(worker)
