@@ -6,10 +6,13 @@ import argparse
 import difflib
 import json
 import sys
+from collections.abc import Iterator, Mapping
+from typing import Any
 
 from commands.options import folders_of, registry_and_packs_of
 from commands.run import DONE, INVALID
 from graph.errors import SumiError
+from server.node_packs import noteworthy
 
 
 def nodes(options: argparse.Namespace) -> int:
@@ -25,8 +28,9 @@ def nodes(options: argparse.Namespace) -> int:
     if options.name is None:
         for node_type in sorted(registry.values(), key=lambda kind: (kind.category, kind.name)):
             print(f"{node_type.category:28} {node_type.name:32} {node_type.description}".rstrip())
-        for name, reason in custom.failures.items():
-            print(f"cannot be used: {name}: {reason.strip().splitlines()[-1]}", file=sys.stderr)
+        for name, facts in noteworthy([pack.describe() for pack in custom.packs]).items():
+            for line in _of_note(facts):
+                print(f"node pack {name} {line}", file=sys.stderr)
         return DONE
     if options.name not in registry:
         near = difflib.get_close_matches(options.name, registry, n=3)
@@ -35,3 +39,21 @@ def nodes(options: argparse.Namespace) -> int:
         return INVALID
     print(json.dumps(describe(registry[options.name], folders.names), indent=2, ensure_ascii=False))
     return DONE
+
+
+def _of_note(facts: Mapping[str, Any]) -> Iterator[str]:
+    """What is out of the ordinary with a pack, a line each."""
+    if "failure" in facts:
+        yield f"cannot be used: {facts['failure']}"
+    for name, why in facts.get("broken", {}).items():
+        yield f"has a node {name} that cannot be used: {why}"
+    if "hint" in facts:
+        yield f"lacks something: {facts['hint']}"
+    if "ignored" in facts:
+        yield f"lists nodes that Sumi has itself, which count: {', '.join(facts['ignored'])}"
+    if "replaced" in facts:
+        yield f"replaces nodes of Sumi's: {', '.join(facts['replaced'])}"
+    if "seconds" in facts:
+        yield f"took {facts['seconds']:.1f} s to import"
+    for line in facts.get("printed", ()):
+        yield f"printed: {line}"
