@@ -115,29 +115,36 @@ class UNetPatches:
     def layer(self, layer: BasicTransformerBlock, x: Tensor, kv: KV) -> Tensor:
         """One layer; ``kv`` is the text's projection for it."""
         if self._concerns("attn1"):
-            x = x + self._attention("attn1", layer.attn1, layer.norm1(x))
+            x = self._attention("attn1", layer.attn1, x, layer.norm1(x))
         else:
             x = layer.attn1(layer.norm1(x), plus=x)
         for patch in self._around.get("middle_patch", ()):
             x = patch(x, self._layer_options(layer.attn1))
         if self._concerns("attn2"):
-            x = x + self._attention("attn2", layer.attn2, layer.norm2(x), self._context)
+            x = self._attention("attn2", layer.attn2, x, layer.norm2(x), self._context)
         else:
             x = layer.attn2(layer.norm2(x), kv, plus=x)
         return layer.ff(layer.norm3(x), plus=x)
 
-    def _attention(self, name: str, attention: CrossAttention, x: Tensor, context: Tensor | None = None) -> Tensor:
+    def _attention(
+        self, name: str, attention: CrossAttention, x: Tensor, query: Tensor, context: Tensor | None = None
+    ) -> Tensor:
+        """``x`` and, added to it, attention of ``query`` to ``context``, or to itself."""
         options = self._layer_options(attention)
-        key = value = x if context is None else context
+        key = value = query if context is None else context
         for patch in self._around.get(f"{name}_patch", ()):
-            x, key, value = patch(x, key, value, options)
-        q, k, v = attention.to_q(x), attention.to_k(key), attention.to_v(value)
+            query, key, value = patch(query, key, value, options)
+        q, k, v = attention.to_q(query), attention.to_k(key), attention.to_v(value)
         replacement = self._replacement(name)
         tokens = attend(q, k, v, attention.heads) if replacement is None else replacement(q, k, v, options)
-        tokens = attention.to_out(tokens)
-        for patch in self._around.get(f"{name}_output_patch", ()):
+        project, _ = attention.to_out
+        output_patches = self._around.get(f"{name}_output_patch", ())
+        if not output_patches:
+            return project(tokens, plus=x)
+        tokens = project(tokens)
+        for patch in output_patches:
             tokens = patch(tokens, options)
-        return tokens
+        return x + tokens
 
     def _concerns(self, name: str) -> bool:
         """Whether anything changes that attention in the layer that runs."""
