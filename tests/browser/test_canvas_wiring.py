@@ -182,6 +182,15 @@ def test_a_link_dropped_on_a_field_makes_it_a_socket_and_back(page: Any) -> None
     assert not {link for link in ends(document(page)) if link[0] == 10}
 
 
+def test_a_field_is_linked_from_its_menu(page: Any) -> None:
+    node(page, 7).locator("[data-widget='steps'] .field-label").click(button="right")
+    page.get_by_role("menuitem", name="Link it to…").click()
+    page.get_by_role("textbox", name=PALETTE).fill("PrimitiveInt")
+    page.keyboard.press("Enter")
+    node(page, 7).locator("[data-widget='steps']").get_by_text("linked").wait_for()
+    assert {link[:2] for link in ends(document(page)) if link[0] == 10} == {(10, 0)}
+
+
 def test_a_link_dropped_on_a_node_finds_the_socket_that_fits(page: Any) -> None:
     drag(page, middle(socket(page, 8, "vae", "input")), EMPTY)
     drag(page, middle(socket(page, 1, "VAE", "output")), middle(header(page, 8)))

@@ -11,7 +11,7 @@ import { edit, flatId, select, settleStep, useTab } from "../state/editor";
 import { type NodeRun, useNodeRun, useRuns } from "../state/runs";
 import { show, socketKey, useUi } from "../state/ui";
 import { Icon } from "../widgets/Icon";
-import { NodeWidget } from "../widgets/NodeWidget";
+import { NodeWidget, scrollItself } from "../widgets/NodeWidget";
 import { typeColor } from "./palette";
 import { LoadedPicture, takingPictures } from "./LoadedPicture";
 import { useWire } from "./wiring";
@@ -245,7 +245,20 @@ function NoteText({ node }: { node: GraphNode }) {
   const values = node.widgets_values ?? [];
   const [key = "text", text = ""] = (Array.isArray(values) ? [0, values[0]] : Object.entries(values)[0]) ?? [];
   const write = (value: string) => edit((level) => mapNode(level, String(node.id), (before) => withText(before, key, value)), `note ${node.id}`);
-  return <textarea className="note-text nodrag nowheel" aria-label={t("menu.note")} value={String(text ?? "")} spellCheck={false} onChange={(event) => write(event.target.value)} onBlur={settleStep} />;
+  return (
+    <textarea
+      className="note-text nodrag"
+      aria-label={t("menu.note")}
+      value={String(text ?? "")}
+      spellCheck={false}
+      onChange={(event) => write(event.target.value)}
+      onFocus={scrollItself}
+      onBlur={(event) => {
+        event.target.classList.remove("nowheel");
+        settleStep();
+      }}
+    />
+  );
 }
 
 function withText(note: GraphNode, key: unknown, text: string): GraphNode {

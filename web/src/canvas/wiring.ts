@@ -5,6 +5,7 @@ import { fits, type Id, type Level, linksById, linksOf } from "../graph/document
 import { connect, disconnect } from "../graph/edits";
 import { type Geometry, geometry, placedNodes, type Point, socket as socketPoint } from "../graph/geometry";
 import { rerouteType } from "../graph/reroute_types";
+import { t } from "../i18n";
 import { announce } from "../state/announce";
 import { current, edit, levelOf, surroundings } from "../state/editor";
 import { type Pull, show, type Socket, socketKey } from "../state/ui";
@@ -57,7 +58,9 @@ export function socketOf(node: string, side: "input" | "output", slot: number | 
 /** For people: which socket this is. */
 export function socketName({ node, side, slot }: Socket): string {
   const place = places(levelOf(current()), surroundings()).get(node);
-  return `${socketOf(node, side, slot)?.label || slot} · ${place?.title || node}`;
+  const socket = socketOf(node, side, slot);
+  if (place?.look === "reroute") return t("node.reroute", { type: socket?.type ?? "*" });
+  return `${socket?.label || slot} · ${place?.title || node}`;
 }
 
 /** Take hold of a socket. A linked input gives its link into the hand; an output with `all` all of its links. */

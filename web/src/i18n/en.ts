@@ -122,7 +122,7 @@ export const en = {
   "menu.toSubgraph": "Make a subgraph",
   "menu.enter": "Open the subgraph",
   "menu.dissolve": "Dissolve the subgraph",
-  "menu.toInput": "Make it a socket",
+  "menu.toInput": "Link it to…",
   "menu.toWidget": "Make it a field again",
   "menu.selectAll": "Select everything",
   "menu.newGroup": "Group",

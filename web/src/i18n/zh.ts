@@ -124,7 +124,7 @@ export const zh: Record<keyof typeof en, string> = {
   "menu.toSubgraph": "创建子图",
   "menu.enter": "打开子图",
   "menu.dissolve": "解散子图",
-  "menu.toInput": "转为接口",
+  "menu.toInput": "连接到…",
   "menu.toWidget": "转回输入框",
   "menu.selectAll": "全选",
   "menu.newGroup": "分组",

@@ -129,7 +129,7 @@ function itemsOf(menu: Menu, t: Translate): { sections: Item[][]; colors?: (colo
       ],
     };
   }
-  if (target.kind === "node") return nodeItems(target.id, target.widget, t);
+  if (target.kind === "node") return nodeItems(menu, target.id, target.widget, t);
   return {
     sections: [
       [
@@ -151,12 +151,14 @@ function itemsOf(menu: Menu, t: Translate): { sections: Item[][]; colors?: (colo
   };
 }
 
-function nodeItems(id: string, widget: string | undefined, t: Translate): ReturnType<typeof itemsOf> {
+function nodeItems(menu: Menu, id: string, widget: string | undefined, t: Translate): ReturnType<typeof itemsOf> {
   const node = nodeOf(id);
   const isSubgraph = node !== undefined && subgraphs(current().history.present).has(node.type);
   const slot = widget === undefined ? undefined : node?.inputs?.find((input) => input.widget?.name === widget);
   const linked = slot?.link;
   const first: Item[] = [];
+  const field = widget === undefined ? undefined : socketOf(id, "input", slot ? (node?.inputs ?? []).indexOf(slot) : widget);
+  if (field && !field.linked) first.push({ label: t("menu.toInput"), act: () => show({ palette: { x: menu.x, y: menu.y, at: [menu.at[0] - 60, menu.at[1]], from: field, sockets: true } }) });
   if (linked !== null && linked !== undefined) first.push({ label: t("menu.toWidget"), act: () => edit((level) => disconnect(level, [linked])) });
   if (isSubgraph) {
     first.push({ label: t("menu.enter"), act: () => changeTab((tab) => ({ ...tab, path: [...tab.path, { holder: id, definition: node.type }], selection: new Set(), groups: new Set() })) });

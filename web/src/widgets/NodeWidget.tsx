@@ -62,13 +62,17 @@ export const NodeWidget = memo(function NodeWidget({ node, row }: { node: GraphN
     case "multiline":
       return (
         <textarea
-          className="text-area nowheel"
+          className="text-area"
           aria-label={label}
           placeholder={input.placeholder ?? label}
           spellCheck={false}
           value={String(value ?? "")}
           onChange={(event) => write(event.target.value)}
-          onBlur={settleStep}
+          onFocus={scrollItself}
+          onBlur={(event) => {
+            event.target.classList.remove("nowheel");
+            settleStep();
+          }}
         />
       );
     default:
@@ -87,6 +91,9 @@ export const NodeWidget = memo(function NodeWidget({ node, row }: { node: GraphN
       );
   }
 });
+
+/** The wheel scrolls a text that is being written in; over any other it zooms, as it does beside it. */
+export const scrollItself = (event: React.FocusEvent<HTMLTextAreaElement>): void => event.target.classList.add("nowheel");
 
 function ControlChoice({ node, name }: { node: GraphNode; name: string }) {
   const t = useT();
