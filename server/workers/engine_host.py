@@ -183,13 +183,14 @@ class EngineHost:
         assert outcome is not None, "a run that returns has said how it ended"
         return outcome
 
-    def interrupt(self, prompt_id: str) -> None:
-        """Stop that run at its next tick; nothing happens if it is not the one that runs."""
+    def interrupt(self, prompt_id: str | None = None) -> None:
+        """Stop that run (None: whichever it is) at its next tick; nothing happens if it is not the one that runs."""
         with self._lock:
-            if self._expected != prompt_id:
+            running = self._expected
+            if running is None or prompt_id not in (None, running):
                 return
             self._stopped = True
-        self.engine.interrupt(prompt_id)
+        self.engine.interrupt(running)
 
     def free(self, unload_models: bool, free_memory: bool) -> None:
         """Let go of models, of results in memory, or both."""

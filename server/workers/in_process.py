@@ -56,7 +56,7 @@ class InProcessWorker:
             PackLine(
                 lambda event, data, client_id: _call_on(loop, self.on_pack_message, event, data, client_id),
                 ask,
-                self._host.engine.interrupt,
+                self._host.interrupt,
             )
         )
         return await asyncio.to_thread(self._host.describe)

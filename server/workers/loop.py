@@ -67,7 +67,7 @@ class WorkerLoop:
         # Ahead of the nodes: clients ask for the devices as soon as there is a worker.
         self._stats = dataclasses.asdict(Stats(devices=host.devices()))
         self._out.put({"type": "heartbeat", "stats": self._stats})
-        host.connect_packs(PackLine(self._pass_on, self._ask_server, host.engine.interrupt))
+        host.connect_packs(PackLine(self._pass_on, self._ask_server, host.interrupt))
         self._out.put({"type": "description", **dataclasses.asdict(host.describe())})
         _thread("compute", self._compute)
         _thread("measure", self._measure)

@@ -149,9 +149,12 @@ def test_a_node_stops_its_run(client: Client) -> None:
 def test_a_route_stops_a_run(client: Client) -> None:
     nap = node("Nap", value=secrets.randbelow(10**6))  # waits for another of its kind, in vain
     queued = client.server.queue({"it": nap, "show": node("Show", value=["it", 0])})
-    client.server.at_work(queued)
-    assert client.server.post("/server_side/stop", {})[0] == 200
-    assert client.server.ended(queued)["status"]["messages"][-1][0] == "execution_interrupted"
+
+    def stopped() -> Any:
+        assert client.server.post("/server_side/stop", {})[0] == 200
+        return client.server.get(f"/history/{queued}")[1].get(queued)
+
+    assert client.server.until(stopped)["status"]["messages"][-1][0] == "execution_interrupted"
 
 
 # -- routes ------------------------------------------------------------------------------------------------------
