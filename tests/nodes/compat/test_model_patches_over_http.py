@@ -170,3 +170,14 @@ def test_perpendicular_negatives(server: RunningServer) -> None:
     assert compared(server, {**custom(empty), **plain})["difference"][0] < NOISE
     other = node("PerpendicularNegative", **GUIDED, empty=["empty", 0])
     assert compared(server, {**custom(other), **plain})["difference"][0] > 20 * NOISE
+
+
+def test_a_run_of_a_changed_model_can_be_interrupted(server: RunningServer) -> None:
+    nodes = {"change": node("FreeU", **MODEL, b=1.1, s=0.9), "changed": sampled("change", steps=5000)}
+    assert compared(server, {"change": nodes["change"], "changed": sampled("change")})["difference"]  # all is loaded
+    prompt = graph(**nodes, compare=node("Compare", a=["changed", 0], b=["plain", 0]))
+    prompt_id = server.queue(prompt)
+    server.at_work(prompt_id)
+    assert server.post("/interrupt", {})[0] == 200
+    messages = [kind for kind, _ in server.ended(prompt_id)["status"]["messages"]]
+    assert "execution_interrupted" in messages
