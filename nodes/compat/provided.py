@@ -33,6 +33,11 @@ PROVIDED: Final = frozenset(
 )
 """Top-level names that are aliases of modules in this package."""
 
+_EXTRAS: Final = "comfy_extras"
+"""Where packs find further core nodes, in modules named ``nodes_…``."""
+
+
+_OF_COMFYUI: Final = PROVIDED | {_EXTRAS, "nodes", "server"}
 
 _submodules: set[str] = set()
 """Sumi's own modules in ``nodes``: the import system asks for them as attributes before it imports them."""
@@ -61,7 +66,7 @@ def wanted_from_comfyui(error: BaseException) -> str | None:
         return None
     name = error.name or ""
     for prefix in ("nodes.compat.", ""):
-        if name.startswith(prefix) and name.removeprefix(prefix).split(".")[0] in PROVIDED | {"nodes", "server"}:
+        if name.startswith(prefix) and name.removeprefix(prefix).split(".")[0] in _OF_COMFYUI:
             return name.removeprefix(prefix)
     return None
 
@@ -91,6 +96,8 @@ class _Finder(importlib.abc.MetaPathFinder):
     def find_spec(
         self, fullname: str, path: Sequence[str] | None, target: ModuleType | None = None
     ) -> ModuleSpec | None:
+        if fullname == _EXTRAS or fullname.startswith(f"{_EXTRAS}.nodes_"):
+            return ModuleSpec(fullname, _CoreNodes(), is_package=fullname == _EXTRAS)
         if fullname.split(".")[0] not in PROVIDED:
             return None
         ours = f"{__package__}.{fullname}"
@@ -114,3 +121,20 @@ class _Alias(importlib.abc.Loader):
 
     def exec_module(self, module: ModuleType) -> None:
         module.__spec__ = self._spec  # the import system has just put the alias's there
+
+
+class _CoreNodes(importlib.abc.Loader):
+    """A module of ``comfy_extras``: whichever of Sumi's nodes is asked for, as a class."""
+
+    def create_module(self, spec: ModuleSpec) -> ModuleType | None:
+        return None
+
+    def exec_module(self, module: ModuleType) -> None:
+        def node_class(name: str) -> Any:
+            from nodes.compat import core_nodes
+
+            if name in core_nodes.own_names():
+                return core_nodes.provided(name)
+            raise AttributeError(f"module {module.__name__!r} has no attribute {name!r} in Sumi")
+
+        vars(module)["__getattr__"] = node_class

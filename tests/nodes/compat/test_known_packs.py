@@ -136,10 +136,13 @@ def test_masks(client: Client) -> None:
         "dot": node("MaskComposite", destination=["black", 0], source=["white", 0], x=4, y=4, operation="add"),
         "grown": node("KnownGrowMask", mask=["dot", 0], expand=2, flip_input=False),
         "image": node("MaskToImage", mask=["grown", 0]),
+        "outside": node("MaskToImage", mask=["grown", 1]),
+        "save outside": node("SaveImage", images=["outside", 0], filename_prefix="mask"),
         "save": node("SaveImage", images=["image", 0], filename_prefix="mask"),
     }
-    (picture,) = client.pictures(client.run(prompt), "save")
-    assert int((picture[..., 0] == 255).sum()) == 25
+    ran = client.run(prompt)
+    (inside,), (outside,) = client.pictures(ran, "save"), client.pictures(ran, "save outside")
+    assert int((inside[..., 0] == 255).sum()) == 25 and (inside + outside == 255).all()
 
 
 # -- models ------------------------------------------------------------------------------------------------------

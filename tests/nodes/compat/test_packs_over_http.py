@@ -288,6 +288,7 @@ def test_readyz_says_what_is_out_of_the_ordinary(client: Client) -> None:
     assert packs["replaces"]["replaced"] == ["ImageInvert"]
     assert packs["features"]["ignored"] == ["KSampler"] and packs["features"]["printed"] == ["features is here"]
     assert "comfy.ldm" in packs["foreign"]["hint"]
+    assert "NoSuchNode" in packs["foreign_nodes"]["hint"]
     assert "schema_features" not in packs
 
 

@@ -11,6 +11,7 @@ import numpy as np
 import torch
 from comfy import model_management
 from comfy.cli_args import args
+from comfy_extras.nodes_mask import InvertMask
 from PIL import Image, ImageOps, ImageSequence
 from PIL.PngImagePlugin import PngInfo
 
@@ -117,7 +118,7 @@ class GrowMask:
             pbar.update(1)
         mask = growing.squeeze(1).to(model_management.intermediate_device())
         model_management.soft_empty_cache()
-        return (mask, 1.0 - mask)
+        return (mask, InvertMask().invert(mask)[0])
 
 
 class SaveWithMetadata:
