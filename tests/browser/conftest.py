@@ -42,13 +42,17 @@ class Server:
             probe.bind(("127.0.0.1", 0))
             self.port = probe.getsockname()[1]
         self.url = f"http://127.0.0.1:{self.port}"
-        folders = [f"--{name}-directory={home / name}" for name in ("output", "input", "temp", "user")]
-        self._log = (home / "log.txt").open("wb")
+        self.start()
+
+    def start(self, **environment: str) -> None:
+        """Start it, or start it again where it was, and wait until it answers."""
+        folders = [f"--{name}-directory={self.home / name}" for name in ("output", "input", "temp", "user")]
+        self._log = (self.home / "log.txt").open("ab")
         self._process = subprocess.Popen(
             [sys.executable, str(ROOT / "main.py"), "--port", str(self.port), "--cpu", *folders],
             stdout=self._log,
             stderr=self._log,
-            env={**os.environ, "OMP_NUM_THREADS": "1"},
+            env={**os.environ, "OMP_NUM_THREADS": "1", **environment},
         )
         late = time.monotonic() + 60
         while True:

@@ -42,12 +42,11 @@ export function App() {
         <ViewTools />
         <Connection />
       </main>
-      <Suspense>
-        {panel && <SidePanel panel={panel} />}
-        {viewer && <Viewer />}
-        {mask && <MaskPainter />}
-        {shortcuts && <Shortcuts />}
-      </Suspense>
+      {/* One each: where they share one, whatever is open vanishes while the next loads. */}
+      <Suspense>{panel && <SidePanel panel={panel} />}</Suspense>
+      <Suspense>{viewer && <Viewer />}</Suspense>
+      <Suspense>{mask && <MaskPainter />}</Suspense>
+      <Suspense>{shortcuts && <Shortcuts />}</Suspense>
       <SearchPalette />
       <ContextMenu />
       <Notices />

@@ -45,7 +45,9 @@ function OpenViewer({ pictures, index, file }: { pictures: readonly Picture[]; i
     observer.observe(paper.current as HTMLDivElement);
     return () => observer.disconnect();
   }, []);
-  useEffect(() => paper.current?.parentElement?.parentElement?.querySelector("[aria-current]")?.scrollIntoView({ block: "nearest", inline: "center" }), [index]);
+  useEffect(() => {
+    dialog.current?.querySelector("[aria-current]")?.scrollIntoView({ block: "nearest", inline: "center" });
+  }, [index]);
 
   const key = fileKey(file);
   const size = natural?.key === key ? natural : null;
@@ -65,11 +67,11 @@ function OpenViewer({ pictures, index, file }: { pictures: readonly Picture[]; i
   const remove = async () => {
     if (!file.promptId || !window.confirm(t("viewer.forgetSure"))) return;
     try {
-      await forget(file.promptId);
+      await forget(file);
     } catch {
       return notify("error", "run.unreachable");
     }
-    const rest = pictures.filter((entry) => entry.promptId !== file.promptId);
+    const rest = pictures.filter((entry) => entry !== file && entry.promptId !== file.promptId);
     if (rest.length) show({ viewer: { pictures: rest, index: Math.min(index, rest.length - 1) } });
     else close();
   };

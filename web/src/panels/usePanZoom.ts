@@ -11,7 +11,7 @@ export interface Place {
 }
 
 export const WHOLE: Place = { zoom: 1, x: 0, y: 0 };
-const [LEAST, MOST] = [0.25, 32];
+const [LEAST, MOST] = [0.02, 64];
 
 export function usePanZoom(stage: RefObject<HTMLElement | null>) {
   const [place, setPlace] = useState(WHOLE);

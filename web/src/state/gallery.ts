@@ -67,10 +67,12 @@ export const more = (): Promise<void> =>
     take([...known, ...jobs.filter((job) => !ids.has(job.id))], !pagination.has_more);
   });
 
-/** Forget a prompt that has ended. The files stay on the disk. */
-export const forget = (promptId: string): Promise<void> =>
+/** Forget the run that made a picture, and those that showed it again. The files stay on the disk. */
+export const forget = (picture: Picture): Promise<void> =>
   inTurn(async () => {
-    await server.forget([promptId]);
     const { jobs, complete } = useGallery.getState();
-    take(jobs.filter((job) => job.id !== promptId), complete);
+    const key = fileKey(picture);
+    const gone = new Set(jobs.filter((job) => job.id === picture.promptId || job.files.some((file) => fileKey(file) === key)).map((job) => job.id));
+    await server.forget([...gone]);
+    take(jobs.filter((job) => !gone.has(job.id)), complete);
   });
