@@ -45,6 +45,17 @@ describe("links", () => {
     }
   });
 
+  it("keep clear of a node in their way", () => {
+    let doc = two([900, -300]);
+    doc = addNode(doc, newNode(catalogue.get("Filter") as never, 3, [420, -180])) as Doc;
+    const around = { doc, catalogue };
+    const [path] = linkPaths(doc, around);
+    const place = places(doc, around).get("3") as { x: number; y: number; width: number; height: number };
+    const under = sampled(path?.route as never).filter(({ x, y }) => x > place.x && x < place.x + place.width && y > place.y && y < place.y + place.height);
+    expect(path?.route.lead, "the plain curve would lie behind it").toBeDefined();
+    expect(under).toEqual([]);
+  });
+
   it("are found under a point, at their middle too", () => {
     const doc = textToImage as unknown as Doc;
     const around = { doc, catalogue };

@@ -1,4 +1,4 @@
-/** How links run: a curve to what lies ahead; to what lies behind, a way around both nodes. */
+/** How links run: a curve to what lies ahead, clear of other nodes if it can; to what lies behind, a way around both. */
 
 import { type Level, type LinkRecord, linksOf } from "../graph/document";
 import { type Geometry, geometry, placedNodes, type Point, socket } from "../graph/geometry";
@@ -8,6 +8,9 @@ import type { Surroundings } from "../graph/widget_views";
 export interface Route {
   curved: boolean;
   corners: Point[];
+  /** Of a curve: where it comes from and goes to in a straight line. */
+  lead?: Point;
+  tail?: Point;
 }
 
 export interface LinkPath {
@@ -40,6 +43,7 @@ let paths: LinkPath[] = [];
 export function linkPaths(level: Level, around: Surroundings): LinkPath[] {
   if (pathsOf?.level === level && pathsOf.around.catalogue === around.catalogue) return paths;
   const at = places(level, around);
+  const others = at.size <= MOST_AVOIDED ? [...at.values()] : [];
   paths = linksOf(level).flatMap((link) => {
     const origin = at.get(String(link.origin_id));
     const target = at.get(String(link.target_id));
@@ -47,24 +51,66 @@ export function linkPaths(level: Level, around: Surroundings): LinkPath[] {
     const type = String(origin.outputs[link.origin_slot]?.type ?? link.type);
     const from = socket(origin, "output", link.origin_slot);
     const to = socket(target, "input", link.target_slot);
-    const route = between(from, to, { origin, target, lane: link.origin_slot % 4 });
+    const route = between(from, to, { origin, target, lane: link.origin_slot % 4 }, others);
     return [{ link, route, box: boxOf(route), color: type === "*" ? String(link.type ?? "*") : type }];
   });
   pathsOf = { level, around };
   return paths;
 }
 
-/** `ends`: the nodes to go around where the target lies behind; `lane` keeps neighbours apart. */
-export function between(from: Point, to: Point, ends?: { origin: Geometry; target: Geometry; lane: number }): Route {
+/** With more nodes it is not seen what a link is behind, and looking for it takes its time on every move. */
+const MOST_AVOIDED = 150;
+
+/** `ends`: the nodes to go around where the target lies behind; `lane` keeps neighbours apart. `others` are kept clear of. */
+export function between(from: Point, to: Point, ends?: { origin: Geometry; target: Geometry; lane: number }, others: readonly Geometry[] = []): Route {
   const dx = to.x - from.x;
   if (!ends || dx >= 2 * CLEAR) {
     const out = ends || dx >= 0 ? Math.min(160, Math.max(24, dx * 0.5, Math.min(60, Math.abs(to.y - from.y) * 0.25))) : Math.min(80, 24 - dx * 0.25);
-    return { curved: true, corners: [from, { x: from.x + out, y: from.y }, { x: to.x - out, y: to.y }, to] };
+    const plain: Route = { curved: true, corners: [from, { x: from.x + out, y: from.y }, { x: to.x - out, y: to.y }, to] };
+    return ends ? clearest(plain, from, to, others.filter((place) => place !== ends.origin && place !== ends.target)) : plain;
   }
   const apart = 5 * ends.lane;
   const [right, left] = [from.x + CLEAR + apart, to.x - CLEAR - apart];
   const y = laneOf(ends.origin, ends.target, from, to) + apart;
   return { curved: false, corners: [from, { x: right, y: from.y }, { x: right, y }, { x: left, y }, { x: left, y: to.y }, to] };
+}
+
+/**
+ * The plain curve, unless it is hidden and one that rises late or early is not. A way that is hidden too is not taken:
+ * level, it would come out of a node as if it began there.
+ */
+function clearest(plain: Route, from: Point, to: Point, others: readonly Geometry[]): Route {
+  const box = boxOf(plain);
+  const inWay = others.filter((place) => place.x < box.right && place.x + place.width > box.left && place.y < box.bottom && place.y + place.height > box.top);
+  if (!inWay.length || hidden(plain, inWay) <= CLEAR) return plain;
+  for (const width of [120, 48]) {
+    if (to.x - from.x < width + CLEAR) continue;
+    for (const route of [steep(from, to, to.x - width, width), steep(from, to, from.x, width)]) if (hidden(route, inWay) === 0) return route;
+  }
+  return plain;
+}
+
+/** Level from one end, up or down over `width` from `x` on, level to the other. */
+function steep(from: Point, to: Point, x: number, width: number): Route {
+  const [start, end] = [{ x, y: from.y }, { x: x + width, y: to.y }];
+  const bend = width * 0.6;
+  return { curved: true, lead: from, tail: to, corners: [start, { x: x + bend, y: from.y }, { x: x + width - bend, y: to.y }, end] };
+}
+
+/** How much of a route lies behind nodes. */
+function hidden(route: Route, others: readonly Geometry[]): number {
+  const points = sampled(route);
+  let length = 0;
+  for (let index = 1; index < points.length; index += 1) {
+    const [from, to] = [points[index - 1], points[index]] as [Point, Point];
+    const pieces = Math.ceil(Math.hypot(to.x - from.x, to.y - from.y) / 12);
+    for (let piece = 0; piece < pieces; piece += 1) {
+      const at = towards(from, to, (piece + 0.5) / pieces);
+      const under = others.some((place) => at.x > place.x && at.x < place.x + place.width && at.y > place.y && at.y < place.y + place.height);
+      if (under) length += Math.hypot(to.x - from.x, to.y - from.y) / pieces;
+    }
+  }
+  return length;
 }
 
 /** The height at which a link goes back: between the two nodes, or past the nearer of their edges. */
@@ -77,18 +123,24 @@ function laneOf(origin: Geometry, target: Geometry, from: Point, to: Point): num
   return middle - above < below - middle ? above : below;
 }
 
-function boxOf({ corners }: Route): LinkPath["box"] {
-  const [xs, ys] = [corners.map((point) => point.x), corners.map((point) => point.y)];
+const ends = ({ corners, lead, tail }: Route): Point[] => [...(lead ? [lead] : []), ...corners, ...(tail ? [tail] : [])];
+
+function boxOf(route: Route): LinkPath["box"] {
+  const points = ends(route);
+  const [xs, ys] = [points.map((point) => point.x), points.map((point) => point.y)];
   return { left: Math.min(...xs), top: Math.min(...ys), right: Math.max(...xs), bottom: Math.max(...ys) };
 }
 
-export function trace(pen: Pen, { curved, corners }: Route, straight = false): void {
-  const [first, last] = [corners[0] as Point, corners.at(-1) as Point];
+export function trace(pen: Pen, { curved, corners, lead, tail }: Route, straight = false): void {
+  const [first, last] = [lead ?? (corners[0] as Point), tail ?? (corners.at(-1) as Point)];
   pen.moveTo(first.x, first.y);
   if (straight) return pen.lineTo(last.x, last.y);
   if (curved) {
-    const [, a, b] = corners as [Point, Point, Point, Point];
-    return pen.bezierCurveTo(a.x, a.y, b.x, b.y, last.x, last.y);
+    const [start, a, b, end] = corners as [Point, Point, Point, Point];
+    if (lead) pen.lineTo(start.x, start.y);
+    pen.bezierCurveTo(a.x, a.y, b.x, b.y, end.x, end.y);
+    if (tail) pen.lineTo(tail.x, tail.y);
+    return;
   }
   for (let index = 1; index < corners.length - 1; index += 1) {
     const [before, at, after] = [corners[index - 1], corners[index], corners[index + 1]] as [Point, Point, Point];
@@ -131,16 +183,17 @@ export function svgPath(route: Route): string {
 const SAMPLES = 20;
 
 /** Points along a route, its ends among them. */
-export function sampled({ curved, corners }: Route): Point[] {
+export function sampled({ curved, corners, lead, tail }: Route): Point[] {
   if (!curved) return corners;
   const [from, a, b, to] = corners as [Point, Point, Point, Point];
-  return Array.from({ length: SAMPLES + 1 }, (_, step) => {
+  const curve = Array.from({ length: SAMPLES + 1 }, (_, step) => {
     const along = step / SAMPLES;
     const rest = 1 - along;
     const weights = [rest ** 3, 3 * rest * rest * along, 3 * rest * along * along, along ** 3] as const;
     const at = (axis: "x" | "y") => weights[0] * from[axis] + weights[1] * a[axis] + weights[2] * b[axis] + weights[3] * to[axis];
     return { x: at("x"), y: at("y") };
   });
+  return [...(lead ? [lead] : []), ...curve, ...(tail ? [tail] : [])];
 }
 
 /** Half-way along. */
