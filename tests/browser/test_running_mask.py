@@ -58,8 +58,12 @@ def workflow(picture: str) -> dict[str, Any]:
         node(
             7,
             "KSampler",
-            [("model", "MODEL", 7), ("positive", "CONDITIONING", 8), ("negative", "CONDITIONING", 9)]
-            + [("latent_image", "LATENT", 10)],
+            [
+                ("model", "MODEL", 7),
+                ("positive", "CONDITIONING", 8),
+                ("negative", "CONDITIONING", 9),
+                ("latent_image", "LATENT", 10),
+            ],
             ["LATENT"],
             [3, "fixed", 12, 5.0, "euler", "normal", 1.0],
         ),
@@ -82,7 +86,7 @@ def open_painter(page: Any, server: Any, tmp_path: Path, size: tuple[int, int] =
     page.locator("#open-file").set_input_files(str(file))
     page.locator(f".loaded-picture img[alt='{name}']").wait_for()
     page.get_by_role("button", name="Paint a mask").click()
-    page.wait_for_function("() => document.querySelector('.mask-sheet canvas')?.width !== 300")
+    page.wait_for_selector(".mask-foot .primary:enabled")
     page.wait_for_function("() => document.querySelector('.mask-sheet img').complete")
     return page.locator(".mask-sheet canvas").bounding_box()
 

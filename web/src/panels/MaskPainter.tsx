@@ -68,6 +68,7 @@ function OpenPainter({ mask }: { mask: { file: FileRef; tab: string; node: strin
     const moves = event.nativeEvent.getCoalescedEvents?.() ?? [];
     for (const move of moves.length ? moves : [event]) {
       const to = at(move);
+      if (last.current?.x === to.x && last.current.y === to.y) continue; // a soft brush that rests does not harden
       sheet?.stroke(last.current ?? to, to, brush);
       last.current = to;
     }
@@ -103,7 +104,7 @@ function OpenPainter({ mask }: { mask: { file: FileRef; tab: string; node: strin
       notify("error", "run.refused", error instanceof Error ? error.message : undefined);
     }
   };
-  const press = (event: React.KeyboardEvent) => {
+  const press = (event: KeyboardEvent) => {
     const command = event.ctrlKey || event.metaKey;
     const key = event.key.toLowerCase();
     const act = command
@@ -123,6 +124,11 @@ function OpenPainter({ mask }: { mask: { file: FileRef; tab: string; node: strin
     event.stopPropagation();
     act();
   };
+  useEffect(() => {
+    // Of the window: a button that has just been disabled leaves the focus with nobody.
+    window.addEventListener("keydown", press, true);
+    return () => window.removeEventListener("keydown", press, true);
+  });
   const button = (icon: IconName, label: string, act: () => void, disabled = false) => (
     <button type="button" className="icon-button" title={label} aria-label={label} disabled={disabled} onClick={act}>
       <Icon name={icon} />
@@ -135,7 +141,7 @@ function OpenPainter({ mask }: { mask: { file: FileRef; tab: string; node: strin
   );
   return (
     <Dialog title={t("mask.title")} onClose={close} wide>
-      <div className="mask-painter" onKeyDown={press}>
+      <div className="mask-painter">
         <div className="mask-tools" role="toolbar" aria-label={t("mask.title")}>
           {choice("brush", "brush", t("mask.brush"), "B")}
           {choice("eraser", "eraser", t("mask.eraser"), "E")}
