@@ -103,7 +103,13 @@ def _outer_values(holder: PlacedNode, given: Mapping[str, Any]) -> tuple[dict[st
             promoted[name] = value
         else:
             overrides.setdefault(inner_id, {})[name] = value
-    promoted.update(given)
+    own = {slot.name for slot in holder.inputs if slot.widget is not None}
+    lifted = {name: inner_id for inner_id, name in holder.proxy_widgets if inner_id != _OWN and name not in own}
+    for name, value in given.items():
+        if name in lifted:  # lifted twice: on to the node inside
+            overrides.setdefault(lifted[name], {})[name] = value
+        else:
+            promoted[name] = value
     return promoted, overrides
 
 

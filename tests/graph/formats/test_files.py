@@ -91,6 +91,12 @@ def test_subgraphs_three_deep_placed_twice_and_muted_once() -> None:
     assert read["7"] == {}
 
 
+def test_a_field_lifted_out_of_two_subgraphs() -> None:
+    read = inputs("nested_fields.json")
+    assert (read["1:2:3"]["width"], read["1:2:3"]["height"]) == (96, 80)
+    assert (read["4:2:3"]["width"], read["4:2:3"]["height"]) == (48, 80)
+
+
 def test_unknown_nodes_are_named_and_the_rest_may_run() -> None:
     verdict = validate_outputs(load(FILES / "unknown_nodes.json", REGISTRY), REGISTRY)
     assert [(p.type, p.node_id, p.class_type) for p in verdict.problems] == [

@@ -10,7 +10,7 @@ import { toApi } from "./api";
 import { parseJson, writeJson } from "./json";
 
 const ROOT = join(import.meta.dirname, "../../..");
-const PYTHON = join(ROOT, ".venv/bin/python");
+const PYTHON = process.env.SUMI_PYTHON ?? join(ROOT, ".venv/bin/python");
 
 const files = ["workflows", "tests/graph/formats/files"].flatMap((folder) =>
   readdirSync(join(ROOT, folder)).filter((name) => name.endsWith(".json")).map((name) => join(folder, name)),

@@ -137,6 +137,13 @@ function enter(scope: Scope, holder: GraphNode, definition: Subgraph): Scope {
     if (inner === "-1") promoted[name] = value;
     else overrides.set(inner, { ...overrides.get(inner), [name]: value });
   }
+  const own = new Set(ownSlots(holder).map(([, name]) => name));
+  const lifted = new Map(proxies(holder).flatMap(([inner, name]) => (inner === "-1" || own.has(name) ? [] : [[name, inner] as const])));
+  for (const [name, value] of Object.entries(scope.overrides.get(String(holder.id)) ?? {})) {
+    const inner = lifted.get(name);
+    if (inner === undefined) promoted[name] = value;
+    else overrides.set(inner, { ...overrides.get(inner), [name]: value }); // lifted twice: on to the node inside
+  }
   return {
     level: definition,
     prefix: `${scope.prefix}${holder.id}:`,
@@ -144,7 +151,7 @@ function enter(scope: Scope, holder: GraphNode, definition: Subgraph): Scope {
     outputId: String(definition.outputNode?.id ?? -20),
     parent: scope,
     holder,
-    promoted: { ...promoted, ...scope.overrides.get(String(holder.id)) },
+    promoted,
     overrides,
     inner: new Map(),
   };

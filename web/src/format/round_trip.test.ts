@@ -1,0 +1,91 @@
+/** What is opened and saved again is what it was; an edit changes what it is about and nothing else. */
+
+import { readdirSync, readFileSync } from "node:fs";
+import { join } from "node:path";
+import { describe, expect, it } from "vitest";
+import { type Doc, linksOf, nodesById, position, type Subgraph, subgraphs } from "../graph/document";
+import { changeLevel, connect, disconnect, mapNode, moveNodes } from "../graph/edits";
+import { begin, redo, step, undo } from "../graph/history";
+import { parseJson, writeJson } from "./json";
+import { readWorkflow } from "./read";
+
+const ROOT = join(import.meta.dirname, "../../..");
+const files = ["workflows", "tests/graph/formats/files"].flatMap((folder) =>
+  readdirSync(join(ROOT, folder)).filter((name) => name.endsWith(".json")).map((name) => join(folder, name)),
+);
+
+const NO_CLASSES = new Map();
+const opened = (path: string): Doc => readWorkflow(parseJson(readFileSync(join(ROOT, path), "utf8")), NO_CLASSES);
+
+/** Text without the spaces between tokens, and numbers as JavaScript writes them: key order counts. */
+function canonical(text: string): string {
+  const parts = text.match(/"(?:[^"\\]|\\.)*"|-?\d+(?:\.\d+)?(?:[eE][+-]?\d+)?|[^\s"\d-]/g) ?? [];
+  return parts
+    .map((part) => (part.startsWith('"') ? JSON.stringify(JSON.parse(part)) : /^-?\d{16,}$/.test(part) || !/^-?\d/.test(part) ? part : String(Number(part))))
+    .join("");
+}
+
+describe.each(files)("%s", (path) => {
+  const text = readFileSync(join(ROOT, path), "utf8");
+
+  it("comes back as it was", () => {
+    expect(canonical(writeJson(opened(path), 1))).toBe(canonical(text));
+  });
+
+  it("comes back as it was after a move that is undone, and once more redone", () => {
+    const doc = opened(path);
+    const moved = changeLevel(doc, [], (level) => moveNodes(level, new Map(level.nodes.map((node) => [String(node.id), [1, 2] as [number, number]]))));
+    expect(moved).not.toBe(doc);
+    const history = step(begin(doc), moved);
+    expect(canonical(writeJson(undo(history).present))).toBe(canonical(text));
+    expect(redo(undo(history)).present).toBe(moved);
+  });
+
+  it("changes only a place when a node is moved, in any level", () => {
+    const doc = opened(path);
+    for (const levelPath of [[], ...[...subgraphs(doc).keys()].map((id) => [id])]) {
+      const place = (holder: Doc) => (levelPath[0] ? (subgraphs(holder).get(levelPath[0]) as Subgraph) : holder);
+      const node = place(doc).nodes[0];
+      if (!node) continue;
+      const [x, y] = position(node);
+      const id = String(node.id);
+      const moved = changeLevel(doc, levelPath, (level) => moveNodes(level, new Map([[id, [x + 10, y]]])));
+      expect(nodesById(place(moved)).get(id)?.pos).toEqual([x + 10, y]);
+      const back = changeLevel(moved, levelPath, (level) => mapNode(level, id, (now) => ({ ...now, pos: node.pos })));
+      expect(canonical(writeJson(back))).toBe(canonical(text));
+    }
+  });
+
+  it("keeps all but the link when one is taken away and drawn again", () => {
+    const doc = opened(path);
+    const first = linksOf(doc)[0];
+    if (!first) return;
+    const without = disconnect(doc, [first.id]) as Doc;
+    expect(linksOf(without)).toHaveLength(linksOf(doc).length - 1);
+    const ends = { origin: String(first.origin_id), originSlot: first.origin_slot, target: String(first.target_id), targetSlot: first.target_slot };
+    const again = connect(without, ends) as Doc;
+    const rest = ({ nodes: _, links: __, last_link_id: ___, state: ____, ...others }: Doc) => others;
+    expect(writeJson(rest(again))).toBe(writeJson(rest(doc)));
+    const untouched = (side: Doc) => side.nodes.filter((node) => ![String(first.origin_id), String(first.target_id)].includes(String(node.id)));
+    expect(untouched(again)).toEqual(untouched(doc));
+  });
+});
+
+describe("what is no workflow", () => {
+  it.each([
+    ["[1]", "no workflow"],
+    ['"text"', "no workflow"],
+    ["{}", "empty"],
+    ['{"a": 1}', "class_type"],
+    ['{"nodes": [null]}', "nodes[0]"],
+    ['{"nodes": [{"id": 1}]}', "nodes[0].type"],
+    ['{"nodes": [{"id": 1, "type": "X"}, {"id": "1", "type": "X"}]}', "nodes[1].id"],
+    ['{"nodes": [{"id": 1, "type": "X", "inputs": [{"name": 3}]}]}', "inputs[0].name"],
+    ['{"nodes": [], "links": [[1, 2]]}', "links[0]"],
+    ['{"nodes": [], "groups": [{"title": "x"}]}', "bounding"],
+    ['{"nodes": [], "definitions": {"subgraphs": [{"id": "a"}]}}', "subgraphs[0].nodes"],
+    ['{"1": {"class_type": "X", "inputs": 3}}', "1.inputs"],
+  ])("%s is refused", (text, place) => {
+    expect(() => readWorkflow(parseJson(text), NO_CLASSES)).toThrow(place);
+  });
+});
