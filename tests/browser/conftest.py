@@ -14,7 +14,7 @@ import subprocess
 import sys
 import time
 import urllib.request
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -122,3 +122,16 @@ def page(server: Server, browser: Any) -> Iterator[Any]:
     yield opened
     context.close()
     assert errors == []
+
+
+@pytest.fixture
+def document() -> Callable[[Any], Any]:
+    """What the browser would get if the open workflow were downloaded."""
+
+    def read(page: Any) -> Any:
+        page.mouse.click(74, 58, button="right")  # in the margin: nothing is there
+        with page.expect_download() as download:
+            page.get_by_role("menuitem", name="Download").click()
+        return json.loads(Path(download.value.path()).read_text())
+
+    return read

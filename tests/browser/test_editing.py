@@ -110,30 +110,6 @@ def test_copy_paste_and_delete(page: Any) -> None:
     page.keyboard.press("Delete")
 
 
-@pytest.mark.parametrize(
-    "path",
-    [*sorted((ROOT / "workflows").glob("*.json")), *sorted((ROOT / "tests/graph/formats/files").glob("*.json"))],
-    ids=lambda path: path.stem,
-)
-def test_a_file_comes_back_as_it_was(page: Any, path: Path) -> None:
-    page.locator("#open-file").set_input_files(str(path))
-    page.get_by_role("tab", name=path.stem, exact=True).last.wait_for()
-    page.wait_for_timeout(300)
-    assert _document(page) == json.loads(path.read_text())
-
-
-def test_save_reload_compare(page: Any, server: Any) -> None:
-    page.get_by_role("textbox", name="text").first.fill("a windmill")
-    before = _document(page)
-    page.once("dialog", lambda dialog: dialog.accept("windmill"))
-    page.keyboard.press("Control+s")
-    page.get_by_text("Saved").first.wait_for()
-    page.reload()
-    page.wait_for_selector(".node")
-    assert _document(page) == before
-    assert server.get("/userdata/workflows%2Fwindmill.json") == before
-
-
 def test_chinese(server: Any, browser: Any) -> None:
     context = browser.new_context(locale="zh-CN")
     page = context.new_page()

@@ -14,15 +14,26 @@ import { useFileDrop } from "./panels/useFileDrop";
 import { useKeys } from "./panels/useKeys";
 import { usePageTitle } from "./panels/usePageTitle";
 import { ViewTools } from "./panels/ViewTools";
+import { useEditor } from "./state/editor";
+import { useQuestions } from "./state/dialogs";
+import { useSettings } from "./state/settings";
 import { useUi } from "./state/ui";
 
 const SidePanel = lazy(() => import("./panels/SidePanel"));
 const Viewer = lazy(() => import("./panels/Viewer"));
 const MaskPainter = lazy(() => import("./panels/MaskPainter"));
 const Shortcuts = lazy(() => import("./panels/Shortcuts"));
+const Settings = lazy(() => import("./panels/Settings"));
+const Welcome = lazy(() => import("./panels/Welcome"));
+const Ask = lazy(() => import("./panels/Ask"));
 
 export function App() {
-  const { panel, viewer, mask, shortcuts, theme } = useUi();
+  const ready = useEditor((state) => state.catalogue.size > 0);
+  const { panel, viewer, mask, shortcuts, settings } = useUi();
+  const theme = useSettings((state) => state.theme);
+  const welcome = useSettings((state) => state.welcome);
+  const first = useEditor((state) => state.tabs.length === 1 && state.tabs[0]?.file === null);
+  const asked = useQuestions((state) => state.asked.length > 0);
   useKeys();
   useFileDrop();
   usePageTitle();
@@ -41,12 +52,19 @@ export function App() {
         <Crumbs />
         <ViewTools />
         <Connection />
+        {ready && welcome && !panel && first && (
+          <Suspense>
+            <Welcome />
+          </Suspense>
+        )}
       </main>
       {/* One each: where they share one, whatever is open vanishes while the next loads. */}
       <Suspense>{panel && <SidePanel panel={panel} />}</Suspense>
       <Suspense>{viewer && <Viewer />}</Suspense>
       <Suspense>{mask && <MaskPainter />}</Suspense>
       <Suspense>{shortcuts && <Shortcuts />}</Suspense>
+      <Suspense>{settings && <Settings />}</Suspense>
+      <Suspense>{asked && <Ask />}</Suspense>
       <SearchPalette />
       <ContextMenu />
       <Notices />

@@ -1,9 +1,10 @@
 import { createRoot } from "react-dom/client";
 import { App } from "./App";
-import { recallLanguage } from "./i18n";
 import { Refused } from "./server/client";
-import { keepSession, recallSession, refreshCatalogue } from "./state/files";
+import { refreshCatalogue } from "./state/files";
 import { connect, useRuns } from "./state/runs";
+import { keepSession, recallSession } from "./state/session";
+import { recallSettings, spoken } from "./state/settings";
 import "./style/tokens.css";
 import "./style/app.css";
 import "./style/node.css";
@@ -27,12 +28,13 @@ async function untilKnown(): Promise<void> {
 }
 
 async function open(): Promise<void> {
-  recallSession();
-  keepSession();
+  const recalled = recallSession().then(keepSession);
+  void recallSettings();
   connect(() => void untilKnown()); // what nodes and files there are may have changed meanwhile
+  const known = Promise.race([untilKnown(), pause(PATIENCE)]);
   // The nodes come while this script does. Waiting for them a moment, rather than building an empty canvas first and
   // all again when they are there, is the quicker way to a page that one can use.
-  await Promise.all([recallLanguage(), Promise.race([untilKnown(), pause(PATIENCE)])]);
+  await Promise.all([recalled, spoken(), known]);
   createRoot(document.getElementById("root") as HTMLElement).render(<App />);
 }
 

@@ -9,6 +9,7 @@ import { type Geometry, geometry, placedNodes } from "../graph/geometry";
 import { useAnnounced } from "../state/announce";
 import { changeTab, current, flatId, levelOf, select, useEditor, useTab, type View, viewKey } from "../state/editor";
 import { useRuns } from "../state/runs";
+import { useSettings } from "../state/settings";
 import { show, useUi } from "../state/ui";
 import { cardOf, NOBODY, nearby, sameSet } from "./cards";
 import { GroupNames } from "./GroupNames";
@@ -41,8 +42,8 @@ export function Canvas() {
   const catalogue = useEditor((state) => state.catalogue);
   const fit = useEditor((state) => state.fit);
   const runs = useRuns((state) => state.nodes[tabId]);
-  const theme = useUi((state) => state.theme);
-  const minimap = useUi((state) => state.minimap);
+  const theme = useSettings((state) => state.theme);
+  const minimap = useSettings((state) => state.minimap);
   const around = useMemo(() => ({ doc, catalogue }), [doc, catalogue]);
   const [near, setNear] = useState<ReadonlySet<string>>(NOBODY);
   /** Where one looks at first; null until it is known how large the canvas is. */

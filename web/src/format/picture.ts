@@ -1,7 +1,11 @@
 /** What a saved picture says of the workflow that made it: PNG text chunks, EXIF in WebP and JPEG. */
 
-/** The JSON texts in a picture, `prompt` (API dialect) and `workflow` (editor dialect). */
-export type Texts = Partial<Record<"prompt" | "workflow", string>>;
+/** The texts in a picture; JSON are `prompt` (API dialect) and `workflow` (editor dialect). */
+export type Texts = Partial<Record<Key, string>>;
+
+/** `parameters`: what other programs write, as prose. */
+type Key = "prompt" | "workflow" | "parameters";
+const KEYS: ReadonlySet<string> = new Set<Key>(["prompt", "workflow", "parameters"]);
 
 export async function pictureTexts(data: ArrayBuffer): Promise<Texts> {
   const bytes = new Uint8Array(data);
@@ -18,13 +22,14 @@ const utf8 = (bytes: Uint8Array) => new TextDecoder().decode(bytes);
 
 async function pngTexts(bytes: Uint8Array, view: DataView): Promise<Texts> {
   const texts: Texts = {};
-  for (let at = 8; at + 12 <= bytes.length; ) {
+  for (let at = 8; at + 8 <= bytes.length; ) {
     const length = view.getUint32(at);
     const kind = ascii(bytes, at + 4, at + 8);
     const body = bytes.subarray(at + 8, at + 8 + length);
     const end = body.indexOf(0);
-    const key = utf8(body.subarray(0, Math.max(0, end)));
-    if (end > 0 && (key === "prompt" || key === "workflow")) {
+    const key = utf8(body.subarray(0, Math.max(0, end))) as Key;
+    if (end > 0 && KEYS.has(key)) {
+      if (body.length < length) throw new Error("the picture is cut off within its text");
       if (kind === "tEXt") texts[key] = new TextDecoder("latin1").decode(body.subarray(end + 1));
       else if (kind === "zTXt") texts[key] = utf8(await inflated(body.subarray(end + 2)));
       else if (kind === "iTXt") texts[key] = await internationalText(body, end);
@@ -89,7 +94,7 @@ function exifTexts(exif: Uint8Array): Texts {
   for (let index = 0; index < count; index += 1) {
     const entry = directory + 2 + 12 * index;
     if (entry + 12 > tiff.length) break;
-    if (view.getUint16(entry + 2, little) !== 2) continue;
+    if (![1, 2, 7].includes(view.getUint16(entry + 2, little))) continue; // bytes, ASCII, undefined
     const length = view.getUint32(entry + 4, little);
     const start = length <= 4 ? entry + 8 : view.getUint32(entry + 8, little);
     const text = utf8(tiff.subarray(start, start + length)).replace(/\0+$/, "");

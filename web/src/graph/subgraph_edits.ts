@@ -4,6 +4,7 @@ import { type Doc, type GraphNode, type Id, type Level, linksById, type LinkReco
 import { addNode, changeLevel, connect, deleteNodes, levelAt, nextNodeId } from "./edits";
 import { promotedNames } from "../format/api";
 import { bounds, geometry } from "./geometry";
+import { newId } from "./ids";
 import { setWidget, type Surroundings } from "./widget_views";
 
 const INPUT = -10;
@@ -31,15 +32,15 @@ export function wrap(doc: Doc, path: readonly string[], ids: ReadonlySet<string>
   };
   const inputs: Port[] = sources.map(([first]) => {
     const slot = nodes.get(String(first.target_id))?.inputs?.[first.target_slot];
-    return { id: crypto.randomUUID(), name: free(slot?.name ?? first.type), type: first.type, linkIds: [] };
+    return { id: newId(), name: free(slot?.name ?? first.type), type: first.type, linkIds: [] };
   });
   names.clear();
   const outputs: Port[] = results.map(([first]) => {
     const slot = nodes.get(String(first.origin_id))?.outputs?.[first.origin_slot];
-    return { id: crypto.randomUUID(), name: free(slot?.name ?? first.type), type: first.type, linkIds: [] };
+    return { id: newId(), name: free(slot?.name ?? first.type), type: first.type, linkIds: [] };
   });
   let definition: Subgraph = {
-    id: crypto.randomUUID(),
+    id: newId(),
     version: 1,
     name,
     state: { lastGroupId: 0, lastNodeId: 0, lastLinkId: 0, lastRerouteId: 0 },

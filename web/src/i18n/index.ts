@@ -16,21 +16,17 @@ interface Words {
 
 export const useWords = create<Words>(() => ({ language: "en", words: en, nodeNames: null }));
 
-const CHOSEN = "sumi.language";
-
-export async function setLanguage(language: Language, remember = true): Promise<void> {
+export async function setLanguage(language: Language): Promise<void> {
   const [words, nodeNames] =
     language === "zh-CN" ? await Promise.all([import("./zh").then(({ zh }) => zh), import("./nodes.zh")]) : [en, null];
-  if (remember) localStorage.setItem(CHOSEN, language);
   document.documentElement.lang = language;
   useWords.setState({ language, words, nodeNames });
 }
 
-/** As chosen before, else as the browser prefers. */
-export async function recallLanguage(): Promise<void> {
+/** The first of the browser's languages that is here. */
+export function preferredLanguage(): Language {
   const preferred = navigator.languages.find((name) => /^(zh|en)/.test(name)) ?? "en";
-  const language = localStorage.getItem(CHOSEN) ?? (preferred.startsWith("zh") ? "zh-CN" : "en");
-  await setLanguage(language === "zh-CN" ? "zh-CN" : "en", false);
+  return preferred.startsWith("zh") ? "zh-CN" : "en";
 }
 
 type Values = Record<string, string | number>;

@@ -2,12 +2,35 @@ import { type ReactNode, useEffect, useRef } from "react";
 import { useT } from "../i18n";
 import { Icon } from "../widgets/Icon";
 
-export function Dialog({ title, onClose, children, wide }: { title: string; onClose(): void; children: ReactNode; wide?: boolean }) {
+interface Props {
+  title: string;
+  onClose(): void;
+  children: ReactNode;
+  wide?: boolean;
+  narrow?: boolean;
+}
+
+export function Dialog({ title, onClose, children, wide, narrow }: Props) {
   const t = useT();
   const dialog = useRef<HTMLDialogElement>(null);
-  useEffect(() => void dialog.current?.showModal(), []);
+  useEffect(() => {
+    const element = dialog.current;
+    element?.showModal();
+    // React focuses before the dialog is open, which does nothing then.
+    element?.querySelector<HTMLElement>("input[type=text], .primary, .danger")?.focus();
+  }, []);
+  const pressed = useRef(false);
   return (
-    <dialog ref={dialog} className="dialog" data-wide={wide || undefined} aria-label={title} onClose={onClose} onClick={(event) => event.target === dialog.current && onClose()}>
+    <dialog
+      ref={dialog}
+      className="dialog"
+      data-wide={wide || undefined}
+      data-narrow={narrow || undefined}
+      aria-label={title}
+      onClose={onClose}
+      onPointerDown={(event) => (pressed.current = event.target === dialog.current)}
+      onClick={(event) => event.target === dialog.current && pressed.current && onClose()}
+    >
       <div className="dialog-box">
         <header>
           <h2>{title}</h2>

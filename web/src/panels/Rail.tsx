@@ -1,17 +1,15 @@
 /** The panels and the editor's own settings. */
 
-import { type Language, setLanguage, useT, useWords } from "../i18n";
+import { type Language, useT, useWords } from "../i18n";
 import { useRuns } from "../state/runs";
-import { type Panel, setTheme, show, type Theme, togglePanel, useUi } from "../state/ui";
+import { setting } from "../state/settings";
+import { type Panel, show, togglePanel, useUi } from "../state/ui";
 import { Icon, type IconName } from "../widgets/Icon";
 import { openPalette } from "./useKeys";
-
-const THEMES: Theme[] = ["auto", "light", "dark"];
 
 export function Rail() {
   const t = useT();
   const panel = useUi((state) => state.panel);
-  const theme = useUi((state) => state.theme);
   const language = useWords((state) => state.language);
   const waiting = useRuns((state) => state.pending.length + state.active.length);
   const panels: [Panel, IconName, string, string][] = [
@@ -20,7 +18,6 @@ export function Rail() {
     ["queue", "queue", t("app.queue"), "Q"],
   ];
   const other: Language = language === "en" ? "zh-CN" : "en";
-  const nextTheme = THEMES[(THEMES.indexOf(theme) + 1) % THEMES.length] as Theme;
   return (
     <nav className="rail" aria-label="Sumi">
       <button type="button" className="rail-button" onClick={openPalette} title={`${t("app.addNode")} (/)`}>
@@ -35,17 +32,17 @@ export function Rail() {
         </button>
       ))}
       <span className="rail-space" />
-      <button type="button" className="rail-button quiet" onClick={() => void setLanguage(other)} title={t("app.language")} lang={other}>
+      <button type="button" className="rail-button quiet" onClick={() => setting("language", other)} title={t("app.language")} lang={other}>
         <Icon name="language" />
         <span>{other === "en" ? "English" : "中文"}</span>
-      </button>
-      <button type="button" className="rail-button quiet" onClick={() => setTheme(nextTheme)} title={`${t("app.theme")}: ${t(`app.theme.${theme}`)}`}>
-        <Icon name="theme" />
-        <span>{t(theme === "auto" ? "app.theme" : `app.theme.${theme}`)}</span>
       </button>
       <button type="button" className="rail-button quiet" onClick={() => show({ shortcuts: true })} title={`${t("app.shortcuts")} (?)`}>
         <Icon name="keyboard" />
         <span>{t("app.shortcuts")}</span>
+      </button>
+      <button type="button" className="rail-button quiet" onClick={() => show({ settings: true })} title={`${t("app.settings")} (Ctrl+,)`}>
+        <Icon name="settings" />
+        <span>{t("app.settings")}</span>
       </button>
     </nav>
   );

@@ -1,64 +1,68 @@
-/** Where to begin: examples, and what was saved. */
+/** Where to begin: examples, what was saved, and what windows that are closed left unsaved. */
 
-import { useEffect, useState } from "react";
+import { useCallback, useEffect, useState } from "react";
 import { useT } from "../i18n";
-import { type Doc, emptyDocument } from "../graph/document";
-import { server } from "../server/client";
-import { openTab, useEditor } from "../state/editor";
-import { openSaved } from "../state/files";
+import { emptyDocument } from "../graph/document";
+import { confirmed } from "../state/dialogs";
+import { openTab } from "../state/editor";
+import { type KeptTab, leftovers, takeLeftover } from "../state/session";
 import { Icon } from "../widgets/Icon";
-import { Sketch } from "./Sketch";
-
-const EXAMPLES = import.meta.glob<{ default: Doc }>("../../../workflows/*.json");
+import { EXAMPLES, openExample } from "./examples";
+import { Library } from "./Library";
 
 export function Start() {
   const t = useT();
-  const tabs = useEditor((state) => state.tabs);
-  const [saved, setSaved] = useState<{ path: string; modified: number }[]>([]);
-  const [examples, setExamples] = useState<[string, Doc][]>([]);
-  const files = tabs.map((tab) => tab.file).join();
-  useEffect(() => {
-    void server.workflows().then(setSaved, () => setSaved([]));
-  }, [files]);
-  useEffect(() => {
-    const loading = Object.entries(EXAMPLES).map(async ([path, load]) => [nameOf(path), (await load()).default] as [string, Doc]);
-    void Promise.all(loading).then((found) => setExamples(found.sort(([first], [second]) => Number(second === "text_to_image") - Number(first === "text_to_image"))));
-  }, []);
-  const remove = async (path: string) => {
-    if (!window.confirm(t("file.delete", { name: path }))) return;
-    await server.deleteFile(`workflows/${path}`);
-    setSaved((before) => before.filter((entry) => entry.path !== path));
-  };
   return (
     <div className="panel-body">
+      <Leftovers />
+      <h3>{t("start.saved")}</h3>
+      <Library />
       <h3>{t("start.examples")}</h3>
       <div className="examples">
-        {examples.map(([name, doc]) => (
-          <button type="button" key={name} className="example" onClick={() => openTab(name, doc)}>
-            <Sketch doc={doc} />
-            <span>{name.replaceAll("_", " ")}</span>
+        {EXAMPLES.map(({ name, picture }) => (
+          <button type="button" key={name} className="example" title={t(`example.${name}.about`)} onClick={() => void openExample(name)}>
+            <img className="example-picture" src={picture} alt="" width={256} height={160} loading="lazy" draggable={false} />
+            <strong>{t(`example.${name}`)}</strong>
+            <small>{t(`example.${name}.about`)}</small>
           </button>
         ))}
         <button type="button" className="example" onClick={() => openTab(t("app.untitled"), emptyDocument())}>
-          <span className="sketch empty"><Icon name="add" /></span>
-          <span>{t("start.empty")}</span>
+          <span className="example-picture empty"><Icon name="add" /></span>
+          <strong>{t("start.empty")}</strong>
+          <small>{t("start.emptyAbout")}</small>
         </button>
       </div>
-      <h3>{t("start.saved")}</h3>
-      {!saved.length && <p className="hint">{t("start.nothingSaved")}</p>}
-      {saved.map(({ path, modified }) => (
-        <div className="job" key={path}>
-          <button type="button" className="job-open" onClick={() => void openSaved(path)}>
-            <span className="job-name">{path.replace(/\.json$/, "")}</span>
-            <small>{new Date(modified).toLocaleDateString()}</small>
-          </button>
-          <button type="button" className="icon-button" aria-label={`${t("menu.delete")} ${path}`} title={t("menu.delete")} onClick={() => void remove(path)}>
-            <Icon name="trash" />
-          </button>
-        </div>
-      ))}
     </div>
   );
 }
 
-const nameOf = (path: string) => path.replace(/^.*\//, "").replace(/\.json$/, "");
+function Leftovers() {
+  const t = useT();
+  const [left, setLeft] = useState<KeptTab[]>([]);
+  const look = useCallback(() => void leftovers().then(setLeft), []);
+  useEffect(look, [look]);
+  const discard = async (tab: KeptTab) => {
+    if (await confirmed(t("start.discard", { name: tab.name }), t("file.deleteText"), { id: "delete", label: t("menu.delete"), kind: "danger" })) await takeLeftover(tab, false);
+    look();
+  };
+  if (!left.length) return null;
+  return (
+    <>
+      <h3>{t("start.leftovers")}</h3>
+      <ul className="library">
+        {left.map((tab) => (
+          <li key={`${tab.window}/${tab.id}`} className="library-row">
+            <button type="button" className="library-open" onClick={() => void takeLeftover(tab, true).then(look)}>
+              <Icon name="workflow" />
+              <span>{tab.name}</span>
+              <small>{new Date(tab.at).toLocaleString()}</small>
+            </button>
+            <button type="button" className="icon-button" aria-label={`${t("menu.delete")} ${tab.name}`} title={t("menu.delete")} onClick={() => void discard(tab)}>
+              <Icon name="trash" />
+            </button>
+          </li>
+        ))}
+      </ul>
+    </>
+  );
+}

@@ -3,8 +3,9 @@
 import { useEffect, useRef } from "react";
 import { type Key, useT } from "../i18n";
 import { emptyDocument } from "../graph/document";
-import { closeTab, isChanged, openTab, showTab, useEditor } from "../state/editor";
-import { closeAsking, openFile, save } from "../state/files";
+import { isChanged, openTab, showTab, useEditor } from "../state/editor";
+import { openFile } from "../state/files";
+import { closeAsking, save } from "../state/library";
 import { seen, useRuns, type Verdict } from "../state/runs";
 import { Icon } from "../widgets/Icon";
 import { RunButton } from "./RunButton";
@@ -28,13 +29,13 @@ export function TopBar() {
       </span>
       <nav className="tabs" role="tablist">
         {tabs.map((tab) => (
-          <div key={tab.id} className="tab" data-active={tab.id === active || undefined} onAuxClick={(event) => event.button === 1 && closeAsking(tab, closeTab)}>
-            <button type="button" role="tab" aria-selected={tab.id === active} onClick={() => showTab(tab.id)} title={tab.name}>
+          <div key={tab.id} className="tab" data-active={tab.id === active || undefined} onAuxClick={(event) => event.button === 1 && void closeAsking(tab)}>
+            <button type="button" role="tab" aria-selected={tab.id === active} onClick={() => showTab(tab.id)} title={isChanged(tab) ? `${tab.name} · ${t("app.unsaved")}` : tab.name}>
               {verdicts[tab.id] && <i className="verdict" data-verdict={verdicts[tab.id]} role="img" aria-label={t(VERDICTS[verdicts[tab.id] as Verdict])} title={t(VERDICTS[verdicts[tab.id] as Verdict])} />}
               {tab.name}
-              {isChanged(tab) && <i className="changed" title={t("app.unsaved")} />}
             </button>
-            <button type="button" className="tab-close" aria-label={`${t("app.closeTab")} ${tab.name}`} onClick={() => closeAsking(tab, closeTab)}>
+            {isChanged(tab) && <i className="changed" title={t("app.unsaved")} />}
+            <button type="button" className="tab-close" aria-label={`${t("app.closeTab")} ${tab.name}`} onClick={() => void closeAsking(tab)}>
               <Icon name="close" />
             </button>
           </div>
@@ -50,7 +51,7 @@ export function TopBar() {
         <button type="button" className="icon-button" title={`${t("app.save")} (Ctrl+S)`} aria-label={t("app.save")} onClick={() => void save()}>
           <Icon name="save" />
         </button>
-        <input ref={picker} id="open-file" type="file" accept=".json,image/png,image/webp,image/jpeg" hidden multiple onChange={(event) => { for (const file of event.target.files ?? []) void openFile(file); event.target.value = ""; }} />
+        <input ref={picker} id="open-file" type="file" accept=".json,.latent,.safetensors,image/png,image/webp,image/jpeg" hidden multiple onChange={(event) => { for (const file of event.target.files ?? []) void openFile(file); event.target.value = ""; }} />
         <RunButton />
       </div>
     </header>

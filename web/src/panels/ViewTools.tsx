@@ -4,15 +4,15 @@ import { zoomBy } from "../canvas/stage";
 import { useT } from "../i18n";
 import { fitView, redoStep, undoStep, useTab } from "../state/editor";
 import { tidy } from "../state/commands";
-import { toggleMinimap, toggleSnap, useUi } from "../state/ui";
+import { setting, useSettings } from "../state/settings";
 import { Icon, type IconName } from "../widgets/Icon";
 
 export function ViewTools() {
   const t = useT();
   const canUndo = useTab((tab) => tab.history.past.length > 0);
   const canRedo = useTab((tab) => tab.history.future.length > 0);
-  const minimap = useUi((state) => state.minimap);
-  const snap = useUi((state) => state.snap);
+  const minimap = useSettings((state) => state.minimap);
+  const snap = useSettings((state) => state.snap);
   const tool = (icon: IconName, label: string, act: () => void, disabled = false, pressed?: boolean) => (
     <button type="button" className="icon-button" title={label} aria-label={label} onClick={act} disabled={disabled} aria-pressed={pressed}>
       <Icon name={icon} />
@@ -27,8 +27,8 @@ export function ViewTools() {
       {tool("plusMagnifier", `${t("app.zoomIn")} (+)`, () => zoomBy(1.3, undefined, true))}
       {tool("fit", `${t("app.fit")} (.)`, fitView)}
       {tool("layout", `${t("app.layout")} (L)`, () => void tidy())}
-      {tool("grid", t("app.snap"), toggleSnap, false, snap)}
-      {tool("map", t("app.minimap"), toggleMinimap, false, minimap)}
+      {tool("grid", t("app.snap"), () => setting("snap", !snap), false, snap)}
+      {tool("map", t("app.minimap"), () => setting("minimap", !minimap), false, minimap)}
     </div>
   );
 }

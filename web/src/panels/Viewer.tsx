@@ -217,9 +217,9 @@ async function openWorkflow(file: Picture): Promise<boolean> {
   try {
     const texts = await textsOf(file);
     const text = texts.workflow ?? texts.prompt;
-    if (text) openText(file.filename.replace(/\.[^.]+$/, ""), text);
-    else notify("error", "file.nothing", file.filename);
-    return Boolean(text);
+    if (text) return openText(file.filename.replace(/\.[^.]+$/, ""), text);
+    notify("error", "file.nothing", file.filename);
+    return false;
   } catch {
     notify("error", "file.unreadable", file.filename);
     return false;

@@ -4,35 +4,73 @@ import { useEffect } from "react";
 import { stage } from "../canvas/stage";
 import { addNode, newNode, nextNodeId } from "../graph/edits";
 import { current, edit, levelOf, pasteText, select, useEditor } from "../state/editor";
-import { openFile, uploadTo } from "../state/files";
+import { t } from "../i18n";
+import { openFile, openText, uploadTo } from "../state/files";
+import { notify } from "../state/notices";
 
 export function useFileDrop(): void {
   useEffect(() => {
+    const { dataset } = document.documentElement;
+    let within = 0;
+    const carries = (event: DragEvent) => event.dataTransfer?.types.some((type) => type === "Files" || type === "text/uri-list") ?? false;
+    const enter = (event: DragEvent) => {
+      if (!event.dataTransfer?.types.includes("Files")) return;
+      within += 1;
+      dataset.dropping = "";
+    };
+    const leave = () => {
+      within = Math.max(0, within - 1);
+      if (!within) delete dataset.dropping;
+    };
     const over = (event: DragEvent) => {
-      if (event.dataTransfer?.types.includes("Files")) event.preventDefault();
+      if (carries(event)) event.preventDefault();
     };
     const drop = (event: DragEvent) => {
-      if (event.defaultPrevented || !event.dataTransfer?.files.length) return;
+      within = 0;
+      delete dataset.dropping;
+      if (event.defaultPrevented || !event.dataTransfer) return;
+      const files = [...event.dataTransfer.files];
+      const address = event.dataTransfer.getData("text/uri-list").split("\n")[0]?.trim();
+      if (!files.length && !address) return;
       event.preventDefault();
-      for (const file of event.dataTransfer.files) void openFile(file);
+      if (files.length) void openAll(files);
+      else if (address) void openAddress(address);
     };
     const paste = (event: ClipboardEvent) => {
       const { target, clipboardData } = event;
       if (target instanceof HTMLInputElement || target instanceof HTMLTextAreaElement) return;
-      const picture = [...(clipboardData?.files ?? [])].find((file) => file.type.startsWith("image/"));
+      const files = [...(clipboardData?.files ?? [])];
+      const picture = files.find((file) => file.type.startsWith("image/"));
       if (picture) return void pastePicture(picture);
+      if (files.length) return void openAll(files);
       const text = clipboardData?.getData("text/plain") ?? "";
       if (stage && pasteText(text, { at: stage.pointer ?? stage.middle() })) event.preventDefault();
+      else if (/^\s*\{/.test(text) && /"(nodes|class_type)"/.test(text) && openText(t("app.pasted"), text)) event.preventDefault();
     };
-    window.addEventListener("dragover", over);
-    window.addEventListener("drop", drop);
-    window.addEventListener("paste", paste);
+    const handlers = [["dragenter", enter], ["dragleave", leave], ["dragover", over], ["drop", drop], ["paste", paste]] as [string, EventListener][];
+    for (const [name, handler] of handlers) window.addEventListener(name, handler);
     return () => {
-      window.removeEventListener("dragover", over);
-      window.removeEventListener("drop", drop);
-      window.removeEventListener("paste", paste);
+      for (const [name, handler] of handlers) window.removeEventListener(name, handler);
     };
   }, []);
+}
+
+async function openAll(files: File[]): Promise<void> {
+  for (const file of files) await openFile(file);
+}
+
+/** A picture dragged out of the gallery, or a file of this server. Others' addresses are not asked. */
+async function openAddress(address: string): Promise<void> {
+  if (!URL.canParse(address) || new URL(address).origin !== location.origin) return notify("error", "file.elsewhere", address);
+  const { pathname, searchParams } = new URL(address);
+  const name = searchParams.get("filename") ?? decodeURIComponent(pathname.replace(/^.*\//, ""));
+  try {
+    const answer = await fetch(address);
+    if (!answer.ok) throw new Error(`${answer.status}`);
+    await openFile(new File([await answer.blob()], name));
+  } catch {
+    notify("error", "run.unreachable");
+  }
 }
 
 /** Into the selected node that loads pictures, else into a new one. */

@@ -8,7 +8,8 @@ import { GRID } from "../graph/geometry";
 import type { Direction } from "../graph/walking";
 import { server } from "../server/client";
 import { copySelected, current, deleteSelected, duplicateSelected, fitView, levelOf, redoStep, select, settleStep, toggleCollapsed, toggleMode, undoStep } from "../state/editor";
-import { save } from "../state/files";
+import { useQuestions } from "../state/dialogs";
+import { save } from "../state/library";
 import { run } from "../state/submission";
 import { show, togglePanel, useUi } from "../state/ui";
 import { announce } from "../state/announce";
@@ -33,6 +34,7 @@ const isTyping = (target: EventTarget | null) =>
   target instanceof HTMLTextAreaElement || target instanceof HTMLSelectElement || (target instanceof HTMLInputElement && !["checkbox", "range", "color"].includes(target.type));
 
 function press(event: KeyboardEvent): void {
+  if (useQuestions.getState().asked.length) return; // the question has the keyboard
   const command = event.ctrlKey || event.metaKey;
   const key = event.key.length === 1 ? event.key.toLowerCase() : event.key;
   const done = () => event.preventDefault();
@@ -44,7 +46,11 @@ function press(event: KeyboardEvent): void {
   }
   if (command && key === "s") {
     done();
-    return void save();
+    return void save(current(), event.shiftKey);
+  }
+  if (command && key === ",") {
+    done();
+    return show({ settings: true });
   }
   if (command && key === "o") {
     done();
@@ -53,13 +59,13 @@ function press(event: KeyboardEvent): void {
   const target = event.target as HTMLElement;
   if (key === "Escape" && !event.defaultPrevented && leave(target)) return;
   if (event.defaultPrevented || isTyping(event.target)) return;
-  const { viewer, mask, shortcuts, menu, palette } = useUi.getState();
+  const { viewer, mask, shortcuts, settings, menu, palette } = useUi.getState();
   if (key === "Escape") {
     if (menu || palette || shortcuts || viewer) show({ menu: null, palette: null, shortcuts: false, viewer: null });
     else select([]);
     return;
   }
-  if (viewer || mask || shortcuts || palette) return;
+  if (viewer || mask || shortcuts || settings || palette) return;
   const arrow = ARROWS[key];
   if (command) {
     if (key === "z") event.shiftKey ? again() : back();

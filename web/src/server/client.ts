@@ -116,8 +116,8 @@ export const server = {
   writeFile: (path: string, text: string, overwrite = true) =>
     request(`userdata/${encodeURIComponent(path)}?overwrite=${overwrite}`, { method: "POST", body: text }),
   deleteFile: (path: string) => request(`userdata/${encodeURIComponent(path)}`, { method: "DELETE" }),
-  moveFile: (from: string, to: string) =>
-    request(`userdata/${encodeURIComponent(from)}/move/${encodeURIComponent(to)}?overwrite=false`, { method: "POST" }),
+  moveFile: (from: string, to: string, overwrite: boolean) =>
+    request(`userdata/${encodeURIComponent(from)}/move/${encodeURIComponent(to)}?overwrite=${overwrite}`, { method: "POST" }),
   upload(file: Blob, name: string, mask?: FileRef): Promise<{ name: string; subfolder: string; type: string }> {
     const form = new FormData();
     form.append("image", file, name);

@@ -7,6 +7,7 @@ import { type Doc, emptyDocument, type Id, type Level } from "../graph/document"
 import { changeLevel, deleteNodes, disconnect, levelAt, mapNodes } from "../graph/edits";
 import { amend, begin, type History, redo, settle, step, undo } from "../graph/history";
 import { deleteGroups } from "../graph/grouping";
+import { newId } from "../graph/ids";
 import type { Catalogue } from "../graph/schema";
 import type { Surroundings } from "../graph/widget_views";
 import { useWords } from "../i18n";
@@ -51,7 +52,7 @@ export const useEditor = create<Editor>(() => {
 });
 
 export function newTab(name: string, doc: Doc, file: string | null = null): Tab {
-  return { id: crypto.randomUUID(), name, file, clean: doc, history: begin(doc), path: [], selection: new Set(), groups: NO_GROUPS, link: null, views: {} };
+  return { id: newId(), name, file, clean: doc, history: begin(doc), path: [], selection: new Set(), groups: NO_GROUPS, link: null, views: {} };
 }
 
 export const activeTab = (state: Editor): Tab => state.tabs.find((tab) => tab.id === state.active) ?? (state.tabs[0] as Tab);

@@ -5,12 +5,12 @@ import { boundaryOf, moveNodes } from "../graph/edits";
 import { geometry, GRID, HEADER, placedNodes } from "../graph/geometry";
 import { groupsWithin, membersOf, moveGroups } from "../graph/grouping";
 import { current, edit, levelOf, surroundings } from "./editor";
-import { useUi } from "./ui";
+import { useSettings } from "./settings";
 
 export const snapped = (value: number): number => Math.round(value / GRID) * GRID;
 
 /** To the grid, where that is on. */
-export const placed = (value: number): number => (useUi.getState().snap ? snapped(value) : Math.round(value));
+export const placed = (value: number): number => (useSettings.getState().snap ? snapped(value) : Math.round(value));
 
 /** Where nodes and groups are, nodes as their files have it: under the header. */
 export interface Places {

@@ -2,6 +2,7 @@
 
 import { create } from "zustand";
 import { type JobState, type Output, type Problem, type QueueItem, Refused, server } from "../server/client";
+import { newId } from "../graph/ids";
 import { listen } from "../server/socket";
 import { announce } from "./announce";
 import { useEditor } from "./editor";
@@ -71,7 +72,7 @@ export const useRuns = create<Runs>(() => ({
 }));
 
 export const clientId = (() => {
-  const known = sessionStorage.getItem("sumi.client") ?? crypto.randomUUID();
+  const known = sessionStorage.getItem("sumi.client") ?? newId();
   sessionStorage.setItem("sumi.client", known);
   return known;
 })();

@@ -4,6 +4,7 @@ import { create } from "zustand";
 import { type ApiWorkflow, FormatError, toApi } from "../format/api";
 import { writeJson } from "../format/json";
 import { withChosenPrompts, withFilledNames } from "../format/substitutions";
+import { newId } from "../graph/ids";
 import { Refused, server } from "../server/client";
 import { activeTab, amendDocument, current, useEditor } from "./editor";
 import { notify } from "./notices";
@@ -27,7 +28,7 @@ async function submit(front: boolean): Promise<boolean> {
   const workflow = withChosenPrompts(tab.history.present, catalogue);
   try {
     const prompt = toApi(withFilledNames(workflow, catalogue), catalogue);
-    const prompt_id = crypto.randomUUID();
+    const prompt_id = newId();
     expect(prompt_id, { tab: tab.id, nodes: Object.keys(prompt).length, steps: stepsOf(prompt) });
     const body = { prompt, prompt_id, client_id: clientId, front, extra_data: { extra_pnginfo: { workflow } } };
     const answer = await server.submit(body);

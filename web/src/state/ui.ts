@@ -6,7 +6,6 @@ import type { Id } from "../graph/document";
 import type { Picture } from "./gallery";
 
 export type Panel = "start" | "gallery" | "queue";
-export type Theme = "auto" | "light" | "dark";
 
 export interface Socket {
   node: string;
@@ -66,10 +65,7 @@ interface Ui {
   viewer: { pictures: readonly Picture[]; index: number } | null;
   mask: { file: FileRef; tab: string; node: string; widget: string } | null;
   renaming: { kind: "node"; id: string } | { kind: "group"; index: number } | null;
-  minimap: boolean;
-  /** What is moved keeps to the grid. */
-  snap: boolean;
-  theme: Theme;
+  settings: boolean;
 }
 
 export const useUi = create<Ui>(() => ({
@@ -82,31 +78,10 @@ export const useUi = create<Ui>(() => ({
   viewer: null,
   mask: null,
   renaming: null,
-  minimap: localStorage.getItem("sumi.minimap") !== "off",
-  snap: localStorage.getItem("sumi.snap") === "on",
-  theme: (localStorage.getItem("sumi.theme") as Theme | null) ?? "auto",
+  settings: false,
 }));
 
 export const show = (change: Partial<Ui>): void => useUi.setState(change);
 
 export const togglePanel = (panel: Panel): void =>
   useUi.setState((state) => ({ panel: state.panel === panel ? null : panel }));
-
-export function setTheme(theme: Theme): void {
-  localStorage.setItem("sumi.theme", theme);
-  useUi.setState({ theme });
-}
-
-export function toggleMinimap(): void {
-  useUi.setState(({ minimap }) => {
-    localStorage.setItem("sumi.minimap", minimap ? "off" : "on");
-    return { minimap: !minimap };
-  });
-}
-
-export function toggleSnap(): void {
-  useUi.setState(({ snap }) => {
-    localStorage.setItem("sumi.snap", snap ? "off" : "on");
-    return { snap: !snap };
-  });
-}

@@ -42,6 +42,8 @@ const PATHS = {
   eraser: "M8 19l-4-4L14 5l6 6-8 8zM8 19h12M9.5 9.5l6 6",
   wide: "M9 6l-6 6 6 6M15 6l6 6-6 6",
   dice: "M5 5h14v14H5zM9 9h.01M15 9h.01M12 12h.01M9 15h.01M15 15h.01",
+  pencil: "M4 20l1-4L16 5l3 3L8 19zM14 7l3 3",
+  settings: "M4 7h9M17 7h3M4 17h3M11 17h9M15 5a2 2 0 1 0 0 4 2 2 0 0 0 0-4zM9 15a2 2 0 1 0 0 4 2 2 0 0 0 0-4z",
   lock: "M6 11h12v9H6zM8.5 11V8a3.5 3.5 0 0 1 7 0v3",
 } as const;
 

@@ -1,0 +1,207 @@
+"""The library of saved workflows, names and questions, and the settings."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+pytestmark = pytest.mark.slow
+
+Document = Callable[[Any], Any]
+
+
+@pytest.fixture(autouse=True)
+def _an_empty_library(server: Any) -> Iterator[None]:
+    yield
+    for path in (server.home / "user").rglob("workflows/**/*.json"):
+        path.unlink()
+
+
+def _saved(server: Any) -> dict[str, Any]:
+    """Every file of the library, by its path in it."""
+    files = (server.home / "user").rglob("workflows/**/*.json")
+    return {path.as_posix().split("/workflows/", 1)[1]: json.loads(path.read_text()) for path in files}
+
+
+def _until(true: Callable[[], Any]) -> None:
+    late = time.monotonic() + 60
+    while not true():
+        assert time.monotonic() < late
+        time.sleep(0.05)
+
+
+def _answer(page: Any, button: str, name: str | None = None) -> None:
+    dialog = page.locator("dialog[open]")
+    if name is not None:
+        dialog.get_by_role("textbox").or_(dialog.get_by_role("combobox")).fill(name)
+    dialog.get_by_role("button", name=button, exact=True).click()
+
+
+def _save(page: Any, name: str) -> None:
+    page.keyboard.press("Control+Shift+s")
+    _answer(page, "Save", name)
+    page.locator("dialog[open]").wait_for(state="detached")
+
+
+def _prompt(page: Any, text: str) -> None:
+    page.get_by_role("textbox", name="text").first.fill(text)
+    page.keyboard.press("Escape")
+
+
+def test_save_reload_compare(page: Any, server: Any, document: Document) -> None:
+    _prompt(page, "a windmill")
+    before = document(page)
+    page.keyboard.press("Control+s")
+    _answer(page, "Save", "windmill")
+    page.get_by_text("Saved", exact=True).wait_for()
+    page.reload()
+    page.wait_for_selector(".node")
+    assert document(page) == before
+    assert _saved(server) == {"windmill.json": before}
+
+
+def test_a_name_is_asked_for_once_and_must_be_sound(page: Any, server: Any) -> None:
+    page.keyboard.press("Control+s")
+    for wrong in ("", "a//b", "../up", "what?", ".hidden"):
+        _answer(page, "Save", wrong)
+        assert page.locator("dialog[open] [role=status]").inner_text() != "", wrong
+    _answer(page, "Save", "portraits/first")
+    page.get_by_role("tab", name="first", exact=True).wait_for()
+    _prompt(page, "changed")
+    page.get_by_title("Not saved").first.wait_for()
+    page.keyboard.press("Control+s")
+    page.locator(".tab .changed").wait_for(state="detached")
+    (document,) = _saved(server).values()
+    assert "changed" in json.dumps(document)
+
+
+def test_another_file_is_replaced_only_when_one_says_so(page: Any, server: Any) -> None:
+    _save(page, "one")
+    first = _saved(server)["one.json"]
+    page.get_by_role("button", name="New workflow").click()
+    page.keyboard.press("Control+s")
+    _answer(page, "Save", "one")
+    page.get_by_role("heading", name="A workflow of that name is there already.").wait_for()
+    _answer(page, "Cancel")
+    assert _saved(server)["one.json"] == first
+    page.keyboard.press("Control+s")
+    _answer(page, "Save", "one")
+    _answer(page, "Replace")
+    _until(lambda: _saved(server)["one.json"]["nodes"] == [])
+
+
+def test_folders_search_rename_and_delete(page: Any, server: Any) -> None:
+    for name in ("animals/cat", "animals/wild/wolf", "boat"):
+        _save(page, name)
+    page.keyboard.press("w")
+    rows = page.locator(".library-open")
+    rows.get_by_text("boat").wait_for()
+    assert [row.split("\n")[0] for row in rows.all_inner_texts()] == ["animals", "wild", "wolf", "cat", "boat"]
+    rows.get_by_text("wild").click()
+    rows.get_by_text("wolf").wait_for(state="detached")
+
+    page.get_by_role("searchbox").fill("WOL")
+    rows.get_by_text("animals/wild/wolf").wait_for()
+    assert rows.count() == 1
+    page.get_by_role("searchbox").fill("")
+
+    page.locator(".library-row", has_text="boat").hover()
+    page.get_by_role("button", name="Rename boat").click()
+    _answer(page, "Save", "ships/boat")
+    rows.get_by_text("ships").wait_for()
+    assert "ships/boat.json" in _saved(server)
+    assert page.get_by_role("tab", name="boat").count() == 1, "what is open goes along"
+
+    page.locator(".library-row", has_text="animals").first.hover()
+    page.get_by_role("button", name="Rename animals", exact=True).click()
+    _answer(page, "Save", "beasts")
+    _until(lambda: set(_saved(server)) == {"beasts/cat.json", "beasts/wild/wolf.json", "ships/boat.json"})
+
+    page.locator(".library-row", has_text="cat").hover()
+    page.get_by_role("button", name="Delete beasts/cat").click()
+    page.keyboard.press("Escape")
+    assert "beasts/cat.json" in _saved(server), "Escape is no"
+    page.locator(".library-row", has_text="cat").hover()
+    page.get_by_role("button", name="Delete beasts/cat").click()
+    _answer(page, "Delete")
+    _until(lambda: set(_saved(server)) == {"beasts/wild/wolf.json", "ships/boat.json"})
+
+
+def test_closing_asks_only_for_what_is_not_saved(page: Any, server: Any) -> None:
+    page.get_by_role("button", name="New workflow").click()
+    close = page.get_by_role("button", name="Close text_to_image")
+    page.get_by_role("tab", name="text_to_image").click()
+    _prompt(page, "not to be lost")
+    close.click()
+    _answer(page, "Cancel")
+    assert page.get_by_role("tab").count() == 2
+    close.click()
+    _answer(page, "Save")
+    _answer(page, "Save", "kept")
+    page.locator("[role=tab]").nth(1).wait_for(state="detached")
+    assert "not to be lost" in json.dumps(_saved(server)["kept.json"])
+    page.keyboard.press("w")
+    page.locator(".library-open", has_text="kept").click()
+    page.get_by_role("tab", name="kept").wait_for()
+    _prompt(page, "thrown away")
+    page.get_by_role("button", name="Close kept").click()
+    _answer(page, "Don’t save")
+    page.get_by_role("tab", name="kept").wait_for(state="detached")
+    assert "thrown away" not in json.dumps(_saved(server))
+
+
+def test_settings_live_on_the_server(page: Any, server: Any, browser: Any) -> None:
+    page.keyboard.press("Control+,")
+    page.get_by_text("Dark", exact=True).click()
+    page.get_by_role("switch", name="Keep to the grid").check()
+    page.get_by_text("简体中文").click()
+    page.get_by_role("button", name="运行", exact=True).wait_for()
+    settings = ("Sumi.theme", "Sumi.snap", "Sumi.language")
+    _until(lambda: [server.get("/settings").get(name) for name in settings] == ["dark", True, "zh-CN"])
+    other = browser.new_context(locale="en-US", color_scheme="light")
+    elsewhere = other.new_page()
+    try:
+        elsewhere.goto(server.url)
+        elsewhere.get_by_role("button", name="运行", exact=True).wait_for()
+        elsewhere.locator(":root[data-theme=dark]").wait_for(state="attached")
+    finally:
+        other.close()
+        server.post("/settings", {"Sumi.theme": "auto", "Sumi.snap": False, "Sumi.language": "auto"})
+
+
+def test_nodes_keep_to_the_grid_when_asked_to(page: Any, server: Any, document: Document) -> None:
+    page.keyboard.press("Control+,")
+    page.get_by_role("switch", name="Keep to the grid").check()
+    page.keyboard.press("Escape")
+    try:
+        header = page.locator(".react-flow__node[data-id='1'] .node-title")
+        box = header.bounding_box()
+        page.mouse.move(box["x"] + 5, box["y"] + 5)
+        page.mouse.down()
+        page.mouse.move(box["x"] + 38, box["y"] - 46, steps=5)
+        page.mouse.up()
+        x, y = next(node["pos"] for node in document(page)["nodes"] if node["id"] == 1)
+        assert (x % 10, y % 10) == (0, 0)
+        assert (x, y) != (40, 220)
+    finally:
+        server.post("/settings", {"Sumi.snap": False})
+
+
+def test_the_examples_greet_a_newcomer_and_can_be_put_away(page: Any, server: Any, document: Document) -> None:
+    example = json.loads((Path(__file__).parents[2] / "workflows" / "text_to_image.json").read_text())
+    assert document(page) == example
+    welcome = page.locator(".welcome")
+    pictures = welcome.locator("img")
+    assert pictures.count() == 6
+    for index in range(6):
+        assert pictures.nth(index).evaluate("image => image.decode().then(() => image.naturalWidth)") == 256
+    welcome.get_by_role("button", name="Inpainting").click()
+    page.get_by_role("tab", name="Inpainting").wait_for()
+    welcome.wait_for(state="detached")
+    _until(lambda: server.get("/settings").get("Sumi.welcome") is False)
+    server.post("/settings", {"Sumi.welcome": True})

@@ -1,0 +1,170 @@
+"""Nothing that was done in the editor is lost: by a reload, a crash, a second window or a full disk."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import pytest
+
+pytestmark = pytest.mark.slow
+
+Document = Callable[[Any], Any]
+
+
+@pytest.fixture
+def context(server: Any, browser: Any) -> Iterator[Any]:
+    """A browser's profile, with the pages it has open."""
+    opened = browser.new_context(viewport={"width": 1440, "height": 900}, accept_downloads=True, locale="en-US")
+    opened.set_default_timeout(60_000)
+    yield opened
+    opened.close()
+
+
+def _visit(context: Any, server: Any) -> Any:
+    page = context.new_page()
+    page.goto(server.url)
+    page.wait_for_selector(".node")
+    return page
+
+
+def _prompt(page: Any) -> Any:
+    return page.get_by_role("textbox", name="text").first
+
+
+def _kept(page: Any, text: str) -> None:
+    """Wait until the browser has ``text`` in its database."""
+    page.wait_for_function(
+        """text => new Promise((resolve) => {
+            const opening = indexedDB.open("sumi");
+            opening.onsuccess = () => {
+                const reading = opening.result.transaction("tabs").objectStore("tabs").getAll();
+                reading.onsuccess = () => {
+                    opening.result.close();
+                    resolve(JSON.stringify(reading.result, (_, x) => typeof x == "bigint" ? `${x}` : x).includes(text));
+                };
+            };
+        })""",
+        arg=text,
+    )
+
+
+def test_a_reload_at_once(context: Any, server: Any, document: Document) -> None:
+    page = _visit(context, server)
+    page.get_by_role("button", name="New workflow").click()
+    page.get_by_role("tab", name="text_to_image").click()
+    _prompt(page).fill("typed a moment ago")
+    page.reload()
+    page.wait_for_selector(".node")
+    assert _prompt(page).input_value() == "typed a moment ago"
+    assert page.get_by_role("tab").all_inner_texts() == ["text_to_image", "untitled"]
+    assert page.locator(".tab .changed").count() == 1
+
+
+def test_a_crash(context: Any, server: Any) -> None:
+    page = _visit(context, server)
+    _prompt(page).fill("before the crash")
+    _kept(page, "before the crash")
+    with page.expect_event("crash"), contextlib.suppress(Exception):  # the way there never arrives
+        page.goto("chrome://crash")
+    again = _visit(context, server)
+    assert _prompt(again).input_value() == "before the crash"
+
+
+def test_two_windows_keep_their_own(context: Any, server: Any) -> None:
+    first = _visit(context, server)
+    _prompt(first).fill("the first window")
+    _kept(first, "the first window")
+    second = _visit(context, server)
+    assert _prompt(second).input_value() == "a red apple", "what is open elsewhere stays there"
+    _prompt(second).fill("the second window")
+    _kept(second, "the second window")
+    _prompt(first).fill("the first window, on")
+    _kept(first, "the first window, on")
+    for page, text in ((first, "the first window, on"), (second, "the second window")):
+        page.reload()
+        page.wait_for_selector(".node")
+        assert _prompt(page).input_value() == text
+
+
+def test_a_duplicated_window_does_not_write_over_the_other(context: Any, server: Any) -> None:
+    first = _visit(context, server)
+    _prompt(first).fill("original")
+    _kept(first, "original")
+    with context.expect_page() as opening:
+        first.evaluate("window.open(location.href)")  # its session storage is copied, as a duplicate's is
+    second = opening.value
+    second.wait_for_selector(".node")
+    assert _prompt(second).input_value() == "original"
+    _prompt(second).fill("copy")
+    _kept(second, "copy")
+    first.reload()
+    first.wait_for_selector(".node")
+    assert _prompt(first).input_value() == "original"
+    second.reload()
+    second.wait_for_selector(".node")
+    assert _prompt(second).input_value() == "copy"
+
+
+def test_what_closed_windows_left_is_offered(context: Any, server: Any) -> None:
+    for text in ("left by one", "left by two"):
+        page = _visit(context, server)
+        page.get_by_role("tab", name="text_to_image").wait_for()
+        if text.endswith("two"):  # beside the first, which is open still
+            _prompt(page).fill(text)
+            _kept(page, text)
+            for other in context.pages:
+                other.close()
+        else:
+            _prompt(page).fill(text)
+            _kept(page, text)
+    page = _visit(context, server)
+    assert _prompt(page).input_value() == "left by two", "the window closed last comes back"
+    page.keyboard.press("Escape")
+    page.locator("body").press("w")
+    page.get_by_role("heading", name="Not saved, from closed windows").wait_for()
+    page.locator(".library-row", has_text="text_to_image").first.locator(".library-open").click()
+    page.get_by_role("tab").nth(1).wait_for()
+    assert _prompt(page).input_value() == "left by one"
+
+
+def test_a_full_disk_is_said_and_leaving_asks(context: Any, server: Any) -> None:
+    page = _visit(context, server)
+    _prompt(page).fill("kept")
+    _kept(page, "kept")
+    session = context.new_cdp_session(page)
+    session.send("Storage.overrideQuotaForOrigin", {"origin": server.url, "quotaSize": 1})
+    _prompt(page).fill("x" * 20_000)
+    page.locator(".notice[data-kind=error]", has_text="no room left").wait_for()
+    asked: list[str] = []
+    page.on("dialog", lambda dialog: (asked.append(dialog.type), dialog.dismiss()))
+    page.evaluate("setTimeout(() => location.reload())")
+    page.wait_for_function("() => true")
+    late = 0
+    while not asked and late < 100:
+        page.wait_for_timeout(50)
+        late += 1
+    assert asked == ["beforeunload"]
+    assert len(_prompt(page).input_value()) == 20_000
+    session.send("Storage.overrideQuotaForOrigin", {"origin": server.url})
+    _prompt(page).fill("room again")
+    _kept(page, "room again")
+    page.reload()
+    page.wait_for_selector(".node")
+    assert _prompt(page).input_value() == "room again"
+
+
+def test_large_numbers_and_all_tabs_survive(context: Any, server: Any, document: Document, tmp_path: Any) -> None:
+    page = _visit(context, server)
+    node = {"id": 1, "type": "Nobody", "pos": [0, 0], "size": [200, 80], "widgets_values": [2**64 - 1, {"a": None}]}
+    written = {"nodes": [node], "links": [], "version": 0.4}
+    path = tmp_path / "large.json"
+    path.write_text(json.dumps(written))
+    page.locator("#open-file").set_input_files(str(path))
+    page.get_by_role("tab", name="large").wait_for()
+    _kept(page, str(2**64 - 1))
+    page.reload()
+    page.wait_for_selector(".node")
+    assert document(page) == written

@@ -1,0 +1,75 @@
+/** A question, with what to answer. */
+
+import { useId, useState } from "react";
+import { useT } from "../i18n";
+import { type Question, useQuestions } from "../state/dialogs";
+import { Dialog } from "./Dialog";
+
+export default function Ask() {
+  const asked = useQuestions((state) => state.asked[0]);
+  const number = useQuestions((state) => state.asked.length);
+  return asked ? <One key={`${number} ${asked.question.title}`} question={asked.question} answer={asked.answer} /> : null;
+}
+
+function One({ question, answer }: { question: Question; answer(given: { choice: string; value: string } | null): void }) {
+  const t = useT();
+  const list = useId();
+  const [value, setValue] = useState(question.field?.value ?? "");
+  const [touched, setTouched] = useState(false);
+  const wrong = question.field?.check?.(value) ?? null;
+  const main = question.choices.find((choice) => choice.kind === "primary") ?? question.choices[0];
+  const take = (choice: string) => {
+    if (wrong !== null && choice === main?.id) return setTouched(true);
+    answer({ choice, value });
+  };
+  return (
+    <Dialog title={question.title} onClose={() => answer(null)} narrow>
+      <form
+        className="ask"
+        onSubmit={(event) => {
+          event.preventDefault();
+          if (main) take(main.id);
+        }}
+      >
+        {question.text && <p>{question.text}</p>}
+        {question.field && (
+          <label className="ask-field">
+            <span>{question.field.label}</span>
+            <input
+              type="text"
+              autoFocus
+              spellCheck={false}
+              autoComplete="off"
+              list={question.field.suggestions?.length ? list : undefined}
+              value={value}
+              aria-invalid={touched && wrong !== null}
+              onFocus={(event) => event.target.select()}
+              onChange={(event) => {
+                setTouched(true);
+                setValue(event.target.value);
+              }}
+            />
+            {question.field.suggestions?.length ? <datalist id={list}>{question.field.suggestions.map((entry) => <option key={entry} value={entry} />)}</datalist> : null}
+            <small role="status">{touched ? wrong : ""}</small>
+          </label>
+        )}
+        <div className="ask-choices">
+          <button type="button" className="button" onClick={() => answer(null)}>
+            {t("app.cancel")}
+          </button>
+          {question.choices.map((choice) => (
+            <button
+              key={choice.id}
+              type={choice === main ? "submit" : "button"}
+              className={`button ${choice.kind ?? ""}`}
+              autoFocus={!question.field && choice === main}
+              onClick={choice === main ? undefined : () => take(choice.id)}
+            >
+              {choice.label}
+            </button>
+          ))}
+        </div>
+      </form>
+    </Dialog>
+  );
+}
