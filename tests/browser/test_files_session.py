@@ -134,21 +134,21 @@ def test_a_full_disk_is_said_and_leaving_asks(context: Any, server: Any) -> None
     page = _visit(context, server)
     _prompt(page).fill("kept")
     _kept(page, "kept")
-    session = context.new_cdp_session(page)
-    session.send("Storage.overrideQuotaForOrigin", {"origin": server.url, "quotaSize": 1})
+    page.evaluate(
+        """() => {
+            window.put = IDBObjectStore.prototype.put;
+            IDBObjectStore.prototype.put = () => { throw new DOMException("the disk is full", "QuotaExceededError"); };
+        }"""
+    )
     _prompt(page).fill("x" * 20_000)
     page.locator(".notice[data-kind=error]", has_text="no room left").wait_for()
     asked: list[str] = []
     page.on("dialog", lambda dialog: (asked.append(dialog.type), dialog.dismiss()))
-    page.evaluate("setTimeout(() => location.reload())")
-    page.wait_for_function("() => true")
-    late = 0
-    while not asked and late < 100:
-        page.wait_for_timeout(50)
-        late += 1
+    with page.expect_event("dialog"):
+        page.evaluate("setTimeout(() => location.reload())")
     assert asked == ["beforeunload"]
     assert len(_prompt(page).input_value()) == 20_000
-    session.send("Storage.overrideQuotaForOrigin", {"origin": server.url})
+    page.evaluate("() => { IDBObjectStore.prototype.put = window.put; }")
     _prompt(page).fill("room again")
     _kept(page, "room again")
     page.reload()

@@ -23,13 +23,14 @@ const SidePanel = lazy(() => import("./panels/SidePanel"));
 const Viewer = lazy(() => import("./panels/Viewer"));
 const MaskPainter = lazy(() => import("./panels/MaskPainter"));
 const Shortcuts = lazy(() => import("./panels/Shortcuts"));
+const SubgraphFields = lazy(() => import("./panels/SubgraphFields"));
 const Settings = lazy(() => import("./panels/Settings"));
 const Welcome = lazy(() => import("./panels/Welcome"));
 const Ask = lazy(() => import("./panels/Ask"));
 
 export function App() {
   const ready = useEditor((state) => state.catalogue.size > 0);
-  const { panel, viewer, mask, shortcuts, settings } = useUi();
+  const { panel, viewer, mask, shortcuts, settings, fields } = useUi();
   const theme = useSettings((state) => state.theme);
   const welcome = useSettings((state) => state.welcome);
   const first = useEditor((state) => state.tabs.length === 1 && state.tabs[0]?.file === null);
@@ -64,6 +65,7 @@ export function App() {
       <Suspense>{mask && <MaskPainter />}</Suspense>
       <Suspense>{shortcuts && <Shortcuts />}</Suspense>
       <Suspense>{settings && <Settings />}</Suspense>
+      <Suspense>{fields !== null && <SubgraphFields />}</Suspense>
       <Suspense>{asked && <Ask />}</Suspense>
       <SearchPalette />
       <ContextMenu />

@@ -8,11 +8,14 @@ import { type Geometry, HEADER, type SlotRow, WIDGET, type WidgetRow } from "../
 import { mapNode } from "../graph/edits";
 import { picturesOf, viewUrl } from "../server/client";
 import { edit, flatId, select, settleStep, useTab } from "../state/editor";
-import { type NodeRun, useNodeRun, useRuns } from "../state/runs";
+import { countInside, useInsideRun } from "../state/inside_runs";
+import { type NodeRun, useNodeRun } from "../state/runs";
+import { enterSubgraph } from "../state/subgraph_commands";
 import { show, socketKey, useUi } from "../state/ui";
 import { Icon } from "../widgets/Icon";
 import { NodeWidget, scrollItself } from "../widgets/NodeWidget";
 import { typeColor } from "./palette";
+import { InsideTrouble } from "./InsideTrouble";
 import { LoadedPicture, takingPictures } from "./LoadedPicture";
 import { useWire } from "./wiring";
 
@@ -24,8 +27,9 @@ export const NodeCard = memo(function NodeCard({ id, data, selected }: NodeProps
   const tab = useTab((current) => current.id);
   const flat = useTab((current) => flatId(current, id));
   const own = useNodeRun(tab, flat);
-  const inner = useRuns((state) => (place.look === "subgraph" ? insideRun(state.nodes[tab] ?? {}, flat) : null));
-  const run = own ?? (inner ? { state: inner } : undefined);
+  const nodes = useTab((current) => (place.look === "subgraph" ? countInside(current.history.present, node) : null));
+  const inside = useInsideRun(tab, flat, nodes);
+  const run: NodeRun | undefined = own ?? (inside.state ? { state: inside.state, value: inside.share, max: 1 } : undefined);
   if (place.look === "reroute") return <RerouteDot id={id} place={place} selected={selected} />;
   const mode = node.mode === MUTED ? "muted" : node.mode === BYPASSED ? "bypassed" : "normal";
   const problems = run?.problems ?? [];
@@ -62,6 +66,7 @@ export const NodeCard = memo(function NodeCard({ id, data, selected }: NodeProps
       {run?.state === "running" && <Progress run={run} />}
       {run?.preview && !place.media && <img className="node-preview" src={run.preview} alt="" draggable={false} />}
       {(run?.error || problems.length > 0) && <Trouble run={run as NodeRun} />}
+      {inside.trouble !== null && <InsideTrouble inside={inside} />}
       {place.least && !place.collapsed && <span className="node-resize nopan" title={t("node.resize")} aria-hidden="true" />}
     </article>
   );
@@ -71,12 +76,6 @@ export const NodeCard = memo(function NodeCard({ id, data, selected }: NodeProps
 function selectFocused(event: React.FocusEvent<HTMLElement>, id: string): void {
   const byKeys = event.currentTarget.closest<HTMLElement>(".canvas")?.dataset.led === "keys";
   if (event.target === event.currentTarget && byKeys) select([id]);
-}
-
-function insideRun(runs: Readonly<Record<string, NodeRun>>, holder: string): NodeRun["state"] | null {
-  const inside = Object.keys(runs).filter((key) => key.startsWith(`${holder}:`));
-  if (inside.some((key) => runs[key]?.error)) return "error";
-  return inside.some((key) => runs[key]?.state === "running") ? "running" : null;
 }
 
 const problemOf = (run: NodeRun | undefined, input: string) =>
@@ -98,7 +97,11 @@ function Header({ id, place, run }: { id: string; place: Geometry; run: NodeRun 
         <Icon name="chevron" />
       </button>
       {renaming ? <TitleField id={id} title={place.title} /> : <span className="node-title">{place.look === "boundary" ? t(place.inputs.length ? "node.outputs" : "node.inputs") : place.title}</span>}
-      {place.look === "subgraph" && <Icon name="subgraph" />}
+      {place.look === "subgraph" && (
+        <button type="button" className="node-enter nodrag nopan" tabIndex={-1} title={t("menu.enter")} aria-label={t("menu.enter")} onClick={() => enterSubgraph(id)} onDoubleClick={(event) => event.stopPropagation()}>
+          <Icon name="subgraph" />
+        </button>
+      )}
       {run?.state === "finished" && <Outcome run={run} />}
     </header>
   );

@@ -2,12 +2,13 @@
 
 import { create } from "zustand";
 import { fits, type Id, type Level, linksById, linksOf } from "../graph/document";
-import { connect, disconnect } from "../graph/edits";
+import { changeLevel, connect, disconnect } from "../graph/edits";
 import { type Geometry, geometry, placedNodes, type Point, socket as socketPoint } from "../graph/geometry";
+import { portFor } from "../graph/ports";
 import { rerouteType } from "../graph/reroute_types";
 import { t } from "../i18n";
 import { announce } from "../state/announce";
-import { current, edit, levelOf, surroundings } from "../state/editor";
+import { current, definitionPath, edit, editDocument, levelOf, surroundings } from "../state/editor";
 import { type Pull, show, type Socket, socketKey } from "../state/ui";
 import { fieldAt, nodeAt } from "./hits";
 import { places } from "./links";
@@ -162,7 +163,11 @@ export function give(pull: Pull, to: Socket, kind: string | null = null): void {
     return String(node) === to.node && slot === to.slot;
   });
   if (same) return;
-  edit((before) => pull.fixed.reduce((now, end) => joined(now, end, to), disconnect(before, pull.links)), kind);
+  const path = definitionPath(current());
+  editDocument((doc) => {
+    const withPorts = pull.fixed.reduce((now, end) => portFor(portFor(now, path, end, to), path, to, end), doc);
+    return changeLevel(withPorts, path, (before) => pull.fixed.reduce((now, end) => joined(now, end, to), disconnect(before, pull.links)));
+  }, kind);
   announce("say.linked", { from: socketName(pull.fixed[0] as Socket), to: socketName(to) });
 }
 

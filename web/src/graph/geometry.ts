@@ -165,6 +165,9 @@ export function placedNodes(level: Level): GraphNode[] {
   return [...level.nodes, boundary(inside, "input"), boundary(inside, "output")];
 }
 
+/** A link that ends here makes a port. */
+const FREE = { name: "+", type: "*" };
+
 function boundary(level: Subgraph, side: "input" | "output"): GraphNode {
   const box = side === "input" ? level.inputNode : level.outputNode;
   const ports = (side === "input" ? level.inputs : level.outputs) ?? [];
@@ -177,8 +180,8 @@ function boundary(level: Subgraph, side: "input" | "output"): GraphNode {
     title: side === "input" ? "Inputs" : "Outputs",
     pos: [x ?? 0, (y ?? 0) + HEADER],
     size: [width ?? 140, height ?? 80],
-    inputs: side === "output" ? ports.map(({ name, type, label, linkIds }) => ({ name, type, label, link: linkIds?.[0] ?? null })) : [],
-    outputs: side === "input" ? ports.map(({ name, type, label, linkIds }) => ({ name, type, label, links: linkIds ?? null })) : [],
+    inputs: side === "output" ? [...ports.map(({ name, type, label, linkIds }) => ({ name, type, label, link: linkIds?.[0] ?? null })), { ...FREE, link: null }] : [],
+    outputs: side === "input" ? [...ports.map(({ name, type, label, linkIds }) => ({ name, type, label, links: linkIds ?? null })), { ...FREE, links: null }] : [],
     ports,
   };
   boundaries.set(box, node);

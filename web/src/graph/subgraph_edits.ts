@@ -1,11 +1,12 @@
 /** Subgraphs made of a selection, and dissolved again. */
 
-import { type Doc, type GraphNode, type Id, type Level, linksById, type LinkRecord, linksOf, nodesById, position, type Port, type Subgraph, subgraphs } from "./document";
-import { addNode, changeLevel, connect, deleteNodes, levelAt, nextNodeId } from "./edits";
+import { type Doc, type GraphNode, type Group, type Id, type Level, linksById, type LinkRecord, linksOf, nodesById, position, type Port, type Subgraph, subgraphs } from "./document";
+import { addGroup, addNode, changeLevel, connect, deleteNodes, levelAt, nextNodeId } from "./edits";
 import { promotedNames } from "../format/api";
 import { bounds, geometry } from "./geometry";
 import { newId } from "./ids";
-import { setWidget, type Surroundings } from "./widget_views";
+import { isWanted, liftable, withShown } from "./lifting";
+import { setWidget, type Surroundings, widgetViews } from "./widget_views";
 
 const INPUT = -10;
 const OUTPUT = -20;
@@ -30,9 +31,12 @@ export function wrap(doc: Doc, path: readonly string[], ids: ReadonlySet<string>
     names.add(found);
     return found;
   };
+  const fields = new Set<string>();
   const inputs: Port[] = sources.map(([first]) => {
     const slot = nodes.get(String(first.target_id))?.inputs?.[first.target_slot];
-    return { id: newId(), name: free(slot?.name ?? first.type), type: first.type, linkIds: [] };
+    const name = free(slot?.name ?? first.type);
+    if (slot?.widget) fields.add(name);
+    return { id: newId(), name, type: first.type, linkIds: [] };
   });
   names.clear();
   const outputs: Port[] = results.map(([first]) => {
@@ -66,7 +70,7 @@ export function wrap(doc: Doc, path: readonly string[], ids: ReadonlySet<string>
     definition = joined(definition, first, { target: [OUTPUT, slot] }) as Subgraph;
   });
   const holderId = nextNodeId(level);
-  const holder: GraphNode = {
+  const bare: GraphNode = {
     id: holderId,
     type: definition.id,
     pos: [Math.round(box.x + box.width / 2 - 120), Math.round(box.y + box.height / 2 - 40)],
@@ -74,12 +78,15 @@ export function wrap(doc: Doc, path: readonly string[], ids: ReadonlySet<string>
     flags: {},
     order: 0,
     mode: 0,
-    inputs: inputs.map(({ name: port, type }) => ({ name: port, type, link: null })),
+    inputs: inputs.map(({ name: port, type }) => ({ name: port, type, link: null, ...(fields.has(port) && { widget: { name: port } }) })),
     outputs: outputs.map(({ name: port, type }, slot_index) => ({ name: port, type, links: null, slot_index })),
     properties: { proxyWidgets: [] },
     widgets_values: [],
     title: name,
   };
+  const inView = { ...around, doc: { ...doc, definitions: { ...doc.definitions, subgraphs: [...(doc.definitions?.subgraphs ?? []), definition] } } };
+  const lifted = liftable(definition, inView).filter(isWanted).map((entry) => ({ inner: String(entry.node.id), name: entry.name, value: null }));
+  const holder = withShown(bare, lifted);
   const listed = { ...doc, definitions: { ...doc.definitions, subgraphs: [...(doc.definitions?.subgraphs ?? []), definition] } };
   const changed = changeLevel(listed, path, (before) => {
     let after = addNode(deleteNodes(before, ids, around.catalogue, false), holder);
@@ -111,7 +118,7 @@ export function unwrap(doc: Doc, path: readonly string[], id: string, around: Su
       renamed.set(String(node.id), number);
       const [x, y] = position(node);
       let own: GraphNode = { ...unlinked(node), id: number, pos: [Math.round(x + dx), Math.round(y + dy)] };
-      for (const { inner, name, value } of overrides) if (inner === String(node.id) && value !== null && value !== undefined) own = setWidget(own, name, value, around);
+      for (const { inner, name, value } of overrides) if (inner === String(node.id) && value !== null && value !== undefined) own = given(own, name, value, around);
       after = addNode(after, own);
     }
     const feeds = holder.inputs?.map((slot) => linksById(before).get(String(slot.link))) ?? [];
@@ -125,7 +132,7 @@ export function unwrap(doc: Doc, path: readonly string[], id: string, around: Su
         else if (own !== null && own !== undefined) {
           const to = String(renamed.get(target));
           const slot = nodesById(definition).get(target)?.inputs?.[link.target_slot];
-          after = { ...after, nodes: after.nodes.map((node) => (String(node.id) === to ? setWidget(node, slot?.widget?.name ?? slot?.name ?? "", own, around) : node)) };
+          after = { ...after, nodes: after.nodes.map((node) => (String(node.id) === to ? given(node, slot?.widget?.name ?? slot?.name ?? "", own, around) : node)) };
         }
       } else if (target === outputId) {
         for (const outer of linksOf(before).filter((entry) => String(entry.origin_id) === id && entry.origin_slot === link.target_slot)) {
@@ -136,9 +143,20 @@ export function unwrap(doc: Doc, path: readonly string[], id: string, around: Su
         }
       } else after = joined(after, link, { origin: [renamed.get(origin) as Id, link.origin_slot], target: [renamed.get(target) as Id, link.target_slot] });
     }
-    return deleteNodes(after, new Set([id]), around.catalogue, false);
+    after = deleteNodes(after, new Set([id]), around.catalogue, false);
+    for (const { id: _, ...group } of definition.groups ?? []) {
+      const [x = 0, y = 0, width = 0, height = 0] = group.bounding;
+      after = addGroup(after, { ...(group as Group), bounding: [x + Math.round(dx), y + Math.round(dy), width, height] });
+    }
+    return after;
   });
   return { doc: withoutUnused(changed, definition.id), ids: [...renamed.values()].map(String) };
+}
+
+/** A field's value, whether the node is a plain one or stands for a subgraph itself. */
+function given(node: GraphNode, name: string, value: unknown, around: Surroundings): GraphNode {
+  const view = widgetViews(node, around).find((entry) => entry.input.name === name);
+  return view ? setWidget(node, view.key, value, around) : node;
 }
 
 function withoutUnused(doc: Doc, id: string): Doc {

@@ -1,15 +1,19 @@
 /** What can be done with what is under the pointer. */
 
 import { useLayoutEffect, useRef, useState } from "react";
+import { places } from "../canvas/links";
 import { socketOf, unlink } from "../canvas/wiring";
 import { useT } from "../i18n";
-import { BYPASSED, type Id, MUTED, subgraphs } from "../graph/document";
+import { BYPASSED, type Id, MUTED, type Subgraph, subgraphs } from "../graph/document";
 import { addReroute, changeGroup, disconnect, mapNodes } from "../graph/edits";
+import { SLOT } from "../graph/geometry";
 import { deleteGroups, membersOf } from "../graph/grouping";
+import { uses } from "../graph/lifting";
 import { addNote, alignToGrid, fitGroup, groupSelected, linkOf, nodeOf, tidy } from "../state/commands";
-import { changeTab, copySelected, current, deleteSelected, duplicateSelected, edit, fitView, levelOf, pasteText, select, surroundings, toggleCollapsed, toggleMode } from "../state/editor";
+import { copySelected, current, deleteSelected, duplicateSelected, edit, fitView, levelOf, pasteText, select, surroundings, toggleCollapsed, toggleMode } from "../state/editor";
 import { downloadWorkflow, exportApi } from "../state/files";
-import { dissolveSelected, makeSubgraph } from "../state/subgraph_commands";
+import { isBoundary } from "../state/moving";
+import { askPortName, dissolveSelected, dropPort, enterSubgraph, leaveTo, liftedHere, makeSubgraph, makeUnique, shiftPort, toggleLifted } from "../state/subgraph_commands";
 import { type Menu, show, useUi } from "../state/ui";
 
 const COLORS = ["#7a3b3b", "#7a5a33", "#3f6b45", "#33637a", "#45507f", "#6b4578", "#6d5f2e"];
@@ -129,6 +133,7 @@ function itemsOf(menu: Menu, t: Translate): { sections: Item[][]; colors?: (colo
       ],
     };
   }
+  if (target.kind === "node" && isBoundary(levelOf(current()), target.id)) return portItems(target.id, at, t);
   if (target.kind === "node") return nodeItems(menu, target.id, target.widget, t);
   return {
     sections: [
@@ -151,6 +156,30 @@ function itemsOf(menu: Menu, t: Translate): { sections: Item[][]; colors?: (colo
   };
 }
 
+/** What can be done with a port, or out here with the edge it is on. */
+function portItems(id: string, at: [number, number], t: Translate): ReturnType<typeof itemsOf> {
+  const level = levelOf(current()) as Subgraph;
+  const place = places(level, surroundings()).get(id);
+  const side = String(level.inputNode.id) === id ? "inputs" : "outputs";
+  const rows = (side === "inputs" ? place?.outputs : place?.inputs) ?? [];
+  const index = rows.findIndex((row) => Math.abs((place?.y ?? 0) + row.y - at[1]) <= SLOT / 2);
+  const ports = level[side];
+  const leave = { label: t("menu.leave"), act: () => leaveTo(current().path.length - 1) };
+  if (index < 0 || index >= ports.length) return { sections: [[leave]] };
+  const port = { definition: level.id, side, index } as const;
+  return {
+    sections: [
+      [
+        { label: t("menu.rename"), act: () => void askPortName(port) },
+        ...(index > 0 ? [{ label: t("menu.up"), act: () => shiftPort(port, -1) }] : []),
+        ...(index < ports.length - 1 ? [{ label: t("menu.down"), act: () => shiftPort(port, 1) }] : []),
+      ],
+      [{ label: t("menu.removePort"), act: () => dropPort(port), danger: true }],
+      [leave],
+    ],
+  };
+}
+
 function nodeItems(menu: Menu, id: string, widget: string | undefined, t: Translate): ReturnType<typeof itemsOf> {
   const node = nodeOf(id);
   const isSubgraph = node !== undefined && subgraphs(current().history.present).has(node.type);
@@ -159,9 +188,21 @@ function nodeItems(menu: Menu, id: string, widget: string | undefined, t: Transl
   const first: Item[] = [];
   const field = widget === undefined ? undefined : socketOf(id, "input", slot ? (node?.inputs ?? []).indexOf(slot) : widget);
   if (field && !field.linked) first.push({ label: t("menu.toInput"), act: () => show({ palette: { x: menu.x, y: menu.y, at: [menu.at[0] - 60, menu.at[1]], from: field, sockets: true } }) });
+  const name = widget === undefined ? "" : isSubgraph ? widget.slice(widget.indexOf("/") + 1) : widget;
+  const lifted = name && !linked ? liftedHere(id, name) : null;
+  if (lifted !== null) {
+    const definition = current().path.at(-1)?.definition as string;
+    first.push({ label: t(lifted ? "menu.unlift" : "menu.lift"), act: () => toggleLifted(definition, id, name, !lifted) });
+  }
+  if (isSubgraph && widget !== undefined && !widget.startsWith("-1/")) {
+    const cut = widget.indexOf("/");
+    first.push({ label: t("menu.hideField"), act: () => toggleLifted(node.type, widget.slice(0, cut), widget.slice(cut + 1), false) });
+  }
   if (linked !== null && linked !== undefined) first.push({ label: t("menu.toWidget"), act: () => edit((level) => disconnect(level, [linked])) });
   if (isSubgraph) {
-    first.push({ label: t("menu.enter"), act: () => changeTab((tab) => ({ ...tab, path: [...tab.path, { holder: id, definition: node.type }], selection: new Set(), groups: new Set() })) });
+    first.push({ label: t("menu.enter"), act: () => enterSubgraph(id) });
+    first.push({ label: t("menu.fields"), act: () => show({ fields: id }) });
+    if (uses(current().history.present, node.type) > 1) first.push({ label: t("menu.makeUnique"), act: () => makeUnique(id) });
     first.push({ label: t("menu.dissolve"), act: dissolveSelected });
   }
   return {

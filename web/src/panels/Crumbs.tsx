@@ -2,19 +2,19 @@
 
 import { useT } from "../i18n";
 import { subgraphs } from "../graph/document";
-import { changeTab, useTab } from "../state/editor";
+import { useTab } from "../state/editor";
+import { askSubgraphName, leaveTo } from "../state/subgraph_commands";
 
 export function Crumbs() {
   const t = useT();
   const path = useTab((tab) => tab.path);
   const doc = useTab((tab) => tab.history.present);
   if (!path.length) return null;
-  const leave = (depth: number) => changeTab((tab) => ({ ...tab, path: tab.path.slice(0, depth), selection: new Set(), link: null }));
   return (
-    <nav className="crumbs">
-      <button type="button" onClick={() => leave(0)}>{t("app.outside")}</button>
+    <nav className="crumbs" aria-label={t("app.outside")}>
+      <button type="button" onClick={() => leaveTo(0)}>{t("app.outside")}</button>
       {path.map((entry, index) => (
-        <button type="button" key={`${entry.holder}/${entry.definition}`} aria-current={index === path.length - 1 || undefined} onClick={() => leave(index + 1)}>
+        <button type="button" key={`${entry.holder}/${entry.definition}`} aria-current={index === path.length - 1 || undefined} title={index === path.length - 1 ? t("subgraph.rename") : undefined} onClick={() => (index === path.length - 1 ? void askSubgraphName(entry.definition) : leaveTo(index + 1))}>
           {subgraphs(doc).get(entry.definition)?.name ?? entry.definition}
         </button>
       ))}

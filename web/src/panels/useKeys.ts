@@ -59,13 +59,13 @@ function press(event: KeyboardEvent): void {
   const target = event.target as HTMLElement;
   if (key === "Escape" && !event.defaultPrevented && leave(target)) return;
   if (event.defaultPrevented || isTyping(event.target)) return;
-  const { viewer, mask, shortcuts, settings, menu, palette } = useUi.getState();
+  const { viewer, mask, shortcuts, settings, fields, menu, palette } = useUi.getState();
   if (key === "Escape") {
     if (menu || palette || shortcuts || viewer) show({ menu: null, palette: null, shortcuts: false, viewer: null });
     else select([]);
     return;
   }
-  if (viewer || mask || shortcuts || settings || palette) return;
+  if (viewer || mask || shortcuts || settings || fields !== null || palette) return;
   const arrow = ARROWS[key];
   if (command) {
     if (key === "z") event.shiftKey ? again() : back();

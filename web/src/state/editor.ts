@@ -3,15 +3,17 @@
 import { create } from "zustand";
 import defaultWorkflow from "../../../workflows/text_to_image.json";
 import { copied, paste, readClip, withDefinitions } from "../graph/clipboard";
-import { type Doc, emptyDocument, type Id, type Level } from "../graph/document";
+import { type Doc, emptyDocument, type Id, type Level, nodesById, subgraphs } from "../graph/document";
 import { changeLevel, deleteNodes, disconnect, levelAt, mapNodes } from "../graph/edits";
 import { amend, begin, type History, redo, settle, step, undo } from "../graph/history";
 import { deleteGroups } from "../graph/grouping";
 import { newId } from "../graph/ids";
+import { holds } from "../graph/lifting";
 import type { Catalogue } from "../graph/schema";
 import type { Surroundings } from "../graph/widget_views";
 import { useWords } from "../i18n";
 import { labelled } from "../i18n/node_names";
+import { notify } from "./notices";
 
 export interface View {
   x: number;
@@ -106,14 +108,26 @@ export const settleStep = (): void => changeTab((tab) => ({ ...tab, history: set
 export const select = (ids: Iterable<string>, link: Id | null = null, groups: Iterable<number> = NO_GROUPS): void =>
   changeTab((tab) => ({ ...tab, selection: new Set(ids), groups: new Set(groups), link }));
 
+/** As much of a path as leads through nodes that are there. */
+function soundPath(doc: Doc, path: Tab["path"]): Tab["path"] {
+  let level: Level = doc;
+  for (const [depth, { holder, definition }] of path.entries()) {
+    const next = subgraphs(doc).get(definition);
+    if (!next || nodesById(level).get(holder)?.type !== definition) return path.slice(0, depth);
+    level = next;
+  }
+  return path;
+}
+
 function travel(go: (history: History<Doc>) => History<Doc>): void {
   changeTab((tab) => {
     const history = go(tab.history);
-    const level = levelAt(history.present, definitionPath(tab));
+    const path = soundPath(history.present, tab.path);
+    const level = levelAt(history.present, path.map((entry) => entry.definition));
     const there = new Set(level.nodes.map((node) => String(node.id)));
     const selection = new Set([...tab.selection].filter((id) => there.has(id)));
     const groups = new Set([...tab.groups].filter((index) => index < (level.groups?.length ?? 0)));
-    return { ...tab, history, link: null, selection, groups };
+    return { ...tab, history, path, link: null, selection, groups };
   });
 }
 
@@ -160,6 +174,11 @@ export function pasteText(text: string, place: { at: [number, number] } | { offs
   const clip = readClip(text);
   if (!clip) return false;
   const path = definitionPath(current());
+  const types = clip.nodes.map((node) => node.type);
+  if (holds(withDefinitions(current().history.present, clip), types, new Set(path))) {
+    notify("error", "subgraph.circle");
+    return true;
+  }
   let ids = new Set<string>();
   let groups = new Set<number>();
   editDocument((doc) =>

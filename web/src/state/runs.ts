@@ -120,8 +120,10 @@ export function showProblems(tab: string, errors: Record<string, { errors: Probl
 
 /** A problem is gone as soon as its node is edited. */
 export function forgive(tab: string, id: string): void {
-  const run = useRuns.getState().nodes[tab]?.[id];
-  if (run?.problems || run?.error) amend(tab, [[id, { problems: undefined, error: undefined, state: undefined }]]);
+  const patch = { problems: undefined, error: undefined, state: undefined };
+  // Of a subgraph's node also what is inside.
+  const mine = Object.entries(useRuns.getState().nodes[tab] ?? NOTHING).filter(([own, run]) => (own === id || own.startsWith(`${id}:`)) && (run.problems || run.error));
+  if (mine.length) amend(tab, mine.map(([own]) => [own, patch] as const));
 }
 
 // -- the queue ----------------------------------------------------------------------------------------------------

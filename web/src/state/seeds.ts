@@ -1,12 +1,35 @@
 /** Seeds move on after a run, as their nodes say: fixed, incremented, decremented, randomized. */
 
 import { control, widgetInputs, widgetValues, withWidget } from "../format/widgets";
-import { type Doc, type GraphNode, type Level, linksById } from "../graph/document";
+import { type Doc, type GraphNode, type Level, linksById, type Subgraph, subgraphs } from "../graph/document";
 import { mapEveryNode } from "../graph/edits";
+import { OWN, shown, sourceOf } from "../graph/lifting";
 import type { Catalogue, InputDef } from "../graph/schema";
 
 /** `doc` with every controlled value at its next; the same object where nothing moves. */
-export const advanced = (doc: Doc, catalogue: Catalogue): Doc => mapEveryNode(doc, (node, level) => nextNode(node, level, catalogue));
+export const advanced = (doc: Doc, catalogue: Catalogue): Doc => 
+  mapEveryNode(doc, (node, level) => {
+    const definition = subgraphs(doc).get(node.type);
+    return definition ? nextHolder(node, definition, doc, catalogue) : nextNode(node, level, catalogue);
+  });
+
+/** Seeds that a subgraph's node sets for nodes inside it go on as it says, else as those nodes do. */
+function nextHolder(holder: GraphNode, definition: Subgraph, doc: Doc, catalogue: Catalogue): GraphNode {
+  const values = holder.widgets_values;
+  if (!Array.isArray(values)) return holder;
+  const entries = shown(holder);
+  let after = values;
+  entries.forEach(({ inner, name, value }, index) => {
+    const source = value === null || inner === OWN ? null : sourceOf(doc, definition, inner, name);
+    const def = source && catalogue.get(source.node.type);
+    const input = def?.inputs.find((candidate) => candidate.name === source?.name);
+    if (!source || !def || !input?.controlled) return;
+    const own = entries.find((entry) => entry.inner === inner && entry.name === "control_after_generate")?.value;
+    const next = nextValue(input, value, typeof own === "string" ? own : control(source.node, def, source.name));
+    if (next !== undefined) after = after.with(index, next);
+  });
+  return after === values ? holder : { ...holder, widgets_values: after };
+}
 
 function nextNode(node: GraphNode, level: Level, catalogue: Catalogue): GraphNode {
   const def = catalogue.get(node.type);

@@ -169,6 +169,7 @@ async function keep(): Promise<void> {
   const closed = [...known.keys()].filter((id) => !tabs.some((tab) => tab.id === id));
   if (!fresh.length && !closed.length && active === lastActive) return;
   const before = new Map(known);
+  remember(local, ANY, "yes");
   try {
     const store = await database();
     for (const tab of fresh) known.set(tab.id, tab);
@@ -176,7 +177,6 @@ async function keep(): Promise<void> {
     await write(store, fresh, closed, { id: windowId, at: Date.now(), active, order: tabs.map((tab) => tab.id) });
     lastActive = active;
     unkept = false;
-    remember(local, ANY, "yes");
   } catch {
     known.clear();
     for (const [id, tab] of before) known.set(id, tab);

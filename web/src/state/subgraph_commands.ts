@@ -1,11 +1,18 @@
-/** Subgraphs, as commands on what is selected. */
+/** Subgraphs, as commands on what is selected and on what is open. */
 
+import { type Doc, nodesById, subgraphs } from "../graph/document";
+import { changeLevel, withDefinition } from "../graph/edits";
+import { newId } from "../graph/ids";
+import { isLifted, lift, madeUnique, mapHolders } from "../graph/lifting";
+import { movePort, type PortPlace, removePort, renamePort } from "../graph/ports";
 import { unwrap, wrap } from "../graph/subgraph_edits";
-import { current, definitionPath, editDocument, select, surroundings } from "./editor";
+import { t } from "../i18n";
+import { ask } from "./dialogs";
+import { changeTab, current, definitionPath, editDocument, levelOf, select, surroundings } from "./editor";
 
 export function makeSubgraph(): void {
   const tab = current();
-  const made = wrap(tab.history.present, definitionPath(tab), tab.selection, "Subgraph", surroundings());
+  const made = wrap(tab.history.present, definitionPath(tab), tab.selection, t("subgraph.name"), surroundings());
   if (!made) return;
   editDocument(() => made.doc);
   select([made.id]);
@@ -18,4 +25,89 @@ export function dissolveSelected(): void {
   if (!made) return;
   editDocument(() => made.doc);
   select(made.ids);
+}
+
+const none = { selection: new Set<string>(), groups: new Set<number>(), link: null };
+
+/** Into a subgraph, by the node that stands for it. */
+export function enterSubgraph(id: string): void {
+  const node = nodesById(levelOf(current())).get(id);
+  if (!node || !subgraphs(current().history.present).has(node.type)) return;
+  changeTab((tab) => ({ ...tab, ...none, path: [...tab.path, { holder: id, definition: node.type }] }));
+}
+
+/** Out again, to a depth; the node that one comes out of is selected. */
+export function leaveTo(depth: number): void {
+  changeTab((tab) => ({ ...tab, ...none, path: tab.path.slice(0, depth), selection: new Set(tab.path.slice(depth, depth + 1).map((entry) => entry.holder)) }));
+}
+
+/** To a node by the id that it has when the workflow runs, through all subgraphs on the way. */
+export function goTo(flat: string): void {
+  const ids = flat.split(":");
+  const known = subgraphs(current().history.present);
+  const path: { holder: string; definition: string }[] = [];
+  let level: { nodes: ReturnType<typeof levelOf>["nodes"] } = current().history.present;
+  for (const holder of ids.slice(0, -1)) {
+    const definition = level.nodes.find((node) => String(node.id) === holder)?.type;
+    const next = definition === undefined ? undefined : known.get(definition);
+    if (!next || definition === undefined) break;
+    path.push({ holder, definition });
+    level = next;
+  }
+  const target = ids[path.length];
+  changeTab((tab) => ({ ...tab, ...none, path, selection: new Set(target === undefined ? [] : [target]) }));
+}
+
+export function makeUnique(id: string): void {
+  const tab = current();
+  const holder = nodesById(levelOf(tab)).get(id);
+  if (holder) editDocument((doc) => madeUnique(doc, (listed, change) => changeLevel(listed, definitionPath(tab), change), holder, newId()));
+}
+
+/** Show a field of a node of the open subgraph on the nodes that stand for it, or no longer. */
+export function toggleLifted(definition: string, inner: string, name: string, on: boolean): void {
+  editDocument((doc) => lift(doc, definition, inner, name, on));
+}
+
+/** Whether the node that one came in by shows a field of a node here; null: this is no subgraph. */
+export function liftedHere(inner: string, name: string): boolean | null {
+  const tab = current();
+  const place = tab.path.at(-1);
+  if (!place) return null;
+  const outer = tab.path.length > 1 ? subgraphs(tab.history.present).get(tab.path.at(-2)?.definition ?? "") : tab.history.present;
+  const holder = outer && nodesById(outer).get(place.holder);
+  return holder ? isLifted(holder, inner, name) : null;
+}
+
+export async function askPortName(place: PortPlace): Promise<void> {
+  const port = subgraphs(current().history.present).get(place.definition)?.[place.side]?.[place.index];
+  if (!port) return;
+  const given = await ask({
+    title: t("port.rename"),
+    field: { label: t("port.name"), value: port.label || port.name },
+    choices: [{ id: "rename", label: t("menu.rename"), kind: "primary" }],
+  });
+  if (given) editDocument((doc) => renamePort(doc, place, given.value.trim()));
+}
+
+export const shiftPort = (place: PortPlace, by: -1 | 1): void => editDocument((doc) => movePort(doc, place, by));
+export const dropPort = (place: PortPlace): void => editDocument((doc) => removePort(doc, place));
+
+export async function askSubgraphName(definition: string): Promise<void> {
+  const known = subgraphs(current().history.present).get(definition);
+  if (!known) return;
+  const given = await ask({
+    title: t("subgraph.rename"),
+    field: { label: t("port.name"), value: known.name, check: (value) => (value.trim() ? null : t("file.nameMissing")) },
+    choices: [{ id: "rename", label: t("menu.rename"), kind: "primary" }],
+  });
+  if (given) editDocument((doc) => renamed(doc, definition, given.value.trim()));
+}
+
+/** The subgraph's name, and the titles of its nodes that were the same. */
+function renamed(doc: Doc, definition: string, name: string): Doc {
+  const before = subgraphs(doc).get(definition);
+  if (!before) return doc;
+  const after = withDefinition(doc, { ...before, name });
+  return mapHolders(after, definition, (holder) => (holder.title === before.name ? { ...holder, title: name } : holder));
 }

@@ -66,6 +66,8 @@ interface Ui {
   mask: { file: FileRef; tab: string; node: string; widget: string } | null;
   renaming: { kind: "node"; id: string } | { kind: "group"; index: number } | null;
   settings: boolean;
+  /** The subgraph's node whose fields are chosen. */
+  fields: string | null;
 }
 
 export const useUi = create<Ui>(() => ({
@@ -79,6 +81,7 @@ export const useUi = create<Ui>(() => ({
   mask: null,
   renaming: null,
   settings: false,
+  fields: null,
 }));
 
 export const show = (change: Partial<Ui>): void => useUi.setState(change);

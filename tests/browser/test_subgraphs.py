@@ -1,0 +1,261 @@
+"""Subgraphs by mouse: made, entered, wired to their edges, fields lifted, used twice, run, and dissolved."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+pytestmark = pytest.mark.slow
+
+Document = Callable[[Any], Any]
+WORKFLOW = Path(__file__).parents[2] / "workflows" / "text_to_image.json"
+
+
+def _node(page: Any, number: int | str) -> Any:
+    return page.locator(f".react-flow__node[data-id='{number}']")
+
+
+def _menu(page: Any, target: Any, item: str) -> None:
+    target.wait_for()
+    box = target.bounding_box()
+    page.mouse.click(box["x"] + 8, box["y"] + box["height"] / 2, button="right")
+    page.get_by_role("menuitem", name=item, exact=True).click()
+
+
+def _make(page: Any, *numbers: int) -> Any:
+    """Put nodes into a subgraph; the node that stands for it."""
+    first, *others = numbers
+    _node(page, first).locator(".node-title").click()
+    for number in others:
+        _node(page, number).locator(".node-title").click(modifiers=["Shift"])
+    _menu(page, _node(page, first).locator(".node-title"), "Make a subgraph")
+    made = page.locator(".node[data-look=subgraph]")
+    made.first.wait_for()
+    return made
+
+
+def _enter(page: Any, node: Any) -> None:
+    node.get_by_role("button", name="Open the subgraph").click()
+    page.locator(".crumbs").wait_for()
+    page.locator(".node[data-look=boundary]").first.wait_for()
+
+
+def _leave(page: Any) -> None:
+    page.locator(".crumbs").get_by_role("button", name="Workflow").click()
+    page.locator(".crumbs").wait_for(state="detached")
+
+
+def _drag(page: Any, start: Any, end: Any) -> None:
+    first, last = start.bounding_box(), end.bounding_box()
+    page.mouse.move(first["x"] + first["width"] / 2, first["y"] + first["height"] / 2)
+    page.mouse.down()
+    page.mouse.move(last["x"] - 40, last["y"] + 20, steps=4)
+    page.mouse.move(last["x"] + last["width"] / 2, last["y"] + last["height"] / 2, steps=4)
+    page.mouse.up()
+
+
+def _definition(document: Any, index: int = 0) -> Any:
+    return document["definitions"]["subgraphs"][index]
+
+
+def _ran(server: Any) -> Any:
+    """What the last run was sent."""
+    history = server.get("/history?max_items=1")
+    return next(iter(history.values()))["prompt"][2]
+
+
+def test_made_run_and_dissolved_with_undo_all_the_way(page: Any, server: Any, document: Document) -> None:
+    start = document(page)
+    made = _make(page, 2, 4)  # the prompt, and its encoding
+    made.get_by_role("textbox", name="text").fill("a green pear")
+    page.keyboard.press("Control+Enter")
+    page.wait_for_selector(".node-picture img")
+    holder = made.locator("xpath=ancestor::*[@data-id]").get_attribute("data-id")
+    assert _ran(server)[f"{holder}:2"]["inputs"]["text"] == "a green pear"
+    wrapped = document(page)
+    assert len(wrapped["nodes"]) == 8
+    _menu(page, made.locator(".node-title"), "Dissolve the subgraph")
+    made.wait_for(state="detached")
+    dissolved = document(page)
+    assert len(dissolved["nodes"]) == 9
+    assert any(node.get("widgets_values") == ["a green pear"] for node in dissolved["nodes"])
+    page.keyboard.press("Control+z")
+    assert document(page) == wrapped
+    while page.get_by_role("button", name="Undo").is_enabled():
+        page.get_by_role("button", name="Undo").click()
+    assert document(page) == start
+    page.get_by_role("button", name="Redo").click()
+    made.wait_for()
+
+
+def test_ports_by_mouse(page: Any, document: Document) -> None:
+    made = _make(page, 7, 8)  # sampling and decoding
+    _enter(page, made)
+    edge = page.locator(".node[data-look=boundary][aria-label=Inputs]")
+    before = [port["name"] for port in _definition(document(page))["inputs"]]
+    _drag(page, edge.locator(".socket[title^='+']"), _node(page, 7).locator("[data-widget=steps]"))
+    edge.get_by_text("steps", exact=True).wait_for()
+    opened = document(page)
+    assert [port["name"] for port in _definition(opened)["inputs"]] == [*before, "steps"]
+
+    _menu(page, edge.get_by_text("steps", exact=True), "Rename")
+    page.locator("dialog[open]").get_by_role("textbox").fill("how long <b>")
+    page.keyboard.press("Enter")
+    edge.get_by_text("how long <b>", exact=True).wait_for()
+    _menu(page, edge.get_by_text("how long <b>", exact=True), "Move up")
+    moved = _definition(document(page))["inputs"]
+    assert [port["name"] for port in moved] == [*before[:-1], "steps", before[-1]]
+
+    _leave(page)
+    made.get_by_role("spinbutton", name="how long <b>").wait_for()
+    _enter(page, made)
+    _menu(page, edge.get_by_text("how long <b>", exact=True), "Remove the port")
+    edge.get_by_text("how long <b>", exact=True).wait_for(state="detached")
+    for _ in range(4):  # removed, moved, renamed, drawn
+        page.keyboard.press("Control+z")
+    assert [port["name"] for port in _definition(document(page))["inputs"]] == before
+    assert page.locator(".crumbs").count() == 1, "one is still inside"
+    page.keyboard.press("Control+z")  # made
+    page.locator(".crumbs").wait_for(state="detached")
+
+
+def test_an_output_by_mouse(page: Any, document: Document) -> None:
+    made = _make(page, 7, 8)
+    _enter(page, made)
+    edge = page.locator(".node[data-look=boundary][aria-label=Outputs]")
+    _drag(page, _node(page, 7).locator(".socket.source[title^='LATENT']"), edge.locator(".socket[title^='+']"))
+    edge.get_by_text("LATENT", exact=True).wait_for()
+    _leave(page)
+    made.locator(".socket.source[title^='LATENT']").wait_for()
+    holder = next(node for node in document(page)["nodes"] if node["type"] == _definition(document(page))["id"])
+    assert [slot["name"] for slot in holder["outputs"]] == ["IMAGE", "LATENT"]
+
+
+def test_fields_are_lifted_from_inside_and_from_outside(page: Any, server: Any) -> None:
+    made = _make(page, 7, 8)
+    assert made.get_by_role("spinbutton", name="seed").count() == 1, "a seed is at hand at once"
+    _enter(page, made)
+    _menu(page, _node(page, 7).locator("[data-widget=steps]"), "Show it on the subgraph’s node")
+    _leave(page)
+    steps = made.get_by_role("spinbutton", name="steps")
+    steps.focus()
+    steps.fill("3")
+    page.keyboard.press("Tab")
+    _menu(page, made.locator(".node-title"), "Fields on its node…")
+    page.locator("dialog[open]").get_by_role("switch", name="cfg").check()
+    page.locator("dialog[open]").get_by_role("switch", name="seed").uncheck()
+    page.keyboard.press("Escape")
+    made.get_by_role("spinbutton", name="cfg").wait_for()
+    assert made.get_by_role("spinbutton", name="seed").count() == 0
+    page.keyboard.press("Control+Enter")
+    page.wait_for_selector(".node-picture img")
+    (sampler,) = (node for node in _ran(server).values() if node["class_type"] == "KSampler")
+    assert sampler["inputs"]["steps"] == 3
+
+
+def test_two_nodes_of_one_subgraph(page: Any, document: Document) -> None:
+    made = _make(page, 2, 4)
+    made.locator(".node-title").click()
+    page.keyboard.press("Control+d")
+    made.nth(1).wait_for()
+    _enter(page, made.first)
+    _menu(page, _node(page, 4).locator(".node-title"), "Mute")
+    _leave(page)
+    assert len(document(page)["definitions"]["subgraphs"]) == 1
+    made.nth(1).locator(".node-title").click()
+    _menu(page, made.nth(1).locator(".node-title"), "Make it its own")
+    definitions = document(page)["definitions"]["subgraphs"]
+    assert len(definitions) == 2
+    assert len({node["type"] for node in document(page)["nodes"] if len(node["type"]) == 36}) == 2
+
+
+def test_one_in_another(page: Any, server: Any, document: Document) -> None:
+    inner = _make(page, 2, 4)
+    inner.locator(".node-title").click()
+    _node(page, 7).locator(".node-title").click(modifiers=["Shift"])
+    _menu(page, _node(page, 7).locator(".node-title"), "Make a subgraph")
+    _node(page, 7).wait_for(state="detached")
+    outer = page.locator(".node[data-look=subgraph]")
+    outer.get_by_role("textbox", name="text").fill("two walls away")
+    page.keyboard.press("Control+Enter")
+    page.wait_for_selector(".node-picture img")
+    (prompt,) = (
+        node for key, node in _ran(server).items() if node["class_type"] == "CLIPTokenize" and key.count(":") == 2
+    )
+    assert prompt["inputs"]["text"] == "two walls away"
+    _enter(page, outer)
+    _enter(page, page.locator(".node[data-look=subgraph]"))
+    assert page.locator(".crumbs button").count() == 3
+    page.locator(".crumbs button").nth(1).click()
+    page.locator(".crumbs button").nth(2).wait_for(state="detached")
+
+
+def test_progress_is_shown_outside_and_inside(page: Any) -> None:
+    made = _make(page, 7, 8)
+    _enter(page, made)
+    steps = _node(page, 7).get_by_role("spinbutton", name="steps")
+    steps.focus()
+    steps.fill("4000")
+    page.keyboard.press("Tab")
+    _leave(page)
+    page.keyboard.press("Control+Enter")
+    page.locator(".node[data-look=subgraph][data-state=running] .node-progress").wait_for()
+    _enter(page, made)
+    page.locator(".react-flow__node[data-id='7'] .node[data-state=running] .node-progress").wait_for()
+    page.get_by_role("button", name="Stop").click()
+    page.wait_for_selector(".node[data-state=running]", state="detached")
+
+
+def test_trouble_inside_is_shown_outside_with_the_way_there(page: Any, tmp_path: Path) -> None:
+    made = _make(page, 7, 8)
+    _enter(page, made)
+    edge = page.locator(".node[data-look=boundary][aria-label=Inputs]")
+    _menu(page, edge.get_by_text("latent_image", exact=True), "Remove the port")
+    _leave(page)
+    page.keyboard.press("Control+Enter")
+    trouble = made.get_by_role("alert")
+    trouble.get_by_text("latent_image").wait_for()
+    trouble.get_by_role("button", name="Show where").click()
+    page.locator(".crumbs").wait_for()
+    _node(page, 7).locator(".node[data-selected][data-state=error]").wait_for()
+
+
+def test_a_subgraph_is_not_put_into_itself(page: Any, document: Document) -> None:
+    made = _make(page, 2, 4)
+    made.locator(".node-title").click()
+    page.keyboard.press("Control+c")
+    _enter(page, made)
+    before = document(page)
+    page.keyboard.press("Control+v")
+    page.get_by_text("cannot be put into itself").wait_for()
+    assert document(page) == before
+
+
+def test_renamed_where_one_is(page: Any, document: Document) -> None:
+    made = _make(page, 2, 4)
+    _enter(page, made)
+    page.locator(".crumbs button").last.click()
+    page.locator("dialog[open]").get_by_role("textbox").fill("Words <i>")
+    page.keyboard.press("Enter")
+    page.locator(".crumbs").get_by_text("Words <i>", exact=True).wait_for()
+    _leave(page)
+    page.get_by_role("article", name="Words <i>").wait_for()
+    assert _definition(document(page))["name"] == "Words <i>"
+
+
+def test_a_file_with_subgraphs_runs(page: Any, server: Any, tmp_path: Path) -> None:
+    files = Path(__file__).parents[1] / "graph" / "formats" / "files"
+    workflow = json.loads((files / "late_2025_subgraphs.json").read_text())
+    path = tmp_path / "three.json"
+    path.write_text(json.dumps(workflow))
+    page.locator("#open-file").set_input_files(str(path))
+    page.get_by_role("tab", name="three", exact=True).wait_for()
+    page.keyboard.press("Control+Enter")
+    page.locator(".node-picture img").nth(1).wait_for()
+    ran = _ran(server)
+    assert {node["class_type"] for node in ran.values()} >= {"KSampler", "VAEDecode"}
+    assert ran["2:3"]["inputs"]["seed"] == 12345678901234567890

@@ -1,0 +1,19 @@
+/** What went wrong inside a subgraph, on the node that stands for it, with the way there. */
+
+import { useT } from "../i18n";
+import type { InsideRun } from "../state/inside_runs";
+import { goTo } from "../state/subgraph_commands";
+
+export function InsideTrouble({ inside }: { inside: InsideRun }) {
+  const t = useT();
+  const { trouble, message } = inside;
+  if (trouble === null) return null;
+  return (
+    <div className="node-trouble nodrag nopan nowheel" role="alert">
+      <p>{message}</p>
+      <button type="button" className="button small" onClick={() => goTo(trouble)}>
+        {t("subgraph.showTrouble")}
+      </button>
+    </div>
+  );
+}

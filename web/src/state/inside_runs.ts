@@ -1,0 +1,54 @@
+/** What a subgraph's node shows of the run inside it. */
+
+import { useShallow } from "zustand/shallow";
+import { type Doc, type GraphNode, NOTES, subgraphs } from "../graph/document";
+import { type NodeRun, type NodeRuns, useRuns } from "./runs";
+
+export interface InsideRun {
+  state: NodeRun["state"] | undefined;
+  /** How much is done, 0 to 1. */
+  share: number;
+  /** The node that is in trouble, by the id that it has in the run, and what it says. */
+  trouble: string | null;
+  message: string;
+}
+
+const NOTHING: InsideRun = { state: undefined, share: 0, trouble: null, message: "" };
+
+/** `holder`: the id that the subgraph's node would have in the run. `nodes`: how many there are inside. */
+export function insideRun(runs: NodeRuns, holder: string, nodes: number): InsideRun {
+  const prefix = `${holder}:`;
+  let [done, running] = [0, false];
+  let trouble: string | null = null;
+  let message = "";
+  for (const [id, run] of Object.entries(runs)) {
+    if (!id.startsWith(prefix)) continue;
+    const problem = run.problems?.[0];
+    if (trouble === null && (run.error || problem)) {
+      trouble = id;
+      message = run.error || `${problem?.message}${problem?.details ? `: ${problem.details}` : ""}`;
+    }
+    if (run.state === "running") running = true;
+    done += run.state === "finished" ? 1 : run.max ? (run.value ?? 0) / run.max : 0;
+  }
+  if (!running && trouble === null && !done) return NOTHING;
+  const share = Math.min(1, done / Math.max(1, nodes));
+  const state = trouble !== null ? "error" : running || (share > 0 && share < 1 && done !== Math.floor(done)) ? "running" : done >= nodes ? "finished" : undefined;
+  return { state, share, trouble, message };
+}
+
+/** The nodes inside that run, subgraphs inside it laid out flat. */
+export function countInside(doc: Doc, node: GraphNode): number {
+  const definitions = subgraphs(doc);
+  const count = (type: string, depth: number): number =>
+    depth > 50
+      ? 0
+      : (definitions.get(type)?.nodes ?? []).reduce((sum, inner) => {
+          if (inner.mode === 2 || inner.mode === 4 || inner.type === "Reroute" || inner.type === "PrimitiveNode" || NOTES.has(inner.type)) return sum;
+          return sum + (definitions.has(inner.type) ? count(inner.type, depth + 1) : 1);
+        }, 0);
+  return count(node.type, 0);
+}
+
+export const useInsideRun = (tab: string, holder: string, nodes: number | null): InsideRun =>
+  useRuns(useShallow((state) => (nodes === null ? NOTHING : insideRun(state.nodes[tab] ?? {}, holder, nodes))));
