@@ -163,7 +163,8 @@ def test_two_nodes_of_one_subgraph(page: Any, document: Document) -> None:
     page.keyboard.press("Control+d")
     made.nth(1).wait_for()
     _enter(page, made.first)
-    _menu(page, _node(page, 4).locator(".node-title"), "Mute")
+    _node(page, 4).locator(".node-title").click()
+    page.keyboard.press("Control+m")
     _leave(page)
     assert len(document(page)["definitions"]["subgraphs"]) == 1
     made.nth(1).locator(".node-title").click()

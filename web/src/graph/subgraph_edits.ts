@@ -3,7 +3,7 @@
 import { type Doc, type GraphNode, type Group, type Id, type Level, linksById, type LinkRecord, linksOf, nodesById, position, type Port, type Subgraph, subgraphs } from "./document";
 import { addGroup, addNode, changeLevel, connect, deleteNodes, levelAt, nextNodeId } from "./edits";
 import { promotedNames } from "../format/api";
-import { bounds, geometry } from "./geometry";
+import { bounds, geometry, HEADER } from "./geometry";
 import { newId } from "./ids";
 import { isWanted, liftable, withShown } from "./lifting";
 import { setWidget, type Surroundings, widgetViews } from "./widget_views";
@@ -50,8 +50,8 @@ export function wrap(doc: Doc, path: readonly string[], ids: ReadonlySet<string>
     state: { lastGroupId: 0, lastNodeId: 0, lastLinkId: 0, lastRerouteId: 0 },
     revision: 0,
     config: {},
-    inputNode: { id: INPUT, bounding: [box.x - 200, box.y, 140, 60 + 22 * inputs.length] },
-    outputNode: { id: OUTPUT, bounding: [box.x + box.width + 60, box.y, 140, 60 + 22 * outputs.length] },
+    inputNode: { id: INPUT, bounding: [box.x - 250, box.y, 170, 60 + 22 * inputs.length] },
+    outputNode: { id: OUTPUT, bounding: [box.x + box.width + 80, box.y, 170, 60 + 22 * outputs.length] },
     inputs,
     outputs,
     widgets: [],
@@ -73,7 +73,7 @@ export function wrap(doc: Doc, path: readonly string[], ids: ReadonlySet<string>
   const bare: GraphNode = {
     id: holderId,
     type: definition.id,
-    pos: [Math.round(box.x + box.width / 2 - 120), Math.round(box.y + box.height / 2 - 40)],
+    pos: [Math.round(box.x), Math.round(box.y) + HEADER],
     size: [240, 80],
     flags: {},
     order: 0,

@@ -59,7 +59,8 @@ function promotedViews(holder: GraphNode, definition: Subgraph, around: Surround
     if (!source) return [];
     const given = Array.isArray(values) ? values[index] : values[name];
     const slot = inner === "-1" ? slotOf(holder, name) : { slot: null, linked: false };
-    const input = { ...source.input, name, controlled: false };
+    const label = slot.slot === null ? source.input.label : (holder.inputs?.[slot.slot]?.label ?? source.input.label);
+    const input: InputDef = { ...source.input, name, controlled: false, ...(label !== undefined && { label }) };
     return [{ key: `${inner}/${name}`, input, value: given ?? source.value, ...slot }];
   });
 }

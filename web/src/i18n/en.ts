@@ -272,4 +272,5 @@ export const en = {
   "subgraph.circle": "A subgraph cannot be put into itself.",
   "subgraph.showTrouble": "Show where",
   "subgraph.noFields": "There are no fields inside that nothing is linked to.",
+  "subgraph.fields": "Fields on its node",
 } as const;

@@ -274,4 +274,5 @@ export const zh: Record<keyof typeof en, string> = {
   "subgraph.circle": "子图不能放入其自身。",
   "subgraph.showTrouble": "查看位置",
   "subgraph.noFields": "内部没有未连接的字段。",
+  "subgraph.fields": "节点上的字段",
 };

@@ -20,7 +20,7 @@ export default function SubgraphFields() {
   const fields = liftable(definition, around);
   const titles = [...new Map(fields.map(({ node }) => [String(node.id), node])).values()];
   return (
-    <Dialog title={t("menu.fields")} onClose={close} narrow>
+    <Dialog title={t("subgraph.fields")} onClose={close} narrow>
       <div className="fields">
         {!fields.length && <p className="hint">{t("subgraph.noFields")}</p>}
         {titles.map((node) => (

@@ -1,6 +1,7 @@
 /** For a newcomer: the examples, beneath the workflow that is there already. Put away once and for all. */
 
 import { useT } from "../i18n";
+import { picturesOf } from "../server/client";
 import { useRuns } from "../state/runs";
 import { setting } from "../state/settings";
 import { Icon } from "../widgets/Icon";
@@ -8,7 +9,7 @@ import { EXAMPLES, openExample } from "./examples";
 
 export default function Welcome() {
   const t = useT();
-  const made = useRuns((state) => state.ended > 0);
+  const made = useRuns((state) => Object.values(state.nodes).some((runs) => Object.values(runs).some((run) => picturesOf(run.output).length > 0)));
   const away = () => setting("welcome", false);
   return (
     <section className="welcome" aria-label={t("welcome.title")}>
