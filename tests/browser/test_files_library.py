@@ -58,7 +58,7 @@ def test_save_reload_compare(page: Any, server: Any, document: Document) -> None
     before = document(page)
     page.keyboard.press("Control+s")
     _answer(page, "Save", "windmill")
-    page.get_by_text("Saved", exact=True).wait_for()
+    page.locator(".notice", has_text="Saved").wait_for()
     page.reload()
     page.wait_for_selector(".node")
     assert document(page) == before

@@ -91,7 +91,7 @@ def test_a_file_comes_back_as_it_was(page: Any, server: Any, path: Path) -> None
     page.locator(f"[role=tab][title='{name}']").wait_for()
     page.keyboard.press("Control+s")
     page.locator(".dialog").get_by_role("button", name="Save", exact=True).click()
-    page.get_by_text("Saved", exact=True).wait_for()
+    page.locator(".notice", has_text="Saved").wait_for()
     (saved,) = (server.home / "user").rglob(f"{name}.json")
     assert _ordered(saved.read_text()) == _ordered(path.read_text())
 
