@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
 from fractions import Fraction
 from pathlib import Path
@@ -41,6 +42,22 @@ def save_torch_file(sd: Mapping[str, Tensor], ckpt: str, metadata: Mapping[str, 
 def calculate_parameters(sd: Mapping[str, Tensor], prefix: str = "") -> int:
     """How many numbers the tensors under ``prefix`` hold."""
     return sum(tensor.nelement() for name, tensor in sd.items() if name.startswith(prefix))
+
+
+def weight_dtype(sd: Mapping[str, Tensor], prefix: str = "") -> torch.dtype | None:
+    """The precision that most numbers of the tensors under ``prefix`` have; None if there are none."""
+    counts: Counter[torch.dtype] = Counter()
+    for name, tensor in sd.items():
+        if name.startswith(prefix):
+            counts[tensor.dtype] += tensor.nelement()
+    return counts.most_common(1)[0][0] if counts else None
+
+
+def safetensors_header(safetensors_path: str, max_size: int = 100 * 1024 * 1024) -> bytes | None:
+    """The header of a safetensors file, which is JSON; None for one of more than ``max_size`` bytes."""
+    with open(safetensors_path, "rb") as file:
+        size = int.from_bytes(file.read(8), "little")
+        return file.read(size) if size <= max_size else None
 
 
 def state_dict_key_replace(state_dict: dict[str, Any], keys_to_replace: Mapping[str, str]) -> dict[str, Any]:

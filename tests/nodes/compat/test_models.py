@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import Any
 
@@ -147,3 +148,14 @@ def test_a_checkpoint_is_loaded_by_path(tmp_path: Path) -> None:
 
     model, tensors = run(Load, tmp_path, name=WEIGHTS.name)
     assert model.network() is not None and tensors > 100
+
+
+def test_what_a_file_of_weights_says_without_being_read() -> None:
+    from nodes.compat.comfy import utils
+
+    tensors = {"a.x": torch.zeros(3), "a.y": torch.zeros(9, dtype=torch.float16), "b": torch.zeros(99)}
+    assert utils.weight_dtype(tensors, "a.") is torch.float16
+    assert utils.weight_dtype(tensors) is torch.float32 and utils.weight_dtype(tensors, "c") is None
+    header = utils.safetensors_header(str(WEIGHTS))
+    assert header is not None and "__metadata__" in json.loads(header)
+    assert utils.safetensors_header(str(WEIGHTS), max_size=10) is None

@@ -1,5 +1,8 @@
 """``comfy.comfy_types``: types for authors."""
 
+from collections.abc import Callable
+from typing import Any, TypedDict
+
 from nodes.compat.comfy.comfy_types.node_typing import (
     IO,
     CheckLazyMixin,
@@ -10,6 +13,31 @@ from nodes.compat.comfy.comfy_types.node_typing import (
     InputTypeOptions,
 )
 
+UnetApplyFunction = Callable[..., Any]
+"""``apply(x, t, **conds)``: a call of the network."""
+
+
+class UnetApplyConds(TypedDict, total=False):
+    """What else the network takes."""
+
+    c_concat: Any
+    c_crossattn: Any
+    control: Any
+    transformer_options: dict[str, Any]
+
+
+class UnetParams(TypedDict):
+    """What a wrapper of the network is given."""
+
+    input: Any
+    timestep: Any
+    c: UnetApplyConds
+    cond_or_uncond: list[int]
+
+
+UnetWrapperFunction = Callable[[UnetApplyFunction, UnetParams], Any]
+"""``wrapper(apply, params)``: what is called in place of the network."""
+
 __all__ = [
     "IO",
     "CheckLazyMixin",
@@ -18,4 +46,8 @@ __all__ = [
     "HiddenInputTypeDict",
     "InputTypeDict",
     "InputTypeOptions",
+    "UnetApplyConds",
+    "UnetApplyFunction",
+    "UnetParams",
+    "UnetWrapperFunction",
 ]

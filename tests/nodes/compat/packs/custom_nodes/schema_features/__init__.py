@@ -4,6 +4,8 @@ import asyncio
 
 from comfy_api.latest import ComfyAPI, ComfyExtension, io, ui
 
+from . import names  # noqa: F401
+
 
 class Add(io.ComfyNode):
     @classmethod
