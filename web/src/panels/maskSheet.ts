@@ -22,8 +22,8 @@ interface Step {
 
 /** Bytes of pixels kept for undo and redo. */
 const MOST_KEPT = 256 * 2 ** 20;
-const PAINT = "#f4266e";
-const CLEAR = "#f4266e00";
+const PAINT = "#5b3bff";
+const CLEAR = "#5b3bff00";
 
 export class MaskSheet {
   private readonly context: CanvasRenderingContext2D;
