@@ -45,7 +45,7 @@ def _answer(page: Any, button: str, name: str | None = None) -> None:
 def _save(page: Any, name: str) -> None:
     page.keyboard.press("Control+Shift+s")
     _answer(page, "Save", name)
-    page.locator("dialog[open]").wait_for(state="detached")
+    page.get_by_role("tab", name=name.rpartition("/")[2], exact=True).wait_for()
 
 
 def _prompt(page: Any, text: str) -> None:
