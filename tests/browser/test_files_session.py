@@ -143,7 +143,7 @@ def test_a_full_disk_is_said_and_leaving_asks(context: Any, server: Any) -> None
     _prompt(page).fill("x" * 20_000)
     page.locator(".notice[data-kind=error]", has_text="no room left").wait_for()
     asked: list[str] = []
-    page.on("dialog", lambda dialog: (asked.append(dialog.type), dialog.dismiss()))
+    page.on("dialog", lambda dialog: (asked.append(dialog.type), dialog.accept() if asked[1:] else dialog.dismiss()))
     with page.expect_event("dialog"):
         page.evaluate("setTimeout(() => location.reload())")
     assert asked == ["beforeunload"]

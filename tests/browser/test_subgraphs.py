@@ -167,8 +167,7 @@ def test_two_nodes_of_one_subgraph(page: Any, document: Document) -> None:
     page.keyboard.press("Control+m")
     _leave(page)
     assert len(document(page)["definitions"]["subgraphs"]) == 1
-    made.nth(1).locator(".node-title").click()
-    _menu(page, made.nth(1).locator(".node-title"), "Make it its own")
+    _menu(page, made.first.locator(".node-title"), "Make it its own")
     definitions = document(page)["definitions"]["subgraphs"]
     assert len(definitions) == 2
     assert len({node["type"] for node in document(page)["nodes"] if len(node["type"]) == 36}) == 2
