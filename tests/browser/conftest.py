@@ -108,9 +108,14 @@ def browser() -> Iterator[Any]:
         running.close()
 
 
+# What a page keeps on the server, as it is for one who has never been there.
+NEWCOMERS_SETTINGS = {"Sumi.theme": "auto", "Sumi.language": "auto", "Sumi.snap": False, "Sumi.welcome": True}
+
+
 @pytest.fixture
 def page(server: Server, browser: Any) -> Iterator[Any]:
     """A newcomer's page: nothing is kept in it from before. Fails the test for any error of a script."""
+    server.post("/settings", NEWCOMERS_SETTINGS)
     context = browser.new_context(viewport={"width": 1440, "height": 900}, accept_downloads=True, locale="en-US")
     context.grant_permissions(["clipboard-read", "clipboard-write"])
     context.set_default_timeout(60_000)

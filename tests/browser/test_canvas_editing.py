@@ -213,7 +213,7 @@ def _collapse_by_button(page: Any) -> None:
 
 
 def _note(page: Any) -> None:
-    page.mouse.click(620, 780, button="right")
+    page.mouse.click(220, 780, button="right")
     page.get_by_role("menuitem", name="Add a note").click()
 
 
