@@ -129,6 +129,15 @@ export function control(node: GraphNode, def: NodeDef, name: string): Control {
   return CONTROLS.includes(value as Control) ? (value as Control) : "fixed";
 }
 
+/** What a primitive's value does after each run: the entry after it. undefined: it has none, as texts and switches. */
+export function primitiveControl(node: GraphNode): Control | undefined {
+  const mode = Array.isArray(node.widgets_values) ? node.widgets_values[1] : undefined;
+  return CONTROLS.find((known) => known === mode);
+}
+
+export const withPrimitiveControl = (node: GraphNode, value: Control): GraphNode =>
+  Array.isArray(node.widgets_values) ? { ...node, widgets_values: node.widgets_values.with(1, value) } : node;
+
 export function withControl(node: GraphNode, def: NodeDef, name: string, value: Control): GraphNode {
   return withValue(node, def, name, value, "companion");
 }

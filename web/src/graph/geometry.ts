@@ -3,8 +3,8 @@
  * is near, its picture on the canvas when it is far, the ends of links, and what a pointer hits.
  */
 
-import { type GraphNode, type Level, NOTES, pair, position, type Subgraph } from "./document";
-import type { Catalogue } from "./schema";
+import { type GraphNode, type InputSlot, type Level, NOTES, pair, position, type Subgraph } from "./document";
+import type { Catalogue, NodeDef } from "./schema";
 import { defOf, type Surroundings, type WidgetView, widgetViews } from "./widget_views";
 
 export const HEADER = 30;
@@ -43,7 +43,7 @@ export interface Geometry {
   inputs: SlotRow[];
   outputs: SlotRow[];
   widgets: WidgetRow[];
-  /** Where pictures are shown. */
+  /** Where pictures, or what a node says, are shown. */
   media: { y: number; height: number } | null;
   /** As small as it can be made, without the header; null: its size is given. */
   least: { width: number; height: number } | null;
@@ -51,6 +51,8 @@ export interface Geometry {
   stretches: boolean;
 }
 
+/** Those that show a text. */
+const TEXT_NODES = new Set(["PreviewAny"]);
 const MEDIA_NODES = new Set(["SaveImage", "PreviewImage", "LoadImage", "LoadImageMask", "LoadImageOutput", "SaveAnimatedPNG", "SaveAnimatedWEBP", "MaskPreview"]);
 
 let cacheOf: { doc: unknown; catalogue: Catalogue } | null = null;
@@ -83,7 +85,7 @@ function measure(node: GraphNode, around: Surroundings): Geometry {
   const shown = look === "reroute" ? [] : widgetViews(node, around);
   const widgetSlots = new Set(shown.map((view) => view.slot).filter((slot) => slot !== null));
   const inputs = (node.inputs ?? []).flatMap((slot, index) =>
-    widgetSlots.has(index) ? [] : [{ index, name: slot.name, label: slot.label || labelOf(def?.inputs, slot.name) || slot.name, type: String(slot.type), y: 0, linked: slot.link !== null && slot.link !== undefined }],
+    widgetSlots.has(index) || isButton(slot, def) ? [] : [{ index, name: slot.name, label: slot.label || labelOf(def?.inputs, slot.name) || slot.name, type: String(slot.type), y: 0, linked: slot.link !== null && slot.link !== undefined }],
   );
   const outputs = (node.outputs ?? []).map((slot, index) => ({
     index,
@@ -108,8 +110,9 @@ function measure(node: GraphNode, around: Surroundings): Geometry {
   for (const side of [inputs, outputs]) side.forEach((slot, index) => (slot.y = at + SLOT * index + SLOT / 2));
   at += SLOT * rows;
   const texts = shown.filter((view) => view.input.widget === "multiline").length;
-  const hasMedia = MEDIA_NODES.has(node.type) || shown.some((view) => view.input.widget === "image");
-  const least = at + (shown.length - texts) * WIDGET + texts * TEXT_LEAST + (hasMedia ? MEDIA_LEAST : 0) + PAD;
+  const hasPictures = MEDIA_NODES.has(node.type) || shown.some((view) => view.input.widget === "image");
+  const hasMedia = hasPictures || TEXT_NODES.has(node.type);
+  const least = at + (shown.length - texts) * WIDGET + texts * TEXT_LEAST + (hasPictures ? MEDIA_LEAST : hasMedia ? TEXT_LEAST : 0) + PAD;
   const isNote = look === "note";
   const floor = Math.max(least, isNote ? HEADER + TEXT_LEAST : 0);
   const whole = Math.max(floor, height + HEADER);
@@ -127,6 +130,12 @@ function measure(node: GraphNode, around: Surroundings): Geometry {
   const smallest = look === "boundary" ? null : { width: LEAST_WIDTH, height: floor - HEADER };
   return { ...base, x, y: y - HEADER, width: wide, height: stretches ? whole : least, inputs, outputs, widgets, media, least: smallest, stretches };
 }
+
+/** Newer files list a front end's buttons among the inputs, an image's upload for one: no class declares them. */
+const isButton = (slot: InputSlot, def: NodeDef | undefined): boolean =>
+  def !== undefined && slot.widget !== undefined && (slot.link ?? null) === null && UPLOADS.test(String(slot.type)) && !def.inputs.some((input) => input.name === slot.name);
+
+const UPLOADS = /^[A-Z]+UPLOAD$/;
 
 function lookOf(node: GraphNode, { doc, catalogue }: Surroundings, known: boolean): Look {
   if (node.type === "Reroute") return "reroute";

@@ -1,7 +1,7 @@
 /** The widgets a node shows, with their values: its own, or, on a subgraph, those it lifts out of its inside. */
 
 import { promotedNames } from "../format/api";
-import { entries, widgetValues, withWidget } from "../format/widgets";
+import { entries, primitiveControl, widgetValues, withWidget } from "../format/widgets";
 import { type Doc, type GraphNode, linksById, nodesById, NOTES, type Subgraph, subgraphs } from "./document";
 import { type Catalogue, firstValue, type InputDef, type NodeDef, type WidgetKind } from "./schema";
 
@@ -107,10 +107,11 @@ function primitiveViews(node: GraphNode, around: Surroundings): WidgetView[] {
   const widget: WidgetKind = GUESSES[type] ?? (typeof value === "number" ? "float" : typeof value === "boolean" ? "switch" : "text");
   const target = primitiveTarget(node, around);
   const input: InputDef = target ?? { name: "value", type, required: true, widget, controlled: false, folder: "input" };
-  return value === undefined && !target ? [] : [{ key: "value", input: { ...input, controlled: false }, value: value ?? firstValue(input), slot: null, linked: false }];
+  return value === undefined && !target ? [] : [{ key: "value", input: { ...input, controlled: primitiveControl(node) !== undefined }, value: value ?? firstValue(input), slot: null, linked: false }];
 }
 
-function primitiveTarget(node: GraphNode, { doc, catalogue }: Surroundings): InputDef | null {
+/** The input that says what a primitive's value may be: the first that it feeds. */
+export function primitiveTarget(node: GraphNode, { doc, catalogue }: Surroundings): InputDef | null {
   const levels = [doc, ...subgraphs(doc).values()].filter((level) => nodesById(level).get(String(node.id)) === node);
   for (const id of node.outputs?.[0]?.links ?? []) {
     for (const level of levels) {

@@ -1,16 +1,18 @@
 /** Seeds move on after a run, as their nodes say: fixed, incremented, decremented, randomized. */
 
-import { control, widgetInputs, widgetValues, withWidget } from "../format/widgets";
+import { control, primitiveControl, widgetInputs, widgetValues, withWidget } from "../format/widgets";
 import { type Doc, type GraphNode, type Level, linksById, type Subgraph, subgraphs } from "../graph/document";
 import { mapEveryNode } from "../graph/edits";
 import { OWN, shown, sourceOf } from "../graph/lifting";
 import type { Catalogue, InputDef } from "../graph/schema";
+import { primitiveTarget } from "../graph/widget_views";
 
 /** `doc` with every controlled value at its next; the same object where nothing moves. */
 export const advanced = (doc: Doc, catalogue: Catalogue): Doc => 
   mapEveryNode(doc, (node, level) => {
     const definition = subgraphs(doc).get(node.type);
-    return definition ? nextHolder(node, definition, doc, catalogue) : nextNode(node, level, catalogue);
+    if (definition) return nextHolder(node, definition, doc, catalogue);
+    return node.type === "PrimitiveNode" ? nextPrimitive(node, doc, catalogue) : nextNode(node, level, catalogue);
   });
 
 /** Seeds that a subgraph's node sets for nodes inside it go on as it says, else as those nodes do. */
@@ -45,6 +47,16 @@ function nextNode(node: GraphNode, level: Level, catalogue: Catalogue): GraphNod
   return after;
 }
 
+/** A primitive goes on within what the input that it feeds allows. */
+function nextPrimitive(node: GraphNode, doc: Doc, catalogue: Catalogue): GraphNode {
+  const mode = primitiveControl(node);
+  const values = node.widgets_values;
+  const input = mode === undefined || mode === "fixed" ? null : primitiveTarget(node, { doc, catalogue });
+  if (mode === undefined || !input || !Array.isArray(values)) return node;
+  const next = nextValue(input, values[0], mode);
+  return next === undefined ? node : { ...node, widgets_values: values.with(0, next) };
+}
+
 const MAX_RANDOM = 2 ** 50;
 
 /** undefined: it stays. */
@@ -56,10 +68,23 @@ export function nextValue(input: InputDef, value: unknown, mode: string): unknow
     if (mode === "randomize") return input.choices[Math.floor(Math.random() * count)];
     return input.choices[Math.min(count - 1, Math.max(0, at + (mode === "increment" ? 1 : -1)))];
   }
+  if (input.type === "FLOAT") return nextFraction(input, Number(value), mode);
+  if (input.type !== "INT") return undefined;
   const least = Number(input.min ?? 0);
   const most = Math.min(Number(input.max ?? MAX_RANDOM), MAX_RANDOM);
   if (mode === "randomize") return least + Math.floor(Math.random() * (most - least + 1));
   const next = BigInt(value as number) + (mode === "increment" ? 1n : -1n);
   if (next < BigInt(least) || next > BigInt(input.max ?? MAX_RANDOM)) return undefined;
   return next <= BigInt(Number.MAX_SAFE_INTEGER) ? Number(next) : next;
+}
+
+/** A fraction goes by its steps. */
+function nextFraction(input: InputDef, value: number, mode: string): number | undefined {
+  const step = input.step || 1;
+  const least = Number(input.min ?? 0);
+  const most = Number(input.max ?? 1);
+  const exact = (number: number) => Number(number.toPrecision(12)); // 0.1 + 0.2
+  if (mode === "randomize") return exact(least + step * Math.floor(Math.random() * ((most - least) / step + 1)));
+  const next = exact(value + (mode === "increment" ? step : -step));
+  return next < least || next > most ? undefined : next;
 }

@@ -2,7 +2,7 @@
 
 import { memo } from "react";
 import { useT } from "../i18n";
-import { control, type Control, CONTROLS, withControl } from "../format/widgets";
+import { control, type Control, CONTROLS, primitiveControl, withControl, withPrimitiveControl } from "../format/widgets";
 import type { GraphNode } from "../graph/document";
 import { mapNode } from "../graph/edits";
 import type { WidgetRow } from "../graph/geometry";
@@ -98,9 +98,8 @@ export const scrollItself = (event: React.FocusEvent<HTMLTextAreaElement>): void
 function ControlChoice({ node, name }: { node: GraphNode; name: string }) {
   const t = useT();
   const def = useEditor((state) => state.catalogue.get(node.type));
-  if (!def) return null;
-  const value = control(node, def, name);
-  const set = (next: Control) => edit((level) => mapNode(level, String(node.id), (before) => withControl(before, def, name, next)));
+  const value = def ? control(node, def, name) : primitiveControl(node);
+  const set = (next: Control) => edit((level) => mapNode(level, String(node.id), (before) => (def ? withControl(before, def, name, next) : withPrimitiveControl(before, next))));
   return (
     <select className="control" aria-label={t("widget.control")} title={t("widget.control")} value={value} onChange={(event) => set(event.target.value as Control)}>
       {CONTROLS.map((mode) => (
