@@ -6,7 +6,7 @@ import { useT } from "../i18n";
 import { BYPASSED, type GraphNode, MUTED } from "../graph/document";
 import { type Geometry, HEADER, type SlotRow, WIDGET, type WidgetRow } from "../graph/geometry";
 import { mapNode } from "../graph/edits";
-import { picturesOf, viewUrl } from "../server/client";
+import { picturesOf, textsOf, viewUrl } from "../server/client";
 import { edit, flatId, select, settleStep, useTab } from "../state/editor";
 import { countInside, useInsideRun } from "../state/inside_runs";
 import { type NodeRun, useNodeRun } from "../state/runs";
@@ -65,6 +65,7 @@ export const NodeCard = memo(function NodeCard({ id, data, selected }: NodeProps
       {place.media && <Media node={node} place={place} run={run} />}
       {run?.state === "running" && <Progress run={run} />}
       {run?.preview && !place.media && <img className="node-preview" src={run.preview} alt="" draggable={false} />}
+      {!place.media && state !== "error" && !place.collapsed && <Said run={run} />}
       {(run?.error || problems.length > 0) && <Trouble run={run as NodeRun} />}
       {inside.trouble !== null && <InsideTrouble inside={inside} />}
       {place.least && !place.collapsed && <span className="node-resize nopan" title={t("node.resize")} aria-hidden="true" />}
@@ -290,17 +291,26 @@ function Trouble({ run }: { run: NodeRun }) {
   return <div className="node-trouble nodrag nowheel" role="alert">{lines.map((line) => <p key={line}>{line}</p>)}</div>;
 }
 
+/** What a node says at work, or said in the end. */
+function Said({ run, style }: { run: NodeRun | undefined; style?: React.CSSProperties }) {
+  const t = useT();
+  const text = run?.text ?? textsOf(run?.output).join("\n\n");
+  if (!text) return null;
+  return <div className="node-said nodrag nowheel" role="region" aria-label={t("node.said")} tabIndex={0} style={style}>{text}</div>;
+}
+
 function Media({ node, place, run }: { node: GraphNode; place: Geometry; run: NodeRun | undefined }) {
   const t = useT();
   const box = { top: place.media?.y, height: place.media?.height };
   const picker = place.widgets.find((row) => row.input.widget === "image");
   if (picker) return <div className="node-media" style={box}><LoadedPicture node={node} row={picker} /></div>;
   const pictures = picturesOf(run?.output);
+  if (!pictures.length && !run?.preview && (run?.text || textsOf(run?.output).length)) return <Said run={run} style={box} />;
   const shown = pictures.slice(0, 9);
   return (
     <div className="node-media" style={box} data-count={shown.length}>
       {run?.preview && <img src={run.preview} alt="" draggable={false} />}
-      {!run?.preview && !shown.length && <span className="node-media-hint">{t("node.noPicture")}</span>}
+      {!run?.preview && !shown.length && <span className="node-media-hint">{t(node.type === "PreviewAny" ? "node.noText" : "node.noPicture")}</span>}
       {!run?.preview &&
         shown.map((file, index) => (
           <button type="button" key={`${file.subfolder}/${file.filename}`} className="node-picture nodrag" onClick={() => show({ viewer: { pictures, index } })}>

@@ -57,6 +57,8 @@ export class Refused extends Error {
     message: string,
     readonly details = "",
     readonly nodeErrors: NodeErrors = {},
+    /** The node that the whole refusal is about, one of an unknown class for one. */
+    readonly node?: string,
   ) {
     super(message);
   }
@@ -73,8 +75,10 @@ async function request(path: string, options?: RequestInit): Promise<Response> {
     // A proxy's page: the status says enough.
   }
   const error = typeof said.error === "string" ? { message: said.error } : said.error ?? {};
-  throw new Refused(response.status, error.message ?? `${response.status} ${response.statusText}`, error.details, said.node_errors);
+  throw new Refused(response.status, error.message ?? `${response.status} ${response.statusText}`, error.details, said.node_errors, nodeOf(error));
 }
+
+const nodeOf = ({ extra_info }: Partial<Problem>): string | undefined => (typeof extra_info?.node_id === "string" ? extra_info.node_id : undefined);
 
 async function json<T>(path: string, options?: RequestInit): Promise<T> {
   return parseJson(await (await request(path, options)).text()) as T;
@@ -145,6 +149,13 @@ export function annotated(name: string, folder = "input"): FileRef {
   const [, path = name, type = folder] = /^(.*?)(?: \[(input|output|temp)\])?$/s.exec(name) ?? [];
   const cut = path.lastIndexOf("/");
   return { filename: path.slice(cut + 1), subfolder: cut < 0 ? "" : path.slice(0, cut), type: type || folder };
+}
+
+/** The texts among what a node has to show. */
+export function textsOf(output: Output | undefined): string[] {
+  const texts = output?.text;
+  if (typeof texts === "string") return [texts];
+  return Array.isArray(texts) ? texts.flat().filter((text): text is string => typeof text === "string" && text !== "") : [];
 }
 
 /** The pictures among what a node has to show. */

@@ -39,9 +39,11 @@ async function submit(front: boolean): Promise<boolean> {
     return true;
   } catch (error) {
     if (error instanceof Refused) {
-      showProblems(tab.id, error.nodeErrors);
+      const { node } = error;
+      showProblems(tab.id, node === undefined ? error.nodeErrors : { [node]: { errors: [{ type: "refused", message: error.message, details: "" }] } });
       const [first] = Object.keys(error.nodeErrors);
-      if (first === undefined) notify("error", "run.refused", `${error.message} ${error.details}`.trim());
+      if (node !== undefined) notify("error", "run.refused", error.message, { tab: tab.id, id: node });
+      else if (first === undefined) notify("error", "run.refused", `${error.message} ${error.details}`.trim());
       else notify("error", "run.invalid", undefined, { tab: tab.id, id: first });
     } else if (error instanceof FormatError) notify("error", "run.refused", error.message);
     else notify("error", "run.unreachable");
