@@ -117,6 +117,7 @@ def registry_and_packs_of(options: argparse.Namespace, folders: Folders) -> tupl
     import server
     from nodes import device
     from nodes.custom import CustomNodes, load_custom_nodes
+    from nodes.import_record import ImportRecord
 
     logging.basicConfig(
         level=logging.INFO if getattr(options, "verbose", False) else logging.WARNING,
@@ -125,6 +126,7 @@ def registry_and_packs_of(options: argparse.Namespace, folders: Folders) -> tupl
     device.configure(getattr(options, "device", "auto"), getattr(options, "precision", "auto"))
     if _no_packs(options):
         return nodes.registry(), CustomNodes()
+    record = getattr(options, "import_record", None)
     custom = load_custom_nodes(
         _pack_directories(options, folders),
         folders,
@@ -132,6 +134,7 @@ def registry_and_packs_of(options: argparse.Namespace, folders: Folders) -> tupl
         only=options.whitelist_custom_nodes if options.disable_all_custom_nodes else None,
         server_package=server,
         flags={name: value for name, value in vars(options).items() if name != "token"},
+        record=ImportRecord(folders.user / record) if record is not None else None,
     )
     return nodes.registry(custom.types, custom.codecs), custom
 

@@ -67,7 +67,9 @@ def hire(options: argparse.Namespace) -> Mapping[str, Callable[[], ProcessWorker
     count = options.workers or len(devices)
     return {
         f"worker {index}": partial(
-            ProcessWorker, f"worker {index}", worker_command(options, devices[index % len(devices)])
+            ProcessWorker,
+            f"worker {index}",
+            [*worker_command(options, devices[index % len(devices)]), "--import-record", f"importing-{index}.json"],
         )
         for index in range(count)
     }

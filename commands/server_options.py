@@ -81,6 +81,7 @@ def add_server_options(parser: argparse.ArgumentParser) -> None:
         help="how much is logged (default: INFO; alone: DEBUG)",
     )
     group.add_argument("--send-files", action="store_true", help=argparse.SUPPRESS)  # of a worker elsewhere
+    group.add_argument("--import-record", metavar="NAME", help=argparse.SUPPRESS)  # in the user folder, of a worker
     group.add_argument("--log-json", action="store_true", help="log one JSON object a line")
     group.add_argument("--cuda-device", dest="device", metavar="N", type=lambda number: f"cuda:{int(number)}")
     _add_precisions(parser)

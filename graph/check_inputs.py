@@ -267,13 +267,11 @@ class InputChecker:
         if verdict is not True:
             message = verdict if isinstance(verdict, str) and verdict else "the node does not accept its inputs"
             names = [declared.name for declared in node_type.inputs if wants.covers(declared)]
-            yield Problem(
-                "custom_validation_failed",
-                message,
-                input_name=names[0] if len(names) == 1 else None,
-                found=node.inputs.get(names[0]) if len(names) == 1 else None,
-                details=message,
-            )
+            only = names[0] if len(names) == 1 else None
+            found = node.inputs.get(only) if only is not None else None
+            # Clients show the message and the details side by side.
+            details = f"{only}: {found!r}" if only is not None else ""
+            yield Problem("custom_validation_failed", message, input_name=only, found=found, details=details)
 
 
 @dataclass(frozen=True, slots=True)

@@ -28,6 +28,7 @@ from graph.codec import Codec, codecs_in
 from graph.folders import Folders
 from graph.node import node_types_in
 from graph.schema import NodeType
+from nodes.import_record import ENDED, ImportRecord
 from nodes.pack_import import PackImport, requirements_hint
 
 log = logging.getLogger(__name__)
@@ -104,12 +105,13 @@ def load_custom_nodes(
     only: Collection[str] | None = None,
     server_package: ModuleType | None = None,
     flags: Mapping[str, Any] | None = None,
+    record: ImportRecord | None = None,
 ) -> CustomNodes:
     """Import the packs in ``directories``, in the order of their names, and those that are installed.
 
     ``own`` are the nodes that are there already. ``only``: the packs (folder or file names) that may be
     loaded; None for all. ``server_package`` is Sumi's ``server``, which packs import too, and ``flags`` what it was
-    started with.
+    started with. ``record`` remembers a pack that ends the process, which is then left out.
     """
     sources = [source for source in _sources(directories) if only is None or source.is_among(only)]
     found = CustomNodes()
@@ -119,10 +121,19 @@ def load_custom_nodes(
 
     provided.install(folders, server_package, flags)
     sys.modules.setdefault(_PARENT, _parent_module())
+    left_out = record.left_out if record is not None else []
     for source in sources:
-        source.run_prestartup()
+        if source.key not in left_out:
+            with record.importing(source.key) if record is not None else contextlib.nullcontext():
+                source.run_prestartup()
     for source in sources:
-        found.packs.append(_load(source, own))
+        if source.key in left_out:
+            pack = Pack(source.name, source.path, failure=ENDED)
+            _report(pack)
+        else:
+            with record.importing(source.key) if record is not None else contextlib.nullcontext():
+                pack = _load(source, own)
+        found.packs.append(pack)
     for pack in found.packs:
         for name, node_type in pack.types.items():
             if name in found.types:
@@ -153,6 +164,11 @@ class _Source:
     name: str
     path: Path | None
     load: Callable[[], ModuleType]
+
+    @property
+    def key(self) -> str:
+        """What tells it from every other pack."""
+        return str(self.path) if self.path is not None else f"{ENTRY_POINTS}:{self.name}"
 
     def is_among(self, names: Collection[str]) -> bool:
         return self.name in names or (self.path is not None and self.path.name in names)

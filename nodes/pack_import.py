@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
+import codecs
 import contextlib
 import importlib.metadata
 import io
 import logging
 import re
 import signal
+import sys
 import threading
 import traceback
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, TextIO
 
 log = logging.getLogger(__name__)
 
@@ -36,14 +38,19 @@ class PackImport:
         self.printed: list[str] = []
 
     def run(self, load: Callable[[], None] | Callable[[], Any]) -> None:
-        """Call ``load``. Only Ctrl+C gets out of it."""
+        """Call ``load``. Only Ctrl+C gets out of it, where that is listened to."""
         stream = _Lines(self._said)
         try:
-            with contextlib.redirect_stdout(stream), _limited(LIMIT_SECONDS):
+            with (
+                contextlib.redirect_stdout(stream),
+                contextlib.redirect_stderr(_KeptOpen(sys.stderr)),
+                _logging_kept(),
+                _limited(LIMIT_SECONDS),
+            ):
                 load()
-        except KeyboardInterrupt:
-            raise
         except BaseException as error:  # strangers' modules raise anything, SystemExit among it
+            if isinstance(error, KeyboardInterrupt) and signal.getsignal(signal.SIGINT) is not signal.SIG_IGN:
+                raise
             self.failure = traceback.format_exc()
             self.hint = _missing_hint(error)
         finally:
@@ -109,17 +116,65 @@ def _limited(seconds: float) -> Iterator[None]:
         signal.signal(signal.SIGALRM, earlier)
 
 
-class _Lines(io.TextIOBase):
-    """Passes on what is written to it, line by line."""
+@contextlib.contextmanager
+def _logging_kept() -> Iterator[None]:
+    """Undo what a pack does to the log as a whole: what befalls the packs after it has to be told too."""
+    root = logging.getLogger()
+    handlers, level, disabled = list(root.handlers), root.level, logging.root.manager.disable
+    try:
+        yield
+    finally:
+        if not set(handlers) <= set(root.handlers):  # replaced, as by basicConfig(force=True), not added to
+            root.handlers[:] = handlers
+        root.setLevel(level)
+        logging.disable(disabled)
+
+
+class _Stream(io.TextIOBase):
+    """What packs find in the place of a standard stream. They may close it and set its encoding, for nothing."""
 
     encoding = "utf-8"
+
+    @property
+    def buffer(self) -> io.RawIOBase:
+        """For packs that wrap it in a text stream of their own."""
+        return _Bytes(self)
+
+    def reconfigure(self, **settings: Any) -> None:
+        """Everything is UTF-8 already."""
+
+    def close(self) -> None:
+        self.flush()
+
+    def writable(self) -> bool:
+        return True
+
+
+class _KeptOpen(_Stream):
+    """Passes on what is written to it to ``stream``, which others write to as well."""
+
+    def __init__(self, stream: TextIO):
+        self._stream = stream
+
+    def isatty(self) -> bool:
+        return self._stream.isatty()
+
+    def fileno(self) -> int:
+        return self._stream.fileno()
+
+    def write(self, text: str) -> int:
+        return self._stream.write(text)
+
+    def flush(self) -> None:
+        self._stream.flush()
+
+
+class _Lines(_Stream):
+    """Passes on what is written to it, line by line."""
 
     def __init__(self, take: Callable[[str], None]):
         self._take = take
         self._rest = ""
-
-    def writable(self) -> bool:
-        return True
 
     def write(self, text: str) -> int:
         *lines, self._rest = (self._rest + text).split("\n")
@@ -133,3 +188,21 @@ class _Lines(io.TextIOBase):
         if self._rest.strip():
             self._take(self._rest.rstrip())
         self._rest = ""
+
+
+class _Bytes(io.RawIOBase):
+    """The bytes under a text stream; characters cut in two by a write are put together."""
+
+    def __init__(self, text: io.TextIOBase):
+        self._text = text
+        self._decoder = codecs.getincrementaldecoder("utf-8")("replace")
+
+    def writable(self) -> bool:
+        return True
+
+    def write(self, data: Any) -> int:
+        self._text.write(self._decoder.decode(bytes(data)))
+        return len(data)
+
+    def flush(self) -> None:
+        self._text.flush()

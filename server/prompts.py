@@ -255,7 +255,9 @@ def _all_failed(node_errors: Mapping[str, Any]) -> PromptError:
     lines = []
     for node_id, node in list(node_errors.items())[:50]:
         lines.append(f"* {node['class_type']} {node_id}:")
-        lines += [f"    - {error['message']}: {error['details']}" for error in node["errors"][:20]]
+        lines += [
+            f"    - {': '.join(filter(None, (error['message'], error['details'])))}" for error in node["errors"][:20]
+        ]
     return PromptError("prompt_outputs_failed_validation", "Prompt outputs failed validation", "\n".join(lines))
 
 

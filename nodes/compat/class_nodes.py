@@ -232,13 +232,14 @@ def _several(value: Any) -> Sequence[Any]:
 
 
 def _extra(node_class: type) -> dict[str, Any]:
+    marks = {"api_node": True} if getattr(node_class, "API_NODE", False) else {}
     types = _several(getattr(node_class, "RETURN_TYPES", ()))
     if not any(isinstance(kind, (list, tuple)) for kind in types) and not _is_open_ended(types):
-        return {}
+        return marks
     output = [plain(kind) if isinstance(kind, (list, tuple)) else socket_type(kind) for kind in types]
     declared = _outputs(node_class)[: len(output)]
     names, lists = [output.name for output in declared], [output.is_list for output in declared]
-    return {"output": output, "output_name": names, "output_is_list": lists}
+    return {**marks, "output": output, "output_name": names, "output_is_list": lists}
 
 
 def like(ours: Callable[..., Any], theirs: Any, without: tuple[str, ...] = ()) -> Callable[..., Any]:

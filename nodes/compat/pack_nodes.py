@@ -41,7 +41,13 @@ def read_pack(module: ModuleType, pack: str) -> PackNodes:
         names = getattr(module, "NODE_DISPLAY_NAME_MAPPINGS", None) or {}
         classes = {str(name): (node_class, names.get(name)) for name, node_class in mappings.items()}
     else:
-        classes = {node_class.GET_SCHEMA().node_id: (node_class, None) for node_class in _listed(module)}
+        classes = {}
+        for node_class in _listed(module):
+            try:
+                classes[node_class.GET_SCHEMA().node_id] = (node_class, None)
+            except Exception as error:  # define_schema is the pack's own code
+                name = getattr(node_class, "__name__", repr(node_class))
+                found.broken[name] = f"its schema cannot be had: {type(error).__name__}: {error}"
     for name, (node_class, display_name) in classes.items():
         read = read_class(name, node_class, pack, display_name)
         if isinstance(read, NodeType):
@@ -53,8 +59,10 @@ def read_pack(module: ModuleType, pack: str) -> PackNodes:
     return found
 
 
-def read_class(name: str, node_class: type, pack: str, display_name: str | None = None) -> NodeType | str:
+def read_class(name: str, node_class: Any, pack: str, display_name: str | None = None) -> NodeType | str:
     """The node type of a class of either style, or why it cannot be one."""
+    if not isinstance(node_class, type):
+        return f"node {name} is {node_class!r}; expected a class"
     module = f"custom_nodes.{pack}"
     try:
         if is_schema_class(node_class):

@@ -200,15 +200,16 @@ def _output(declared: _io.Output) -> Output:
 def _extra(schema: _io.Schema) -> dict[str, Any]:
     """What the editor is told of nodes whose inputs come in groups: the groups, not their members."""
     groups = (_io.Autogrow.Input, _io.DynamicCombo.Input)
+    marks = {"api_node": True} if schema.is_api_node else {}
     if not any(isinstance(declared, groups) for declared in schema.inputs):
-        return {"api_node": True} if schema.is_api_node else {}
+        return marks
     shown: dict[str, dict[str, Any]] = {"required": {}, "optional": {}}
     for declared in schema.inputs:
         shown["optional" if declared.optional else "required"][declared.id] = _shown(declared)
     if schema.hidden:
         shown["hidden"] = {hidden.name: [hidden.value] for hidden in schema.hidden}
     order = {group: list(inputs) for group, inputs in shown.items()}
-    return {"input": plain(shown), "input_order": order}
+    return {**marks, "input": plain(shown), "input_order": order}
 
 
 def _shown(declared: _io.Input) -> list[Any]:

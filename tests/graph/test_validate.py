@@ -303,6 +303,7 @@ def test_own_validation_is_asked_about_literals() -> None:
     assert problems_of(graph("4")) == []
     odd = one_problem(graph(5))
     assert (odd.type, odd.message, odd.input_name) == ("custom_validation_failed", "5 is odd", "count")
+    assert odd.details == "count: 5"
     assert one_problem(graph(13)).type == "exception_during_validation"
     assert one_problem(graph("x")).type == "invalid_input_type"
     # What a node checks itself is not checked against the schema's bounds.

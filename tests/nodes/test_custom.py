@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import json
 import logging
+import os
+import subprocess
 import sys
 import time
 from pathlib import Path
@@ -10,10 +13,12 @@ from pathlib import Path
 import pytest
 
 from graph import CacheSettings, Engine, Workflow, WorkflowNode
+from graph.describe import describe
 from graph.events import NodeStarted
 from graph.folders import Folders
 from nodes import pack_import
 from nodes.custom import CustomNodes, load_custom_nodes
+from nodes.import_record import ImportRecord
 from nodes.model_folders import folders
 from nodes.rooms import registry
 
@@ -35,6 +40,30 @@ class Made:
     def run(self):
         return (1,)
 NODE_CLASS_MAPPINGS = {"Made": Made}
+"""
+
+SCHEMAS = """
+from comfy_api.latest import ComfyExtension, io
+
+class Works(io.ComfyNode):
+    @classmethod
+    def define_schema(cls):
+        return io.Schema(node_id="Works", inputs=[], outputs=[io.Int.Output()])
+    @classmethod
+    def execute(cls):
+        return io.NodeOutput(1)
+
+class Broken(Works):
+    @classmethod
+    def define_schema(cls):
+        raise ValueError("no schema")
+
+class Pack(ComfyExtension):
+    async def get_node_list(self):
+        return [Broken, Works]
+
+async def comfy_entrypoint():
+    return Pack()
 """
 
 
@@ -73,6 +102,78 @@ def test_hidden_and_disabled_packs_are_left_alone(tmp_path: Path, places: Folder
     assert load(tmp_path, places).packs == []
 
 
+def test_a_pack_may_close_and_wrap_the_standard_streams(
+    tmp_path: Path, places: Folders, caplog: pytest.LogCaptureFixture, capsys: pytest.CaptureFixture[str]
+) -> None:
+    caplog.set_level(logging.INFO)
+    closes = "import sys\nsys.stdout.close()\nsys.stderr.close()\n"
+    wraps = (
+        "import io, sys\n"
+        "sys.stdout.reconfigure(encoding='utf-8', errors='replace')\n"
+        "print('grün', file=io.TextIOWrapper(sys.stdout.buffer, encoding='utf-8'), flush=True)\n"
+        "print('auf stderr', file=io.TextIOWrapper(sys.stderr.buffer, encoding='utf-8'), flush=True)\n"
+    )
+    found = load(tmp_path, places, closes=closes, wraps=wraps)
+    assert found.failures == {}
+    assert "custom node pack wraps: grün" in caplog.text
+    print("still open", file=sys.stderr)
+    assert capsys.readouterr().err.endswith("auf stderr\nstill open\n")
+
+
+def test_a_pack_does_not_silence_the_log(tmp_path: Path, places: Folders, caplog: pytest.LogCaptureFixture) -> None:
+    handlers, level = list(logging.getLogger().handlers), logging.getLogger().level
+    silences = (
+        "import logging\nlogging.basicConfig(level=logging.CRITICAL, force=True)\nlogging.disable(logging.CRITICAL)\n"
+    )
+    load(tmp_path, places, a_silences=silences, b_fails="1/0")
+    assert (list(logging.getLogger().handlers), logging.getLogger().level) == (handlers, level)
+    assert "ZeroDivisionError" in caplog.text
+
+
+LOADER = """
+import json, sys
+from pathlib import Path
+from nodes.custom import load_custom_nodes
+from nodes.import_record import ImportRecord
+from nodes.model_folders import folders
+base = Path(sys.argv[1])
+found = load_custom_nodes([base / "custom_nodes"], folders(base), own={}, record=ImportRecord(base / "record.json"))
+print(json.dumps([list(found.types), found.failures]))
+"""
+
+
+def test_a_pack_whose_import_ends_the_process_is_left_out_of_the_next(tmp_path: Path) -> None:
+    packs = tmp_path / "custom_nodes"
+    (packs / "early").mkdir(parents=True)
+    (packs / "early" / "__init__.py").touch()
+    (packs / "early" / "prestartup_script.py").write_text("import os; os._exit(8)")
+    (packs / "exits.py").write_text("import os; os._exit(9)")
+    (packs / "good.py").write_text(NATIVE.format(name="Good", given=1))
+
+    def load_in_a_process() -> subprocess.CompletedProcess[str]:
+        return subprocess.run([sys.executable, "-c", LOADER, str(tmp_path)], capture_output=True, text=True)
+
+    assert [load_in_a_process().returncode for _ in range(2)] == [8, 9]
+    for _ in range(2):
+        ended = load_in_a_process()
+        types, failures = json.loads(ended.stdout)
+        assert types == ["Good"] and list(failures) == ["early", "exits"]
+        assert "the process ended while this pack was imported" in failures["exits"]
+        assert "custom node pack exits failed to import" in ended.stderr
+
+
+def test_what_another_server_recorded_of_imports_counts_for_nothing(tmp_path: Path) -> None:
+    file = tmp_path / "record.json"
+    told = {"server": os.getppid(), "left_out": ["a"], "now": "b"}
+    for text, left_out in [
+        (json.dumps(told), ["a", "b"]),
+        (json.dumps({**told, "server": -1}), []),
+        (json.dumps(told)[:-9], []),
+    ]:
+        file.write_text(text)
+        assert ImportRecord(file).left_out == left_out
+
+
 @pytest.mark.parametrize("text", ["1/0", "import sys; sys.exit(3)", "syntax error", "raise BaseException('x')"])
 def test_a_pack_that_fails_stops_nothing(
     tmp_path: Path, places: Folders, caplog: pytest.LogCaptureFixture, text: str
@@ -105,10 +206,27 @@ def test_what_a_pack_prints_is_logged_under_its_name(
 
 
 def test_one_broken_class_does_not_take_the_others_with_it(tmp_path: Path, places: Folders) -> None:
-    text = CLASS + "class Bad:\n    RETURN_TYPES = ()\nNODE_CLASS_MAPPINGS['Bad'] = Bad\n"
+    text = CLASS + "class Bad:\n    RETURN_TYPES = ()\nNODE_CLASS_MAPPINGS.update(Bad=Bad, Absent=None, Text='x')\n"
     found = load(tmp_path, places, pack=text)
     assert list(found.types) == ["Made"]
     assert "no attribute 'INPUT_TYPES'" in found.failures["pack: Bad"]
+    assert "node Absent is None; expected a class" in found.failures["pack: Absent"]
+    assert "node Text is 'x'; expected a class" in found.failures["pack: Text"]
+
+
+def test_nodes_of_both_styles_say_that_they_call_a_service(tmp_path: Path, places: Folders) -> None:
+    marked = CLASS.replace("class Made:", "class Made:\n    API_NODE = True")
+    schema = SCHEMAS.replace('node_id="Works"', 'node_id="Works", is_api_node=True')
+    found = load(tmp_path, places, classes=marked, schemas=schema)
+    for name in ("Made", "Works"):
+        assert describe(found.types[name], lambda folder: [])["api_node"] is True
+    assert "api_node" not in describe(load(tmp_path, places, classes=CLASS).types["Made"], lambda folder: [])
+
+
+def test_one_broken_schema_does_not_take_the_others_with_it(tmp_path: Path, places: Folders) -> None:
+    found = load(tmp_path, places, pack=SCHEMAS)
+    assert list(found.types) == ["Works"]
+    assert found.failures == {"pack: Broken": "its schema cannot be had: ValueError: no schema"}
 
 
 def test_a_native_node_may_replace_one_of_ours_and_a_listed_class_does_not(tmp_path: Path, places: Folders) -> None:
