@@ -252,7 +252,9 @@ def _read(pack: Pack, module: Any, own: Mapping[str, NodeType]) -> None:
     pack.codecs = codecs_in(module)
     version = _version(pack.path or _place_of(module))
     for node_type in node_types_in(module):
-        pack.types[node_type.name] = dataclasses.replace(node_type, version=version)
+        pack.types[node_type.name] = dataclasses.replace(
+            node_type, version=version, module=_shown_module(node_type.module)
+        )
         if node_type.name in own:
             pack.replaced.append(node_type.name)
     if getattr(module, "NODE_CLASS_MAPPINGS", None) is None and not hasattr(module, "comfy_entrypoint"):
@@ -267,6 +269,11 @@ def _read(pack: Pack, module: Any, own: Mapping[str, NodeType]) -> None:
             pack.ignored.append(name)
         else:
             pack.types[name] = node_type
+
+
+def _shown_module(module: str) -> str:
+    """Where clients take the node to be from: they look for ``custom_nodes.``, as of packs written for ComfyUI."""
+    return module.replace(_PARENT, "custom_nodes", 1) if module.startswith(f"{_PARENT}.") else module
 
 
 def _put_in_place() -> dict[str, type]:

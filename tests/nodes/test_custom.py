@@ -85,6 +85,8 @@ def test_native_and_class_style_nodes_are_found(tmp_path: Path, places: Folders)
     assert list(found.types) == ["First", "Made"]
     assert found.types["First"].version is not None and found.types["Made"].version is None
     assert found.failures == {}
+    modules = [describe(node_type, lambda folder: [])["python_module"] for node_type in found.types.values()]
+    assert modules == ["custom_nodes.first", "custom_nodes.second"]
 
 
 def test_only_those_that_are_allowed_are_loaded(tmp_path: Path, places: Folders) -> None:
