@@ -1,4 +1,4 @@
-"""What nodes say: their texts, and why the server refused one of them."""
+"""What nodes say: their texts, why the server refused one, that a picture is missing; and uploads that take long."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from PIL import Image
 
 from tests.browser.canvas_page import header, node, nodes, open_document
 
@@ -77,3 +78,49 @@ def test_a_class_that_is_missing_is_said_on_its_node(page: Any, tmp_path: Path) 
     page.keyboard.press("Delete")
     page.keyboard.press("Control+Enter")
     node(page, 3).locator(".node-said").filter(has_text="42").wait_for()
+
+
+def test_a_picture_that_is_not_on_the_server_is_said(page: Any, tmp_path: Path) -> None:
+    slots = [
+        {"name": "image", "type": "COMBO", "widget": {"name": "image"}, "link": None},
+        {"name": "upload", "type": "IMAGEUPLOAD", "widget": {"name": "upload"}, "link": None},
+    ]
+    loader = {
+        "id": 1,
+        "type": "LoadImage",
+        "pos": [0, 0],
+        "size": [280, 314],
+        "inputs": slots,
+        "outputs": [],
+        "widgets_values": ["<i>gone.png", "image"],
+    }
+    open_document(page, tmp_path / "gone.json", {"nodes": [loader], "links": [], "version": 0.4})
+    card = node(page, 1)
+    card.get_by_text("<i>gone.png is not on the server").wait_for()
+    assert card.get_by_role("button", name="Paint a mask").count() == 0
+    Image.new("RGB", (32, 32), "red").save(tmp_path / "here.png")
+    card.locator("input[type=file]").set_input_files(tmp_path / "here.png")
+    card.get_by_role("img", name="here.png").wait_for()
+    card.get_by_role("button", name="Paint a mask").wait_for()
+
+
+def test_an_upload_that_takes_long_changes_the_node_it_was_for(page: Any, tmp_path: Path) -> None:
+    def loader(name: str) -> dict[str, Any]:
+        node = {"id": 1, "type": "LoadImage", "pos": [0, 0], "size": [280, 314], "widgets_values": [name, "image"]}
+        return {"nodes": [{**node, "inputs": [], "outputs": []}], "links": [], "version": 0.4}
+
+    Image.new("RGB", (32, 32), "red").save(tmp_path / "slow.png")
+    held: list[Any] = []
+    page.route("**/upload/image", lambda route: held.append(route))
+    open_document(page, tmp_path / "first.json", loader("one.png"))
+    node(page, 1).locator("input[type=file]").set_input_files(tmp_path / "slow.png")
+    open_document(page, tmp_path / "second.json", loader("two.png"))
+    while not held:
+        page.wait_for_timeout(50)
+    with page.expect_response("**/object_info"):
+        held[0].continue_()
+    page.get_by_role("tab", name="first", exact=True).click()
+    node(page, 1).get_by_role("img", name="slow.png").wait_for()
+    page.get_by_role("tab", name="second", exact=True).click()
+    node(page, 1).get_by_text("two.png is not on the server").wait_for()
+    assert nodes(page)[1]["widgets_values"] == ["two.png", "image"]

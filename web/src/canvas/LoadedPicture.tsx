@@ -1,6 +1,6 @@
 /** The picture a node loads: shown, replaced by button, drop or paste. */
 
-import { useRef } from "react";
+import { useRef, useState } from "react";
 import { useT } from "../i18n";
 import type { GraphNode } from "../graph/document";
 import type { WidgetRow } from "../graph/geometry";
@@ -27,16 +27,21 @@ export function LoadedPicture({ node, row }: { node: GraphNode; row: WidgetRow }
   const picker = useRef<HTMLInputElement>(null);
   const id = String(node.id);
   const take = (file: File | undefined) => file && void uploadTo(id, row.key, file);
-  const file = typeof row.value === "string" && row.value ? annotated(row.value, row.input.folder) : null;
+  const named = typeof row.value === "string" && row.value ? row.value : null;
+  const file = named === null ? null : annotated(named, row.input.folder);
+  // A workflow from elsewhere names pictures that are not here.
+  const [missing, setMissing] = useState<string | null>(null);
+  const gone = named !== null && missing === named;
   return (
     <div className="loaded-picture">
-      {file && <img src={viewUrl(file)} alt={file.filename} draggable={false} />}
+      {file && !gone && <img src={viewUrl(file)} alt={file.filename} draggable={false} onError={() => setMissing(named)} />}
+      {file && gone && <span className="node-media-hint">{t("node.noFile", { name: file.filename })}</span>}
       {!file && <span className="node-media-hint">{t("node.drop")}</span>}
       <div className="loaded-picture-tools nodrag">
         <button type="button" className="button small" onClick={() => picker.current?.click()}>
           <Icon name="upload" /> {t("node.upload")}
         </button>
-        {file && (
+        {file && !gone && (
           <button type="button" className="button small" title={t("mask.paint")} aria-label={t("mask.paint")} onClick={() => show({ mask: { file, tab: current().id, node: id, widget: row.key } })}>
             <Icon name="brush" />
           </button>

@@ -67,6 +67,7 @@ export const en = {
   "node.drop": "Drop a picture here, paste one, or",
   "node.upload": "Choose a file",
   "node.noPicture": "The picture will appear here",
+  "node.noFile": "{name} is not on the server: choose another",
   "node.noText": "The text will appear here",
   "node.said": "What the node says",
   "node.inputs": "Inputs",

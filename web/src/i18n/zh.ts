@@ -69,6 +69,7 @@ export const zh: Record<keyof typeof en, string> = {
   "node.drop": "拖入或粘贴图片，或",
   "node.upload": "选择文件",
   "node.noPicture": "图片将显示在这里",
+  "node.noFile": "服务器上没有 {name}，请选择其他图片",
   "node.noText": "文本将显示在这里",
   "node.said": "节点输出的文本",
   "node.inputs": "输入",

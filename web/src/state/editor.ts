@@ -96,6 +96,17 @@ export function edit(change: (level: Level) => Level, kind: string | null = null
   editDocument((doc) => changeLevel(doc, definitionPath(current()), change), kind);
 }
 
+/** One step on the level that is open now, taken when something slow has ended: by then another may be open. */
+export function editLater(): (change: (level: Level) => Level) => void {
+  const { id, history } = current();
+  const path = definitionPath(current()).filter((definition) => subgraphs(history.present).has(definition));
+  return (change) => {
+    const tab = useEditor.getState().tabs.find((entry) => entry.id === id);
+    if (!tab || path.some((definition) => !subgraphs(tab.history.present).has(definition))) return; // closed, or dissolved
+    changeTab((now) => ({ ...now, history: step(now.history, changeLevel(now.history.present, path, change), null) }), id);
+  };
+}
+
 export function amendDocument(id: string, change: (doc: Doc) => Doc): void {
   changeTab((tab) => {
     const present = change(tab.history.present);

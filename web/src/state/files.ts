@@ -9,7 +9,7 @@ import { mapNode } from "../graph/edits";
 import { setWidget } from "../graph/widget_views";
 import type { Key } from "../i18n";
 import { server } from "../server/client";
-import { current, edit, openTab, showCatalogue, surroundings, useEditor } from "./editor";
+import { current, editLater, openTab, showCatalogue, surroundings, useEditor } from "./editor";
 import { notify } from "./notices";
 
 const REASONS: Record<NoWorkflow["kind"], Key> = { picture: "file.nothing", parameters: "file.parameters", file: "file.nothingInFile" };
@@ -64,11 +64,12 @@ export function exportApi(): void {
 
 /** Put a picture into the server's input folder and let a node load it. */
 export async function uploadTo(node: string, key: string, file: Blob & { name?: string }): Promise<void> {
+  const later = editLater();
   try {
     const { name, subfolder } = await server.upload(file, file.name ?? "pasted.png");
     const value = subfolder ? `${subfolder}/${name}` : name;
     await refreshCatalogue();
-    edit((level) => mapNode(level, node, (before) => setWidget(before, key, value, surroundings())));
+    later((level) => mapNode(level, node, (before) => setWidget(before, key, value, surroundings())));
   } catch (error) {
     notify("error", "run.refused", error instanceof Error ? error.message : undefined);
   }
