@@ -124,3 +124,12 @@ def test_an_upload_that_takes_long_changes_the_node_it_was_for(page: Any, tmp_pa
     page.get_by_role("tab", name="second", exact=True).click()
     node(page, 1).get_by_text("two.png is not on the server").wait_for()
     assert nodes(page)[1]["widgets_values"] == ["two.png", "image"]
+
+
+def test_what_a_node_in_the_middle_says_is_shown_when_one_looks_at_it(page: Any) -> None:
+    page.keyboard.press("Control+Enter")
+    page.wait_for_selector(".node img[src*='/view']")
+    prompt = page.locator(".node[aria-label='Prompt']")
+    assert page.locator(".node-said").count() == 0
+    prompt.locator(".node-header").click()
+    prompt.locator(".node-said", has_text="red</w> apple</w>").wait_for()

@@ -7,7 +7,7 @@ import { BYPASSED, type GraphNode, MUTED } from "../graph/document";
 import { type Geometry, HEADER, type SlotRow, WIDGET, type WidgetRow } from "../graph/geometry";
 import { mapNode } from "../graph/edits";
 import { picturesOf, textsOf, viewUrl } from "../server/client";
-import { edit, flatId, select, settleStep, useTab } from "../state/editor";
+import { edit, flatId, select, settleStep, useTab, useEditor } from "../state/editor";
 import { countInside, useInsideRun } from "../state/inside_runs";
 import { type NodeRun, useNodeRun } from "../state/runs";
 import { enterSubgraph } from "../state/subgraph_commands";
@@ -29,6 +29,7 @@ export const NodeCard = memo(function NodeCard({ id, data, selected }: NodeProps
   const own = useNodeRun(tab, flat);
   const nodes = useTab((current) => (place.look === "subgraph" ? countInside(current.history.present, node) : null));
   const inside = useInsideRun(tab, flat, nodes);
+  const speaks = useEditor((editor) => editor.catalogue.get(node.type)?.outputNode ?? false);
   const run: NodeRun | undefined = own ?? (inside.state ? { state: inside.state, value: inside.share, max: 1 } : undefined);
   if (place.look === "reroute") return <RerouteDot id={id} place={place} selected={selected} />;
   const mode = node.mode === MUTED ? "muted" : node.mode === BYPASSED ? "bypassed" : "normal";
@@ -65,7 +66,8 @@ export const NodeCard = memo(function NodeCard({ id, data, selected }: NodeProps
       {place.media && <Media node={node} place={place} run={run} />}
       {run?.state === "running" && <Progress run={run} />}
       {run?.preview && !place.media && <img className="node-preview" src={run.preview} alt="" draggable={false} />}
-      {!place.media && state !== "error" && !place.collapsed && <Said run={run} />}
+      {/* It may lie over the next node: in the middle of a graph it is shown of the node that one looks at. */}
+      {!place.media && state !== "error" && !place.collapsed && (selected || speaks || run?.text) && <Said run={run} />}
       {(run?.error || problems.length > 0) && <Trouble run={run as NodeRun} />}
       {inside.trouble !== null && <InsideTrouble inside={inside} />}
       {place.least && !place.collapsed && <span className="node-resize nopan" title={t("node.resize")} aria-hidden="true" />}

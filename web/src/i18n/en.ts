@@ -255,7 +255,7 @@ export const en = {
   "example.latent_upscale.about": "Enlarges the latent and samples it again.",
   "example.two_areas": "Two areas",
   "example.two_areas.about": "A prompt for each half of the picture.",
-  "example.samplers_side_by_side": "Samplers compared",
+  "example.samplers_side_by_side": "Four samplers",
   "example.samplers_side_by_side.about": "The same seed with four samplers.",
   "app.pasted": "pasted",
   "file.elsewhere": "Only files and pictures of this server can be dropped here.",
