@@ -144,7 +144,7 @@ def _picture(path: Path, colour: tuple[int, int, int]) -> Path:
 
 
 def test_a_picture_comes_by_button_by_drop_and_by_paste(page: Any, server: Any, tmp_path: Path) -> None:
-    page.mouse.dblclick(620, 780)
+    page.mouse.dblclick(220, 780)
     page.get_by_role("textbox", name="Search nodes").fill("Load Image")
     page.keyboard.press("Enter")
     node(page, 10).wait_for()

@@ -192,11 +192,13 @@ def test_nodes_keep_to_the_grid_when_asked_to(page: Any, server: Any, document: 
         server.post("/settings", {"Sumi.snap": False})
 
 
+@pytest.mark.newcomer
 def test_the_examples_greet_a_newcomer_and_can_be_put_away(page: Any, server: Any, document: Document) -> None:
     example = json.loads((Path(__file__).parents[2] / "workflows" / "text_to_image.json").read_text())
     assert document(page) == example
     welcome = page.locator(".welcome")
     pictures = welcome.locator("img")
+    pictures.nth(5).wait_for()
     assert pictures.count() == 6
     for index in range(6):
         assert pictures.nth(index).evaluate("image => image.decode().then(() => image.naturalWidth)") == 256
@@ -204,4 +206,3 @@ def test_the_examples_greet_a_newcomer_and_can_be_put_away(page: Any, server: An
     page.get_by_role("tab", name="Inpainting").wait_for()
     welcome.wait_for(state="detached")
     _until(lambda: server.get("/settings").get("Sumi.welcome") is False)
-    server.post("/settings", {"Sumi.welcome": True})

@@ -226,6 +226,7 @@ def test_a_file_that_cannot_be_opened_is_said_so_and_nothing_is_lost(
     assert document(page) == before
 
 
+@pytest.mark.newcomer
 @pytest.mark.parametrize(
     "selector", [".canvas", ".node-header", ".node textarea", ".field", ".top-bar", ".rail", ".welcome", ".minimap"]
 )

@@ -26,6 +26,7 @@ def _type(page: Any, node: str, name: str, value: str) -> None:
     page.keyboard.press("Tab")
 
 
+@pytest.mark.newcomer
 def test_a_newcomers_first_picture(page: Any) -> None:
     page.get_by_role("button", name="Run", exact=True).click()
     page.wait_for_selector(PICTURE)
