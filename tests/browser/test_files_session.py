@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import time
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -36,19 +37,20 @@ def _prompt(page: Any) -> Any:
 
 def _kept(page: Any, text: str) -> None:
     """Wait until the browser has ``text`` in its database."""
-    page.wait_for_function(
-        """text => new Promise((resolve) => {
-            const opening = indexedDB.open("sumi");
-            opening.onsuccess = () => {
-                const reading = opening.result.transaction("tabs").objectStore("tabs").getAll();
-                reading.onsuccess = () => {
-                    opening.result.close();
-                    resolve(JSON.stringify(reading.result, (_, x) => typeof x == "bigint" ? `${x}` : x).includes(text));
-                };
+    look = """text => new Promise((resolve) => {
+        const opening = indexedDB.open("sumi");
+        opening.onsuccess = () => {
+            const reading = opening.result.transaction("tabs").objectStore("tabs").getAll();
+            reading.onsuccess = () => {
+                opening.result.close();
+                resolve(JSON.stringify(reading.result, (_, x) => typeof x == "bigint" ? `${x}` : x).includes(text));
             };
-        })""",
-        arg=text,
-    )
+        };
+    })"""
+    late = time.monotonic() + 60
+    while not page.evaluate(look, text):  # wait_for_function takes the promise itself for an answer
+        assert time.monotonic() < late, f"{text!r} was not kept"
+        page.wait_for_timeout(50)
 
 
 def test_a_reload_at_once(context: Any, server: Any, document: Document) -> None:

@@ -111,6 +111,8 @@ export async function recallSession(): Promise<void> {
   if (found === null) void claim(windowId);
   else windowId = found;
   remember(session, WINDOW, windowId);
+  // Here, not when something is kept: a crash right after that would take this with it.
+  remember(local, ANY, "yes");
 }
 
 /** The window whose place this page takes; null: none. */
@@ -169,7 +171,6 @@ async function keep(): Promise<void> {
   const closed = [...known.keys()].filter((id) => !tabs.some((tab) => tab.id === id));
   if (!fresh.length && !closed.length && active === lastActive) return;
   const before = new Map(known);
-  remember(local, ANY, "yes");
   try {
     const store = await database();
     for (const tab of fresh) known.set(tab.id, tab);
