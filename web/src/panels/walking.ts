@@ -57,7 +57,7 @@ export function enter(): boolean {
   const node = id === undefined ? null : article(id);
   const first = node && (node.querySelector<HTMLElement>(".widget :is(textarea, input, select, button)") ?? node.querySelector<HTMLElement>(INSIDE));
   first?.focus();
-  if (first instanceof HTMLInputElement) requestAnimationFrame(() => first.select());
+  if (first instanceof HTMLInputElement) first.select(); // at once: a frame later a typed key could be overwritten
   return Boolean(first);
 }
 
@@ -65,7 +65,7 @@ export function enter(): boolean {
 export function leave(target: HTMLElement): boolean {
   const node = target.closest<HTMLElement>(".node, .reroute");
   if (!node || node === target) return false;
-  requestAnimationFrame(() => node.focus({ preventScroll: true })); // once the field has put its value back
+  node.focus({ preventScroll: true });
   return true;
 }
 

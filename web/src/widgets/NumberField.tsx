@@ -19,6 +19,7 @@ export function NumberField({ label, input, value, onChange, onDone }: Props) {
   const drag = useRef<{ x: number; moved: boolean; from: number | bigint } | null>(null);
   const field = useRef<HTMLInputElement>(null);
   const dragged = useRef(false);
+  const dropped = useRef(false);
   const share = fill(input, value);
   const wrong = typed !== null && typed.trim() !== "" && clamp(input, typed.replace(",", ".")) === null;
 
@@ -63,8 +64,8 @@ export function NumberField({ label, input, value, onChange, onDone }: Props) {
         dragged.current = start.moved;
         if (start.moved) return onDone();
         setTyped(shown(input, value));
-        requestAnimationFrame(() => field.current?.select());
         field.current?.focus();
+        field.current?.select();
       }}
       onPointerCancel={() => (drag.current = null)}
       onClick={(event) => {
@@ -88,14 +89,17 @@ export function NumberField({ label, input, value, onChange, onDone }: Props) {
         value={typed ?? shown(input, value)}
         onFocus={() => setTyped((before) => before ?? shown(input, value))}
         onChange={(event) => setTyped(event.target.value)}
-        onBlur={(event) => finish(typed === null ? null : event.target.value)}
+        onBlur={(event) => {
+          finish(typed === null || dropped.current ? null : event.target.value);
+          dropped.current = false;
+        }}
         onKeyDown={(event) => {
           if (event.key === "Enter" && !event.ctrlKey && !event.metaKey) {
             if (!wrong) event.currentTarget.blur();
           }
           else if (event.key === "Escape") {
-            setTyped(null);
-            requestAnimationFrame(() => field.current?.blur());
+            dropped.current = true;
+            event.currentTarget.blur();
           } else if (event.key === "ArrowUp" || event.key === "ArrowDown") {
             event.preventDefault();
             const next = stepped(input, value, (event.key === "ArrowUp" ? 1 : -1) * (event.shiftKey ? 10 : 1));
