@@ -75,7 +75,13 @@ def cache_options() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(add_help=False)
     group = parser.add_argument_group("cache")
     group.add_argument(
-        "--cache-ram", type=_size, default=_size("2"), metavar="GB", help="memory for results (default: 2)"
+        "--cache-ram",
+        nargs="?",
+        const=_size("4"),
+        type=_size,
+        default=_size("2"),
+        metavar="GB",
+        help="memory for results; alone: 4 (default: 2)",
     )
     group.add_argument(
         "--cache-disk", type=_size, default=_size("10"), metavar="GB", help="disk for results; 0 for none (default: 10)"

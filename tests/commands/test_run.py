@@ -10,6 +10,8 @@ from typing import Any
 import pytest
 from PIL import Image
 
+from commands.options import GIGABYTE, cache_options
+
 ROOT = Path(__file__).parent.parent.parent
 DEFAULT = ROOT / "workflows" / "text_to_image.json"
 QUICK = ["--set", "KSampler.steps=2"]
@@ -169,6 +171,13 @@ def test_a_cache_of_no_size_is_said(tmp_path: Path, option: str, value: str) -> 
     refused = main("run", DEFAULT, option, value, place=tmp_path)
     assert refused.returncode == 2
     assert f"argument {option}: '{value}': expected a number" in refused.stderr
+
+
+def test_memory_for_results_may_be_asked_for_without_a_size() -> None:
+    parser = cache_options()
+    assert parser.parse_args([]).cache_ram == 2 * GIGABYTE
+    assert parser.parse_args(["--cache-ram"]).cache_ram == 4 * GIGABYTE, "as ComfyUI's flag, which may stand alone"
+    assert parser.parse_args(["--cache-ram", "0.5"]).cache_ram == GIGABYTE // 2
 
 
 def test_a_reader_that_has_seen_enough_is_no_error(tmp_path: Path) -> None:
