@@ -18,6 +18,7 @@ from tests.browser.canvas_page import (
     node,
     nodes,
     open_document,
+    scale,
     socket,
 )
 
@@ -52,6 +53,43 @@ def test_sockets_and_links_have_the_colour_of_their_type(page: Any) -> None:
     strokes = page.locator(".link-overlay path").evaluate_all(stroke)
     assert socket(page, 7, "model", "input").evaluate(colour) in strokes
     assert socket(page, 7, "LATENT", "output").evaluate(colour) in strokes
+
+
+def test_links_are_drawn_between_painted_nodes(page: Any, tmp_path: Path) -> None:
+    doc = {"nodes": [_filter(1, 0), _filter(2, 300)], "links": [], "groups": [], "version": 0.4}
+    open_document(page, tmp_path / "two.json", doc)
+    box = node(page, 1).bounding_box()
+    ways = [middle(socket(page, 1, name, side)) for name, side in (("IMAGE", "output"), ("image", "input"))]
+    (out, down), (into, also) = [((x - box["x"]) / scale(page), (y - box["y"]) / scale(page)) for x, y in ways]
+    many = [{**_filter(n, 300 * (n % 9)), "pos": [300 * (n % 9), 110 * (n // 9)]} for n in range(90)]
+    open_document(page, tmp_path / "many.json", {**doc, "nodes": many})
+    page.wait_for_selector(".canvas[data-far]")
+    assert scale(page) > 0.3, "sockets are painted"
+
+    def on_canvas(number: int, x: float, y: float) -> tuple[float, float]:
+        left, top = many[number]["pos"]
+        place = page.locator(".react-flow__viewport").evaluate(
+            "(element, at) => { const m = new DOMMatrix(getComputedStyle(element).transform);"
+            "const box = element.parentElement.getBoundingClientRect();"
+            "return [box.x + m.e + at[0] * m.a, box.y + m.f + at[1] * m.a]; }",
+            [left + x, top - 30 + y],
+        )
+        return place[0], place[1]
+
+    drag(page, on_canvas(10, out, down), on_canvas(11, into, also))
+    assert ends(document(page)) == {(10, 0, 11, 0)}
+    drag(page, on_canvas(11, into, also), on_canvas(30, into, also))  # the link comes off and goes elsewhere
+    assert ends(document(page)) == {(10, 0, 30, 0)}
+    drag(page, on_canvas(30, out, down), on_canvas(10, into, also))
+    assert ends(document(page)) == {(10, 0, 30, 0)}, "a circle is refused"
+    assert document(page)["nodes"][10]["pos"] == many[10]["pos"], "nothing was moved"
+    page.mouse.move(*on_canvas(40, out, down))
+    page.wait_for_selector(".canvas[data-on-socket]")
+    page.mouse.move(*on_canvas(40, 60, 10))
+    page.wait_for_selector(".canvas:not([data-on-socket])")
+    for _ in range(2):
+        page.keyboard.press("Control+z")
+    assert ends(document(page)) == set()
 
 
 def test_a_link_that_would_close_a_circle_is_refused(page: Any, tmp_path: Path) -> None:

@@ -21,6 +21,7 @@ import { NodeCard, type Card } from "./NodeCard";
 import { paint } from "./painter";
 import { MAX_ZOOM, MIN_ZOOM, setStage, stage, wholeView } from "./stage";
 import { openMenu, useGestures } from "./useGestures";
+import { paintedSocketAt } from "./wiring";
 
 const NODE_TYPES = { card: NodeCard };
 
@@ -49,8 +50,9 @@ export function Canvas() {
   /** Where one looks at first; null until it is known how large the canvas is. */
   const [opening, setOpening] = useState<View | null>(null);
   const [box, setBox] = useState<Box | null>(null);
-  const scene = useRef({ level, around, selection, groups, link, runs, near });
-  scene.current = { level, around, selection, groups, link, runs, near };
+  const pull = useUi((state) => state.connecting);
+  const scene = useRef({ level, around, selection, groups, link, runs, near, pull });
+  scene.current = { level, around, selection, groups, link, runs, near, pull };
   useGestures(wrapper, setBox);
 
   const paintNow = useCallback(() => {
@@ -98,7 +100,7 @@ export function Canvas() {
     return () => observer.disconnect();
   }, [paintNow]);
 
-  useLayoutEffect(repaint, [repaint, level, around, selection, groups, link, runs, theme]);
+  useLayoutEffect(repaint, [repaint, level, around, selection, groups, link, runs, theme, pull]);
 
   useEffect(() => {
     const corner = () => (wrapper.current as HTMLDivElement).getBoundingClientRect();
@@ -193,6 +195,8 @@ export function Canvas() {
     const [x, y] = stage.pointer;
     const hovered = free ? linkAt(level, around, { x, y }, 6 / view.current.zoom)?.id ?? null : null;
     if (hovered !== useUi.getState().hovered) show({ hovered });
+    const onSocket = near.size === 0 && !event.buttons && paintedSocketAt(level, around, { x, y }, view.current.zoom) !== null;
+    wrapper.current?.toggleAttribute("data-on-socket", onSocket);
   };
 
   const onDoubleClick = (event: React.MouseEvent) => {

@@ -6,8 +6,10 @@ import { GROUP_TITLE } from "../graph/grouping";
 import type { Surroundings } from "../graph/widget_views";
 import type { NodeRuns } from "../state/runs";
 import type { View } from "../state/editor";
+import { type Pull, socketKey } from "../state/ui";
 import { type LinkPath, linkPaths, trace } from "./links";
 import { colors, typeColor } from "./palette";
+import { SOCKETS_FROM_ZOOM } from "./wiring";
 
 export interface Scene {
   level: Level;
@@ -21,6 +23,8 @@ export interface Scene {
   link: Id | null;
   /** Nodes are painted too. */
   far: boolean;
+  /** The link that is being drawn. */
+  pull: Pull | null;
   runs: NodeRuns;
   prefix: string;
 }
@@ -121,12 +125,12 @@ function paintNodes(context: CanvasRenderingContext2D, scene: Scene): void {
   const marked: [Geometry, string][] = [];
   const tinted: [Geometry, string][] = [];
   const faded: Geometry[] = [];
-  const shown: Geometry[] = [];
+  const shown: Shown[] = [];
   const round = view.zoom > 0.2 ? 8 : 0;
   for (const node of placedNodes(level)) {
     const place = geometry(node, around);
     if (place.x > right || place.y > bottom || place.x + place.width < left || place.y + place.height < top) continue;
-    shown.push(place);
+    shown.push({ id: String(node.id), place });
     if (round) {
       cards.roundRect(place.x, place.y, place.width, place.height, round);
       headers.roundRect(place.x, place.y, place.width, Math.min(HEADER, place.height), [round, round, 0, 0]);
@@ -158,12 +162,12 @@ function paintNodes(context: CanvasRenderingContext2D, scene: Scene): void {
     context.strokeStyle = color;
     context.strokeRect(place.x, place.y, place.width, place.height);
   }
-  if (view.zoom > 0.3) paintSockets(context, shown);
+  if (view.zoom > SOCKETS_FROM_ZOOM) paintSockets(context, shown, scene.pull);
   if (view.zoom > 0.16) {
     context.fillStyle = palette.text;
     context.font = `600 ${view.zoom < 0.3 ? 18 : 14}px system-ui, sans-serif`;
     context.textBaseline = "middle";
-    for (const place of shown) {
+    for (const { place } of shown) {
       if (place.look !== "reroute") context.fillText(clipped(context, place.title, place.width - 20), place.x + 10, place.y + HEADER / 2 + 1);
     }
   }
@@ -173,21 +177,35 @@ function paintNodes(context: CanvasRenderingContext2D, scene: Scene): void {
   context.globalAlpha = 1;
 }
 
-function paintSockets(context: CanvasRenderingContext2D, shown: Geometry[]): void {
+interface Shown {
+  id: string;
+  place: Geometry;
+}
+
+/** While a link is drawn those that would take it are larger, and the others faint. */
+function paintSockets(context: CanvasRenderingContext2D, shown: Shown[], pull: Pull | null): void {
   const byType = new Map<string, Path2D>();
-  const dot = (type: string, x: number, y: number) => {
-    let batch = byType.get(type);
-    if (!batch) byType.set(type, (batch = new Path2D()));
-    batch.rect(x - 4, y - 4, 8, 8);
+  const refusing = new Map<string, Path2D>();
+  const dot = ({ id, place }: Shown, side: "input" | "output", { type, index, y }: Geometry["inputs"][number]) => {
+    const takes = pull?.takers.has(socketKey(id, side, index));
+    const half = takes ? 6 : 4;
+    const batches = pull && !takes ? refusing : byType;
+    let batch = batches.get(type);
+    if (!batch) batches.set(type, (batch = new Path2D()));
+    batch.rect((side === "input" ? place.x : place.x + place.width) - half, place.y + y - half, 2 * half, 2 * half);
   };
-  for (const place of shown) {
-    for (const slot of place.inputs) dot(slot.type, place.x, place.y + slot.y);
-    for (const slot of place.outputs) dot(slot.type, place.x + place.width, place.y + slot.y);
+  for (const one of shown) {
+    for (const slot of one.place.inputs) dot(one, "input", slot);
+    for (const slot of one.place.outputs) dot(one, "output", slot);
   }
-  for (const [type, batch] of byType) {
-    context.fillStyle = typeColor(type);
-    context.fill(batch);
+  for (const [batches, alpha] of [[refusing, 0.25], [byType, 1]] as const) {
+    context.globalAlpha = alpha;
+    for (const [type, batch] of batches) {
+      context.fillStyle = typeColor(type);
+      context.fill(batch);
+    }
   }
+  context.globalAlpha = 1;
 }
 
 const widths = new Map<string, string>();

@@ -7,7 +7,7 @@ import { boxing, type Gesture, moving, panning, pinching, type Pointer, resizing
 import { groupAt, nodeAt } from "./hits";
 import { linkAt } from "./links";
 import { stage } from "./stage";
-import { socketOf } from "./wiring";
+import { paintedSocketAt, socketOf } from "./wiring";
 
 const SLOP = { mouse: 3, touch: 8 };
 const LONG_PRESS = 500;
@@ -161,6 +161,8 @@ function begun(target: HTMLElement, at: Pointer, touch: boolean, frame: Paramete
   if (!target.classList.contains("react-flow__pane")) return null;
   const [x, y] = stage.toCanvas(at.x, at.y);
   const level = levelOf(current());
+  const painted = stage.far ? paintedSocketAt(level, surroundings(), { x, y }, stage.view.zoom) : null;
+  if (painted) return wiring(at, painted);
   const far = stage.far ? nodeAt(level, surroundings(), { x, y }) : null;
   if (far) return moving(at, { node: far });
   const group = groupAt(level, { x, y }, touch ? 30 / Math.min(1, stage.view.zoom) : undefined);

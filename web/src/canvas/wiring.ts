@@ -10,6 +10,7 @@ import { t } from "../i18n";
 import { announce } from "../state/announce";
 import { current, definitionPath, edit, editDocument, levelOf, surroundings } from "../state/editor";
 import { type Pull, show, type Socket, socketKey } from "../state/ui";
+import type { Surroundings } from "../graph/widget_views";
 import { fieldAt, nodeAt } from "./hits";
 import { places } from "./links";
 import { stage } from "./stage";
@@ -48,6 +49,30 @@ export function socketsOf(level: Level, place: Geometry, node: string, side: "in
     at: row.slot === null ? { x, y: place.y + row.y + 14 } : socketPoint(place, side, row.slot),
   }));
   return [...rows, ...fields];
+}
+
+/** Nodes that are painted show their sockets from this zoom on, and links are drawn from them. */
+export const SOCKETS_FROM_ZOOM = 0.3;
+/** On the screen: a little more than the square that is painted; nearer rows are told apart all the same. */
+const PAINTED_REACH = 9;
+
+/** The socket of a painted node at a point of the canvas: the nearest. Fields have none there. */
+export function paintedSocketAt(level: Level, around: Surroundings, point: Point, zoom: number): SocketPlace | null {
+  if (zoom <= SOCKETS_FROM_ZOOM) return null;
+  let best: SocketPlace | null = null;
+  let least = Math.min(PAINTED_REACH / zoom, 18);
+  for (const node of placedNodes(level)) {
+    const place = geometry(node, around);
+    if (place.look === "reroute" || point.x < place.x - least || point.x > place.x + place.width + least || point.y < place.y || point.y > place.y + place.height) continue;
+    for (const side of ["input", "output"] as const) {
+      for (const socket of socketsOf(level, place, String(node.id), side)) {
+        const distance = Math.hypot(socket.at.x - point.x, socket.at.y - point.y);
+        const painted = (side === "input" ? place.inputs : place.outputs).some(({ index }) => index === socket.slot);
+        if (painted && distance < least) [least, best] = [distance, socket];
+      }
+    }
+  }
+  return best;
 }
 
 export function socketOf(node: string, side: "input" | "output", slot: number | string): SocketPlace | undefined {
