@@ -93,6 +93,6 @@ class Announcer:
         )
 
     def interrupted(self) -> None:
-        node_id = self._current.id if self._current else None
-        class_type = self._current.kind.name if self._current else None
+        placed = self._current.placed() if self._current else None
+        node_id, class_type = (placed.id, placed.kind.name) if placed else (None, None)
         self.emit(RunInterrupted(self.run_id, node_id, class_type, tuple(self._executed)))

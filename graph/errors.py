@@ -68,19 +68,27 @@ class ValidationError(SumiError):
 class NodeError(SumiError):
     """A node raised while it ran. ``__cause__`` is what it raised.
 
-    ``node_id`` is the node that a person placed; ``real_node_id`` the one inside
-    an expansion that failed (the same when nothing was expanded). ``current_inputs`` is what
-    it was given, as short plain data.
+    ``real_node_id`` is the node that failed, of ``class_type``; ``node_id`` the one that a person
+    placed, of ``placed_class_type``: another one if that one expanded. ``current_inputs`` is what
+    the node that failed was given, as short plain data.
     """
 
-    def __init__(self, node_id: str, class_type: str, cause: BaseException, real_node_id: str | None = None):
+    def __init__(
+        self,
+        node_id: str,
+        class_type: str,
+        cause: BaseException,
+        real_node_id: str | None = None,
+        placed_class_type: str | None = None,
+    ):
         self.node_id = node_id
         self.class_type = class_type
         self.real_node_id = real_node_id or node_id
+        self.placed_class_type = placed_class_type or class_type
         self.cause = cause
         self.current_inputs: Mapping[str, Any] = {}
-        inside = f" (inside it, node {self.real_node_id})" if self.real_node_id != node_id else ""
-        super().__init__(f"node {node_id} ({class_type}){inside} failed: {type(cause).__name__}: {cause}")
+        inside = f", inside it node {self.real_node_id} ({class_type}), " if self.real_node_id != node_id else " "
+        super().__init__(f"node {node_id} ({self.placed_class_type}){inside}failed: {type(cause).__name__}: {cause}")
 
 
 class Interrupted(SumiError):

@@ -107,7 +107,7 @@ class RunSucceeded:
 
 @dataclass(frozen=True, slots=True)
 class RunFailed:
-    """``node_id`` is the placed node, ``real_node_id`` the one inside its expansion."""
+    """``node_id`` is the placed node, ``real_node_id`` the one inside its expansion, which is of ``class_type``."""
 
     run_id: str
     node_id: str
@@ -122,6 +122,8 @@ class RunFailed:
 
 @dataclass(frozen=True, slots=True)
 class RunInterrupted:
+    """``node_id``, of ``class_type``, is the placed node that was at work."""
+
     run_id: str
     node_id: str | None
     class_type: str | None

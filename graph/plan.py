@@ -120,8 +120,10 @@ class Plan:
             kind = self._kinds(node.class_type)
             literals, links = kind.read(node.inputs)
         except WorkflowError as error:
-            placed = parent.placed_id if parent else node_id
-            raise NodeError(placed, node.class_type, error, node_id) from error
+            if parent is None:
+                raise NodeError(node_id, node.class_type, error) from error
+            placed = parent.placed()
+            raise NodeError(placed.id, node.class_type, error, node_id, placed.kind.name) from error
         return NodeState(node_id, kind, literals, parent, self.display_id(node_id)), links
 
     def _connect(self, state: NodeState, links: list[Feed]) -> None:
@@ -206,7 +208,8 @@ class Plan:
 
 def node_error(state: NodeState, cause: BaseException) -> NodeError:
     """The error of a node, said of the node that a person placed."""
-    error = NodeError(state.placed_id, state.kind.name, cause, state.id)
+    placed = state.placed()
+    error = NodeError(placed.id, state.kind.name, cause, state.id, placed.kind.name)
     error.__cause__ = cause
     return error
 

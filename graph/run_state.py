@@ -101,10 +101,17 @@ class NodeState:
         self.literals = literals
         self.parent = parent
         self.placed_id: str = node_id if parent is None else parent.placed_id
-        """The node that a person placed and that, by expanding, led to this one."""
+        """The id of :meth:`placed`, which every node of a long loop asks for."""
         self.display_id = self.placed_id if display_id is None else display_id
         """The node that shows in the editor what this one does."""
         self.storable = kind.versioned
+
+    def placed(self) -> NodeState:
+        """The node that a person placed and that, by expanding, led to this one."""
+        state = self
+        while state.parent is not None:
+            state = state.parent
+        return state
 
     def reads(self, feed: Feed) -> bool:
         """Whether the value is needed: not for raw links, nor for lazy inputs nobody asked for."""

@@ -62,7 +62,7 @@ class RunMessages:
                 last = ("execution_interrupted", self._stamped(_interrupted(outcome)))
             case events.RunFailed():
                 self._job.status = "error"
-                last = ("execution_error", self._stamped(_failed(outcome)))
+                last = ("execution_error", self._stamped(self._failed(outcome)))
                 self._job.error = last[1]
         self._job.messages.append([last[0], last[1]])
         return [last, ("executing", {"node": None, "prompt_id": self._job.prompt_id})]
@@ -175,10 +175,10 @@ class RunMessages:
             "execution_error",
             self._stamped(
                 {
-                    "node_id": event.display_node_id,
-                    "node_type": event.class_type,
+                    **self._at_fault(
+                        event.display_node_id, event.node_id, event.class_type, f"Execution blocked: {event.message}"
+                    ),
                     "executed": [],
-                    "exception_message": f"Execution blocked: {event.message}",
                     "exception_type": "ExecutionBlocked",
                     "traceback": [],
                     "current_inputs": {},
@@ -197,6 +197,30 @@ class RunMessages:
 
     def _stamped(self, data: Mapping[str, Any] | None = None) -> dict[str, Any]:
         return {"prompt_id": self._job.prompt_id, **(data or {}), "timestamp": int(time.time() * 1000)}
+
+    def _failed(self, outcome: events.RunFailed) -> dict[str, Any]:
+        return {
+            **self._at_fault(outcome.node_id, outcome.real_node_id, outcome.class_type, outcome.message),
+            "executed": list(outcome.executed),
+            "exception_type": outcome.exception_type,
+            "traceback": list(outcome.traceback),
+            "current_inputs": dict(outcome.current_inputs),
+            "current_outputs": list(outcome.executed),
+        }
+
+    def _at_fault(self, node_id: str, inner_id: str, class_type: str, message: str) -> dict[str, Any]:
+        """Whose error ``message`` is: that of the placed node ``node_id`` and, where that one expanded, also
+        that of the node inside, ``inner_id`` of ``class_type``. Clients know the placed one only."""
+        if inner_id == node_id:
+            return {"node_id": node_id, "node_type": class_type, "exception_message": message}
+        placed_type = self._job.prompt.get(node_id, {}).get("class_type", class_type)
+        return {
+            "node_id": node_id,
+            "node_type": placed_type,
+            "inner_node_id": inner_id,
+            "inner_node_type": class_type,
+            "exception_message": f"{message}\nin node {inner_id} ({class_type}), made by node {node_id} ({placed_type})",
+        }
 
     def _names(self, node_id: str, display_node_id: str, parent_node_id: str | None) -> dict[str, Any]:
         return {
@@ -233,16 +257,3 @@ class RunMessages:
 
 def _interrupted(outcome: events.RunInterrupted) -> dict[str, Any]:
     return {"node_id": outcome.node_id, "node_type": outcome.class_type, "executed": list(outcome.executed)}
-
-
-def _failed(outcome: events.RunFailed) -> dict[str, Any]:
-    return {
-        "node_id": outcome.node_id,
-        "node_type": outcome.class_type,
-        "executed": list(outcome.executed),
-        "exception_message": outcome.message,
-        "exception_type": outcome.exception_type,
-        "traceback": list(outcome.traceback),
-        "current_inputs": dict(outcome.current_inputs),
-        "current_outputs": list(outcome.executed),
-    }

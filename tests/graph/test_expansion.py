@@ -241,6 +241,8 @@ def test_an_error_inside_is_said_of_the_placed_node(make_engine):
         make_engine(fail, outer).run(workflow, targets=["o"], listener=said.append)
     error = caught.value
     assert (error.node_id, error.real_node_id, error.class_type) == ("o", "o.0.1.0.1", "Fail")
+    assert error.placed_class_type == "Outer"
+    assert str(error) == "node o (Outer), inside it node o.0.1.0.1 (Fail), failed: ValueError: no"
     failed = said[-1]
     assert isinstance(failed, events.RunFailed)
     assert (failed.node_id, failed.real_node_id) == ("o", "o.0.1.0.1")

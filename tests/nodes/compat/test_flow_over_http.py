@@ -228,19 +228,20 @@ def test_a_class_that_is_not_there_is_refused(client: Client) -> None:
 
 
 @pytest.mark.parametrize(
-    ("class_type", "said", "failed"),
+    ("class_type", "said", "inner"),
     [
-        ("Fails", "this node always fails", "Fails"),
+        ("Fails", "this node always fails", None),
         ("GrowsFailure", "this node always fails", "Fails"),
-        ("FailsLater", "this coroutine always fails", "FailsLater"),
-        ("TimesOut", "it took too long", "TimesOut"),
+        ("FailsLater", "this coroutine always fails", None),
+        ("TimesOut", "it took too long", None),
     ],
 )
-def test_failures(client: Client, class_type: str, said: str, failed: str) -> None:
+def test_failures(client: Client, class_type: str, said: str, inner: str | None) -> None:
     more = {"seconds": 0.05} if class_type in ("FailsLater", "TimesOut") else {}
     ran = client.run({"image": image(), "it": node(class_type, image=["image", 0], **more), "save": saved("it", 0)})
     (error,) = ran.errors
-    assert error["node_id"] == "it" and error["node_type"] == failed and error["prompt_id"] == ran.prompt_id
+    assert error["node_id"] == "it" and error["node_type"] == class_type and error["prompt_id"] == ran.prompt_id
+    assert error.get("inner_node_type") == inner
     assert said in error["exception_message"] and any(said in line for line in error["traceback"])
     assert client.server.get(f"/history/{ran.prompt_id}")[1][ran.prompt_id]["status"]["status_str"] == "error"
     assert client.run(mixture()).errors == []

@@ -132,8 +132,39 @@ def test_errors_name_the_placed_node_and_the_one_inside(client: Client) -> None:
     assert any("raise ValueError" in line for line in error["traceback"])
     ran = client.run(shown("Expand", kind="Boom", value=4))
     (error,) = ran.errors
-    assert (error["node_id"], error["node_type"]) == ("it", "Boom")
-    assert "boom 4" in error["exception_message"] and "it.0.0.1" in ran.ran
+    assert (error["node_id"], error["node_type"]) == ("it", "Expand")
+    assert (error["inner_node_id"], error["inner_node_type"]) == ("it.0.0.1", "Boom")
+    assert error["exception_message"] == "boom 4\nin node it.0.0.1 (Boom), made by node it (Expand)"
+    assert error["exception_type"] == "ValueError" and "it.0.0.1" in ran.ran
+
+
+def test_an_error_three_expansions_deep_names_the_outermost_and_the_innermost(client: Client) -> None:
+    (error,) = client.run(shown("Expand", kind="ExpandToBoom", value=5)).errors
+    assert (error["node_id"], error["node_type"]) == ("it", "Expand")
+    assert (error["inner_node_id"], error["inner_node_type"]) == ("it.0.0.1.0.0.1.0.0.1", "Boom")
+    assert error["exception_message"] == "boom 5\nin node it.0.0.1.0.0.1.0.0.1 (Boom), made by node it (Expand)"
+
+
+def test_an_error_in_a_later_turn_of_a_loop_names_the_loop_and_the_turn(client: Client) -> None:
+    """The second turn runs nodes that the loop's end made."""
+    prompt = {
+        "start": node("Number", value=2),
+        "open": node("LoopOpen", turns=3, value=["start", 0]),
+        "less": node("Less", value=["open", 1]),
+        **shown("LoopClose", loop=["open", 0], left=["open", 2], value=["less", 0]),
+    }
+    ran = client.run(prompt)
+    (error,) = ran.errors
+    assert (error["node_id"], error["node_type"], error["inner_node_type"]) == ("it", "LoopClose", "Less")
+    assert error["inner_node_id"] == ran.ran[-1] and ran.shown_on[-1] == "less"
+    assert error["exception_message"].startswith("no less than 1\nin node ")
+
+
+def test_a_blocker_with_a_message_inside_an_expansion_names_both(client: Client) -> None:
+    (error,) = client.run(shown("Expand", kind="ExpandToBlocked", value=1)).errors
+    assert (error["node_id"], error["node_type"], error["exception_type"]) == ("it", "Expand", "ExecutionBlocked")
+    assert error["exception_message"].startswith("Execution blocked: too small\nin node ")
+    assert error["inner_node_type"] == "Sum"
 
 
 @pytest.mark.parametrize("kind", ["NoSuchNode", "cycle"])

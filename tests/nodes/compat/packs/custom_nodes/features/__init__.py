@@ -279,6 +279,38 @@ class Expand(Node):
         return {"result": (inner.out(0),), "expand": graph.finalize()}
 
 
+class ExpandToBoom(Node):
+    @classmethod
+    def INPUT_TYPES(cls):
+        return {"required": {"value": ("INT", {"default": 0})}}
+
+    def run(self, value):
+        graph = GraphBuilder()
+        return {"result": (graph.node("Expand", kind="Boom", value=value).out(0),), "expand": graph.finalize()}
+
+
+class ExpandToBlocked(Node):
+    @classmethod
+    def INPUT_TYPES(cls):
+        return {"required": {"value": ("INT", {"default": 0})}}
+
+    def run(self, value):
+        graph = GraphBuilder()
+        blocked = graph.node("Block", value=value, below=value + 1, message="too small")
+        return {"result": (graph.node("Sum", a=blocked.out(0)).out(0),), "expand": graph.finalize()}
+
+
+class Less(Node):
+    @classmethod
+    def INPUT_TYPES(cls):
+        return {"required": {"value": ("INT", {"default": 0})}}
+
+    def run(self, value):
+        if value <= 1:
+            raise ValueError("no less than 1")
+        return (value - 1,)
+
+
 class Nap(Node):
     """Sleeps without holding up others; says when it began and ended."""
 
@@ -381,7 +413,8 @@ NODE_CLASS_MAPPINGS = {
     found.__name__: found
     for found in (
         *(Number, Show, Sum, Flexible, Choose, Pick, Spread, Gather, Block, Changing, Careful, OfTypes),
-        *(CarefulLater, Boom, Expand, Nap, Work, Restless, Seen, Core, Bare, LoopOpen, LoopClose),
+        *(CarefulLater, Boom, Expand, ExpandToBoom, ExpandToBlocked, Less, Nap, Work, Restless, Seen, Core, Bare),
+        *(LoopOpen, LoopClose),
     )
 } | {"KSampler": Number}
 NODE_DISPLAY_NAME_MAPPINGS = {"Number": "A Number"}
