@@ -55,8 +55,8 @@ class Catalogue:
 
     @property
     def is_current(self) -> bool:
-        """Whether a worker has described its nodes since the start."""
-        return self._current
+        """Whether a worker has described its nodes since the start, and can be asked about them."""
+        return self._described.is_set()
 
     async def recall(self) -> None:
         """Take the list of the last start, if there is one."""

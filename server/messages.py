@@ -214,12 +214,13 @@ class RunMessages:
         if inner_id == node_id:
             return {"node_id": node_id, "node_type": class_type, "exception_message": message}
         placed_type = self._job.prompt.get(node_id, {}).get("class_type", class_type)
+        inside = f"in node {inner_id} ({class_type}), made by node {node_id} ({placed_type})"
         return {
             "node_id": node_id,
             "node_type": placed_type,
             "inner_node_id": inner_id,
             "inner_node_type": class_type,
-            "exception_message": f"{message}\nin node {inner_id} ({class_type}), made by node {node_id} ({placed_type})",
+            "exception_message": f"{message}\n{inside}",
         }
 
     def _names(self, node_id: str, display_node_id: str, parent_node_id: str | None) -> dict[str, Any]:
