@@ -132,9 +132,9 @@ def test_download_send_to_an_input_and_forget(two: Any, server: Any) -> None:
         page.get_by_role("link", name="Download").click()
     name = download.value.suggested_filename
     assert Path(download.value.path()).read_bytes() == (server.home / "output" / name).read_bytes()
-    page.once("dialog", lambda dialog: dialog.accept())
     before = set(server.get("/history"))
     page.get_by_role("button", name="Remove from the gallery").click()
+    page.get_by_role("dialog", name="Remove this run").get_by_role("button", name="Remove", exact=True).click()
     page.wait_for_function("name => document.querySelector('.viewer').ariaLabel !== name", arg=name)
     assert before > set(server.get("/history"))
     assert (server.home / "output" / name).exists(), "the file stays"

@@ -3,6 +3,7 @@
 import { lazy, Suspense, useEffect } from "react";
 import { Canvas } from "./canvas/Canvas";
 import { forgetColors } from "./canvas/palette";
+import { Ask } from "./panels/Ask";
 import { Connection } from "./panels/Connection";
 import { ContextMenu } from "./panels/ContextMenu";
 import { Crumbs } from "./panels/Crumbs";
@@ -15,7 +16,6 @@ import { useKeys } from "./panels/useKeys";
 import { usePageTitle } from "./panels/usePageTitle";
 import { ViewTools } from "./panels/ViewTools";
 import { useEditor } from "./state/editor";
-import { useQuestions } from "./state/dialogs";
 import { useSettings } from "./state/settings";
 import { useUi } from "./state/ui";
 
@@ -26,7 +26,6 @@ const Shortcuts = lazy(() => import("./panels/Shortcuts"));
 const SubgraphFields = lazy(() => import("./panels/SubgraphFields"));
 const Settings = lazy(() => import("./panels/Settings"));
 const Welcome = lazy(() => import("./panels/Welcome"));
-const Ask = lazy(() => import("./panels/Ask"));
 
 export function App() {
   const ready = useEditor((state) => state.catalogue.size > 0);
@@ -34,7 +33,6 @@ export function App() {
   const theme = useSettings((state) => state.theme);
   const welcome = useSettings((state) => state.welcome);
   const first = useEditor((state) => state.tabs.length === 1 && state.tabs[0]?.file === null);
-  const asked = useQuestions((state) => state.asked.length > 0);
   useKeys();
   useFileDrop();
   usePageTitle();
@@ -66,7 +64,7 @@ export function App() {
       <Suspense>{shortcuts && <Shortcuts />}</Suspense>
       <Suspense>{settings && <Settings />}</Suspense>
       <Suspense>{fields !== null && <SubgraphFields />}</Suspense>
-      <Suspense>{asked && <Ask />}</Suspense>
+      <Ask />
       <SearchPalette />
       <ContextMenu />
       <Notices />

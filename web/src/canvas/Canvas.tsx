@@ -24,6 +24,8 @@ import { openMenu, useGestures } from "./useGestures";
 import { paintedSocketAt } from "./wiring";
 
 const NODE_TYPES = { card: NodeCard };
+/** How long the view takes to where a command sends it, in milliseconds. */
+const GLIDE = 220;
 
 export function Canvas() {
   const t = useT();
@@ -31,6 +33,7 @@ export function Canvas() {
   const layer = useRef<HTMLCanvasElement>(null);
   const flow = useRef<ReactFlowInstance<Card> | null>(null);
   const view = useRef<View>({ x: 60, y: 60, zoom: 0.8 });
+  const aim = useRef<{ view: View; until: number } | null>(null);
   const size = useRef({ width: 1, height: 1 });
   const frame = useRef(0);
   const tabId = useTab((tab) => tab.id);
@@ -102,11 +105,21 @@ export function Canvas() {
 
   useLayoutEffect(repaint, [repaint, level, around, selection, groups, link, runs, theme, pull]);
 
+  const look = useCallback((next: View, animate = false) => {
+    const { x, y, zoom } = view.current;
+    if (next.x === x && next.y === y && next.zoom === zoom) return;
+    aim.current = animate ? { view: next, until: performance.now() + GLIDE } : null;
+    void flow.current?.setViewport(next, animate ? { duration: GLIDE } : undefined);
+  }, []);
+
   useEffect(() => {
     const corner = () => (wrapper.current as HTMLDivElement).getBoundingClientRect();
     setStage({
       get view() {
         return view.current;
+      },
+      get aim() {
+        return aim.current && performance.now() < aim.current.until ? aim.current.view : view.current;
       },
       get size() {
         return size.current;
@@ -115,7 +128,7 @@ export function Canvas() {
         return scene.current.near.size === 0;
       },
       pointer: null,
-      setView: (next, animate = false) => void flow.current?.setViewport(next, animate ? { duration: 220 } : undefined),
+      setView: look,
       toCanvas(x, y) {
         const { left, top } = corner();
         const { x: dx, y: dy, zoom } = view.current;
@@ -132,13 +145,8 @@ export function Canvas() {
       },
       repaint,
     });
-  }, [repaint]);
+  }, [repaint, look]);
 
-  const look = useCallback((next: View, animate: boolean) => {
-    const { x, y, zoom } = view.current;
-    if (next.x === x && next.y === y && next.zoom === zoom) return;
-    void flow.current?.setViewport(next, animate ? { duration: 220 } : undefined);
-  }, []);
   const showAll = useCallback((animate: boolean) => look(wholeView(scene.current.level, scene.current.around, size.current), animate), [look]);
 
   const fitted = useRef(0);
@@ -157,8 +165,9 @@ export function Canvas() {
   }, [fit, showAll]);
 
   const onMove = useCallback(
-    (_: unknown, next: Viewport) => {
+    (by: unknown, next: Viewport) => {
       view.current = next;
+      if (by) aim.current = null; // by hand: it goes nowhere else any more
       wrapper.current?.style.setProperty("--zoom", String(next.zoom));
       cancelAnimationFrame(frame.current);
       paintNow();

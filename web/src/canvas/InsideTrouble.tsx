@@ -2,7 +2,8 @@
 
 import { useT } from "../i18n";
 import type { InsideRun } from "../state/inside_runs";
-import { goTo } from "../state/subgraph_commands";
+import { current } from "../state/editor";
+import { reveal } from "./reveal";
 
 export function InsideTrouble({ inside }: { inside: InsideRun }) {
   const t = useT();
@@ -11,7 +12,7 @@ export function InsideTrouble({ inside }: { inside: InsideRun }) {
   return (
     <div className="node-trouble nodrag nopan nowheel" role="alert">
       <p>{message}</p>
-      <button type="button" className="button small" onClick={() => goTo(trouble)}>
+      <button type="button" className="button small" onClick={() => reveal({ tab: current().id, id: trouble })}>
         {t("subgraph.showTrouble")}
       </button>
     </div>

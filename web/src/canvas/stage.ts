@@ -11,6 +11,8 @@ export const MAX_ZOOM = 2.5;
 
 export interface Stage {
   view: View;
+  /** Where the view is going; `view` itself when it rests. */
+  aim: View;
   setView(view: View, animate?: boolean): void;
   /** From a place on the screen. */
   toCanvas(x: number, y: number): [number, number];
@@ -48,7 +50,7 @@ export function wholeView(level: Level, around: Surroundings, { width, height }:
 /** Zoom by a factor, keeping a point of the canvas element where it is; by default its middle. */
 export function zoomBy(factor: number, about?: [number, number], animate = false): void {
   if (!stage) return;
-  const { x, y, zoom } = stage.view;
+  const { x, y, zoom } = animate ? stage.aim : stage.view; // a second press while it moves counts as much as the first
   const [aboutX, aboutY] = about ?? [stage.size.width / 2, stage.size.height / 2];
   const after = Math.min(MAX_ZOOM, Math.max(MIN_ZOOM, zoom * factor));
   const ratio = after / zoom;
@@ -56,7 +58,7 @@ export function zoomBy(factor: number, about?: [number, number], animate = false
 }
 
 /** Move the view so that a box of the canvas is in it, if it is not. */
-export function reveal(box: { x: number; y: number; width: number; height: number }): void {
+export function keepInView(box: { x: number; y: number; width: number; height: number }): void {
   if (!stage) return;
   const { view, size } = stage;
   const margin = 24;

@@ -6,6 +6,7 @@ import { changeLevel, connect, disconnect } from "../graph/edits";
 import { type Geometry, geometry, placedNodes, type Point, socket as socketPoint } from "../graph/geometry";
 import { portFor } from "../graph/ports";
 import { rerouteType } from "../graph/reroute_types";
+import { reached } from "../graph/walking";
 import { t } from "../i18n";
 import { announce } from "../state/announce";
 import { current, definitionPath, edit, editDocument, levelOf, surroundings } from "../state/editor";
@@ -126,20 +127,6 @@ export function takersOf({ fixed, seeks }: Pick<Pull, "fixed" | "seeks">): Socke
       fixed.every((end) => (seeks === "input" ? fits(socket.type, end.type) : fits(end.type, socket.type))),
     );
   });
-}
-
-/** The nodes that feed some, or that they feed, and they themselves. */
-function reached(level: Level, from: string[], way: "before" | "after"): ReadonlySet<string> {
-  const next = new Map<string, string[]>();
-  for (const { origin_id, target_id } of linksOf(level)) {
-    const [here, there] = way === "after" ? [String(origin_id), String(target_id)] : [String(target_id), String(origin_id)];
-    const known = next.get(here);
-    if (known) known.push(there);
-    else next.set(here, [there]);
-  }
-  const found = new Set(from);
-  for (const id of found) for (const other of next.get(id) ?? []) found.add(other); // a Set goes on to what is added
-  return found;
 }
 
 const REACH = 26;

@@ -1,7 +1,7 @@
 /** Nodes and groups as text on the clipboard: copied with the links among them, pasted with new ids. */
 
 import { parseJson, writeJson } from "../format/json";
-import { type Doc, type GraphNode, type Group, type Level, type LinkRecord, linksOf, nodesById, position, type Subgraph, subgraphs } from "./document";
+import { type Doc, type GraphNode, type Group, type Level, type LinkRecord, linksOf, position, type Subgraph, subgraphs } from "./document";
 import { addGroup, addNode, connect, nextNodeId } from "./edits";
 
 interface Clip {
@@ -90,5 +90,3 @@ export function withDefinitions(doc: Doc, clip: Clip): Doc {
   if (!missing.length) return doc;
   return { ...doc, definitions: { ...doc.definitions, subgraphs: [...(doc.definitions?.subgraphs ?? []), ...missing] } };
 }
-
-export const idsOf = (level: Level): Set<string> => new Set(nodesById(level).keys());

@@ -147,30 +147,6 @@ export interface Boundary {
 export const boundaryOf = (level: Level): Boundary | null =>
   level.inputNode ? { input: String((level as Subgraph).inputNode.id), output: String((level as Subgraph).outputNode.id) } : null;
 
-/** Whether data that leaves `from` comes back to it through a link from `from` to `to`. */
-export function wouldCycle(level: Level, from: string, to: string): boolean {
-  if (from === to) return true;
-  const next = new Map<string, string[]>();
-  for (const link of linksOf(level)) {
-    const origin = String(link.origin_id);
-    const targets = next.get(origin);
-    if (targets) targets.push(String(link.target_id));
-    else next.set(origin, [String(link.target_id)]);
-  }
-  const seen = new Set<string>([to]);
-  const pending = [to];
-  for (let id = pending.pop(); id !== undefined; id = pending.pop()) {
-    if (id === from) return true;
-    for (const target of next.get(id) ?? []) {
-      if (!seen.has(target)) {
-        seen.add(target);
-        pending.push(target);
-      }
-    }
-  }
-  return false;
-}
-
 /** Link an output to an input, which lets go of what it had. Types and cycles are the caller's to check. */
 export function connect(level: Level, ends: Ends, widgetType = "*"): Level {
   const boundary = boundaryOf(level);

@@ -48,3 +48,17 @@ export function linkedNodes(level: Level, id: string, side: "before" | "after"):
   const ordered = links.toSorted((first, second) => first[slot] - second[slot]);
   return [...new Set(ordered.map((link) => String(side === "before" ? link.origin_id : link.target_id)))];
 }
+
+/** The nodes that feed some, or that they feed, and they themselves. */
+export function reached(level: Level, from: readonly string[], way: "before" | "after"): ReadonlySet<string> {
+  const next = new Map<string, string[]>();
+  for (const { origin_id, target_id } of linksOf(level)) {
+    const [here, there] = way === "after" ? [String(origin_id), String(target_id)] : [String(target_id), String(origin_id)];
+    const known = next.get(here);
+    if (known) known.push(there);
+    else next.set(here, [there]);
+  }
+  const found = new Set(from);
+  for (const id of found) for (const other of next.get(id) ?? []) found.add(other); // a Set goes on to what is added
+  return found;
+}

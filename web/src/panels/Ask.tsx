@@ -1,14 +1,13 @@
 /** A question, with what to answer. */
 
-import { useId, useState } from "react";
+import { useEffect, useId, useState } from "react";
 import { useT } from "../i18n";
 import { type Question, useQuestions } from "../state/dialogs";
 import { Dialog } from "./Dialog";
 
-export default function Ask() {
+export function Ask() {
   const asked = useQuestions((state) => state.asked[0]);
-  const number = useQuestions((state) => state.asked.length);
-  return asked ? <One key={`${number} ${asked.question.title}`} question={asked.question} answer={asked.answer} /> : null;
+  return asked ? <One key={asked.id} question={asked.question} answer={asked.answer} /> : null;
 }
 
 function One({ question, answer }: { question: Question; answer(given: { choice: string; value: string } | null): void }) {
@@ -16,6 +15,14 @@ function One({ question, answer }: { question: Question; answer(given: { choice:
   const list = useId();
   const [value, setValue] = useState(question.field?.value ?? "");
   const [touched, setTouched] = useState(false);
+  const [suggestions, setSuggestions] = useState<string[]>([]);
+  useEffect(() => {
+    let wanted = true;
+    void question.field?.suggestions?.then((known) => wanted && setSuggestions(known));
+    return () => {
+      wanted = false;
+    };
+  }, [question]);
   const wrong = question.field?.check?.(value) ?? null;
   const main = question.choices.find((choice) => choice.kind === "primary") ?? question.choices[0];
   const take = (choice: string) => {
@@ -40,7 +47,7 @@ function One({ question, answer }: { question: Question; answer(given: { choice:
               autoFocus
               spellCheck={false}
               autoComplete="off"
-              list={question.field.suggestions?.length ? list : undefined}
+              list={suggestions.length ? list : undefined}
               value={value}
               aria-invalid={touched && wrong !== null}
               onFocus={(event) => event.target.select()}
@@ -49,7 +56,7 @@ function One({ question, answer }: { question: Question; answer(given: { choice:
                 setValue(event.target.value);
               }}
             />
-            {question.field.suggestions?.length ? <datalist id={list}>{question.field.suggestions.map((entry) => <option key={entry} value={entry} />)}</datalist> : null}
+            {suggestions.length > 0 && <datalist id={list}>{suggestions.map((entry) => <option key={entry} value={entry} />)}</datalist>}
             <small role="status">{touched ? wrong : ""}</small>
           </label>
         )}

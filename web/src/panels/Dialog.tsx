@@ -1,4 +1,4 @@
-import { type ReactNode, useEffect, useRef } from "react";
+import { type ReactNode, useLayoutEffect, useRef } from "react";
 import { useT } from "../i18n";
 import { Icon } from "../widgets/Icon";
 
@@ -13,7 +13,8 @@ interface Props {
 export function Dialog({ title, onClose, children, wide, narrow }: Props) {
   const t = useT();
   const dialog = useRef<HTMLDialogElement>(null);
-  useEffect(() => {
+  // Before the next key: what is typed at once is typed into it.
+  useLayoutEffect(() => {
     const element = dialog.current;
     element?.showModal();
     // React focuses before the dialog is open, which does nothing then.

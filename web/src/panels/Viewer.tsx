@@ -8,6 +8,7 @@ import { useT } from "../i18n";
 import { fileKey, thumbnailUrl, viewUrl } from "../server/client";
 import { current, edit, levelOf, select, surroundings, useEditor } from "../state/editor";
 import { openText, uploadTo } from "../state/files";
+import { confirmed } from "../state/dialogs";
 import { forget, type Picture } from "../state/gallery";
 import { notify } from "../state/notices";
 import { show, useUi } from "../state/ui";
@@ -65,7 +66,7 @@ function OpenViewer({ pictures, index, file }: { pictures: readonly Picture[]; i
     if (!against) open(index + 1 < pictures.length ? index + 1 : index - 1);
   };
   const remove = async () => {
-    if (!file.promptId || !window.confirm(t("viewer.forgetSure"))) return;
+    if (!file.promptId || !(await confirmed(t("viewer.forgetTitle"), t("viewer.forgetText"), { id: "forget", label: t("viewer.forgetIt"), kind: "danger" }))) return;
     try {
       await forget(file);
     } catch {

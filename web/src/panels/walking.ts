@@ -1,7 +1,8 @@
 /** Over the canvas by keyboard: from node to node, into one, and from socket to socket. */
 
+import { flushSync } from "react-dom";
 import { places } from "../canvas/links";
-import { reveal, stage } from "../canvas/stage";
+import { keepInView, stage } from "../canvas/stage";
 import { linksAt, unlink } from "../canvas/wiring";
 import { socketUnder } from "../canvas/useGestures";
 import { type Direction, linkedNodes, nearest, neighbour } from "../graph/walking";
@@ -11,13 +12,16 @@ import { show } from "../state/ui";
 
 const article = (id: string): HTMLElement | null => document.querySelector(`.react-flow__node[data-id="${CSS.escape(id)}"] > article`);
 
-/** Select a node, bring it into view, and put the focus on it once it is there. */
+/** Select a node, bring it into view, and put the focus on it. */
 export function goTo(id: string): void {
   const place = places(levelOf(current()), surroundings()).get(id);
   if (!place) return;
-  select([id]);
-  reveal(place);
-  requestAnimationFrame(() => requestAnimationFrame(() => article(id)?.focus({ preventScroll: true })));
+  // All of it before the next key: a focus that comes later would be taken from where that key went.
+  flushSync(() => {
+    select([id]);
+    keepInView(place);
+  });
+  article(id)?.focus({ preventScroll: true });
   announce("say.node", {
     title: place.title,
     inputs: place.inputs.length + place.widgets.length,

@@ -14,7 +14,8 @@ export interface Question {
   field?: {
     label: string;
     value: string;
-    suggestions?: string[];
+    /** They come when they are known: the question does not wait for them. */
+    suggestions?: Promise<string[]>;
     /** What is wrong with a value; null: nothing. */
     check?(value: string): string | null;
   };
@@ -27,16 +28,20 @@ export interface Answer {
 }
 
 interface Asked {
+  id: number;
   question: Question;
   answer(given: Answer | null): void;
 }
 
 export const useQuestions = create<{ asked: Asked[] }>(() => ({ asked: [] }));
 
+let last = 0;
+
 /** null: the person went away from it. */
 export function ask(question: Question): Promise<Answer | null> {
   return new Promise((resolve) => {
     const asked: Asked = {
+      id: ++last,
       question,
       answer(given) {
         useQuestions.setState((state) => ({ asked: state.asked.filter((entry) => entry !== asked) }));

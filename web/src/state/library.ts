@@ -42,10 +42,10 @@ const unreachable = (error: unknown): void =>
   error instanceof Refused ? notify("error", "run.refused", `${error.message} ${error.details}`.trim()) : notify("error", "run.unreachable");
 
 async function askName(title: string, value: string): Promise<string | null> {
-  const saved = await server.workflows().catch(() => []);
+  const folders = server.workflows().then(foldersOf, () => []);
   const given = await ask({
     title,
-    field: { label: t("file.name"), value, suggestions: foldersOf(saved).map((folder) => `${folder}/`), check: nameProblem },
+    field: { label: t("file.name"), value, suggestions: folders.then((names) => names.map((name) => `${name}/`)), check: nameProblem },
     choices: [{ id: "save", label: t("app.save"), kind: "primary" }],
   });
   return given && toPath(given.value);

@@ -41,23 +41,6 @@ export function leaveTo(depth: number): void {
   changeTab((tab) => ({ ...tab, ...none, path: tab.path.slice(0, depth), selection: new Set(tab.path.slice(depth, depth + 1).map((entry) => entry.holder)) }));
 }
 
-/** To a node by the id that it has when the workflow runs, through all subgraphs on the way. */
-export function goTo(flat: string): void {
-  const ids = flat.split(":");
-  const known = subgraphs(current().history.present);
-  const path: { holder: string; definition: string }[] = [];
-  let level: { nodes: ReturnType<typeof levelOf>["nodes"] } = current().history.present;
-  for (const holder of ids.slice(0, -1)) {
-    const definition = level.nodes.find((node) => String(node.id) === holder)?.type;
-    const next = definition === undefined ? undefined : known.get(definition);
-    if (!next || definition === undefined) break;
-    path.push({ holder, definition });
-    level = next;
-  }
-  const target = ids[path.length];
-  changeTab((tab) => ({ ...tab, ...none, path, selection: new Set(target === undefined ? [] : [target]) }));
-}
-
 export function makeUnique(id: string): void {
   const tab = current();
   const holder = nodesById(levelOf(tab)).get(id);

@@ -16,15 +16,18 @@ export type Repeat = (typeof REPEATS)[number];
 
 export const useRepeat = create<{ repeat: Repeat }>(() => ({ repeat: "once" }));
 
-/** Queue the open workflow, as many times as the batch count says. */
+/** Queue the open workflow, as many times as the batch count says, whatever is looked at meanwhile. */
 export async function run(front = false): Promise<void> {
   const { batch } = useRuns.getState();
-  for (let turn = 0; turn < batch; turn += 1) if (!(await submit(front))) return;
+  const { id } = current();
+  for (let turn = 0; turn < batch; turn += 1) if (!(await submit(id, front))) return;
 }
 
-async function submit(front: boolean): Promise<boolean> {
-  const tab = current();
-  const { catalogue } = useEditor.getState();
+/** False: it was refused, or its tab is closed. */
+async function submit(id: string, front: boolean): Promise<boolean> {
+  const { catalogue, tabs } = useEditor.getState();
+  const tab = tabs.find((entry) => entry.id === id);
+  if (!tab) return false;
   const workflow = withChosenPrompts(tab.history.present, catalogue);
   try {
     const prompt = toApi(withFilledNames(workflow, catalogue), catalogue);
@@ -88,7 +91,7 @@ function consider(): void {
     if (!connected || active.length + pending.length > 0) return; // asked again when the queue is empty
     if (useRepeat.getState().repeat === "change" && meaning() === sent) return;
     const before = meaning();
-    if (!(await submit(false))) {
+    if (!(await submit(current().id, false))) {
       sent = before; // not again until it is mended
       if (useRepeat.getState().repeat === "always") useRepeat.setState({ repeat: "once" });
     }
