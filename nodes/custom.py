@@ -140,6 +140,9 @@ def load_custom_nodes(
                 log.warning("custom node pack %s: another pack has a node '%s' too; this one counts", pack.name, name)
             found.types[name] = node_type
         found.codecs += pack.codecs
+    from nodes.compat.added_samplers import with_added_names
+
+    found.types |= with_added_names([node_type for name, node_type in own.items() if name not in found.types])
     return found
 
 

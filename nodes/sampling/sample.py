@@ -15,7 +15,7 @@ from nodes.sampling.denoiser import Denoiser, Observed
 from nodes.sampling.guidance import Guided
 from nodes.sampling.inpainting import Inpainted, mask_for
 from nodes.sampling.noise import SEEDS, initial_noise
-from nodes.sampling.sampler import Sampler
+from nodes.sampling.sampler import PackSampler, Sampler
 from nodes.types import Conditioning
 
 if TYPE_CHECKING:
@@ -35,7 +35,7 @@ def sample(
     noise: Tensor,
     sigmas: Tensor,
     *,
-    sampler: Sampler,
+    sampler: Sampler | PackSampler,
     positive: Conditioning,
     negative: Conditioning,
     scale: float,
@@ -65,8 +65,8 @@ def sample(
     """
     if len(sigmas) < 2:
         return latent
-    if model.has_functions:
-        # They are written for the forms in which ComfyUI calls them, and are called in these.
+    if model.has_functions or not isinstance(sampler, Sampler):
+        # What packs make is written for the forms in which ComfyUI calls it, and is called in these.
         from nodes.compat.comfy._guider import sample_with_functions
 
         return sample_with_functions(

@@ -11,8 +11,8 @@ from graph.context import Context, PreviewImage
 from nodes.sampling.latent_preview import factors_for, preview
 from nodes.sampling.noise import initial_noise
 from nodes.sampling.sample import OnStep, fitting_latent, sample
-from nodes.sampling.sampler import SAMPLERS
-from nodes.sampling.schedules import sigmas_for
+from nodes.sampling.sampler import SAMPLERS, sampler_named
+from nodes.sampling.schedules import SCHEDULES, sigmas_for
 from nodes.types import Conditioning, LatentDict
 
 if TYPE_CHECKING:
@@ -20,8 +20,15 @@ if TYPE_CHECKING:
 
 
 def schedule_for(model: Model, sampler_name: str, scheduler: str, steps: int, denoise: float = 1.0) -> Tensor:
-    """The sigmas float32 [n + 1] of a run with these settings, as ``sampler_name`` wants them."""
-    return sigmas_for(scheduler, steps, model.sampling.levels(), denoise, SAMPLERS[sampler_name].skips_penultimate)
+    """The sigmas float32 [n + 1] of a run with these settings, as ``sampler_name`` wants them.
+
+    Raises ValueError if there is no such sampler or schedule.
+    """
+    if sampler_name in SAMPLERS and scheduler in SCHEDULES:
+        return sigmas_for(scheduler, steps, model.sampling.levels(), denoise, SAMPLERS[sampler_name].skips_penultimate)
+    from nodes.compat.comfy.samplers import sigmas_of_added  # names that node packs have added
+
+    return sigmas_of_added(model, sampler_name, scheduler, steps, denoise)
 
 
 def sample_latent(
@@ -49,7 +56,7 @@ def sample_latent(
         model,
         noise,
         sigmas,
-        sampler=SAMPLERS[sampler_name],
+        sampler=sampler_named(sampler_name),
         positive=positive,
         negative=negative,
         scale=scale,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import Any, Final, Literal
+from typing import Any, Final, Literal, Protocol
 
 from torch import Tensor
 
@@ -63,6 +63,22 @@ class Sampler:
         if self.noise == "independent":
             return independent_noise(x, seed)
         return brownian_noise(x, sigmas, seed, "cpu" if self.noise == "brownian" else x.device)
+
+
+class PackSampler(Protocol):
+    """A sampler of a node pack's, in ComfyUI's form: a guider runs it (``nodes.compat.comfy._guider``)."""
+
+    def sample(self, *args: Any, **kwargs: Any) -> Any:
+        """A run."""
+
+
+def sampler_named(name: str) -> Sampler | PackSampler:
+    """One of Sumi's, or one that a node pack has added. Raises ValueError if there is none."""
+    if name in SAMPLERS:
+        return SAMPLERS[name]
+    from nodes.compat.comfy.samplers import sampler_object
+
+    return sampler_object(name)
 
 
 SAMPLERS: Final[Mapping[str, Sampler]] = {

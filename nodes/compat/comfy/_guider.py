@@ -11,12 +11,13 @@ from torch import Tensor
 from nodes import device as devices
 from nodes.compat.comfy._diffusion_model import DiffusionModel
 from nodes.compat.comfy._guidance import process_conds, sampling_function
-from nodes.compat.comfy._k_sampler import KSAMPLER, Sampler, in_k_form
+from nodes.compat.comfy._k_sampler import KSAMPLER, in_k_form
 from nodes.compat.comfy.patcher_extension import WrapperExecutor, WrappersMP, copy_nested_dicts, get_all_wrappers
 from nodes.compat.comfy.sampler_helpers import convert_cond
 from nodes.models.handle import Model
 from nodes.sampling.inpainting import mask_for
 from nodes.sampling.sample import OnStep, check_finite, fitting_latent
+from nodes.sampling.sampler import PackSampler
 from nodes.sampling.sampler import Sampler as NativeSampler
 from nodes.types import Conditioning
 
@@ -80,7 +81,7 @@ class CFGGuider:
         self,
         noise: Tensor,
         latent_image: Tensor,
-        sampler: Sampler,
+        sampler: PackSampler,
         sigmas: Tensor,
         denoise_mask: Tensor | None = None,
         callback: Callback | None = None,
@@ -113,7 +114,7 @@ class CFGGuider:
         self,
         noise: Tensor,
         latent_image: Tensor,
-        sampler: Sampler,
+        sampler: PackSampler,
         sigmas: Tensor,
         denoise_mask: Tensor | None = None,
         callback: Callback | None = None,
@@ -145,7 +146,7 @@ class CFGGuider:
         noise: Tensor,
         latent_image: Tensor,
         device: torch.device,
-        sampler: Sampler,
+        sampler: PackSampler,
         sigmas: Tensor,
         denoise_mask: Tensor | None,
         callback: Callback | None,
@@ -174,7 +175,7 @@ def sample_with_functions(
     noise: Tensor,
     sigmas: Tensor,
     *,
-    sampler: NativeSampler,
+    sampler: NativeSampler | PackSampler,
     positive: Conditioning,
     negative: Conditioning,
     scale: float,
@@ -183,7 +184,7 @@ def sample_with_functions(
     noise_mask: Tensor | None = None,
     on_step: OnStep | None = None,
 ) -> Tensor:
-    """:func:`nodes.sampling.sample.sample` for a model that functions of packs change."""
+    """:func:`nodes.sampling.sample.sample` for a model that functions of packs change, or a sampler of theirs."""
     guider = CFGGuider(DiffusionModel(model))
     guider.set_conds(positive, negative)
     guider.set_cfg(scale)
@@ -192,6 +193,7 @@ def sample_with_functions(
         if on_step is not None:
             on_step(step + 1, steps, denoised)
 
-    inpaint_options = {"random": True} if sampler.renews_masked_noise else {}
-    function = KSAMPLER(in_k_form(sampler, sampler.function.__name__), {}, inpaint_options)
-    return guider.sample(noise, latent, function, sigmas, noise_mask, callback, seed=seed)
+    if isinstance(sampler, NativeSampler):
+        inpaint_options = {"random": True} if sampler.renews_masked_noise else {}
+        sampler = KSAMPLER(in_k_form(sampler, sampler.function.__name__), {}, inpaint_options)
+    return guider.sample(noise, latent, sampler, sigmas, noise_mask, callback, seed=seed)

@@ -16,6 +16,7 @@ from nodes.compat.comfy.k_diffusion import sampling as k_diffusion_sampling
 from nodes.compat.comfy.model_sampling import ObjectLevels
 from nodes.compat.comfy.sampler_helpers import convert_cond
 from nodes.compat.values import taken
+from nodes.models.handle import Model
 from nodes.sampling import names, schedules
 from nodes.sampling.sample import sample as run_native
 from nodes.sampling.sampler import SAMPLERS as _NATIVE
@@ -40,7 +41,7 @@ def _handler(name: str) -> SchedulerHandler:
 
 
 SCHEDULER_HANDLERS: Final[dict[str, SchedulerHandler]] = {name: _handler(name) for name in SCHEDULER_NAMES}
-"""A pack may add its own, and their names to :data:`SCHEDULER_NAMES`."""
+"""A pack may add its own, and their names to :data:`SCHEDULER_NAMES`; see :mod:`nodes.compat.added_samplers`."""
 
 
 def simple_scheduler(model_sampling: Any, steps: int) -> Tensor:
@@ -74,11 +75,23 @@ def linear_quadratic_schedule(
 
 def calculate_sigmas(model_sampling: Any, scheduler_name: str, steps: int) -> Tensor:
     """The sigmas of a whole run, the last one 0."""
-    handler = SCHEDULER_HANDLERS[scheduler_name]
+    handler = SCHEDULER_HANDLERS.get(scheduler_name)
+    if handler is None:
+        raise _no_schedule(scheduler_name)
     if handler.use_ms:
         return handler.handler(model_sampling, steps)
     lowest, highest = float(model_sampling.sigma_min), float(model_sampling.sigma_max)
     return handler.handler(n=steps, sigma_min=lowest, sigma_max=highest)
+
+
+def sigmas_of_added(model: Model, sampler_name: str, scheduler: str, steps: int, denoise: float) -> Tensor:
+    """The sigmas of a run in which the sampler or the schedule is one that a pack has added.
+
+    Raises ValueError if there is no such schedule.
+    """
+    if scheduler not in KSampler.SCHEDULERS:  # KSampler would take the first one
+        raise _no_schedule(scheduler)
+    return KSampler(DiffusionModel(model), steps, None, sampler_name, scheduler, denoise).sigmas
 
 
 def ksampler(
@@ -222,6 +235,10 @@ class KSampler:
         )
 
 
+def _no_schedule(name: str) -> ValueError:
+    return ValueError(f"there is no schedule '{name}'; there are {', '.join(SCHEDULER_HANDLERS)}")
+
+
 __all__ = [
     "KSAMPLER",
     "KSAMPLER_NAMES",
@@ -247,5 +264,6 @@ __all__ = [
     "sample",
     "sampler_object",
     "sampling_function",
+    "sigmas_of_added",
     "simple_scheduler",
 ]

@@ -79,6 +79,7 @@ def difference(server: RunningServer, change: Node, **settings: Any) -> float:
 
 
 MODEL: Any = {"model": ["load", 0]}
+COMPARED = node("Compare", a=["it", 0], b=["plain", 0])
 
 
 @pytest.mark.parametrize(
@@ -181,3 +182,69 @@ def test_a_run_of_a_changed_model_can_be_interrupted(server: RunningServer) -> N
     assert server.post("/interrupt", {})[0] == 200
     messages = [kind for kind, _ in server.ended(prompt_id)["status"]["messages"]]
     assert "execution_interrupted" in messages
+
+
+# -- samplers and schedules that a pack adds ---------------------------------------------------------------------
+
+
+def test_nodes_offer_the_samplers_and_schedules_that_packs_add(server: RunningServer) -> None:
+    for name in ("KSampler", "KSamplerAdvanced"):
+        required = server.get(f"/object_info/{name}")[1][name]["input"]["required"]
+        samplers, schedulers = required["sampler_name"][0], required["scheduler"][0]
+        assert {"euler", "uni_pc_bh2", "plain_euler", "without_function"} <= set(samplers)
+        assert {"normal", "kl_optimal", "as_normal", "halves"} <= set(schedulers)
+        assert len(samplers) == len(set(samplers)) and len(schedulers) == len(set(schedulers))
+    prompt = graph(it=sampled("load", scheduler="thirds"), compare=COMPARED)
+    status, answer = server.post("/prompt", {"prompt": prompt})
+    assert status == 400 and "thirds" in str(answer["node_errors"])
+
+
+@pytest.mark.parametrize(
+    ("settings", "alike"),
+    [
+        ({"sampler_name": "plain_euler"}, True),
+        ({"scheduler": "as_normal"}, True),
+        ({"sampler_name": "plain_euler", "scheduler": "as_normal", "denoise": 0.6}, True),
+        ({"scheduler": "halves"}, False),
+        ({"sampler_name": "plain_euler", "scheduler": "halves"}, False),
+    ],
+)
+def test_a_packs_sampler_and_schedule_in_sumis_sampler(
+    server: RunningServer, settings: dict[str, Any], alike: bool
+) -> None:
+    """They are Euler's method and the normal schedule again, and one that is different."""
+    nodes = {"changed": sampled("load", **settings), "plain": sampled("load", denoise=settings.get("denoise", 1.0))}
+    (difference,) = compared(server, nodes)["difference"]
+    assert difference < NOISE if alike else difference > 0.1
+
+
+def test_a_packs_sampler_with_a_changed_model_a_mask_and_some_of_the_steps(server: RunningServer) -> None:
+    model = node("RescaledGuidance", model=["load", 0], multiplier=0.7)
+    common = {
+        **{"model": ["model", 0], "positive": ["positive", 0], "negative": ["negative", 0]},
+        **{"latent_image": ["masked", 0], "add_noise": "enable", "noise_seed": 5, "steps": 6, "cfg": 4.0},
+        **{"scheduler": "normal", "start_at_step": 2, "end_at_step": 5, "return_with_leftover_noise": "enable"},
+    }
+    nodes = {
+        "model": model,
+        "mask": node("SolidMask", value=1.0, width=64, height=128),
+        "masked": node("SetLatentNoiseMask", samples=["latent", 0], mask=["mask", 0]),
+        "changed": node("KSamplerAdvanced", sampler_name="plain_euler", **common),
+        "plain": node("KSamplerAdvanced", sampler_name="euler", **common),
+    }
+    assert compared(server, nodes)["difference"][0] < NOISE
+
+
+def test_a_name_without_a_function_is_that_nodes_error(server: RunningServer) -> None:
+    prompt = graph(it=sampled("load", sampler_name="without_function"), compare=COMPARED)
+    entry = server.ended(server.queue(prompt), 120)
+    name, error = entry["status"]["messages"][-1]
+    assert name == "execution_error" and (error["node_id"], error["node_type"]) == ("it", "KSampler")
+    assert "there is no sampler 'without_function'" in error["exception_message"]
+
+
+def test_results_of_nodes_with_added_names_are_known_until_the_server_ends(server: RunningServer) -> None:
+    prompt = graph(it=sampled("load", sampler_name="plain_euler"), compare=COMPARED)
+    server.ended(server.queue(prompt), 120)
+    cached = dict(server.ended(server.queue(prompt), 120)["status"]["messages"])["execution_cached"]["nodes"]
+    assert "it" in cached

@@ -14,6 +14,7 @@ from nodes.compat import provided
 from nodes.model_folders import folders
 from nodes.models import contents
 from nodes.models.checkpoint import Checkpoint
+from nodes.rooms import registry
 from nodes.sampling.names import SAMPLERS
 from nodes.sampling.noise import initial_noise
 
@@ -147,6 +148,23 @@ def test_a_packs_own_sampler_and_schedule_by_name(monkeypatch: pytest.MonkeyPatc
     torch.testing.assert_close(out, torch.full((1, 4, 8, 8), 5 / 0.18215))
     with pytest.raises(ValueError, match="there is no sampler 'nobody'"):
         comfy.samplers.sampler_object("nobody")
+
+
+def test_only_the_nodes_that_take_a_name_offer_what_packs_add(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Their results are kept in memory only: which code of the pack made them is not known."""
+    import comfy.samplers
+
+    from nodes.compat.added_samplers import with_added_names
+
+    own = registry()
+    assert with_added_names(own.values()) == {}
+    monkeypatch.setattr(comfy.samplers.KSampler, "SAMPLERS", [*SAMPLERS, "mine", "mine", 5])
+    changed = with_added_names(own.values())
+    assert changed.keys() == {"KSampler", "KSamplerAdvanced"}
+    for name, node_type in changed.items():
+        assert node_type.by_name["sampler_name"].choices == (*SAMPLERS, "mine")
+        assert node_type.by_name["scheduler"] == own[name].by_name["scheduler"]
+        assert own[name].version is not None and node_type.version is None
 
 
 def test_schedules_as_functions() -> None:

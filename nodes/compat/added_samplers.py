@@ -1,0 +1,51 @@
+"""Samplers and schedules that packs add to ComfyUI's lists: Sumi's nodes that take one by its name offer them too.
+
+A pack puts a name into the list, a function ``sample_NAME`` into ``comfy.k_diffusion.sampling`` or a schedule into
+``SCHEDULER_HANDLERS``, all while it is imported. How they are run: :func:`nodes.sampling.sampler.sampler_named`.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import logging
+import sys
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+from graph.schema import NodeType
+from nodes.sampling.names import SAMPLERS, SCHEDULERS
+
+log = logging.getLogger(__name__)
+
+
+def with_added_names(own: Iterable[NodeType]) -> dict[str, NodeType]:
+    """Those of the nodes ``own`` that offer all samplers or schedules, with the names that packs have added.
+
+    Nothing says which version of a pack made their results, so these are not kept over a restart.
+    """
+    samplers = sys.modules.get("nodes.compat.comfy.samplers")
+    if samplers is None:  # no pack has asked for the lists
+        return {}
+    added = {
+        SAMPLERS: _added(getattr(samplers.KSampler, "SAMPLERS", ()), SAMPLERS),
+        SCHEDULERS: _added(getattr(samplers.KSampler, "SCHEDULERS", ()), SCHEDULERS),
+    }
+    extended = {names: (*names, *more) for names, more in added.items() if more}
+    changed = {}
+    for node_type in own:
+        inputs = tuple(
+            dataclasses.replace(declared, choices=extended[declared.choices])
+            if declared.choices in extended
+            else declared
+            for declared in node_type.inputs
+        )
+        if inputs != node_type.inputs:
+            changed[node_type.name] = dataclasses.replace(node_type, inputs=inputs, version=None)
+    if changed:
+        names = ", ".join(name for more in added.values() for name in more)
+        log.info("node packs add %s to %s, whose results are not kept over a restart", names, ", ".join(changed))
+    return changed
+
+
+def _added(now: Iterable[Any], names: Sequence[str]) -> list[str]:
+    return [name for name in dict.fromkeys(filter(lambda name: isinstance(name, str), now)) if name not in names]
