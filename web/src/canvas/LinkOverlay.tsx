@@ -6,7 +6,7 @@ import type { Level } from "../graph/document";
 import type { Surroundings } from "../graph/widget_views";
 import { useTab } from "../state/editor";
 import { show, type Pull, useUi } from "../state/ui";
-import { between, linkPaths, midpoint, svgPath } from "./links";
+import { between, linkPaths, midpoint, type ReroutePlace, reroutePlaces, svgPath } from "./links";
 import { typeColor } from "./palette";
 import { stage } from "./stage";
 import { socketName, socketOf, useWire } from "./wiring";
@@ -30,6 +30,7 @@ export function LinkOverlay({ level, around, near }: { level: Level; around: Sur
         {marked && <path className="marked" d={svgPath(marked.route)} stroke={marked.link.id === link ? "var(--accent)" : typeColor(marked.color)} />}
         {pull && <Wire pull={pull} />}
       </svg>
+      {near && reroutePlaces(level, around).map((place) => <ReroutePoint key={String(place.id)} place={place} />)}
       {marked && <LinkKnob key={String(marked.link.id)} path={marked} />}
     </ViewportPortal>
   );
@@ -56,6 +57,26 @@ function LinkKnob({ path }: { path: ReturnType<typeof linkPaths>[number] }) {
       title={`${from} → ${to}`}
       aria-label={t("link.menu", { from, to })}
       style={{ transform: `translate(${x}px, ${y}px) translate(-50%, -50%)`, "--type": typeColor(path.color) } as React.CSSProperties}
+      onClick={open}
+    />
+  );
+}
+
+/** A point that links are led through: dragged, or taken away by its menu. */
+function ReroutePoint({ place: { id, at, color } }: { place: ReroutePlace }) {
+  const t = useT();
+  const open = (event: React.MouseEvent) => {
+    const [left, top] = stage?.toScreen(at.x, at.y) ?? [event.clientX, event.clientY];
+    show({ menu: { x: left + 10, y: top + 6, at: [at.x, at.y], target: { kind: "reroute", id } } });
+  };
+  return (
+    <button
+      type="button"
+      className="reroute-point nopan"
+      data-reroute={id}
+      title={color}
+      aria-label={t("node.reroute", { type: color })}
+      style={{ transform: `translate(${at.x}px, ${at.y}px) translate(-50%, -50%)`, "--type": typeColor(color) } as React.CSSProperties}
       onClick={open}
     />
   );

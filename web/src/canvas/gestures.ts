@@ -1,8 +1,9 @@
 /** What a drag does, by what it began on. Each gesture is one step of the history. */
 
-import { nodesById } from "../graph/document";
+import { type Id, nodesById } from "../graph/document";
 import { changeGroup, resizeNode } from "../graph/edits";
 import { geometry, HEADER } from "../graph/geometry";
+import { moveReroutes, pointOf, reroutesById } from "../graph/native_reroutes";
 import { changeTab, current, edit, levelOf, select, settleStep, surroundings } from "../state/editor";
 import { carried, move, placed, shifted } from "../state/moving";
 import { show, type Socket, socketKey } from "../state/ui";
@@ -66,6 +67,22 @@ export function moving(start: Pointer, on: { node: string } | { group: number })
       } else if ("node" in on) select([on.node]);
       else select([], null, [on.group]);
     },
+    cancel: rewinding(),
+  };
+}
+
+/** One of the points that links are led through. */
+export function movingReroute(start: Pointer, id: Id): Gesture {
+  const before = reroutesById(levelOf(current())).get(String(id));
+  const from = before ? pointOf(before) : { x: 0, y: 0 };
+  const [fromX, fromY] = stage().toCanvas(start.x, start.y);
+  return {
+    follows: true,
+    drag(to) {
+      const [toX, toY] = stage().toCanvas(to.x, to.y);
+      edit((level) => moveReroutes(level, new Map([[String(id), [placed(from.x + toX - fromX), placed(from.y + toY - fromY)]]])), "move");
+    },
+    drop: settleStep,
     cancel: rewinding(),
   };
 }

@@ -1,20 +1,25 @@
 /** How links run: a curve to what lies ahead, clear of other nodes if it can; to what lies behind, a way around both. */
 
-import { type Level, type LinkRecord, linksOf } from "../graph/document";
+import { type Id, type Level, type LinkRecord, linksOf } from "../graph/document";
 import { type Geometry, geometry, placedNodes, type Point, socket } from "../graph/geometry";
+import { type NativeReroute, pointOf, reroutesOf } from "../graph/native_reroutes";
 import type { Surroundings } from "../graph/widget_views";
 
-/** `corners`: of a curve its four control points, of a way around every point it turns at. */
+/** `corners`: of a curve its four control points, of a way around every point it turns at, of legs their ends. */
 export interface Route {
   curved: boolean;
   corners: Point[];
   /** Of a curve: where it comes from and goes to in a straight line. */
   lead?: Point;
   tail?: Point;
+  /** Of a link that is led through points: a curve from each to the next. */
+  legs?: readonly Route[];
 }
 
 export interface LinkPath {
   link: LinkRecord;
+  /** The points it is led through. */
+  via: readonly NativeReroute[];
   route: Route;
   box: { left: number; top: number; right: number; bottom: number };
   /** A socket type. */
@@ -51,11 +56,17 @@ export function linkPaths(level: Level, around: Surroundings): LinkPath[] {
     const type = String(origin.outputs[link.origin_slot]?.type ?? link.type);
     const from = socket(origin, "output", link.origin_slot);
     const to = socket(target, "input", link.target_slot);
-    const route = between(from, to, { origin, target, lane: link.origin_slot % 4 }, others);
-    return [{ link, route, box: boxOf(route), color: type === "*" ? String(link.type ?? "*") : type }];
+    const via = reroutesOf(level, link.id);
+    const route = via.length ? through([from, ...via.map(pointOf), to]) : between(from, to, { origin, target, lane: link.origin_slot % 4 }, others);
+    return [{ link, via, route, box: boxOf(route), color: type === "*" ? String(link.type ?? "*") : type }];
   });
   pathsOf = { level, around };
   return paths;
+}
+
+function through(points: readonly Point[]): Route {
+  const legs = points.slice(1).map((point, index) => between(points[index] as Point, point));
+  return { curved: false, corners: [...points], legs };
 }
 
 /** With more nodes it is not seen what a link is behind, and looking for it takes its time on every move. */
@@ -123,7 +134,7 @@ function laneOf(origin: Geometry, target: Geometry, from: Point, to: Point): num
   return middle - above < below - middle ? above : below;
 }
 
-const ends = ({ corners, lead, tail }: Route): Point[] => [...(lead ? [lead] : []), ...corners, ...(tail ? [tail] : [])];
+const ends = ({ corners, lead, tail, legs }: Route): Point[] => legs?.flatMap(ends) ?? [...(lead ? [lead] : []), ...corners, ...(tail ? [tail] : [])];
 
 function boxOf(route: Route): LinkPath["box"] {
   const points = ends(route);
@@ -131,7 +142,8 @@ function boxOf(route: Route): LinkPath["box"] {
   return { left: Math.min(...xs), top: Math.min(...ys), right: Math.max(...xs), bottom: Math.max(...ys) };
 }
 
-export function trace(pen: Pen, { curved, corners, lead, tail }: Route, straight = false): void {
+export function trace(pen: Pen, { curved, corners, lead, tail, legs }: Route, straight = false): void {
+  if (legs) return legs.forEach((leg) => trace(pen, leg, straight));
   const [first, last] = [lead ?? (corners[0] as Point), tail ?? (corners.at(-1) as Point)];
   pen.moveTo(first.x, first.y);
   if (straight) return pen.lineTo(last.x, last.y);
@@ -183,7 +195,8 @@ export function svgPath(route: Route): string {
 const SAMPLES = 20;
 
 /** Points along a route, its ends among them. */
-export function sampled({ curved, corners, lead, tail }: Route): Point[] {
+export function sampled({ curved, corners, lead, tail, legs }: Route): Point[] {
+  if (legs) return legs.flatMap(sampled);
   if (!curved) return corners;
   const [from, a, b, to] = corners as [Point, Point, Point, Point];
   const curve = Array.from({ length: SAMPLES + 1 }, (_, step) => {
@@ -196,8 +209,12 @@ export function sampled({ curved, corners, lead, tail }: Route): Point[] {
   return [...(lead ? [lead] : []), ...curve, ...(tail ? [tail] : [])];
 }
 
-/** Half-way along. */
+/** Half-way along; of legs along the longest, for at their ends are other things. */
 export function midpoint(route: Route): Point {
+  if (route.legs) {
+    const [longest] = route.legs.toSorted((first, second) => lengthOf(second) - lengthOf(first));
+    return midpoint(longest as Route);
+  }
   const points = sampled(route);
   const lengths = points.slice(1).map((point, index) => Math.hypot(point.x - (points[index] as Point).x, point.y - (points[index] as Point).y));
   let left = lengths.reduce((sum, length) => sum + length, 0) / 2;
@@ -208,19 +225,51 @@ export function midpoint(route: Route): Point {
   return points.at(-1) as Point;
 }
 
+function lengthOf({ corners }: Route): number {
+  const [from, to] = [corners[0] as Point, corners.at(-1) as Point];
+  return Math.hypot(to.x - from.x, to.y - from.y);
+}
+
+/** Which of a link's legs is nearest to a point. */
+export function legAt({ route }: LinkPath, point: Point): number {
+  const distances = (route.legs ?? []).map((leg) => distanceTo(leg, point));
+  return Math.max(0, distances.indexOf(Math.min(...distances)));
+}
+
+export interface ReroutePlace {
+  id: Id;
+  at: Point;
+  /** A socket type. */
+  color: string;
+}
+
+/** The points that links are led through. */
+export function reroutePlaces(level: Level, around: Surroundings): ReroutePlace[] {
+  const found = new Map<Id, ReroutePlace>();
+  for (const { via, color } of linkPaths(level, around)) for (const reroute of via) found.set(reroute.id, { id: reroute.id, at: pointOf(reroute), color });
+  return [...found.values()];
+}
+
+export const rerouteAt = (level: Level, around: Surroundings, { x, y }: Point, reach: number): ReroutePlace | undefined =>
+  reroutePlaces(level, around).find(({ at }) => Math.hypot(at.x - x, at.y - y) <= reach);
+
 /** The link under a point of the canvas. */
 export function linkAt(level: Level, around: Surroundings, point: Point, reach: number): LinkRecord | null {
   let best: LinkRecord | null = null;
   let least = reach;
   for (const { link, route, box } of linkPaths(level, around)) {
     if (point.x < box.left - reach || point.x > box.right + reach || point.y < box.top - reach || point.y > box.bottom + reach) continue;
-    const points = sampled(route);
-    for (let index = 1; index < points.length; index += 1) {
-      const distance = toSegment(point, points[index - 1] as Point, points[index] as Point);
-      if (distance < least) [least, best] = [distance, link];
-    }
+    const distance = distanceTo(route, point);
+    if (distance < least) [least, best] = [distance, link];
   }
   return best;
+}
+
+function distanceTo(route: Route, point: Point): number {
+  const points = sampled(route);
+  let least = Infinity;
+  for (let index = 1; index < points.length; index += 1) least = Math.min(least, toSegment(point, points[index - 1] as Point, points[index] as Point));
+  return least;
 }
 
 function toSegment(point: Point, from: Point, to: Point): number {

@@ -7,7 +7,7 @@ import type { Surroundings } from "../graph/widget_views";
 import type { NodeRuns } from "../state/runs";
 import type { View } from "../state/editor";
 import { type Pull, socketKey } from "../state/ui";
-import { type LinkPath, linkPaths, trace } from "./links";
+import { type LinkPath, linkPaths, reroutePlaces, trace } from "./links";
 import { colors, typeColor } from "./palette";
 import { SOCKETS_FROM_ZOOM } from "./wiring";
 
@@ -29,6 +29,8 @@ export interface Scene {
   prefix: string;
 }
 
+const SMALLEST_REROUTES = 0.2;
+
 export function paint(context: CanvasRenderingContext2D, scene: Scene): void {
   const { view, width, height, ratio } = scene;
   context.setTransform(ratio, 0, 0, ratio, 0, 0);
@@ -37,7 +39,9 @@ export function paint(context: CanvasRenderingContext2D, scene: Scene): void {
   context.setTransform(ratio * view.zoom, 0, 0, ratio * view.zoom, ratio * view.x, ratio * view.y);
   (scene.level.groups ?? []).forEach((group, index) => paintGroup(context, group, view.zoom, scene.groups.has(index)));
   paintLinks(context, scene);
-  if (scene.far) paintNodes(context, scene);
+  if (!scene.far) return;
+  paintNodes(context, scene);
+  if (view.zoom > SMALLEST_REROUTES) paintReroutes(context, scene);
 }
 
 function paintGrid(context: CanvasRenderingContext2D, { view, width, height }: Scene): void {
@@ -110,6 +114,16 @@ function paintLinks(context: CanvasRenderingContext2D, scene: Scene): void {
     context.lineWidth = 5 / Math.min(1, view.zoom);
     context.strokeStyle = colors().accent;
     context.stroke(path);
+  }
+}
+
+/** The points that links are led through. Near, they are elements. */
+function paintReroutes(context: CanvasRenderingContext2D, { level, around }: Scene): void {
+  for (const { at, color } of reroutePlaces(level, around)) {
+    context.beginPath();
+    context.arc(at.x, at.y, 6, 0, 2 * Math.PI);
+    context.fillStyle = typeColor(color);
+    context.fill();
   }
 }
 

@@ -1,9 +1,10 @@
 /** The view on the canvas, for commands and gestures outside its components. */
 
 import type { Level } from "../graph/document";
-import { bounds, type Geometry } from "../graph/geometry";
+import { bounds } from "../graph/geometry";
 import type { Surroundings } from "../graph/widget_views";
 import type { View } from "../state/editor";
+import { reroutesById, pointOf } from "../graph/native_reroutes";
 import { places } from "./links";
 
 export const MIN_ZOOM = 0.04;
@@ -40,8 +41,9 @@ const FOOT = 40;
 
 /** A view of everything. */
 export function wholeView(level: Level, around: Surroundings, { width, height }: { width: number; height: number }): View {
-  const groups = (level.groups ?? []).map(({ bounding: [x, y, w, h] }) => ({ x, y, width: w, height: h }) as Geometry);
-  const box = bounds([...places(level, around).values(), ...groups]);
+  const groups = (level.groups ?? []).map(({ bounding: [x, y, w, h] }) => ({ x, y, width: w, height: h }));
+  const points = [...reroutesById(level).values()].map((reroute) => ({ ...pointOf(reroute), width: 0, height: 0 }));
+  const box = bounds([...places(level, around).values(), ...groups, ...points]);
   if (!box) return { x: 80, y: 80, zoom: 1 };
   const zoom = Math.max(MIN_ZOOM, Math.min(1, (width - 2 * EDGE) / box.width, (height - 2 * EDGE - FOOT) / box.height));
   return { x: (width - box.width * zoom) / 2 - box.x * zoom, y: (height - box.height * zoom) / 2 - box.y * zoom, zoom };

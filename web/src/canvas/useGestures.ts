@@ -3,9 +3,9 @@
 import { useEffect } from "react";
 import { current, levelOf, select, surroundings } from "../state/editor";
 import { show, type Socket, type Target, useUi } from "../state/ui";
-import { boxing, type Gesture, moving, panning, pinching, type Pointer, resizingGroup, resizingNode, wiring } from "./gestures";
+import { boxing, type Gesture, moving, movingReroute, panning, pinching, type Pointer, resizingGroup, resizingNode, wiring } from "./gestures";
 import { groupAt, nodeAt } from "./hits";
-import { linkAt } from "./links";
+import { linkAt, rerouteAt } from "./links";
 import { stage } from "./stage";
 import { paintedSocketAt, socketOf } from "./wiring";
 
@@ -13,6 +13,8 @@ const SLOP = { mouse: 3, touch: 8 };
 const LONG_PRESS = 500;
 const EDGE = 36;
 const EDGE_SPEED = 14;
+/** How near to a painted point that links are led through, on the screen. */
+const POINT_REACH = 8;
 /** Fields and buttons have ways of their own. */
 const OWN_WAYS = ".nodrag, input, textarea, select, button";
 
@@ -158,9 +160,13 @@ function begun(target: HTMLElement, at: Pointer, touch: boolean, frame: Paramete
   if (socket) return wiring(at, socket);
   if (node && target.closest(".node-resize")) return resizingNode(at, node);
   if (node) return target.closest(OWN_WAYS) ? null : moving(at, { node });
+  const point = target.closest<HTMLElement>(".reroute-point")?.dataset.reroute;
+  if (point !== undefined) return movingReroute(at, point);
   if (!target.classList.contains("react-flow__pane")) return null;
   const [x, y] = stage.toCanvas(at.x, at.y);
   const level = levelOf(current());
+  const paintedPoint = stage.far ? rerouteAt(level, surroundings(), { x, y }, POINT_REACH / stage.view.zoom) : undefined;
+  if (paintedPoint) return movingReroute(at, paintedPoint.id);
   const painted = stage.far ? paintedSocketAt(level, surroundings(), { x, y }, stage.view.zoom) : null;
   if (painted) return wiring(at, painted);
   const far = stage.far ? nodeAt(level, surroundings(), { x, y }) : null;
@@ -184,7 +190,7 @@ export function socketUnder(target: HTMLElement): Socket | null {
 /** A field that was being written in is left; the keyboard goes on where the pointer is. */
 function focusOn(target: HTMLElement): void {
   (document.activeElement as HTMLElement | null)?.blur?.();
-  target.closest<HTMLElement>(".socket, .node, .reroute")?.focus({ preventScroll: true });
+  target.closest<HTMLElement>(".socket, .node, .reroute, .reroute-point")?.focus({ preventScroll: true });
 }
 
 /** What is at a place on the screen. */
@@ -195,6 +201,8 @@ export function targetAt(element: HTMLElement, x: number, y: number): Target {
   const point = { x: at, y: down };
   const level = levelOf(current());
   const around = surroundings();
+  const onPoint = element.closest<HTMLElement>(".reroute-point")?.dataset.reroute ?? (stage?.far ? rerouteAt(level, around, point, POINT_REACH / stage.view.zoom)?.id : undefined);
+  if (onPoint !== undefined) return { kind: "reroute", id: onPoint };
   const far = stage?.far ? nodeAt(level, around, point) : null;
   if (far) return { kind: "node", id: far };
   const link = linkAt(level, around, point, 8 / (stage?.view.zoom ?? 1));

@@ -4,6 +4,7 @@ import { create } from "zustand";
 import { fits, type Id, type Level, linksById, linksOf } from "../graph/document";
 import { changeLevel, connect, disconnect } from "../graph/edits";
 import { type Geometry, geometry, placedNodes, type Point, socket as socketPoint } from "../graph/geometry";
+import { ledThrough, reroutesOf } from "../graph/native_reroutes";
 import { portFor } from "../graph/ports";
 import { rerouteType } from "../graph/reroute_types";
 import { reached } from "../graph/walking";
@@ -178,7 +179,9 @@ export function give(pull: Pull, to: Socket, kind: string | null = null): void {
   const path = definitionPath(current());
   editDocument((doc) => {
     const withPorts = pull.fixed.reduce((now, end) => portFor(portFor(now, path, end, to), path, to, end), doc);
-    return changeLevel(withPorts, path, (before) => pull.fixed.reduce((now, end) => joined(now, end, to), disconnect(before, pull.links)));
+    return changeLevel(withPorts, path, (before) =>
+      pull.fixed.reduce((now, end, index) => ledOn(joined(now, end, to), before, pull.links[index], end, to), disconnect(before, pull.links)),
+    );
   }, kind);
   announce("say.linked", { from: socketName(pull.fixed[0] as Socket), to: socketName(to) });
 }
@@ -186,6 +189,15 @@ export function give(pull: Pull, to: Socket, kind: string | null = null): void {
 function joined(level: Level, first: Socket, second: Socket): Level {
   const [from, to] = first.side === "output" ? [first, second] : [second, first];
   return connect(level, { origin: from.node, originSlot: from.slot as number, target: to.node, targetSlot: to.slot }, to.type);
+}
+
+/** A link that was taken along by one end still goes through its points. */
+function ledOn(level: Level, before: Level, link: Id | undefined, end: Socket, to: Socket): Level {
+  const chain = link === undefined ? [] : reroutesOf(before, link);
+  if (!chain.length) return level;
+  const [from, target] = end.side === "output" ? [end, to] : [to, end];
+  const made = linksOf(level).findLast(({ origin_id, origin_slot, target_id }) => String(origin_id) === from.node && origin_slot === from.slot && String(target_id) === target.node);
+  return made ? ledThrough(level, made.id, chain) : level;
 }
 
 /** Link a socket to whatever of a node takes it best. False: nothing does. */

@@ -6,6 +6,7 @@ import { describe, expect, it } from "vitest";
 import { type Doc, linksOf, nodesById, position, type Subgraph, subgraphs } from "../graph/document";
 import { changeLevel, connect, disconnect, mapNode, moveNodes } from "../graph/edits";
 import { begin, redo, step, undo } from "../graph/history";
+import { linksThrough, reroutesById, reroutesOf } from "../graph/native_reroutes";
 import { parseJson, writeJson } from "./json";
 import { readWorkflow } from "./read";
 
@@ -64,8 +65,14 @@ describe.each(files)("%s", (path) => {
     expect(linksOf(without)).toHaveLength(linksOf(doc).length - 1);
     const ends = { origin: String(first.origin_id), originSlot: first.origin_slot, target: String(first.target_id), targetSlot: first.target_slot };
     const again = connect(without, ends) as Doc;
-    const rest = ({ nodes: _, links: __, last_link_id: ___, state: ____, ...others }: Doc) => others;
+    const rest = ({ nodes: _, links: __, last_link_id: ___, state: ____, reroutes: _____, ...others }: Doc) => others;
     expect(writeJson(rest(again))).toBe(writeJson(rest(doc)));
+    // The points that it went through alone went with it; those of other links are as they were, without it.
+    const through = (side: Doc) => linksOf(side).filter(({ id }) => id !== first.id).flatMap(({ id }) => reroutesOf(side, id).map((reroute) => [reroute.id, reroute.pos, reroute.parentId]));
+    expect(through(without)).toEqual(through(doc));
+    for (const reroute of reroutesById(without).values()) expect(reroute.linkIds).not.toContain(first.id);
+    const alone = reroutesOf(doc, first.id).filter(({ id }) => linksThrough(doc, id).length === 1);
+    expect(reroutesById(without).size).toBe(reroutesById(doc).size - alone.length);
     const untouched = (side: Doc) => side.nodes.filter((node) => ![String(first.origin_id), String(first.target_id)].includes(String(node.id)));
     expect(untouched(again)).toEqual(untouched(doc));
   });

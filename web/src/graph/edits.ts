@@ -20,6 +20,7 @@ import {
   type Subgraph,
   subgraphs,
 } from "./document";
+import { withoutLinks } from "./native_reroutes";
 import { retyped } from "./reroute_types";
 import type { Catalogue, NodeDef } from "./schema";
 
@@ -251,7 +252,7 @@ export function disconnect(level: Level, ids: readonly Id[]): Level {
     }
   }
   current = mapNodes(current, new Set(changes.keys()), (node) => changes.get(String(node.id))?.(node) ?? node);
-  return retyped(current, lost.flatMap((link) => [link.origin_id, link.target_id]));
+  return retyped(withoutLinks(current, level, gone), lost.flatMap((link) => [link.origin_id, link.target_id]));
 }
 
 /** Delete nodes. What fed a node of one kind of data goes on to what it fed, as if it had been bypassed. */

@@ -198,7 +198,7 @@ function boundary(level: Subgraph, side: "input" | "output"): GraphNode {
 }
 
 /** The box around nodes; null if there are none. */
-export function bounds(places: Iterable<Geometry>): { x: number; y: number; width: number; height: number } | null {
+export function bounds(places: Iterable<Pick<Geometry, "x" | "y" | "width" | "height">>): { x: number; y: number; width: number; height: number } | null {
   let [left, top, right, bottom] = [Infinity, Infinity, -Infinity, -Infinity];
   for (const place of places) {
     left = Math.min(left, place.x);

@@ -5,7 +5,7 @@ import { type Geometry, type Point } from "./geometry";
 
 export type Direction = "left" | "right" | "up" | "down";
 
-const AHEAD: Record<Direction, readonly [number, number]> = { left: [-1, 0], right: [1, 0], up: [0, -1], down: [0, 1] };
+export const AHEAD: Record<Direction, readonly [number, number]> = { left: [-1, 0], right: [1, 0], up: [0, -1], down: [0, 1] };
 
 const middle = (place: Geometry): Point => ({ x: place.x + place.width / 2, y: place.y + place.height / 2 });
 

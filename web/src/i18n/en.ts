@@ -115,6 +115,8 @@ export const en = {
   "menu.group": "Group",
   "menu.ungroup": "Remove the group",
   "menu.reroute": "Add a reroute",
+  "menu.bend": "Bend it here",
+  "menu.unbend": "Remove the bend",
   "menu.disconnect": "Remove the link",
   "menu.insert": "Insert a node",
   "menu.fitGroup": "Fit to what is in it",

@@ -117,6 +117,8 @@ export const zh: Record<keyof typeof en, string> = {
   "menu.group": "分组",
   "menu.ungroup": "移除分组",
   "menu.reroute": "添加转接点",
+  "menu.bend": "在此处弯折",
+  "menu.unbend": "移除弯折点",
   "menu.disconnect": "移除连线",
   "menu.insert": "插入节点",
   "menu.fitGroup": "适应内容大小",

@@ -1,12 +1,13 @@
 /** What can be done with what is under the pointer. */
 
 import { useLayoutEffect, useRef, useState } from "react";
-import { places } from "../canvas/links";
+import { legAt, linkPaths, places } from "../canvas/links";
 import { socketOf, unlink } from "../canvas/wiring";
 import { useT } from "../i18n";
 import { BYPASSED, type Id, MUTED, type Subgraph, subgraphs } from "../graph/document";
 import { addReroute, changeGroup, disconnect, mapNodes } from "../graph/edits";
 import { SLOT } from "../graph/geometry";
+import { addNativeReroute, deleteReroutes } from "../graph/native_reroutes";
 import { deleteGroups, membersOf } from "../graph/grouping";
 import { uses } from "../graph/lifting";
 import { addNote, alignToGrid, fitGroup, groupSelected, linkOf, nodeOf, tidy } from "../state/commands";
@@ -99,6 +100,12 @@ function insertInto({ x, y, at }: Menu, id: Id): void {
   if (from) show({ palette: { x, y, at, from, onto: id } });
 }
 
+/** A point on the link, where one points at it. */
+function bend(id: Id, [x, y]: [number, number]): void {
+  const path = linkPaths(levelOf(current()), surroundings()).find(({ link }) => link.id === id);
+  if (path) edit((level) => addNativeReroute(level, id, [Math.round(x), Math.round(y)], legAt(path, { x, y })));
+}
+
 type Translate = ReturnType<typeof useT>;
 
 function itemsOf(menu: Menu, t: Translate): { sections: Item[][]; colors?: (color: string | undefined) => void } {
@@ -109,12 +116,17 @@ function itemsOf(menu: Menu, t: Translate): { sections: Item[][]; colors?: (colo
     return {
       sections: [
         [
+          { label: t("menu.bend"), act: () => bend(id, at) },
           { label: t("menu.reroute"), act: () => edit((level) => addReroute(level, id, spot)) },
           { label: t("menu.insert"), act: () => insertInto(menu, id) },
           { label: t("menu.disconnect"), keys: "Del", act: () => linkOf(id) && unlink([id]), danger: true },
         ],
       ],
     };
+  }
+  if (target.kind === "reroute") {
+    const { id } = target;
+    return { sections: [[{ label: t("menu.unbend"), keys: "Del", act: () => edit((level) => deleteReroutes(level, new Set([String(id)]))), danger: true }]] };
   }
   if (target.kind === "group") {
     const { index } = target;

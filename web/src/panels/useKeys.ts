@@ -5,7 +5,7 @@ import { resizeTo, sizeOf } from "../canvas/gestures";
 import { stage, zoomBy } from "../canvas/stage";
 import { BYPASSED, MUTED } from "../graph/document";
 import { GRID } from "../graph/geometry";
-import type { Direction } from "../graph/walking";
+import { AHEAD, type Direction } from "../graph/walking";
 import { server } from "../server/client";
 import { copySelected, current, deleteSelected, duplicateSelected, fitView, levelOf, redoStep, select, settleStep, toggleCollapsed, toggleMode, undoStep } from "../state/editor";
 import { useQuestions } from "../state/dialogs";
@@ -15,7 +15,7 @@ import { show, togglePanel, useUi } from "../state/ui";
 import { announce } from "../state/announce";
 import { groupSelected, tidy } from "../state/commands";
 import { carried, move, shifted } from "../state/moving";
-import { enter, follow, leave, openMenuByKey, pressOnSocket, walk } from "./walking";
+import { enter, follow, leave, openMenuByKey, pressOnReroute, pressOnSocket, walk } from "./walking";
 
 export function useKeys(): void {
   useEffect(() => {
@@ -87,7 +87,9 @@ function press(event: KeyboardEvent): void {
   }
   const onButton = event.target instanceof HTMLButtonElement;
   const chosen = current().selection.size + current().groups.size;
-  if (pressOnSocket(target, key)) return done();
+  const far = event.shiftKey ? 10 * GRID : GRID;
+  if (arrow && !event.repeat) settleStep(); // a key that is held is one step
+  if (pressOnSocket(target, key) || pressOnReroute(target, key, arrow, far)) return done();
   if (key === "Enter") {
     if (onButton || !enter()) return;
   } else if (key === "ContextMenu" || (key === "F10" && event.shiftKey)) openMenuByKey();
@@ -102,25 +104,22 @@ function press(event: KeyboardEvent): void {
   else if (key === "w") togglePanel("start");
   else if (key === "g") togglePanel("gallery");
   else if (key === "q") togglePanel("queue");
-  else if (arrow && chosen) nudge(arrow, event.shiftKey ? 10 * GRID : GRID, event.repeat);
+  else if (arrow && chosen) nudge(arrow, far);
   else if (arrow && !onButton) walk(arrow);
   else return;
   done();
 }
 
 const ARROWS: Partial<Record<string, Direction>> = { ArrowLeft: "left", ArrowRight: "right", ArrowUp: "up", ArrowDown: "down" };
-const BY: Record<Direction, readonly [number, number]> = { left: [-1, 0], right: [1, 0], up: [0, -1], down: [0, 1] };
 
-/** A key that is held is one step. */
-function nudge(direction: Direction, distance: number, held: boolean): void {
-  if (!held) settleStep();
-  const [dx, dy] = BY[direction];
+function nudge(direction: Direction, distance: number): void {
+  const [dx, dy] = AHEAD[direction];
   move(shifted(carried(current().selection, current().groups), dx * distance, dy * distance), "nudge");
 }
 
 function resize(direction: Direction, held: boolean): void {
   if (!held) settleStep();
-  const [dx, dy] = BY[direction];
+  const [dx, dy] = AHEAD[direction];
   for (const id of current().selection) {
     const size = sizeOf(id);
     if (size) resizeTo(id, size[0] + dx * GRID, size[1] + dy * GRID);

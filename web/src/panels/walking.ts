@@ -5,9 +5,10 @@ import { places } from "../canvas/links";
 import { keepInView, stage } from "../canvas/stage";
 import { linksAt, unlink } from "../canvas/wiring";
 import { socketUnder } from "../canvas/useGestures";
-import { type Direction, linkedNodes, nearest, neighbour } from "../graph/walking";
+import { deleteReroutes, moveReroutes, pointOf, reroutesById } from "../graph/native_reroutes";
+import { AHEAD, type Direction, linkedNodes, nearest, neighbour } from "../graph/walking";
 import { announce } from "../state/announce";
-import { current, levelOf, select, surroundings } from "../state/editor";
+import { current, edit, levelOf, select, surroundings } from "../state/editor";
 import { show } from "../state/ui";
 
 const article = (id: string): HTMLElement | null => document.querySelector(`.react-flow__node[data-id="${CSS.escape(id)}"] > article`);
@@ -85,6 +86,23 @@ export function pressOnSocket(target: HTMLElement, key: string): boolean {
   const links = linksAt(socket);
   if ((key !== "Delete" && key !== "Backspace") || !links.length) return false;
   unlink(links);
+  return true;
+}
+
+/** What keys do on a point that links are led through. */
+export function pressOnReroute(target: HTMLElement, key: string, direction: Direction | undefined, distance: number): boolean {
+  const id = target.closest<HTMLElement>(".reroute-point")?.dataset.reroute;
+  const reroute = id === undefined ? undefined : reroutesById(levelOf(current())).get(id);
+  if (id === undefined || !reroute) return false;
+  if (key === "Delete" || key === "Backspace") {
+    edit((level) => deleteReroutes(level, new Set([id])));
+    announce("say.deleted", { count: 1 });
+    return true;
+  }
+  if (!direction) return false;
+  const { x, y } = pointOf(reroute);
+  const [dx, dy] = AHEAD[direction];
+  edit((level) => moveReroutes(level, new Map([[id, [x + dx * distance, y + dy * distance]]])), "nudge");
   return true;
 }
 

@@ -3,6 +3,7 @@
 import { type Id, linksById, type Level, nodesById, position } from "../graph/document";
 import { addGroup, addNode, changeGroup, mapNode, nextNodeId } from "../graph/edits";
 import { boundingOf } from "../graph/grouping";
+import { deleteReroutes, linksThrough, reroutesById } from "../graph/native_reroutes";
 import { setWidget } from "../graph/widget_views";
 import { t } from "../i18n";
 import { current, edit, fitView, levelOf, select, surroundings } from "./editor";
@@ -29,12 +30,21 @@ export async function tidy(): Promise<void> {
   const some = selection.size > 1;
   const level = levelOf(current());
   const { nodes, boxes } = arranged(level, surroundings(), some ? selection : undefined);
-  edit((before) => withBoxes(moved(before, { nodes, groups: new Map() }), boxes));
+  edit((before) => straightened(withBoxes(moved(before, { nodes, groups: new Map(), reroutes: new Map() }), boxes), nodes));
   if (!some) fitView();
 }
 
 const withBoxes = (level: Level, boxes: ReadonlyMap<number, [number, number, number, number]>): Level =>
   [...boxes].reduce((now, [index, bounding]) => changeGroup(now, index, { bounding }), level);
+
+/** Points that led links around what was there lead them astray once both ends are somewhere else. */
+function straightened(level: Level, placed: ReadonlyMap<string, unknown>): Level {
+  const stale = [...reroutesById(level).keys()].filter((id) => {
+    const links = linksThrough(level, id);
+    return links.length > 0 && links.every((link) => placed.has(String(link.origin_id)) && placed.has(String(link.target_id)));
+  });
+  return deleteReroutes(level, new Set(stale));
+}
 
 export function alignToGrid(): void {
   const { selection, groups } = current();
@@ -47,6 +57,7 @@ export function alignToGrid(): void {
     {
       nodes: new Map(nodes.map((node) => [String(node.id), at(position(node))])),
       groups: new Map(framed.map(([index, [x, y]]) => [index, at([x, y])])),
+      reroutes: new Map(),
     },
     null,
   );

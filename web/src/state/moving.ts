@@ -4,6 +4,7 @@ import { type Level, nodesById, type Subgraph } from "../graph/document";
 import { boundaryOf, moveNodes } from "../graph/edits";
 import { geometry, GRID, HEADER, placedNodes } from "../graph/geometry";
 import { groupsWithin, membersOf, moveGroups } from "../graph/grouping";
+import { linksThrough, moveReroutes, pointOf, reroutesById } from "../graph/native_reroutes";
 import { current, edit, levelOf, surroundings } from "./editor";
 import { useSettings } from "./settings";
 
@@ -16,9 +17,11 @@ export const placed = (value: number): number => (useSettings.getState().snap ? 
 export interface Places {
   nodes: Map<string, [number, number]>;
   groups: Map<number, [number, number]>;
+  /** The points that links are led through. */
+  reroutes: Map<string, [number, number]>;
 }
 
-/** What goes along when nodes and groups are moved: what is in the groups, groups too. */
+/** What goes along when nodes and groups are moved: what is in the groups, groups too, and points of links between what moves. */
 export function carried(nodes: Iterable<string>, groups: Iterable<number>): Places {
   const level = levelOf(current());
   const around = surroundings();
@@ -30,7 +33,7 @@ export function carried(nodes: Iterable<string>, groups: Iterable<number>): Plac
     else for (const id of membersOf(level, around, group)) ids.add(id);
     for (const within of groupsWithin(level, index)) indexes.add(within);
   }
-  const at: Places = { nodes: new Map(), groups: new Map() };
+  const at: Places = { nodes: new Map(), groups: new Map(), reroutes: new Map() };
   for (const node of placedNodes(level)) {
     if (!ids.has(String(node.id))) continue;
     const place = geometry(node, around);
@@ -40,22 +43,28 @@ export function carried(nodes: Iterable<string>, groups: Iterable<number>): Plac
     const [x, y] = level.groups?.[index]?.bounding ?? [0, 0];
     at.groups.set(index, [x, y]);
   }
+  for (const [id, reroute] of reroutesById(level)) {
+    const links = linksThrough(level, id);
+    const { x, y } = pointOf(reroute);
+    if (links.length && links.every((link) => ids.has(String(link.origin_id)) && ids.has(String(link.target_id)))) at.reroutes.set(id, [x, y]);
+  }
   return at;
 }
 
 export const move = (to: Places, kind: string | null = "move"): void => edit((level) => moved(level, to), kind);
 
-export function moved(level: Level, { nodes, groups }: Places): Level {
-  let after = moveGroups(moveNodes(level, nodes), groups);
+export function moved(level: Level, { nodes, groups, reroutes }: Places): Level {
+  let after = moveReroutes(moveGroups(moveNodes(level, nodes), groups), reroutes);
   for (const [id, [x, y]] of nodes) if (isBoundary(level, id)) after = moveBoundary(after as Subgraph, id, x, y - HEADER);
   return after;
 }
 
-export const shifted = ({ nodes, groups }: Places, dx: number, dy: number): Places => {
+export const shifted = ({ nodes, groups, reroutes }: Places, dx: number, dy: number): Places => {
   const by = ([x, y]: [number, number]): [number, number] => [x + dx, y + dy];
   return {
     nodes: new Map([...nodes].map(([id, at]) => [id, by(at)])),
     groups: new Map([...groups].map(([index, at]) => [index, by(at)])),
+    reroutes: new Map([...reroutes].map(([id, at]) => [id, by(at)])),
   };
 };
 

@@ -45,6 +45,7 @@ export type Target =
   | { kind: "node"; id: string; widget?: string }
   | { kind: "group"; index: number }
   | { kind: "link"; id: Id }
+  | { kind: "reroute"; id: Id }
   | { kind: "canvas" };
 
 export interface Menu {
