@@ -27,13 +27,13 @@ _INSTANCES: Final = 256
 """Instances kept of one class. Each placed node has its own; those that expansions make come and go."""
 
 
-def node_type_of_class(name: str, node_class: type, display_name: str | None = None, module: str = "") -> NodeType:
+def node_type_of_class(name: str, node_class: type[Any], display_name: str | None = None, module: str = "") -> NodeType:
     """The node type of a class-style node. It has no version: its results stay in memory.
 
     Raises NodeDefinitionError if the class lacks something or its declarations cannot be understood.
     """
     try:
-        declared = read_input_types(node_class.INPUT_TYPES())  # type: ignore[attr-defined]
+        declared = read_input_types(node_class.INPUT_TYPES())
         outputs = _outputs(node_class)
         method = _method(node_class)
     except NodeDefinitionError as error:
@@ -45,7 +45,7 @@ def node_type_of_class(name: str, node_class: type, display_name: str | None = N
     adapter = _ClassNode(node_class, method, declared, outputs)
 
     def redeclare() -> NodeType:
-        now = read_input_types(node_class.INPUT_TYPES())  # type: ignore[attr-defined]
+        now = read_input_types(node_class.INPUT_TYPES())
         adapter.declare(now)
         return replace(node_type, **_declared(now, parameters))
 
@@ -100,13 +100,13 @@ class _ClassNode:
 
     def __init__(
         self,
-        node_class: type,
+        node_class: type[Any],
         method: Callable[..., Any],
         declared: ClassInputs,
         outputs: tuple[Output, ...],
     ):
         self._class = node_class
-        self._method_name = str(node_class.FUNCTION)  # type: ignore[attr-defined]
+        self._method_name = str(node_class.FUNCTION)
         self._takes = {
             name: Takes(getattr(node_class, name))
             for name in (self._method_name, "check_lazy_status", "IS_CHANGED", "VALIDATE_INPUTS")
@@ -137,13 +137,13 @@ class _ClassNode:
 
     def fingerprint(self, **inputs: Any) -> Any:
         arguments = self._arguments(inputs, "IS_CHANGED")
-        return fingerprint_of(self._class, lambda: self._class.IS_CHANGED(**arguments))  # type: ignore[attr-defined]
+        return fingerprint_of(self._class, lambda: self._class.IS_CHANGED(**arguments))
 
     def validate(self, **inputs: Any) -> Any:
         types = {"input_types": inputs.pop("input_types")} if "input_types" in inputs else {}
         inputs |= dict.fromkeys(self._hidden)  # nothing runs yet that they could tell of
         arguments = self._arguments(inputs, "VALIDATE_INPUTS") | types
-        verdict = self._class.VALIDATE_INPUTS(**arguments)  # type: ignore[attr-defined]
+        verdict = self._class.VALIDATE_INPUTS(**arguments)
         return waited_for(verdict) if inspect.isawaitable(verdict) else verdict
 
     def _arguments(self, inputs: dict[str, Any], method: str) -> dict[str, Any]:

@@ -7,7 +7,7 @@ import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Generic, TypeVar
+from typing import TYPE_CHECKING, Generic, TypeVar, cast
 
 from nodes.models.checkpoint import Checkpoint, CheckpointError, Fingerprint
 
@@ -55,7 +55,8 @@ class Weights(Generic[Config]):
 
         key = (self, build, dtype, device, patches)
         nbytes = self.parameters * dtype.itemsize
-        return residency.resident(key, lambda: load(self, build, dtype, device, patches), nbytes, device)  # type: ignore[return-value]
+        loaded = residency.resident(key, lambda: load(self, build, dtype, device, patches), nbytes, device)
+        return cast("Module", loaded)
 
 
 def weights_at(

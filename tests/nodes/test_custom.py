@@ -5,9 +5,11 @@ from __future__ import annotations
 import json
 import logging
 import os
+import signal
 import subprocess
 import sys
 import time
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -185,6 +187,32 @@ def test_a_pack_that_fails_stops_nothing(
     assert list(found.failures) == ["bad"] and "bad.py" in found.failures["bad"]
     assert "custom node pack bad failed to import" in caplog.text
     assert not any(name.startswith("sumi_custom_nodes.bad") for name in sys.modules)
+
+
+@pytest.fixture
+def ctrl_c(request: pytest.FixtureRequest) -> Iterator[None]:
+    """What the process does on Ctrl+C, for the length of a test: a worker ignores it."""
+    before = signal.signal(signal.SIGINT, request.param)
+    yield
+    signal.signal(signal.SIGINT, before)
+
+
+@pytest.mark.parametrize("ctrl_c", [signal.default_int_handler], indirect=True)
+@pytest.mark.usefixtures("ctrl_c")
+def test_ctrl_c_ends_the_imports(tmp_path: Path, places: Folders) -> None:
+    presses = "import os, signal, time\nos.kill(os.getpid(), signal.SIGINT)\ntime.sleep(60)\n"
+    with pytest.raises(KeyboardInterrupt):
+        load(tmp_path, places, a_presses=presses, b_never="raise SystemExit('this was imported')")
+
+
+@pytest.mark.parametrize("ctrl_c", [signal.SIG_IGN], indirect=True)
+@pytest.mark.usefixtures("ctrl_c")
+def test_a_keyboard_interrupt_of_a_packs_own_making_is_its_failure(tmp_path: Path, places: Folders) -> None:
+    """Where Ctrl+C is not listened to, nobody has pressed it."""
+    good = NATIVE.format(name="Good", given=1)
+    found = load(tmp_path, places, a_raises="raise KeyboardInterrupt('of my own')", b_good=good)
+    assert list(found.types) == ["Good"] and list(found.failures) == ["a_raises"]
+    assert "KeyboardInterrupt: of my own" in found.failures["a_raises"]
 
 
 def test_a_pack_that_does_not_end_is_given_up(tmp_path: Path, places: Folders, monkeypatch: pytest.MonkeyPatch) -> None:

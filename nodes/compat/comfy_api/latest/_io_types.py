@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any, TypeVar
 
-C = TypeVar("C", bound=type)
+C = TypeVar("C", bound=type[Any])
 
 
 class Input:
@@ -98,7 +98,7 @@ def comfytype(io_type: str, **_: Any) -> Callable[[C], C]:
     """Give a class the type ``io_type``, and with it its ``Input`` and ``Output``."""
 
     def decorate(cls: C) -> C:
-        cls.io_type = io_type  # type: ignore[attr-defined]
+        cls.io_type = io_type
         for part in ("Input", "Output"):
             base = getattr(cls, part, None)
             if base is not None:
