@@ -26,6 +26,8 @@ export interface Tab {
   name: string;
   /** Its file in the server's library; null: never saved. */
   file: string | null;
+  /** The fingerprint of that file as it was when last saved or opened here; null: not known. */
+  fileWas: string | null;
   /** The document as it was when last saved or opened. */
   clean: Doc;
   history: History<Doc>;
@@ -53,8 +55,8 @@ export const useEditor = create<Editor>(() => {
   return { catalogue: new Map(), tabs: [first], active: first.id, fit: 0 };
 });
 
-export function newTab(name: string, doc: Doc, file: string | null = null): Tab {
-  return { id: newId(), name, file, clean: doc, history: begin(doc), path: [], selection: new Set(), groups: NO_GROUPS, link: null, views: {} };
+export function newTab(name: string, doc: Doc, file: string | null = null, fileWas: string | null = null): Tab {
+  return { id: newId(), name, file, fileWas, clean: doc, history: begin(doc), path: [], selection: new Set(), groups: NO_GROUPS, link: null, views: {} };
 }
 
 export const activeTab = (state: Editor): Tab => state.tabs.find((tab) => tab.id === state.active) ?? (state.tabs[0] as Tab);
@@ -145,8 +147,8 @@ function travel(go: (history: History<Doc>) => History<Doc>): void {
 export const undoStep = (): void => travel(undo);
 export const redoStep = (): void => travel(redo);
 
-export function openTab(name: string, doc: Doc, file: string | null = null): void {
-  const tab = newTab(name, doc, file);
+export function openTab(name: string, doc: Doc, file: string | null = null, fileWas: string | null = null): void {
+  const tab = newTab(name, doc, file, fileWas);
   useEditor.setState((state) => {
     const shown = activeTab(state);
     const blank = !isChanged(shown) && !shown.history.present.nodes.length && !shown.file;

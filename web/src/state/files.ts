@@ -10,6 +10,7 @@ import { setWidget } from "../graph/widget_views";
 import type { Key } from "../i18n";
 import { server } from "../server/client";
 import { current, editLater, openTab, showCatalogue, surroundings, useEditor } from "./editor";
+import { fingerprint } from "./fingerprint";
 import { notify } from "./notices";
 
 const REASONS: Record<NoWorkflow["kind"], Key> = { picture: "file.nothing", parameters: "file.parameters", file: "file.nothingInFile" };
@@ -30,7 +31,7 @@ export async function openFile(file: Blob & { name?: string }): Promise<boolean>
 /** Open JSON text in a tab of its own. Says so if it cannot; what was open stays as it was. */
 export function openText(name: string, text: string, file: string | null = null): boolean {
   try {
-    openTab(name, read(text), file);
+    openTab(name, read(text), file, file === null ? null : fingerprint(text));
     return true;
   } catch (error) {
     unreadable(file ?? name, error);

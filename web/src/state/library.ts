@@ -6,6 +6,7 @@ import { Refused, server } from "../server/client";
 import { changeTab, closeTab, current, isChanged, showTab, type Tab, useEditor } from "./editor";
 import { ask, confirmed, useQuestions } from "./dialogs";
 import { openText } from "./files";
+import { fingerprint } from "./fingerprint";
 import { notify } from "./notices";
 import { emptyDocument } from "../graph/document";
 
@@ -56,15 +57,42 @@ const replaces = (path: string): Promise<boolean> =>
 
 const exists = (error: unknown): boolean => error instanceof Refused && error.status === 409;
 
-/** Save a workflow in the library; asks for a name the first time, and before another file is replaced. False: it is not saved. */
-export async function save(tab: Tab = current(), elsewhere = false): Promise<boolean> {
-  if (useQuestions.getState().asked.length) return false;
-  const path = tab.file && !elsewhere ? tab.file : await askName(t("file.saveAs"), shownName(tab.file ?? tab.name));
+/** By tab, what is being saved: the next waits for it. */
+const saving = new Map<string, Promise<boolean>>();
+
+/**
+ * Save a workflow in the library; asks for a name the first time, and before another file is replaced, or its own if that
+ * was changed elsewhere. False: it is not saved.
+ */
+export function save(tab: Tab = current(), elsewhere = false): Promise<boolean> {
+  if (useQuestions.getState().asked.length) return Promise.resolve(false);
+  const under = saving.get(tab.id);
+  const turn = under ? under.then(() => saveNow(tab.id, elsewhere)) : saveNow(tab.id, elsewhere);
+  saving.set(tab.id, turn);
+  return turn.finally(() => saving.get(tab.id) === turn && saving.delete(tab.id));
+}
+
+async function saveNow(id: string, elsewhere: boolean, called?: string): Promise<boolean> {
+  const find = () => useEditor.getState().tabs.find((entry) => entry.id === id);
+  const tab = find();
+  if (!tab) return false;
+  const path = tab.file && !elsewhere ? tab.file : await askName(t("file.saveAs"), called ?? shownName(tab.file ?? tab.name));
   if (path === null) return false;
-  const now = useEditor.getState().tabs.find((entry) => entry.id === tab.id) ?? tab;
-  const doc = now.history.present;
+  const doc = (find() ?? tab).history.present;
   const text = writeJson(doc, 1);
   try {
+    if (path === tab.file && (await changedElsewhere(tab, text))) {
+      const given = await ask({
+        title: t("file.changed", { name: shownName(path) }),
+        text: t("file.changedText"),
+        choices: [
+          { id: "copy", label: t("file.saveCopy"), kind: "primary" },
+          { id: "overwrite", label: t("file.overwrite"), kind: "danger" },
+        ],
+      });
+      if (given === null) return false;
+      if (given.choice === "copy") return await saveNow(id, true, `${shownName(path)} 2`);
+    }
     try {
       await server.writeFile(ROOT + path, text, path === tab.file);
     } catch (error) {
@@ -76,9 +104,21 @@ export async function save(tab: Tab = current(), elsewhere = false): Promise<boo
     unreachable(error);
     return false;
   }
-  changeTab((before) => ({ ...before, file: path, name: lastPart(path), clean: doc }), tab.id);
+  changeTab((before) => ({ ...before, file: path, fileWas: fingerprint(text), name: lastPart(path), clean: doc }), id);
   notify("info", "file.saved", shownName(path));
   return true;
+}
+
+/** Whether a tab's file is no longer what was opened or saved here: another window has saved it. */
+async function changedElsewhere({ file, fileWas }: Tab, text: string): Promise<boolean> {
+  if (file === null || fileWas === null) return false;
+  try {
+    const there = await server.readFile(ROOT + file);
+    return fingerprint(there) !== fileWas && there !== text;
+  } catch (error) {
+    if (error instanceof Refused && error.status === 404) return false; // deleted: nothing is lost
+    throw error;
+  }
 }
 
 export async function openSaved(path: string): Promise<void> {

@@ -25,6 +25,8 @@ export interface KeptTab {
   at: number;
   name: string;
   file: string | null;
+  /** Missing where an earlier version kept the tab. */
+  fileWas?: string | null;
   doc: Doc;
   changed: boolean;
   views: Tab["views"];
@@ -142,8 +144,8 @@ async function recall(own: string | null): Promise<string | null> {
   return taken ? source.id : null;
 }
 
-function restoredTab({ id, name, file, doc, changed, views, path }: KeptTab): Tab {
-  return { ...newTab(name, doc, file), id, views, path, clean: changed ? emptyDocument() : doc };
+function restoredTab({ id, name, file, fileWas = null, doc, changed, views, path }: KeptTab): Tab {
+  return { ...newTab(name, doc, file, fileWas), id, views, path, clean: changed ? emptyDocument() : doc };
 }
 
 /** The tabs as they were when last handed over. */
@@ -156,6 +158,7 @@ const same = (first: Tab | undefined, second: Tab) =>
   first.history.present === second.history.present &&
   first.name === second.name &&
   first.file === second.file &&
+  first.fileWas === second.fileWas &&
   first.views === second.views &&
   first.path === second.path &&
   isChanged(first) === isChanged(second);
@@ -193,8 +196,8 @@ function write(store: IDBDatabase, fresh: Tab[], closed: string[], entry: KeptWi
     change.onabort = () => reject(change.error);
     const tabs = change.objectStore("tabs");
     for (const tab of fresh) {
-      const { id, name, file, views, path } = tab;
-      tabs.put({ window: windowId, id, at: entry.at, name, file, doc: tab.history.present, changed: isChanged(tab), views, path } satisfies KeptTab);
+      const { id, name, file, fileWas, views, path } = tab;
+      tabs.put({ window: windowId, id, at: entry.at, name, file, fileWas, doc: tab.history.present, changed: isChanged(tab), views, path } satisfies KeptTab);
     }
     for (const id of closed) tabs.delete([windowId, id]);
     change.objectStore("windows").put(entry);
