@@ -25,7 +25,7 @@ def worker(options: argparse.Namespace) -> int:
     """Serve the server that started this process; ends when that does."""
     incoming, outgoing = _take_standard_streams()
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl+C is for the server, which then ends its workers
-    warm_up = _nothing if options.no_warm_up else _warm_up
+    warm_up = str if options.no_warm_up else _warm_up
     WorkerLoop(incoming, outgoing, lambda: host_of(options), warm_up, options.send_files).serve()
     return 0
 
@@ -94,13 +94,13 @@ def _unload() -> None:
         residency.free()
 
 
-def _warm_up() -> None:
-    """The first picture need not wait for torch's import."""
-    import torch  # noqa: F401
-
-
-def _nothing() -> None:
-    """No warm-up."""
+def _warm_up() -> str:
+    """The first picture need not wait for torch's import; what is wrong if that fails."""
+    try:
+        import torch  # noqa: F401
+    except Exception as error:  # whatever a broken installation raises: ImportError, OSError for a library, …
+        return f"torch cannot be imported: {type(error).__name__}: {error}"
+    return ""
 
 
 def _take_standard_streams() -> tuple[BinaryIO, BinaryIO]:

@@ -113,8 +113,8 @@ class Scheduler:
 
     @property
     def ready(self) -> bool:
-        """Whether some worker is up."""
-        return any(post.worker is not None for post in self._posts)
+        """Whether some worker is up, and able to compute as far as it has found out."""
+        return any(not stats.trouble for _, stats in self.stats())
 
     def stats(self) -> list[tuple[str, Stats]]:
         """Of every worker that is up."""

@@ -58,13 +58,22 @@ async def healthz(request: web.Request) -> web.StreamResponse:
     return web.json_response({"status": "ok", "uptime": round(time.time() - services(request).started, 3)})
 
 
-@endpoints.get("/readyz", answer=record({"ready": BOOLEAN, "packs": FREE_OBJECT}), errors=(503,), kind="always")
+@endpoints.get(
+    "/readyz",
+    answer=record({"ready": BOOLEAN, "workers": FREE_OBJECT, "packs": FREE_OBJECT}),
+    errors=(503,),
+    kind="always",
+)
 async def readyz(request: web.Request) -> web.StreamResponse:
-    """Whether some worker can take a job; and what there is to say of node packs, by name."""
-    ready = services(request).scheduler.ready
-    headers = None if ready else {"Retry-After": "1"}
-    packs = noteworthy(services(request).catalogue.packs)
-    return web.json_response({"ready": ready, "packs": packs}, status=200 if ready else 503, headers=headers)
+    """Whether some worker can take a job; what is wrong with workers and with node packs, by name."""
+    here = services(request)
+    ready = here.scheduler.ready
+    answer = {
+        "ready": ready,
+        "workers": {name: stats.trouble for name, stats in here.scheduler.stats() if stats.trouble},
+        "packs": noteworthy(here.catalogue.packs),
+    }
+    return web.json_response(answer, status=200 if ready else 503, headers=None if ready else {"Retry-After": "1"})
 
 
 @endpoints.get("/metrics", answer=STRING, answer_type="text/plain", kind="always")

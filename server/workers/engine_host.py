@@ -83,6 +83,8 @@ class EngineHost:
     devices: Callable[[], list[dict[str, Any]]] = list
     models: Callable[[], list[str]] = list
     unload: Callable[[], None] = lambda: None
+    trouble: str = ""
+    """Why nodes cannot compute here, once that is found out."""
 
     def __post_init__(self) -> None:
         self._lock = threading.Lock()
@@ -205,7 +207,7 @@ class EngineHost:
             self._cache_due = time.monotonic() + _CACHE_SECONDS
             stats = self.engine.stats()
             self._cache = {name: value for name, value in stats.items() if isinstance(value, (int, float))}
-        return Stats(self.devices(), self.models(), self._cache, resident_bytes())
+        return Stats(self.devices(), self.models(), self._cache, resident_bytes(), self.trouble)
 
     def _stop_if_wanted(self, prompt_id: str) -> None:
         with self._lock:

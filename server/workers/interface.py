@@ -98,12 +98,14 @@ class Stats:
 
     ``devices``: as ``GET /system_stats`` lists them. ``models``: what is resident.
     ``cache``: hits, misses, bytes… by name. ``memory``: resident bytes of the process.
+    ``trouble``: why it cannot compute, as far as it has found out; else empty.
     """
 
     devices: list[dict[str, Any]] = field(default_factory=list)
     models: list[str] = field(default_factory=list)
     cache: Mapping[str, float] = field(default_factory=dict)
     memory: int = 0
+    trouble: str = ""
 
 
 class Worker(Protocol):

@@ -34,8 +34,9 @@ class WorkerLoop:
     """Serves one :class:`EngineHost` over ``incoming`` and ``outgoing``.
 
     ``make`` builds the host (importing node packs takes a while; heartbeats go out meanwhile);
-    ``warm_up`` is called once the server knows the nodes, on a thread of its own. With ``send_files`` the
-    files that outputs name travel to the server, whose folders are others.
+    ``warm_up`` is called once the server knows the nodes, on a thread of its own, and gives what keeps nodes from
+    computing, if anything does. With ``send_files`` the files that outputs name travel to the server, whose folders
+    are others.
     """
 
     def __init__(
@@ -43,7 +44,7 @@ class WorkerLoop:
         incoming: BinaryIO,
         outgoing: BinaryIO,
         make: Callable[[], EngineHost],
-        warm_up: Callable[[], None] = lambda: None,
+        warm_up: Callable[[], str] = str,
         send_files: bool = False,
     ):
         self._incoming = incoming
@@ -71,7 +72,7 @@ class WorkerLoop:
         self._out.put({"type": "description", **dataclasses.asdict(host.describe())})
         _thread("compute", self._compute)
         _thread("measure", self._measure)
-        _thread("warm-up", self._warm_up)
+        _thread("warm-up", self._prepare)
         while (frame := wire.read(self._incoming)) is not None:
             header, body = frame
             if header["type"] == "close":
@@ -181,6 +182,15 @@ class WorkerLoop:
             self._stats = dataclasses.asdict(host.stats())
             if self._over.wait(HEARTBEAT_SECONDS):
                 return
+
+    def _prepare(self) -> None:
+        host = self._host
+        assert host is not None
+        host.trouble = self._warm_up()
+        if host.trouble:
+            log.error("%s", host.trouble)
+            self._stats = dataclasses.asdict(host.stats())
+            self._out.put({"type": "heartbeat", "stats": self._stats})
 
     def _close(self, host: EngineHost) -> None:
         self._over.set()

@@ -21,14 +21,18 @@ ROOT = Path(__file__).resolve().parents[2]
 class RunningServer:
     """``python main.py`` on ``base`` and a free port. ``prepare`` runs in the child before the server does."""
 
-    def __init__(self, base: Path, *flags: str, prepare: Callable[[], None] | None = None):
+    def __init__(self, base: Path, *flags: str, prepare: Callable[[], None] | None = None, warm_up: bool = False):
         self.base = base
         self.port = _free_port()
         self.url = f"http://127.0.0.1:{self.port}"
         command = [sys.executable, str(ROOT / "main.py"), "--base-directory", str(base), "--port", str(self.port)]
         self.log = open(base / "server.log", "ab")  # noqa: SIM115 - closed in stop
         self.process = subprocess.Popen(
-            [*command, "--cpu", "--no-warm-up", *flags], stdout=self.log, stderr=self.log, cwd=ROOT, preexec_fn=prepare
+            [*command, "--cpu", *([] if warm_up else ["--no-warm-up"]), *flags],
+            stdout=self.log,
+            stderr=self.log,
+            cwd=ROOT,
+            preexec_fn=prepare,
         )
         try:
             self.until(lambda: self.answers("/healthz"))
@@ -133,9 +137,11 @@ def _free_port() -> int:
 
 
 @contextlib.contextmanager
-def running(base: Path, *flags: str, prepare: Callable[[], None] | None = None) -> Iterator[RunningServer]:
+def running(
+    base: Path, *flags: str, prepare: Callable[[], None] | None = None, warm_up: bool = False
+) -> Iterator[RunningServer]:
     """A server for the length of a ``with``; SIGTERM must end it well."""
-    server = RunningServer(base, *flags, prepare=prepare)
+    server = RunningServer(base, *flags, prepare=prepare, warm_up=warm_up)
     try:
         yield server
     except BaseException:

@@ -173,6 +173,21 @@ def test_a_node_pack_that_cannot_be_imported_stops_nobody(base: Path) -> None:
         assert "broken.py" in server.said() and "no_such_module" in server.said()
 
 
+def test_a_torch_that_cannot_be_imported_is_said(base: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "torch.py").write_text("raise OSError('libtorch_cpu.so: cannot open shared object file')\n")
+    monkeypatch.setenv("PYTHONPATH", str(tmp_path))
+    with running(base, warm_up=True) as server:
+        server.until(lambda: server.get("/readyz")[1]["workers"])
+        status, said = server.get("/readyz")
+        assert (status, said["ready"]) == (503, False)
+        assert list(said["workers"].values()) == [
+            "torch cannot be imported: OSError: libtorch_cpu.so: cannot open shared object file"
+        ]
+        assert "torch cannot be imported" in server.said()
+        # What needs no torch is done all the same.
+        assert server.ended(server.queue(chain()))["status"]["completed"]
+
+
 def test_a_full_disk_under_a_picture_is_the_jobs_error_and_leaves_nothing_half_written(base: Path) -> None:
     def limit() -> None:
         resource.setrlimit(resource.RLIMIT_FSIZE, (600_000, 600_000))
