@@ -90,7 +90,7 @@ def test_a_group_is_renamed_coloured_and_resized(page: Any) -> None:
     named = _is_one_step(page, before)
     assert named["groups"][0]["title"] == "Source"
     page.mouse.click(x, y, button="right")
-    page.get_by_role("button", name="Colour #6b4578").click()
+    page.get_by_role("menuitem", name="Colour #6b4578").click()
     assert _is_one_step(page, named)["groups"][0]["color"] == "#6b4578"
     coloured = document(page)
     left, top, width, height = coloured["groups"][0]["bounding"]
@@ -205,7 +205,7 @@ def _rename(page: Any) -> None:
 
 def _colour(page: Any) -> None:
     header(page, 7).click(button="right")
-    page.get_by_role("button", name="Colour #33637a").click()
+    page.get_by_role("menuitem", name="Colour #33637a").click()
 
 
 def _collapse_by_button(page: Any) -> None:

@@ -101,7 +101,7 @@ def test_a_seed_does_after_a_run_what_is_chosen(page: Any, control: str, after: 
 def test_a_choice_is_found_by_typing(page: Any) -> None:
     field = node(page, 7).locator("[data-widget='sampler_name'] button")
     field.click()
-    search = page.get_by_role("textbox", name="sampler_name: Search")
+    search = page.get_by_role("combobox", name="sampler_name: Search")
     search.fill("dpmpp_2m")
     assert page.get_by_role("listbox", name="sampler_name").get_by_role("option").first.text_content() == "dpmpp_2m"
     page.keyboard.press("ArrowDown")
@@ -145,7 +145,7 @@ def _picture(path: Path, colour: tuple[int, int, int]) -> Path:
 
 def test_a_picture_comes_by_button_by_drop_and_by_paste(page: Any, server: Any, tmp_path: Path) -> None:
     page.mouse.dblclick(220, 780)
-    page.get_by_role("textbox", name="Search nodes").fill("Load Image")
+    page.get_by_role("combobox", name="Search nodes").fill("Load Image")
     page.keyboard.press("Enter")
     node(page, 10).wait_for()
     node(page, 10).locator("input[type=file]").set_input_files(str(_picture(tmp_path / "button.png", (9, 9, 9))))
@@ -208,7 +208,7 @@ def test_inputs_that_packs_declare_in_strange_ways_break_nothing(browser: Any, s
     page.wait_for_selector(".node")
     for name in ("Strange", "Empty", "Null"):
         page.keyboard.press("/")
-        page.get_by_role("textbox", name="Search nodes").fill(name)
+        page.get_by_role("combobox", name="Search nodes").fill(name)
         page.keyboard.press("Enter")
     node(page, 12).wait_for()
     field = node(page, 10).get_by_role("spinbutton", name="half")

@@ -83,7 +83,7 @@ def test_a_link_is_drawn_and_taken_off_by_keys(page: Any) -> None:
     assert before - ends(document(page)) == {(1, 2, 8, 1)}
     socket(page, 8, "vae", "input").focus()
     page.keyboard.press("Enter")
-    search = page.get_by_role("textbox", name="Search nodes")
+    search = page.get_by_role("combobox", name="Search nodes")
     search.fill("read checkpoint")
     page.get_by_role("option").filter(has_text="VAE · Read the checkpoint").wait_for()
     page.keyboard.press("Enter")
@@ -95,7 +95,7 @@ def test_a_new_node_is_linked_by_keys(page: Any) -> None:
     header(page, 8).click()
     socket(page, 8, "IMAGE", "output").focus()
     page.keyboard.press("l")
-    page.get_by_role("textbox", name="Search nodes").fill("invert im")
+    page.get_by_role("combobox", name="Search nodes").fill("invert im")
     page.keyboard.press("Enter")
     node(page, 10).wait_for()
     assert (8, 0, 10, 0) in ends(document(page))

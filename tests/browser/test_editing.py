@@ -23,7 +23,7 @@ def _document(page: Any) -> Any:
 
 def _add(page: Any, name: str, x: int, y: int) -> None:
     page.mouse.dblclick(x, y)
-    page.get_by_role("textbox", name="Search nodes").fill(name)
+    page.get_by_role("combobox", name="Search nodes").fill(name)
     page.keyboard.press("Enter")
 
 

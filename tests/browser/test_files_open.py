@@ -239,7 +239,7 @@ def test_a_file_may_be_dropped_anywhere(page: Any, tmp_path: Path, selector: str
 
 def test_a_workflow_dropped_on_a_node_that_loads_pictures_opens(page: Any, tmp_path: Path) -> None:
     page.mouse.dblclick(700, 700)
-    page.get_by_role("textbox", name="Search nodes").fill("Load Image")
+    page.get_by_role("combobox", name="Search nodes").fill("Load Image")
     page.keyboard.press("Enter")
     page.wait_for_selector(".loaded-picture")
     path = tmp_path / "workflow.json"

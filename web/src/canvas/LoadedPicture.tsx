@@ -5,8 +5,8 @@ import { useT } from "../i18n";
 import type { GraphNode } from "../graph/document";
 import type { WidgetRow } from "../graph/geometry";
 import { annotated, viewUrl } from "../server/client";
-import { current } from "../state/editor";
-import { uploadTo } from "../state/files";
+import { current, useTab } from "../state/editor";
+import { uploadKey, uploadTo, useUploads } from "../state/files";
 import { show } from "../state/ui";
 import { Icon } from "../widgets/Icon";
 
@@ -26,6 +26,8 @@ export function LoadedPicture({ node, row }: { node: GraphNode; row: WidgetRow }
   const t = useT();
   const picker = useRef<HTMLInputElement>(null);
   const id = String(node.id);
+  const tab = useTab((shown) => shown.id);
+  const uploading = useUploads(({ on }) => on.includes(uploadKey(tab, id)));
   const take = (file: File | undefined) => file && void uploadTo(id, row.key, file);
   const named = typeof row.value === "string" && row.value ? row.value : null;
   const file = named === null ? null : annotated(named, row.input.folder);
@@ -37,6 +39,7 @@ export function LoadedPicture({ node, row }: { node: GraphNode; row: WidgetRow }
       {file && !gone && <img src={viewUrl(file)} alt={file.filename} draggable={false} onError={() => setMissing(named)} />}
       {file && gone && <span className="node-media-hint">{t("node.noFile", { name: file.filename })}</span>}
       {!file && <span className="node-media-hint">{t("node.drop")}</span>}
+      {uploading && <span className="uploading" role="status">{t("node.uploading")}</span>}
       <div className="loaded-picture-tools nodrag">
         <button type="button" className="button small" onClick={() => picker.current?.click()}>
           <Icon name="upload" /> {t("node.upload")}

@@ -118,10 +118,11 @@ function paintLinks(context: CanvasRenderingContext2D, scene: Scene): void {
 }
 
 /** The points that links are led through. Near, they are elements. */
-function paintReroutes(context: CanvasRenderingContext2D, { level, around }: Scene): void {
+function paintReroutes(context: CanvasRenderingContext2D, { level, around, view }: Scene): void {
+  const radius = Math.max(6, 3.5 / view.zoom);
   for (const { at, color } of reroutePlaces(level, around)) {
     context.beginPath();
-    context.arc(at.x, at.y, 6, 0, 2 * Math.PI);
+    context.arc(at.x, at.y, radius, 0, 2 * Math.PI);
     context.fillStyle = typeColor(color);
     context.fill();
   }

@@ -65,6 +65,7 @@ export const en = {
   "node.seconds": "{seconds} s",
   "node.failed": "Failed",
   "node.drop": "Drop a picture here, paste one, or",
+  "node.uploading": "Uploading…",
   "node.upload": "Choose a file",
   "node.noPicture": "The picture will appear here",
   "node.noFile": "{name} is not on the server: choose another",

@@ -67,6 +67,7 @@ export const zh: Record<keyof typeof en, string> = {
   "node.seconds": "{seconds} 秒",
   "node.failed": "失败",
   "node.drop": "拖入或粘贴图片，或",
+  "node.uploading": "正在上传…",
   "node.upload": "选择文件",
   "node.noPicture": "图片将显示在这里",
   "node.noFile": "服务器上没有 {name}，请选择其他图片",

@@ -19,6 +19,9 @@ import { type Menu, show, useUi } from "../state/ui";
 
 const COLORS = ["#7a3b3b", "#7a5a33", "#3f6b45", "#33637a", "#45507f", "#6b4578", "#6d5f2e"];
 
+/** One below the other; the colours are side by side. */
+const ITEMS = ".menu-section [role=menuitem]";
+
 interface Item {
   label: string;
   keys?: string;
@@ -38,12 +41,12 @@ function OpenMenu({ menu }: { menu: Menu }) {
   useLayoutEffect(() => {
     const { width, height } = (box.current as HTMLDivElement).getBoundingClientRect();
     setPlace({ left: Math.max(8, Math.min(menu.x, window.innerWidth - width - 8)), top: Math.max(8, Math.min(menu.y, window.innerHeight - height - 8)) });
-    box.current?.querySelector<HTMLElement>("[role=menuitem]")?.focus();
+    box.current?.querySelector<HTMLElement>(ITEMS)?.focus();
   }, [menu]);
   const close = () => show({ menu: null });
   const { sections, colors } = itemsOf(menu, t);
   const step = (event: React.KeyboardEvent) => {
-    const items = [...(box.current?.querySelectorAll<HTMLElement>("[role=menuitem]") ?? [])];
+    const items = [...(box.current?.querySelectorAll<HTMLElement>(ITEMS) ?? [])];
     const swatches = [...(box.current?.querySelectorAll<HTMLElement>(".swatch") ?? [])];
     const aside = swatches.indexOf(document.activeElement as HTMLElement);
     const at = items.indexOf(document.activeElement as HTMLElement);
@@ -64,10 +67,10 @@ function OpenMenu({ menu }: { menu: Menu }) {
       <div className="veil" onPointerDown={close} onContextMenu={(event) => event.preventDefault()} />
       <div className="menu" role="menu" ref={box} style={place} onKeyDown={step}>
         {colors && (
-          <div className="swatches">
-            <button type="button" className="swatch none" title={t("menu.noColor")} aria-label={t("menu.noColor")} onClick={() => { close(); colors(undefined); }} />
+          <div className="swatches" role="group" aria-label={t("menu.color")}>
+            <button type="button" role="menuitem" className="swatch none" title={t("menu.noColor")} aria-label={t("menu.noColor")} onClick={() => { close(); colors(undefined); }} />
             {COLORS.map((color) => (
-              <button type="button" key={color} className="swatch" style={{ background: color }} title={t("menu.color")} aria-label={`${t("menu.color")} ${color}`} onClick={() => { close(); colors(color); }} />
+              <button type="button" role="menuitem" key={color} className="swatch" style={{ background: color }} title={t("menu.color")} aria-label={`${t("menu.color")} ${color}`} onClick={() => { close(); colors(color); }} />
             ))}
           </div>
         )}

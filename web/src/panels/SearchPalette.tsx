@@ -62,6 +62,9 @@ function OpenPalette({ palette }: { palette: Palette }) {
           <Icon name="search" />
           <input
             autoFocus
+            role="combobox"
+            aria-expanded
+            aria-autocomplete="list"
             placeholder={t("palette.search")}
             aria-label={t("palette.search")}
             aria-controls="found"

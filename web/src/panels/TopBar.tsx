@@ -27,10 +27,12 @@ export function TopBar() {
         </svg>
         Sumi
       </span>
-      <nav className="tabs" role="tablist">
+      <nav className="tabs" aria-label={t("app.workflows")}>
+        {/* Beside each tab is the button that closes it, which a list of tabs may not hold. */}
+        <span role="tablist" aria-label={t("app.workflows")} aria-owns={tabs.map((tab) => `tab-${tab.id}`).join(" ")} />
         {tabs.map((tab) => (
           <div key={tab.id} className="tab" data-active={tab.id === active || undefined} onAuxClick={(event) => event.button === 1 && void closeAsking(tab)}>
-            <button type="button" role="tab" aria-selected={tab.id === active} onClick={() => showTab(tab.id)} title={isChanged(tab) ? `${tab.name} · ${t("app.unsaved")}` : tab.name}>
+            <button type="button" role="tab" id={`tab-${tab.id}`} aria-selected={tab.id === active} onClick={() => showTab(tab.id)} title={isChanged(tab) ? `${tab.name} · ${t("app.unsaved")}` : tab.name}>
               {verdicts[tab.id] && <i className="verdict" data-verdict={verdicts[tab.id]} role="img" aria-label={t(VERDICTS[verdicts[tab.id] as Verdict])} title={t(VERDICTS[verdicts[tab.id] as Verdict])} />}
               {tab.name}
             </button>

@@ -1,5 +1,6 @@
 /** Workflows in and out of files and pictures. */
 
+import { create } from "zustand";
 import { toApi } from "../format/api";
 import { NoWorkflow, workflowText } from "../format/contents";
 import { parseJson, writeJson } from "../format/json";
@@ -63,9 +64,16 @@ export function exportApi(): void {
   }
 }
 
+/** The nodes whose pictures are on their way to the server, as `uploadKey` says them. */
+export const useUploads = create<{ on: readonly string[] }>(() => ({ on: [] }));
+
+export const uploadKey = (tab: string, node: string): string => `${tab}/${node}`;
+
 /** Put a picture into the server's input folder and let a node load it. */
 export async function uploadTo(node: string, key: string, file: Blob & { name?: string }): Promise<void> {
   const later = editLater();
+  const upload = uploadKey(current().id, node);
+  useUploads.setState(({ on }) => ({ on: [...on, upload] }));
   try {
     const { name, subfolder } = await server.upload(file, file.name ?? "pasted.png");
     const value = subfolder ? `${subfolder}/${name}` : name;
@@ -73,6 +81,8 @@ export async function uploadTo(node: string, key: string, file: Blob & { name?: 
     later((level) => mapNode(level, node, (before) => setWidget(before, key, value, surroundings())));
   } catch (error) {
     notify("error", "run.refused", error instanceof Error ? error.message : undefined);
+  } finally {
+    useUploads.setState(({ on }) => ({ on: on.toSpliced(on.indexOf(upload), 1) }));
   }
 }
 

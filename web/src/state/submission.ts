@@ -7,7 +7,7 @@ import { withChosenPrompts, withFilledNames } from "../format/substitutions";
 import { newId } from "../graph/ids";
 import { Refused, server } from "../server/client";
 import { activeTab, amendDocument, current, useEditor } from "./editor";
-import { notify } from "./notices";
+import { forgetRuns, notify } from "./notices";
 import { clientId, expect, refreshQueue, showProblems, useRuns } from "./runs";
 import { advanced } from "./seeds";
 
@@ -20,6 +20,7 @@ export const useRepeat = create<{ repeat: Repeat }>(() => ({ repeat: "once" }));
 export async function run(front = false): Promise<void> {
   const { batch } = useRuns.getState();
   const { id } = current();
+  forgetRuns(id);
   for (let turn = 0; turn < batch; turn += 1) if (!(await submit(id, front))) return;
 }
 

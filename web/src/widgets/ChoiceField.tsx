@@ -1,6 +1,6 @@
 /** One of several, found by typing. */
 
-import { useEffect, useRef, useState } from "react";
+import { useEffect, useId, useRef, useState } from "react";
 import { createPortal } from "react-dom";
 import { useT } from "../i18n";
 
@@ -61,6 +61,7 @@ function ChoiceList({ anchor, label, choices, value, onChoose, onClose }: { anch
   const found = choices.filter((choice) => String(choice).toLowerCase().includes(text.toLowerCase()));
   const [at, setAt] = useState(Math.max(0, choices.indexOf(value)));
   const list = useRef<HTMLDivElement>(null);
+  const id = useId();
   const width = Math.max(anchor.width, 220);
   const height = Math.min(340, found.length * ROW + 58);
   const below = window.innerHeight - anchor.bottom > height + 12 || anchor.top < height;
@@ -76,6 +77,11 @@ function ChoiceList({ anchor, label, choices, value, onChoose, onClose }: { anch
           placeholder={t("widget.search")}
           aria-label={`${label}: ${t("widget.search")}`}
           autoFocus
+          role="combobox"
+          aria-expanded
+          aria-autocomplete="list"
+          aria-controls={id}
+          aria-activedescendant={found.length ? `${id}-${at}` : undefined}
           value={text}
           onChange={(event) => {
             setText(event.target.value);
@@ -91,9 +97,9 @@ function ChoiceList({ anchor, label, choices, value, onChoose, onClose }: { anch
             event.preventDefault();
           }}
         />
-        <div className="popover-list" role="listbox" aria-label={label} ref={list}>
+        <div className="popover-list" id={id} role="listbox" aria-label={label} ref={list}>
           {found.map((choice, index) => (
-            <div key={String(choice)} role="option" className="option" aria-selected={index === at} data-current={choice === value || undefined} onPointerMove={() => setAt(index)} onClick={() => onChoose(choice)}>
+            <div key={String(choice)} id={`${id}-${index}`} role="option" className="option" aria-selected={index === at} data-current={choice === value || undefined} onPointerMove={() => setAt(index)} onClick={() => onChoose(choice)}>
               {String(choice)}
             </div>
           ))}
