@@ -6,6 +6,8 @@ import json
 from pathlib import Path
 from typing import Any
 
+from tests.browser.waiting import steady
+
 
 def document(page: Any) -> Any:
     """What the browser would get if the open workflow were downloaded."""
@@ -32,7 +34,7 @@ def open_document(page: Any, path: Path, doc: Any) -> None:
     path.write_text(json.dumps(doc))
     page.locator("#open-file").set_input_files(str(path))
     page.get_by_role("tab", name=path.stem, exact=True).wait_for()
-    page.wait_for_timeout(300)  # the view moves to it
+    steady(page)
 
 
 def node(page: Any, number: int | str) -> Any:

@@ -14,11 +14,13 @@ import subprocess
 import sys
 import time
 import urllib.request
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
+
+from tests.browser.visit import profile, visit
 
 ROOT = Path(__file__).parents[2]
 DIST = ROOT / "web" / "dist" / "index.html"
@@ -112,33 +114,18 @@ def browser() -> Iterator[Any]:
 NEWCOMERS_SETTINGS = {"Sumi.theme": "auto", "Sumi.language": "auto", "Sumi.snap": False}
 
 
-@pytest.fixture
-def page(request: pytest.FixtureRequest, server: Server, browser: Any) -> Iterator[Any]:
-    """A page in which nothing is kept from before. Fails the test for any error of a script."""
+@pytest.fixture(autouse=True)
+def nothing_saved(request: pytest.FixtureRequest, server: Server) -> None:
+    """Before each test the server has no workflows, and the settings of one who has never been there."""
     # The greeting lies over the canvas, just where tests let go of things.
     greeted = request.node.get_closest_marker("newcomer") is not None
     server.post("/settings", {**NEWCOMERS_SETTINGS, "Sumi.welcome": greeted})
-    context = browser.new_context(viewport={"width": 1440, "height": 900}, accept_downloads=True, locale="en-US")
-    context.grant_permissions(["clipboard-read", "clipboard-write"])
-    context.set_default_timeout(60_000)
-    opened = context.new_page()
-    errors: list[str] = []
-    opened.on("pageerror", lambda error: errors.append(str(error)))
-    opened.goto(server.url)
-    opened.wait_for_selector(".node")
-    yield opened
-    context.close()
-    assert errors == []
+    for path in (server.home / "user").rglob("workflows/**/*.json"):
+        path.unlink()
 
 
 @pytest.fixture
-def document() -> Callable[[Any], Any]:
-    """What the browser would get if the open workflow were downloaded."""
-
-    def read(page: Any) -> Any:
-        page.mouse.click(74, 58, button="right")  # in the margin: nothing is there
-        with page.expect_download() as download:
-            page.get_by_role("menuitem", name="Download").click()
-        return json.loads(Path(download.value.path()).read_text())
-
-    return read
+def page(server: Server, browser: Any, nothing_saved: None) -> Iterator[Any]:
+    """A page in which nothing is kept from before."""
+    with profile(browser) as context:
+        yield visit(context, server.url)

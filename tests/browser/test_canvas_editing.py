@@ -23,6 +23,8 @@ from tests.browser.canvas_page import (
     scale,
     socket,
 )
+from tests.browser.visit import visit
+from tests.browser.waiting import becomes, steady, until
 
 pytestmark = pytest.mark.slow
 
@@ -47,7 +49,7 @@ def test_a_node_is_resized_and_its_text_grows(page: Any) -> None:
     header(page, 2).click()
     tall = _rows(page, 2)
     drag_by(page, node(page, 2).locator(".node-resize"), 60, 50)
-    assert _rows(page, 2) > tall + 40
+    until(page, lambda: _rows(page, 2) > tall + 40)
     after = _is_one_step(page, before)
     zoom = scale(page)
     width, height = after["nodes"][1]["size"]
@@ -104,7 +106,7 @@ def test_a_group_is_renamed_coloured_and_resized(page: Any) -> None:
     assert _is_one_step(page, resized)["groups"][0]["bounding"][3] < height
     page.mouse.click(x, y, button="right")
     page.get_by_role("menuitem", name="Select what is in it").click()
-    assert node(page, 1).locator(".node[data-selected]").count() == 1
+    becomes(page, node(page, 1).locator(".node[data-selected]").count, 1)
 
 
 def test_a_group_is_made_of_a_box_and_deleted(page: Any) -> None:
@@ -112,7 +114,7 @@ def test_a_group_is_made_of_a_box_and_deleted(page: Any) -> None:
     page.keyboard.down("Shift")
     drag(page, on_screen(page, 6, 375, 590), on_screen(page, 6, 730, 425))
     page.keyboard.up("Shift")
-    assert page.locator(".node[data-selected]").count() == 1, "the box touches Size alone"
+    becomes(page, page.locator(".node[data-selected]").count, 1)  # the box touches Size alone
     page.keyboard.press("Control+g")
     made = _is_one_step(page, before)
     left, top, width, height = made["groups"][4]["bounding"]
@@ -122,7 +124,7 @@ def test_a_group_is_made_of_a_box_and_deleted(page: Any) -> None:
     assert document(page) == before, "what was in it stays"
 
 
-def test_moves_keep_to_the_grid_where_that_is_chosen(page: Any) -> None:
+def test_moves_keep_to_the_grid_where_that_is_chosen(page: Any, server: Any) -> None:
     drag_by(page, header(page, 6), 33, 37)
     x, y = nodes(page)[6]["pos"]
     assert x % 10 or y % 10
@@ -130,9 +132,9 @@ def test_moves_keep_to_the_grid_where_that_is_chosen(page: Any) -> None:
     drag_by(page, header(page, 6), 31, -13)
     x, y = nodes(page)[6]["pos"]
     assert x % 10 == 0 and y % 10 == 0
+    until(page, lambda: server.get("/settings").get("Sumi.snap"))
     page.reload()
-    page.wait_for_selector(".node")
-    assert page.get_by_role("button", name="Keep to the grid").get_attribute("aria-pressed") == "true"
+    page.locator("[aria-label='Keep to the grid'][aria-pressed=true]").wait_for()
 
 
 def test_align_to_grid(page: Any) -> None:
@@ -170,9 +172,7 @@ def test_copies_go_between_tabs_with_their_links_and_groups(page: Any, server: A
     page.wait_for_selector(".node")
     _is_a_copy(document(page), original)
     # And in another window, at the pointer.
-    other = page.context.new_page()
-    other.goto(server.url)
-    other.wait_for_selector(".node")
+    other = visit(page.context, server.url)
     other.keyboard.press("Control+v")
     other.locator(".canvas[aria-label*='18 nodes']").wait_for()
     pasted = document(other)
@@ -308,16 +308,14 @@ def test_a_messy_graph_is_laid_out_and_loses_nothing(page: Any, tmp_path: Path) 
 def test_the_minimap_leads_there(page: Any) -> None:
     for _ in range(6):
         page.get_by_role("button", name="Closer").click()
-        page.wait_for_timeout(260)
+        steady(page)
     box = page.locator(".minimap").bounding_box()
     page.mouse.click(box["x"] + 14, box["y"] + box["height"] / 2)
-    header(page, 1).wait_for()
-    assert 64 < middle(header(page, 1))[0] < 1440
+    until(page, lambda: header(page, 1).is_visible() and 64 < middle(header(page, 1))[0] < 1440)
     page.mouse.click(box["x"] + box["width"] - 14, box["y"] + box["height"] / 2)
-    header(page, 9).wait_for()
-    assert 64 < middle(header(page, 9))[0] < 1440
+    until(page, lambda: header(page, 9).is_visible() and 64 < middle(header(page, 9))[0] < 1440)
     page.keyboard.press(".")
-    page.wait_for_timeout(400)
+    steady(page)
     for number in (1, 9):
         x, y = middle(header(page, number))
         assert 64 < x < 1440 and 48 < y < 900
@@ -330,7 +328,7 @@ def test_far_out_nodes_and_groups_are_moved_too(page: Any) -> None:
     page.mouse.move(600, 450)
     page.mouse.wheel(0, 700)
     page.wait_for_selector(".canvas[data-far]")
-    page.wait_for_timeout(300)
+    steady(page)
     ratio = scale(page) / near
     far = [(600 + (x - 600) * ratio, 450 + (y - 450) * ratio) for x, y in (size, title)]
     drag(page, far[0], (far[0][0] + 30, far[0][1] + 40))
@@ -347,8 +345,7 @@ def test_far_out_nodes_and_groups_are_moved_too(page: Any) -> None:
 
 def test_nodes_are_drawn_over_others_by_their_links_when_selected(page: Any) -> None:
     header(page, 1).click()
-    page.wait_for_selector(".link-overlay path", state="attached")
-    assert page.locator(".link-overlay path").count() == 6
+    becomes(page, page.locator(".link-overlay path").count, 6)
     page.mouse.click(200, 760)
     page.wait_for_selector(".link-overlay path", state="detached")
     assert socket(page, 1, "MODEL", "output").count() == 1

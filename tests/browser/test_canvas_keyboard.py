@@ -7,13 +7,13 @@ from typing import Any
 import pytest
 
 from tests.browser.canvas_page import document, ends, header, node, nodes, socket
+from tests.browser.waiting import becomes
 
 pytestmark = pytest.mark.slow
 
 
 def _focused(page: Any) -> str:
     """The accessible name of what has the focus."""
-    page.wait_for_timeout(60)  # the focus goes there a frame or two after the key
     return str(
         page.evaluate("() => document.activeElement.getAttribute('aria-label') ?? document.activeElement.textContent")
     )
@@ -64,10 +64,10 @@ def test_into_a_node_and_back(page: Any) -> None:
     page.keyboard.type("77")
     page.keyboard.press("Tab")
     page.keyboard.press("Tab")
-    assert _focused(page) == "steps"
+    becomes(page, lambda: _focused(page), "steps")
     page.keyboard.press("Shift+Tab")
     page.keyboard.press("Shift+Tab")
-    assert _focused(page) == "seed"
+    becomes(page, lambda: _focused(page), "seed")
     assert nodes(page)[7]["widgets_values"][0] == 77
 
 
@@ -75,9 +75,9 @@ def test_a_link_is_drawn_and_taken_off_by_keys(page: Any) -> None:
     before = ends(document(page))
     header(page, 8).click()
     page.keyboard.press("Tab")  # over the button that folds it: its sockets are next
-    assert _focused(page) == "Input samples, LATENT, linked"
+    becomes(page, lambda: _focused(page), "Input samples, LATENT, linked")
     page.keyboard.press("Tab")
-    assert _focused(page) == "Input vae, VAE, linked"
+    becomes(page, lambda: _focused(page), "Input vae, VAE, linked")
     page.keyboard.press("Delete")
     page.get_by_role("status").get_by_text("Links removed: 1").wait_for()
     assert before - ends(document(page)) == {(1, 2, 8, 1)}

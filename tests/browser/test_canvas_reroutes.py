@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from tests.browser.canvas_page import document, drag, drag_by, header, middle, on_screen, open_document, scale
+from tests.browser.waiting import steady
 
 pytestmark = pytest.mark.slow
 
@@ -115,7 +116,7 @@ def test_where_nodes_are_painted_it_is_dragged_too(bent: Any) -> None:
     for _ in range(3):
         page.keyboard.press("-")
     page.locator(".canvas[data-far]").wait_for()
-    page.wait_for_timeout(300)  # the view comes to rest
+    steady(page)
     zoom = scale(page)
     shift = page.evaluate(CORNER)
     x, y = AT[0] * zoom + shift[0], AT[1] * zoom + shift[1]

@@ -8,6 +8,8 @@ from typing import Any
 import pytest
 
 from tests.browser.canvas_page import document, ends, header, middle, node, on_screen, scale, socket
+from tests.browser.visit import profile, visit
+from tests.browser.waiting import becomes, steady
 
 pytestmark = pytest.mark.slow
 
@@ -47,18 +49,9 @@ class Hand:
 
 
 @pytest.fixture
-def page(server: Any, browser: Any) -> Iterator[Any]:
-    context = browser.new_context(
-        viewport={"width": 1024, "height": 768}, has_touch=True, is_mobile=True, accept_downloads=True, locale="en-US"
-    )
-    opened = context.new_page()
-    errors: list[str] = []
-    opened.on("pageerror", lambda error: errors.append(str(error)))
-    opened.goto(server.url)
-    opened.wait_for_selector(".canvas[data-far], .node")
-    yield opened
-    context.close()
-    assert errors == []
+def page(server: Any, browser: Any, nothing_saved: None) -> Iterator[Any]:
+    with profile(browser, viewport={"width": 1024, "height": 768}, has_touch=True, is_mobile=True) as context:
+        yield visit(context, server.url, ".canvas[data-far], .node")
 
 
 @pytest.fixture
@@ -70,15 +63,14 @@ def _nearer(page: Any) -> None:
     """As near as nodes are built of elements, about their middle."""
     while page.locator(".node").count() == 0:
         page.get_by_role("button", name="Closer").click()
-        page.wait_for_timeout(300)
+        steady(page)
 
 
 def test_one_finger_moves_the_view(page: Any, hand: Hand) -> None:
     _nearer(page)
     before, doc = middle(header(page, 6)), document(page)
     hand.drag((500, 690), (560, 620))
-    after = middle(header(page, 6))
-    assert (after[0] - before[0], after[1] - before[1]) == pytest.approx((60, -70), abs=2)
+    becomes(page, lambda: middle(header(page, 6)), pytest.approx((before[0] + 60, before[1] - 70), abs=2))
     assert document(page) == doc
 
 
@@ -90,8 +82,8 @@ def test_two_fingers_zoom_about_the_point_between_them(page: Any, hand: Hand) ->
     hand.down(x + 50, y, 1)
     hand.move((x - 100, y), (x + 100, y))
     hand.up()
-    assert scale(page) == pytest.approx(2 * before, rel=0.05)
-    assert middle(header(page, 6)) == pytest.approx((x, y), abs=6)
+    becomes(page, lambda: scale(page), pytest.approx(2 * before, rel=0.05))
+    becomes(page, lambda: middle(header(page, 6)), pytest.approx((x, y), abs=6))
     hand.down(200, 400, 0)
     hand.down(800, 400, 1)
     hand.move((450, 400), (550, 400))
@@ -135,7 +127,7 @@ def test_a_finger_drags_nodes_and_groups_far_out(page: Any, hand: Hand) -> None:
     x, y = box["x"] + box["width"] / 2, box["y"] + box["height"] / 2
     while page.locator(".canvas[data-far]").count() == 0 or scale(page) > 0.3:
         page.get_by_role("button", name="Farther").click()
-        page.wait_for_timeout(300)
+        steady(page)
     ratio = scale(page) / near
     for dx, (left, top) in ((24, size), (0, title)):
         start = (x + (left - x) * ratio, y + (top - y) * ratio)

@@ -7,37 +7,20 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from PIL import Image
+
+from tests.browser.canvas_page import document, drag, middle, socket
+from tests.browser.visit import profile, visit
 
 pytestmark = pytest.mark.slow
 
 ROOT = Path(__file__).parents[2]
 
 
-def _document(page: Any) -> Any:
-    """What the browser would get if the open workflow were downloaded."""
-    page.mouse.click(74, 58, button="right")  # in the margin: nothing is there
-    with page.expect_download() as download:
-        page.get_by_role("menuitem", name="Download").click()
-    return json.loads(Path(download.value.path()).read_text())
-
-
 def _add(page: Any, name: str, x: int, y: int) -> None:
     page.mouse.dblclick(x, y)
     page.get_by_role("combobox", name="Search nodes").fill(name)
     page.keyboard.press("Enter")
-
-
-def _drag(page: Any, start: Any, end: Any) -> None:
-    first, last = start.bounding_box(), end.bounding_box()
-    page.mouse.move(first["x"] + first["width"] / 2, first["y"] + first["height"] / 2)
-    page.mouse.down()
-    page.mouse.move(last["x"] - 30, last["y"] + 30, steps=3)
-    page.mouse.move(last["x"] + last["width"] / 2, last["y"] + last["height"] / 2, steps=3)
-    page.mouse.up()
-
-
-def _socket(page: Any, node: int, name: str, side: str) -> Any:
-    return page.locator(f".react-flow__node[data-id='{node}'] .socket.{side}[title^='{name} ']")
 
 
 def test_text_to_image_from_an_empty_canvas_by_mouse(page: Any) -> None:
@@ -67,8 +50,8 @@ def test_text_to_image_from_an_empty_canvas_by_mouse(page: Any) -> None:
         (checkpoint, "VAE", decode, "vae"),
         (decode, "IMAGE", save, "images"),
     ]:
-        _drag(page, _socket(page, origin, output, "source"), _socket(page, target, given, "target"))
-    assert len(_document(page)["links"]) == 9
+        drag(page, middle(socket(page, origin, output, "output")), middle(socket(page, target, given, "input")))
+    assert len(document(page)["links"]) == 9
     for node in (positive, negative):
         page.locator(f".react-flow__node[data-id='{node}'] textarea").fill("a lighthouse" if node == positive else "")
     for name in ("width", "height"):
@@ -80,43 +63,41 @@ def test_text_to_image_from_an_empty_canvas_by_mouse(page: Any) -> None:
 
 
 def test_sockets_that_do_not_fit_refuse(page: Any) -> None:
-    before = _document(page)
-    _drag(page, _socket(page, 1, "MODEL", "source"), _socket(page, 8, "vae", "target"))
+    before = document(page)
+    drag(page, middle(socket(page, 1, "MODEL", "output")), middle(socket(page, 8, "vae", "input")))
     page.keyboard.press("Escape")
-    assert _document(page)["links"] == before["links"]
+    assert document(page)["links"] == before["links"]
 
 
 def test_undo_and_redo_over_twenty_steps(page: Any) -> None:
-    start = _document(page)
+    start = document(page)
     for step in range(20):
         page.locator(f".react-flow__node[data-id='{step % 9 + 1}'] .node-header").click()
         page.keyboard.press("Control+b" if step % 2 else "ArrowRight")
-    end = _document(page)
+    end = document(page)
     assert end != start
     for _ in range(20):
         page.keyboard.press("Control+z")
-    assert _document(page) == start
+    assert document(page) == start
     for _ in range(20):
         page.keyboard.press("Control+Shift+z")
-    assert _document(page) == end
+    assert document(page) == end
 
 
 def test_copy_paste_and_delete(page: Any) -> None:
     page.locator(".react-flow__node[data-id='7'] .node-header").click()
     page.keyboard.press("Control+c")
     page.keyboard.press("Control+v")
-    assert len(_document(page)["nodes"]) == 10
+    assert len(document(page)["nodes"]) == 10
     page.keyboard.press("Delete")
     page.keyboard.press("Delete")
 
 
 def test_chinese(server: Any, browser: Any) -> None:
-    context = browser.new_context(locale="zh-CN")
-    page = context.new_page()
-    page.goto(server.url)
-    page.get_by_role("button", name="运行", exact=True).wait_for()
-    assert page.evaluate("document.documentElement.lang") == "zh-CN"
-    context.close()
+    with profile(browser, locale="zh-CN") as context:
+        page = visit(context, server.url)
+        page.get_by_role("button", name="运行", exact=True).wait_for()
+        assert page.evaluate("document.documentElement.lang") == "zh-CN"
 
 
 def test_text_from_a_workflow_is_never_html(page: Any, tmp_path: Path) -> None:
@@ -137,7 +118,7 @@ def test_text_from_a_workflow_is_never_html(page: Any, tmp_path: Path) -> None:
     path.write_text(json.dumps({"nodes": nodes, "links": [], "groups": groups, "version": 0.4}))
     page.locator("#open-file").set_input_files(str(path))
     page.get_by_text(trap).first.wait_for()
-    page.wait_for_timeout(300)
+    page.wait_for_timeout(300)  # time enough for a picture that is not there to fail
     assert page.evaluate("window.caught") is None
 
 
@@ -165,15 +146,13 @@ def test_a_file_of_a_thousand_nodes(page: Any, tmp_path: Path) -> None:
 
 
 def test_a_painted_mask_becomes_the_pictures_alpha(page: Any, server: Any, tmp_path: Path) -> None:
-    from PIL import Image
-
     picture = tmp_path / "grey.png"
     Image.new("RGB", (64, 64), (120, 120, 120)).save(picture)
     _add(page, "Load Image", 700, 700)
     page.locator(".loaded-picture input[type=file]").set_input_files(str(picture))
     page.locator(".loaded-picture img[alt='grey.png']").wait_for()
     page.get_by_role("button", name="Paint a mask").click()
-    page.wait_for_timeout(300)
+    page.wait_for_selector(".mask-foot .primary:enabled")
     sheet = page.locator(".mask-sheet canvas").bounding_box()
     page.mouse.move(sheet["x"] + sheet["width"] * 0.25, sheet["y"] + sheet["height"] / 2)
     page.mouse.down()

@@ -3,36 +3,22 @@
 from __future__ import annotations
 
 import json
-import time
-from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from tests.browser.canvas_page import document, drag_by, header, nodes
+from tests.browser.visit import profile, visit
+from tests.browser.waiting import until
+
 pytestmark = pytest.mark.slow
-
-Document = Callable[[Any], Any]
-
-
-@pytest.fixture(autouse=True)
-def _an_empty_library(server: Any) -> Iterator[None]:
-    yield
-    for path in (server.home / "user").rglob("workflows/**/*.json"):
-        path.unlink()
 
 
 def _saved(server: Any) -> dict[str, Any]:
     """Every file of the library, by its path in it."""
     files = (server.home / "user").rglob("workflows/**/*.json")
     return {path.as_posix().split("/workflows/", 1)[1]: json.loads(path.read_text()) for path in files}
-
-
-def _until(true: Callable[[], Any]) -> None:
-    late = time.monotonic() + 60
-    while not true():
-        assert time.monotonic() < late
-        time.sleep(0.05)
 
 
 def _answer(page: Any, button: str, name: str | None = None) -> None:
@@ -53,7 +39,7 @@ def _prompt(page: Any, text: str) -> None:
     page.keyboard.press("Escape")
 
 
-def test_save_reload_compare(page: Any, server: Any, document: Document) -> None:
+def test_save_reload_compare(page: Any, server: Any) -> None:
     _prompt(page, "a windmill")
     before = document(page)
     page.keyboard.press("Control+s")
@@ -76,8 +62,8 @@ def test_a_name_is_asked_for_once_and_must_be_sound(page: Any, server: Any) -> N
     page.get_by_title("Not saved").first.wait_for()
     page.keyboard.press("Control+s")
     page.locator(".tab .changed").wait_for(state="detached")
-    (document,) = _saved(server).values()
-    assert "changed" in json.dumps(document)
+    (kept,) = _saved(server).values()
+    assert "changed" in json.dumps(kept)
 
 
 def test_another_file_is_replaced_only_when_one_says_so(page: Any, server: Any) -> None:
@@ -92,7 +78,7 @@ def test_another_file_is_replaced_only_when_one_says_so(page: Any, server: Any) 
     page.keyboard.press("Control+s")
     _answer(page, "Save", "one")
     _answer(page, "Replace")
-    _until(lambda: _saved(server)["one.json"]["nodes"] == [])
+    until(page, lambda: _saved(server)["one.json"]["nodes"] == [])
 
 
 def test_folders_search_rename_and_delete(page: Any, server: Any) -> None:
@@ -120,7 +106,7 @@ def test_folders_search_rename_and_delete(page: Any, server: Any) -> None:
     page.locator(".library-row", has_text="animals").first.hover()
     page.get_by_role("button", name="Rename animals", exact=True).click()
     _answer(page, "Save", "beasts")
-    _until(lambda: set(_saved(server)) == {"beasts/cat.json", "beasts/wild/wolf.json", "ships/boat.json"})
+    until(page, lambda: set(_saved(server)) == {"beasts/cat.json", "beasts/wild/wolf.json", "ships/boat.json"})
 
     page.locator(".library-row", has_text="cat").hover()
     page.get_by_role("button", name="Delete beasts/cat").click()
@@ -129,7 +115,7 @@ def test_folders_search_rename_and_delete(page: Any, server: Any) -> None:
     page.locator(".library-row", has_text="cat").hover()
     page.get_by_role("button", name="Delete beasts/cat").click()
     _answer(page, "Delete")
-    _until(lambda: set(_saved(server)) == {"beasts/wild/wolf.json", "ships/boat.json"})
+    until(page, lambda: set(_saved(server)) == {"beasts/wild/wolf.json", "ships/boat.json"})
 
 
 def test_closing_asks_only_for_what_is_not_saved(page: Any, server: Any) -> None:
@@ -162,38 +148,25 @@ def test_settings_live_on_the_server(page: Any, server: Any, browser: Any) -> No
     page.get_by_text("简体中文").click()
     page.get_by_role("button", name="运行", exact=True).wait_for()
     settings = ("Sumi.theme", "Sumi.snap", "Sumi.language")
-    _until(lambda: [server.get("/settings").get(name) for name in settings] == ["dark", True, "zh-CN"])
-    other = browser.new_context(locale="en-US", color_scheme="light")
-    elsewhere = other.new_page()
-    try:
-        elsewhere.goto(server.url)
+    until(page, lambda: [server.get("/settings").get(name) for name in settings] == ["dark", True, "zh-CN"])
+    with profile(browser, color_scheme="light") as other:
+        elsewhere = visit(other, server.url)
         elsewhere.get_by_role("button", name="运行", exact=True).wait_for()
         elsewhere.locator(":root[data-theme=dark]").wait_for(state="attached")
-    finally:
-        other.close()
-        server.post("/settings", {"Sumi.theme": "auto", "Sumi.snap": False, "Sumi.language": "auto"})
 
 
-def test_nodes_keep_to_the_grid_when_asked_to(page: Any, server: Any, document: Document) -> None:
+def test_nodes_keep_to_the_grid_when_asked_to(page: Any) -> None:
     page.keyboard.press("Control+,")
     page.get_by_role("switch", name="Keep to the grid").check()
     page.keyboard.press("Escape")
-    try:
-        header = page.locator(".react-flow__node[data-id='1'] .node-title")
-        box = header.bounding_box()
-        page.mouse.move(box["x"] + 5, box["y"] + 5)
-        page.mouse.down()
-        page.mouse.move(box["x"] + 38, box["y"] - 46, steps=5)
-        page.mouse.up()
-        x, y = next(node["pos"] for node in document(page)["nodes"] if node["id"] == 1)
-        assert (x % 10, y % 10) == (0, 0)
-        assert (x, y) != (40, 220)
-    finally:
-        server.post("/settings", {"Sumi.snap": False})
+    drag_by(page, header(page, 1), 33, -51)
+    x, y = nodes(page)[1]["pos"]
+    assert (x % 10, y % 10) == (0, 0)
+    assert (x, y) != (40, 220)
 
 
 @pytest.mark.newcomer
-def test_the_examples_greet_a_newcomer_and_can_be_put_away(page: Any, server: Any, document: Document) -> None:
+def test_the_examples_greet_a_newcomer_and_can_be_put_away(page: Any, server: Any) -> None:
     example = json.loads((Path(__file__).parents[2] / "workflows" / "text_to_image.json").read_text())
     assert document(page) == example
     welcome = page.locator(".welcome")
@@ -205,20 +178,18 @@ def test_the_examples_greet_a_newcomer_and_can_be_put_away(page: Any, server: An
     welcome.get_by_role("button", name="Inpainting").click()
     page.get_by_role("tab", name="Inpainting").wait_for()
     welcome.wait_for(state="detached")
-    _until(lambda: server.get("/settings").get("Sumi.welcome") is False)
+    until(page, lambda: server.get("/settings").get("Sumi.welcome") is False)
 
 
 def test_a_file_that_another_window_changed_is_not_overwritten_unasked(page: Any, server: Any) -> None:
     _save(page, "shared")
-    other = page.context.new_page()
-    other.goto(server.url)
-    other.wait_for_selector(".node")
+    other = visit(page.context, server.url)
     other.keyboard.press("w")
     other.locator(".library-open", has_text="shared").click()
     other.get_by_role("tab", name="shared", exact=True).wait_for()
     _prompt(other, "written there")
     other.keyboard.press("Control+s")
-    _until(lambda: "written there" in json.dumps(_saved(server)))
+    until(page, lambda: "written there" in json.dumps(_saved(server)))
 
     _prompt(page, "written here")
     page.reload()  # it is known after that too
@@ -237,14 +208,14 @@ def test_a_file_that_another_window_changed_is_not_overwritten_unasked(page: Any
     # In the other window nothing changed meanwhile: it is asked nothing.
     _prompt(other, "and again")
     other.keyboard.press("Control+s")
-    _until(lambda: "and again" in json.dumps(_saved(server)["shared.json"]))
+    until(page, lambda: "and again" in json.dumps(_saved(server)["shared.json"]))
     page.keyboard.press("w")
     page.locator(".library-open", has_text="shared").first.click()
     page.get_by_role("tab", name="shared", exact=True).wait_for()
     _prompt(other, "last words there")
     other.keyboard.press("Control+s")
-    _until(lambda: "last words there" in json.dumps(_saved(server)["shared.json"]))
+    until(page, lambda: "last words there" in json.dumps(_saved(server)["shared.json"]))
     _prompt(page, "last words here")
     page.keyboard.press("Control+s")
     _answer(page, "Overwrite")
-    _until(lambda: "last words here" in json.dumps(_saved(server)["shared.json"]))
+    until(page, lambda: "last words here" in json.dumps(_saved(server)["shared.json"]))

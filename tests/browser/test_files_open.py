@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import zlib
-from collections.abc import Callable
 from pathlib import Path
 from struct import pack
 from typing import Any
@@ -13,11 +12,12 @@ import pytest
 from PIL import Image
 from PIL.PngImagePlugin import PngInfo
 
+from tests.browser.canvas_page import document
+
 pytestmark = pytest.mark.slow
 
 ROOT = Path(__file__).parents[2]
 EXAMPLE = ROOT / "workflows" / "text_to_image.json"
-Document = Callable[[Any], Any]
 
 WORKFLOW: dict[str, Any] = {
     "last_node_id": 1,
@@ -131,7 +131,7 @@ def _written_as(kind: str, path: Path) -> Path:
 
 
 @pytest.mark.parametrize("kind", ["tEXt", "zTXt", "iTXt", "iTXt compressed", "WebP"])
-def test_a_picture_brings_its_workflow(page: Any, document: Document, tmp_path: Path, kind: str) -> None:
+def test_a_picture_brings_its_workflow(page: Any, tmp_path: Path, kind: str) -> None:
     path = _written_as(kind, tmp_path / ("whale.webp" if kind == "WebP" else "whale.png"))
     _open(page, path)
     _tab(page, "whale").wait_for()
@@ -165,7 +165,7 @@ def test_what_sumis_own_nodes_save(page: Any, server: Any) -> None:
         page.get_by_role("textbox", name="text").and_(page.get_by_text("鲸 a whale")).wait_for()
 
 
-def test_the_api_dialect_is_laid_out(page: Any, document: Document, tmp_path: Path) -> None:
+def test_the_api_dialect_is_laid_out(page: Any, tmp_path: Path) -> None:
     path = tmp_path / "api.json"
     path.write_text(
         json.dumps(
@@ -212,9 +212,7 @@ BAD = {
 
 
 @pytest.mark.parametrize("name", BAD)
-def test_a_file_that_cannot_be_opened_is_said_so_and_nothing_is_lost(
-    page: Any, document: Document, tmp_path: Path, name: str
-) -> None:
+def test_a_file_that_cannot_be_opened_is_said_so_and_nothing_is_lost(page: Any, tmp_path: Path, name: str) -> None:
     data, message, details = BAD[name]
     (tmp_path / name).write_bytes(data)
     page.get_by_role("textbox", name="text").first.fill("mine")
@@ -248,7 +246,7 @@ def test_a_workflow_dropped_on_a_node_that_loads_pictures_opens(page: Any, tmp_p
     _tab(page, "workflow").wait_for()
 
 
-def test_a_workflow_is_pasted_as_text(page: Any, document: Document) -> None:
+def test_a_workflow_is_pasted_as_text(page: Any) -> None:
     page.evaluate("text => navigator.clipboard.writeText(text)", TEXT)
     page.keyboard.press("Control+v")
     _tab(page, "pasted").wait_for()

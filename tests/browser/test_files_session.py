@@ -4,31 +4,23 @@ from __future__ import annotations
 
 import contextlib
 import json
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from typing import Any
 
 import pytest
 
-pytestmark = pytest.mark.slow
+from tests.browser.canvas_page import document
+from tests.browser.visit import profile, visit
+from tests.browser.waiting import until
 
-Document = Callable[[Any], Any]
+pytestmark = pytest.mark.slow
 
 
 @pytest.fixture
-def context(server: Any, browser: Any) -> Iterator[Any]:
+def context(browser: Any, nothing_saved: None) -> Iterator[Any]:
     """A browser's profile, with the pages it has open."""
-    opened = browser.new_context(viewport={"width": 1440, "height": 900}, accept_downloads=True, locale="en-US")
-    opened.set_default_timeout(60_000)
-    yield opened
-    opened.close()
-
-
-def _visit(context: Any, server: Any) -> Any:
-    page = context.new_page()
-    page.goto(server.url)
-    page.wait_for_selector(".node")
-    return page
+    with profile(browser) as opened:
+        yield opened
 
 
 def _prompt(page: Any) -> Any:
@@ -47,14 +39,11 @@ def _kept(page: Any, text: str) -> None:
             };
         };
     })"""
-    late = time.monotonic() + 60
-    while not page.evaluate(look, text):  # wait_for_function takes the promise itself for an answer
-        assert time.monotonic() < late, f"{text!r} was not kept"
-        page.wait_for_timeout(50)
+    until(page, lambda: page.evaluate(look, text))  # wait_for_function takes the promise itself for an answer
 
 
-def test_a_reload_at_once(context: Any, server: Any, document: Document) -> None:
-    page = _visit(context, server)
+def test_a_reload_at_once(context: Any, server: Any) -> None:
+    page = visit(context, server.url)
     page.get_by_role("button", name="New workflow").click()
     page.get_by_role("tab", name="text_to_image").click()
     _prompt(page).fill("typed a moment ago")
@@ -66,20 +55,20 @@ def test_a_reload_at_once(context: Any, server: Any, document: Document) -> None
 
 
 def test_a_crash(context: Any, server: Any) -> None:
-    page = _visit(context, server)
+    page = visit(context, server.url)
     _prompt(page).fill("before the crash")
     _kept(page, "before the crash")
     with page.expect_event("crash"), contextlib.suppress(Exception):  # the way there never arrives
         page.goto("chrome://crash")
-    again = _visit(context, server)
+    again = visit(context, server.url)
     assert _prompt(again).input_value() == "before the crash"
 
 
 def test_two_windows_keep_their_own(context: Any, server: Any) -> None:
-    first = _visit(context, server)
+    first = visit(context, server.url)
     _prompt(first).fill("the first window")
     _kept(first, "the first window")
-    second = _visit(context, server)
+    second = visit(context, server.url)
     assert _prompt(second).input_value() == "a red apple", "what is open elsewhere stays there"
     _prompt(second).fill("the second window")
     _kept(second, "the second window")
@@ -92,7 +81,7 @@ def test_two_windows_keep_their_own(context: Any, server: Any) -> None:
 
 
 def test_a_duplicated_window_does_not_write_over_the_other(context: Any, server: Any) -> None:
-    first = _visit(context, server)
+    first = visit(context, server.url)
     _prompt(first).fill("original")
     _kept(first, "original")
     with context.expect_page() as opening:
@@ -112,7 +101,7 @@ def test_a_duplicated_window_does_not_write_over_the_other(context: Any, server:
 
 def test_what_closed_windows_left_is_offered(context: Any, server: Any) -> None:
     for text in ("left by one", "left by two"):
-        page = _visit(context, server)
+        page = visit(context, server.url)
         page.get_by_role("tab", name="text_to_image").wait_for()
         if text.endswith("two"):  # beside the first, which is open still
             _prompt(page).fill(text)
@@ -122,7 +111,7 @@ def test_what_closed_windows_left_is_offered(context: Any, server: Any) -> None:
         else:
             _prompt(page).fill(text)
             _kept(page, text)
-    page = _visit(context, server)
+    page = visit(context, server.url)
     assert _prompt(page).input_value() == "left by two", "the window closed last comes back"
     page.keyboard.press("Escape")
     page.locator("body").press("w")
@@ -133,7 +122,7 @@ def test_what_closed_windows_left_is_offered(context: Any, server: Any) -> None:
 
 
 def test_a_full_disk_is_said_and_leaving_asks(context: Any, server: Any) -> None:
-    page = _visit(context, server)
+    page = visit(context, server.url)
     _prompt(page).fill("kept")
     _kept(page, "kept")
     page.evaluate(
@@ -158,8 +147,8 @@ def test_a_full_disk_is_said_and_leaving_asks(context: Any, server: Any) -> None
     assert _prompt(page).input_value() == "room again"
 
 
-def test_large_numbers_and_all_tabs_survive(context: Any, server: Any, document: Document, tmp_path: Any) -> None:
-    page = _visit(context, server)
+def test_large_numbers_and_all_tabs_survive(context: Any, server: Any, tmp_path: Any) -> None:
+    page = visit(context, server.url)
     node = {"id": 1, "type": "Nobody", "pos": [0, 0], "size": [200, 80], "widgets_values": [2**64 - 1, {"a": None}]}
     written = {"nodes": [node], "links": [], "version": 0.4}
     path = tmp_path / "large.json"

@@ -25,9 +25,9 @@ def _nothing_is_caught(page: Any) -> Iterator[None]:
     assert page.locator("b", has_text="trap").count() == 0
 
 
-def _open(page: Any, tmp_path: Path, name: str, document: dict[str, Any]) -> None:
+def _open(page: Any, tmp_path: Path, name: str, doc: dict[str, Any]) -> None:
     path = tmp_path / f"{name}.json"
-    path.write_text(json.dumps(document))
+    path.write_text(json.dumps(doc))
     page.locator("#open-file").set_input_files(str(path))
 
 

@@ -6,6 +6,9 @@ import re
 from pathlib import Path
 from typing import Any
 
+from tests.browser.visit import profile, visit
+from tests.browser.waiting import until
+
 ROOT = Path(__file__).parents[2]
 WORDS = (ROOT / "web" / "src" / "i18n" / "nodes.zh.ts").read_text()
 
@@ -23,20 +26,16 @@ def test_every_node_and_field_of_sumi_has_a_chinese_name(server: Any) -> None:
 
 
 def test_chinese_names_are_shown_found_and_not_saved(server: Any, browser: Any) -> None:
-    context = browser.new_context(viewport={"width": 1440, "height": 900}, locale="zh-CN")
-    context.grant_permissions(["clipboard-read", "clipboard-write"])
-    context.set_default_timeout(60_000)
-    page = context.new_page()
-    page.goto(server.url)
-    page.wait_for_selector(".node")
-    page.locator(".node", has_text="Sample").get_by_role("spinbutton", name="步数").wait_for()
-    page.keyboard.press("/")
-    page.keyboard.type("外绘")
-    page.keyboard.press("Enter")
-    page.locator(".node", has_text="外扩图像（用于外绘）").wait_for()
-    page.keyboard.press("Control+a")
-    page.keyboard.press("Control+c")
-    text = page.evaluate("navigator.clipboard.readText()")
-    assert "ImagePadForOutpaint" in text and "KSampler" in text
-    assert not set("外缩放步数种子") & set(text)
-    context.close()
+    with profile(browser, locale="zh-CN") as context:
+        page = visit(context, server.url)
+        page.locator(".node", has_text="Sample").get_by_role("spinbutton", name="步数").wait_for()
+        page.keyboard.press("/")
+        page.keyboard.type("外绘")
+        page.keyboard.press("Enter")
+        page.locator(".node", has_text="外扩图像（用于外绘）").wait_for()
+        page.keyboard.press("Control+a")
+        page.keyboard.press("Control+c")
+        until(page, lambda: "ImagePadForOutpaint" in page.evaluate("navigator.clipboard.readText()"))
+        text = page.evaluate("navigator.clipboard.readText()")
+        assert "KSampler" in text
+        assert not set("外缩放步数种子") & set(text)

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
+
+from tests.browser.visit import profile, visit
+from tests.browser.waiting import until
 
 pytestmark = pytest.mark.slow
 
@@ -19,24 +21,12 @@ LOST = "Connection lost"
 def own(server: Any, browser: Any, tmp_path: Path) -> Iterator[Any]:
     """A server of one's own, to be stopped and started again, and a page on it."""
     running = type(server)(tmp_path)
-    context = browser.new_context(viewport={"width": 1440, "height": 900}, locale="en-US")
-    context.set_default_timeout(90_000)
-    page = context.new_page()
-    errors: list[str] = []
-    page.on("pageerror", lambda error: errors.append(str(error)))
-    page.goto(running.url)
-    page.wait_for_selector(".node")
-    yield page, running
-    context.close()
-    running.stop()
-    assert errors == []
-
-
-def until(true: Callable[[], bool], seconds: float = 90) -> None:
-    late = time.monotonic() + seconds
-    while not true():
-        assert time.monotonic() < late
-        time.sleep(0.1)
+    try:
+        with profile(browser) as context:
+            context.set_default_timeout(90_000)  # a server is started meanwhile
+            yield visit(context, running.url), running
+    finally:
+        running.stop()
 
 
 def steps(page: Any, count: int) -> None:
@@ -52,19 +42,19 @@ def run(page: Any) -> None:
 
 def test_a_server_that_is_restarted_goes_on_with_what_was_queued(own: Any) -> None:
     page, server = own
-    steps(page, 40)
+    steps(page, 60)
     page.get_by_label("How many pictures").fill("2")
     page.get_by_role("combobox", name="After each run").select_option("increment")
     run(page)
     page.wait_for_selector(".node[data-state=running]")
-    until(lambda: len(server.get("/queue")["queue_pending"]) == 1)
+    until(page, lambda: len(server.get("/queue")["queue_pending"]) == 1)
     server.stop()
     page.get_by_text(LOST).wait_for()
     assert page.title().startswith("Not connected")
     server.start()
     page.get_by_text(LOST).wait_for(state="detached")
     page.wait_for_selector(PICTURE)
-    until(lambda: len(server.get("/history")) == 2)
+    until(page, lambda: len(server.get("/history")) == 2)
     page.wait_for_function("() => document.title === 'text_to_image · Sumi'")
     page.keyboard.press("g")
     page.wait_for_function("() => document.querySelectorAll('.thumbnail img').length === 2")
@@ -80,34 +70,27 @@ def test_a_connection_dropped_in_the_middle_of_a_run_catches_up(own: Any) -> Non
     )
     opened.goto(server.url)
     opened.wait_for_selector(".node")
-    until_sockets(opened, sockets, 1)
-    steps(opened, 30)
+    until(opened, lambda: len(sockets) == 1)
+    steps(opened, 60)
     run(opened)
     opened.wait_for_selector(".node[data-state=running] .node-preview")
     for socket, upstream in sockets:
         upstream.close()
         socket.close()
-    until_sockets(opened, sockets, 2)
+    until(opened, lambda: len(sockets) >= 2)
     opened.wait_for_selector(PICTURE)
     badge = opened.get_by_role("article", name="Sample", exact=True).locator(".node-badge")
     badge.filter(has_text=" s").wait_for()
     opened.close()
 
 
-def until_sockets(page: Any, sockets: list[Any], count: int) -> None:
-    late = time.monotonic() + 60
-    while len(sockets) < count:
-        assert time.monotonic() < late
-        page.wait_for_timeout(50)
-
-
 def test_what_ended_while_nobody_was_connected_is_shown(own: Any) -> None:
     page, server = own
-    steps(page, 12)
+    steps(page, 40)
     run(page)
-    until(lambda: len(server.get("/queue")["queue_running"]) == 1)
+    until(page, lambda: len(server.get("/queue")["queue_running"]) == 1)
     page.goto("about:blank")
-    until(lambda: len(server.get("/history")) == 1)
+    until(page, lambda: len(server.get("/history")) == 1)
     page.goto(server.url)
     page.wait_for_selector(PICTURE)
     page.get_by_role("article", name="Sample", exact=True).locator(".node-badge", has_text=" s").wait_for()
@@ -132,15 +115,14 @@ def test_a_server_without_a_worker_says_so(server: Any, browser: Any, tmp_path: 
     no_workers = "import os, sys\nif 'worker' in sys.orig_argv: os._exit(3)\n"
     (tmp_path / "broken" / "sitecustomize.py").write_text(no_workers)
     running.start(PYTHONPATH=str(tmp_path / "broken"))
-    context = browser.new_context(locale="en-US")
-    page = context.new_page()
-    page.goto(running.url)
-    page.wait_for_selector(".node")
-    run(page)
-    page.get_by_text("has no worker that is ready").wait_for(timeout=60_000)
-    assert page.locator(".banner").count() == 1
-    context.close()
-    running.stop()
+    try:
+        with profile(browser) as context:
+            page = visit(context, running.url)
+            run(page)
+            page.get_by_text("has no worker that is ready").wait_for()
+            assert page.locator(".banner").count() == 1
+    finally:
+        running.stop()
 
 
 def test_a_model_that_is_not_there_is_named_at_its_field(own: Any) -> None:

@@ -173,7 +173,7 @@ def test_a_mask_is_gone_on_with_and_other_shapes_fit(page: Any, server: Any, tmp
     page.get_by_role("button", name="Use this mask").click()
     page.locator(f".loaded-picture img[alt='{tmp_path.name}-mask.png']").wait_for()
     page.get_by_role("button", name="Paint a mask").click()
-    page.wait_for_function("() => document.querySelector('.mask-sheet canvas')?.width === 400")
+    page.wait_for_selector(".mask-foot .primary:enabled")
     again = painted(page)
     assert again.shape == (120, 400) and again[60, 100] == 255 and again[60, 300] == 0
     box = page.locator(".mask-sheet canvas").bounding_box()

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import re
-import time
-from collections.abc import Callable
 from typing import Any
 
 import pytest
+
+from tests.browser.waiting import becomes, last_run, steady, until
 
 pytestmark = pytest.mark.slow
 
@@ -34,13 +34,6 @@ def queue(page: Any) -> None:
     page.get_by_role("complementary", name="Queue").wait_for()
 
 
-def until(true: Callable[[], bool], seconds: float = 60) -> None:
-    late = time.monotonic() + seconds
-    while not true():
-        assert time.monotonic() < late
-        time.sleep(0.1)
-
-
 @pytest.fixture(autouse=True)
 def empty_queue(server: Any) -> Any:
     yield
@@ -51,18 +44,24 @@ def empty_queue(server: Any) -> Any:
 def test_a_running_node_shows_progress_preview_and_then_its_time(page: Any, server: Any) -> None:
     set_number(page, "Sample", "steps", "60")
     run(page)
-    sample = page.locator("article[aria-label='Sample'][data-state=running]")
-    sample.locator("img.node-preview").wait_for()
-    bar = sample.get_by_role("progressbar")
-    page.wait_for_function("() => Number(document.querySelector('[role=progressbar]')?.ariaValueNow) > 5")
-    assert sample.evaluate("node => getComputedStyle(node).animationName") == "glow"
-    assert 5 < int(bar.get_attribute("aria-valuenow")) <= 100
-    page.wait_for_function("() => /^[1-9][0-9]* % · text_to_image$/.test(document.title)")
-    assert "stroke-dasharray" in page.locator("#icon").get_attribute("href")
-    page.wait_for_selector(PICTURE, timeout=60_000)
+    # All in one look: a moment later the run may have ended.
+    seen = page.wait_for_function(
+        """() => {
+            const node = document.querySelector("article[aria-label='Sample'][data-state=running]");
+            const progress = Number(node?.querySelector("[role=progressbar]")?.ariaValueNow);
+            if (!(progress > 5) || !node.querySelector("img.node-preview")) return null;
+            if (!/^[1-9][0-9]* % · text_to_image$/.test(document.title)) return null;
+            const [icon, animation] = [document.querySelector("#icon").href, getComputedStyle(node).animationName];
+            return {progress, animation, icon};
+        }"""
+    ).json_value()
+    assert 5 < seen["progress"] <= 100
+    assert seen["animation"] == "glow"
+    assert "stroke-dasharray" in seen["icon"]
+    page.wait_for_selector(PICTURE)
     badge = node(page, "Sample").locator(".node-badge")
     badge.filter(has_text=re.compile(r"^[0-9.]+ s$")).wait_for()
-    prompt_id = next(iter(server.get("/history?max_items=1")))
+    prompt_id = last_run(page, server)["prompt"][1]
     sampled = server.get(f"/jobs/{prompt_id}")["timings"]["7"]
     assert float(badge.inner_text().split()[0]) == pytest.approx(sampled, abs=0.06)
     page.wait_for_function("() => document.title === 'text_to_image · Sumi'")
@@ -94,6 +93,7 @@ def test_a_failed_node_shows_its_message_and_can_be_gone_to(page: Any, server: A
     trouble = node(page, "Broken").get_by_role("alert")
     trouble.wait_for()
     assert "broken.png" in trouble.inner_text()
+    steady(page)
     box = node(page, "Broken").bounding_box()
     assert 300 < box["x"] + box["width"] / 2 < 1200, "it has come to the middle"
     assert node(page, "Broken").get_attribute("data-selected") == "true"
@@ -102,6 +102,7 @@ def test_a_failed_node_shows_its_message_and_can_be_gone_to(page: Any, server: A
 def test_a_validation_error_sits_on_the_input_and_goes_with_an_edit(page: Any, server: Any) -> None:
     page.keyboard.press("Control+a")
     page.keyboard.press("Control+c")
+    until(page, lambda: "safetensors" in page.evaluate("() => navigator.clipboard.readText()"))
     text = page.evaluate("() => navigator.clipboard.readText()")
     page.get_by_role("button", name="New workflow").click()
     page.wait_for_selector(".node", state="detached")
@@ -131,7 +132,7 @@ def test_batch_cancel_one_all_and_retry(page: Any, server: Any) -> None:
     queue(page)
     page.locator(".run-count", has_text="3").wait_for()
     page.locator(".job").nth(3).wait_for()
-    assert page.locator(".rail-button .badge").inner_text() == "4"
+    becomes(page, page.locator(".rail-button .badge").inner_text, "4")
     waiting = [item[1] for item in server.get("/queue")["queue_pending"]]
     page.get_by_role("button", name="Cancel", exact=True).nth(1).click()
     page.locator(f".job[title='{waiting[1]}']").wait_for(state="detached")
@@ -175,10 +176,10 @@ def test_it_runs_by_itself_when_something_changes(page: Any, server: Any) -> Non
     page.get_by_label("Repeat").select_option("change")
     run(page)
     page.wait_for_selector(PICTURE)
-    until(lambda: server.get("/prompt")["exec_info"]["queue_remaining"] == 0)
+    until(page, lambda: server.get("/prompt")["exec_info"]["queue_remaining"] == 0)
     done = len(server.get("/history"))
     page.get_by_role("textbox", name="text").first.fill("a violet door")
-    until(lambda: len(server.get("/history")) == done + 1)
+    until(page, lambda: len(server.get("/history")) == done + 1)
     node(page, "Save").locator(".node-header").click()
     page.keyboard.press("ArrowRight")  # what is moved is not changed
     page.wait_for_timeout(1500)

@@ -9,6 +9,7 @@ import pytest
 from PIL import Image
 
 from tests.browser.canvas_page import header, node, nodes, open_document
+from tests.browser.waiting import until
 
 pytestmark = pytest.mark.slow
 
@@ -115,8 +116,7 @@ def test_an_upload_that_takes_long_changes_the_node_it_was_for(page: Any, tmp_pa
     open_document(page, tmp_path / "first.json", loader("one.png"))
     node(page, 1).locator("input[type=file]").set_input_files(tmp_path / "slow.png")
     open_document(page, tmp_path / "second.json", loader("two.png"))
-    while not held:
-        page.wait_for_timeout(50)
+    until(page, lambda: held)
     with page.expect_response("**/object_info"):
         held[0].continue_()
     page.get_by_role("tab", name="first", exact=True).click()

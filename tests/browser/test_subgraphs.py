@@ -3,20 +3,17 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from tests.browser.canvas_page import document, drag, middle, node, socket
+from tests.browser.waiting import last_run
+
 pytestmark = pytest.mark.slow
 
-Document = Callable[[Any], Any]
 WORKFLOW = Path(__file__).parents[2] / "workflows" / "text_to_image.json"
-
-
-def _node(page: Any, number: int | str) -> Any:
-    return page.locator(f".react-flow__node[data-id='{number}']")
 
 
 def _menu(page: Any, target: Any, item: str) -> None:
@@ -29,10 +26,10 @@ def _menu(page: Any, target: Any, item: str) -> None:
 def _make(page: Any, *numbers: int) -> Any:
     """Put nodes into a subgraph; the node that stands for it."""
     first, *others = numbers
-    _node(page, first).locator(".node-title").click()
+    node(page, first).locator(".node-title").click()
     for number in others:
-        _node(page, number).locator(".node-title").click(modifiers=["Shift"])
-    _menu(page, _node(page, first).locator(".node-title"), "Make a subgraph")
+        node(page, number).locator(".node-title").click(modifiers=["Shift"])
+    _menu(page, node(page, first).locator(".node-title"), "Make a subgraph")
     made = page.locator(".node[data-look=subgraph]")
     made.first.wait_for()
     return made
@@ -49,33 +46,23 @@ def _leave(page: Any) -> None:
     page.locator(".crumbs").wait_for(state="detached")
 
 
-def _drag(page: Any, start: Any, end: Any) -> None:
-    first, last = start.bounding_box(), end.bounding_box()
-    page.mouse.move(first["x"] + first["width"] / 2, first["y"] + first["height"] / 2)
-    page.mouse.down()
-    page.mouse.move(last["x"] - 40, last["y"] + 20, steps=4)
-    page.mouse.move(last["x"] + last["width"] / 2, last["y"] + last["height"] / 2, steps=4)
-    page.mouse.up()
+def _definition(doc: Any, index: int = 0) -> Any:
+    return doc["definitions"]["subgraphs"][index]
 
 
-def _definition(document: Any, index: int = 0) -> Any:
-    return document["definitions"]["subgraphs"][index]
-
-
-def _ran(server: Any) -> Any:
+def _ran(page: Any, server: Any) -> Any:
     """What the last run was sent."""
-    history = server.get("/history?max_items=1")
-    return next(iter(history.values()))["prompt"][2]
+    return last_run(page, server)["prompt"][2]
 
 
-def test_made_run_and_dissolved_with_undo_all_the_way(page: Any, server: Any, document: Document) -> None:
+def test_made_run_and_dissolved_with_undo_all_the_way(page: Any, server: Any) -> None:
     start = document(page)
     made = _make(page, 2, 4)  # the prompt, and its encoding
     made.get_by_role("textbox", name="text").fill("a green pear")
     page.keyboard.press("Control+Enter")
     page.wait_for_selector(".node-picture img")
     holder = made.locator("xpath=ancestor::*[@data-id]").get_attribute("data-id")
-    assert _ran(server)[f"{holder}:2"]["inputs"]["text"] == "a green pear"
+    assert _ran(page, server)[f"{holder}:2"]["inputs"]["text"] == "a green pear"
     wrapped = document(page)
     assert len(wrapped["nodes"]) == 8
     _menu(page, made.locator(".node-title"), "Dissolve the subgraph")
@@ -92,12 +79,12 @@ def test_made_run_and_dissolved_with_undo_all_the_way(page: Any, server: Any, do
     made.wait_for()
 
 
-def test_ports_by_mouse(page: Any, document: Document) -> None:
+def test_ports_by_mouse(page: Any) -> None:
     made = _make(page, 7, 8)  # sampling and decoding
     _enter(page, made)
     edge = page.locator(".node[data-look=boundary][aria-label=Inputs]")
     before = [port["name"] for port in _definition(document(page))["inputs"]]
-    _drag(page, edge.locator(".socket[title^='+']"), _node(page, 7).locator("[data-widget=steps]"))
+    drag(page, middle(edge.locator(".socket[title^='+']")), middle(node(page, 7).locator("[data-widget=steps]")))
     edge.get_by_text("steps", exact=True).wait_for()
     opened = document(page)
     assert [port["name"] for port in _definition(opened)["inputs"]] == [*before, "steps"]
@@ -123,11 +110,11 @@ def test_ports_by_mouse(page: Any, document: Document) -> None:
     page.locator(".crumbs").wait_for(state="detached")
 
 
-def test_an_output_by_mouse(page: Any, document: Document) -> None:
+def test_an_output_by_mouse(page: Any) -> None:
     made = _make(page, 7, 8)
     _enter(page, made)
     edge = page.locator(".node[data-look=boundary][aria-label=Outputs]")
-    _drag(page, _node(page, 7).locator(".socket.source[title^='LATENT']"), edge.locator(".socket[title^='+']"))
+    drag(page, middle(socket(page, 7, "LATENT", "output")), middle(edge.locator(".socket[title^='+']")))
     edge.get_by_text("LATENT", exact=True).wait_for()
     _leave(page)
     made.locator(".socket.source[title^='LATENT']").wait_for()
@@ -139,7 +126,7 @@ def test_fields_are_lifted_from_inside_and_from_outside(page: Any, server: Any) 
     made = _make(page, 7, 8)
     assert made.get_by_role("spinbutton", name="seed").count() == 1, "a seed is at hand at once"
     _enter(page, made)
-    _menu(page, _node(page, 7).locator("[data-widget=steps]"), "Show it on the subgraph’s node")
+    _menu(page, node(page, 7).locator("[data-widget=steps]"), "Show it on the subgraph’s node")
     _leave(page)
     steps = made.get_by_role("spinbutton", name="steps")
     steps.focus()
@@ -153,17 +140,17 @@ def test_fields_are_lifted_from_inside_and_from_outside(page: Any, server: Any) 
     assert made.get_by_role("spinbutton", name="seed").count() == 0
     page.keyboard.press("Control+Enter")
     page.wait_for_selector(".node-picture img")
-    (sampler,) = (node for node in _ran(server).values() if node["class_type"] == "KSampler")
+    (sampler,) = (node for node in _ran(page, server).values() if node["class_type"] == "KSampler")
     assert sampler["inputs"]["steps"] == 3
 
 
-def test_two_nodes_of_one_subgraph(page: Any, document: Document) -> None:
+def test_two_nodes_of_one_subgraph(page: Any) -> None:
     made = _make(page, 2, 4)
     made.locator(".node-title").click()
     page.keyboard.press("Control+d")
     made.nth(1).wait_for()
     _enter(page, made.first)
-    _node(page, 4).locator(".node-title").click()
+    node(page, 4).locator(".node-title").click()
     page.keyboard.press("Control+m")
     _leave(page)
     assert len(document(page)["definitions"]["subgraphs"]) == 1
@@ -173,18 +160,18 @@ def test_two_nodes_of_one_subgraph(page: Any, document: Document) -> None:
     assert len({node["type"] for node in document(page)["nodes"] if len(node["type"]) == 36}) == 2
 
 
-def test_one_in_another(page: Any, server: Any, document: Document) -> None:
+def test_one_in_another(page: Any, server: Any) -> None:
     inner = _make(page, 2, 4)
     inner.locator(".node-title").click()
-    _node(page, 7).locator(".node-title").click(modifiers=["Shift"])
-    _menu(page, _node(page, 7).locator(".node-title"), "Make a subgraph")
-    _node(page, 7).wait_for(state="detached")
+    node(page, 7).locator(".node-title").click(modifiers=["Shift"])
+    _menu(page, node(page, 7).locator(".node-title"), "Make a subgraph")
+    node(page, 7).wait_for(state="detached")
     outer = page.locator(".node[data-look=subgraph]")
     outer.get_by_role("textbox", name="text").fill("two walls away")
     page.keyboard.press("Control+Enter")
     page.wait_for_selector(".node-picture img")
     (prompt,) = (
-        node for key, node in _ran(server).items() if node["class_type"] == "CLIPTokenize" and key.count(":") == 2
+        node for key, node in _ran(page, server).items() if node["class_type"] == "CLIPTokenize" and key.count(":") == 2
     )
     assert prompt["inputs"]["text"] == "two walls away"
     _enter(page, outer)
@@ -197,7 +184,7 @@ def test_one_in_another(page: Any, server: Any, document: Document) -> None:
 def test_progress_is_shown_outside_and_inside(page: Any) -> None:
     made = _make(page, 7, 8)
     _enter(page, made)
-    steps = _node(page, 7).get_by_role("spinbutton", name="steps")
+    steps = node(page, 7).get_by_role("spinbutton", name="steps")
     steps.focus()
     steps.fill("4000")
     page.keyboard.press("Tab")
@@ -221,10 +208,10 @@ def test_trouble_inside_is_shown_outside_with_the_way_there(page: Any, tmp_path:
     trouble.get_by_text("latent_image").wait_for()
     trouble.get_by_role("button", name="Show where").click()
     page.locator(".crumbs").wait_for()
-    _node(page, 7).locator(".node[data-selected][data-state=error]").wait_for()
+    node(page, 7).locator(".node[data-selected][data-state=error]").wait_for()
 
 
-def test_a_subgraph_is_not_put_into_itself(page: Any, document: Document) -> None:
+def test_a_subgraph_is_not_put_into_itself(page: Any) -> None:
     made = _make(page, 2, 4)
     made.locator(".node-title").click()
     page.keyboard.press("Control+c")
@@ -235,7 +222,7 @@ def test_a_subgraph_is_not_put_into_itself(page: Any, document: Document) -> Non
     assert document(page) == before
 
 
-def test_renamed_where_one_is(page: Any, document: Document) -> None:
+def test_renamed_where_one_is(page: Any) -> None:
     made = _make(page, 2, 4)
     _enter(page, made)
     page.locator(".crumbs button").last.click()
@@ -256,6 +243,6 @@ def test_a_file_with_subgraphs_runs(page: Any, server: Any, tmp_path: Path) -> N
     page.get_by_role("tab", name="three", exact=True).wait_for()
     page.keyboard.press("Control+Enter")
     page.locator(".node-picture img").nth(1).wait_for()
-    ran = _ran(server)
+    ran = _ran(page, server)
     assert {node["class_type"] for node in ran.values()} >= {"KSampler", "VAEDecode"}
     assert ran["2:3"]["inputs"]["seed"] == 12345678901234567890
