@@ -257,7 +257,9 @@ class ProcessWorker:
                     event = self._arrivals.renamed(event)
                 self._on_event(event)
             case "outcome" if self._outcome is not None and not self._outcome.done():
-                self._outcome.set_result(wire.event_from_frame(frame))  # type: ignore[arg-type]
+                outcome = wire.event_from_frame(frame)
+                assert isinstance(outcome, Outcome), f"a run ended with {type(outcome).__name__}"
+                self._outcome.set_result(outcome)
             case "heartbeat" if header["stats"]:
                 self._stats = Stats(**header["stats"])
             case "description" if self._description is not None and not self._description.done():
