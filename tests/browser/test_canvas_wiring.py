@@ -124,11 +124,11 @@ def _filter(number: int, x: int, link: int | None = None, outputs: list[int] | N
 
 def test_a_link_dropped_on_empty_canvas_offers_what_fits(page: Any) -> None:
     drag(page, middle(socket(page, 8, "IMAGE", "output")), EMPTY)
-    page.get_by_role("textbox", name=PALETTE).wait_for()
+    page.get_by_role("combobox", name=PALETTE).wait_for()
     page.get_by_text("that fit IMAGE").wait_for()
-    page.get_by_role("textbox", name=PALETTE).fill("KSampler")
+    page.get_by_role("combobox", name=PALETTE).fill("KSampler")
     page.get_by_text("No node of that name").wait_for()
-    page.get_by_role("textbox", name=PALETTE).fill("invert im")
+    page.get_by_role("combobox", name=PALETTE).fill("invert im")
     page.keyboard.press("Enter")
     node(page, 10).wait_for()
     assert (8, 0, 10, 0) in ends(document(page))
@@ -138,7 +138,7 @@ def test_a_link_dropped_on_empty_canvas_offers_what_fits(page: Any) -> None:
     drag(page, middle(socket(page, 9, "images", "input")), (1100, 820))
     assert not ends(document(page)) & {(8, 0, 9, 0)}, "a link that was there comes off"
     drag(page, middle(socket(page, 9, "images", "input")), (1000, 820))
-    page.get_by_role("textbox", name=PALETTE).fill("empty image")
+    page.get_by_role("combobox", name=PALETTE).fill("empty image")
     page.keyboard.press("Enter")
     assert (10, 0, 9, 0) in ends(document(page))
 
@@ -154,12 +154,12 @@ FOUND = {
 @pytest.mark.parametrize(("asked", "first"), FOUND.values(), ids=FOUND)
 def test_nodes_are_found(page: Any, server: Any, asked: str, first: str) -> None:
     page.keyboard.press("/")
-    page.get_by_role("textbox", name=PALETTE).fill(asked)
+    page.get_by_role("combobox", name=PALETTE).fill(asked)
     title = server.get(f"/object_info/{first}")[first]["display_name"] or first
     page.get_by_role("option").filter(has=page.get_by_text(title, exact=True)).first.wait_for()
     page.keyboard.press("Escape")
     page.mouse.dblclick(*EMPTY)
-    page.get_by_role("textbox", name=PALETTE).wait_for()
+    page.get_by_role("combobox", name=PALETTE).wait_for()
 
 
 def test_a_link_is_pulled_from_one_input_to_another(page: Any) -> None:
@@ -190,7 +190,7 @@ def test_a_link_is_pulled_off(page: Any) -> None:
 
 def test_all_links_of_an_output_are_moved_with_shift(page: Any) -> None:
     page.mouse.dblclick(200, 700)
-    page.get_by_role("textbox", name=PALETTE).fill("Load Checkpoint")
+    page.get_by_role("combobox", name=PALETTE).fill("Load Checkpoint")
     page.keyboard.press("Enter")
     page.keyboard.down("Shift")
     drag(page, middle(socket(page, 1, "CLIP", "output")), middle(socket(page, 10, "CLIP", "output")))
@@ -204,7 +204,7 @@ def test_all_links_of_an_output_are_moved_with_shift(page: Any) -> None:
 
 def test_a_link_dropped_on_a_field_makes_it_a_socket_and_back(page: Any) -> None:
     page.mouse.dblclick(620, 760)
-    page.get_by_role("textbox", name=PALETTE).fill("PrimitiveInt")
+    page.get_by_role("combobox", name=PALETTE).fill("PrimitiveInt")
     page.keyboard.press("Enter")
     node(page, 10).wait_for()
     steps = node(page, 7).locator("[data-widget='steps']")
@@ -223,7 +223,7 @@ def test_a_link_dropped_on_a_field_makes_it_a_socket_and_back(page: Any) -> None
 def test_a_field_is_linked_from_its_menu(page: Any) -> None:
     node(page, 7).locator("[data-widget='steps'] .field-label").click(button="right")
     page.get_by_role("menuitem", name="Link it to…").click()
-    page.get_by_role("textbox", name=PALETTE).fill("PrimitiveInt")
+    page.get_by_role("combobox", name=PALETTE).fill("PrimitiveInt")
     page.keyboard.press("Enter")
     node(page, 7).locator("[data-widget='steps']").get_by_text("linked").wait_for()
     assert {link[:2] for link in ends(document(page)) if link[0] == 10} == {(10, 0)}
@@ -255,7 +255,7 @@ def test_a_link_is_chosen_between_its_ends_and_rerouted(page: Any) -> None:
 def test_reroutes_chain_and_take_the_type_they_carry(page: Any) -> None:
     for x in (480, 600):
         page.mouse.dblclick(x, 780)
-        page.get_by_role("textbox", name=PALETTE).fill("reroute")
+        page.get_by_role("combobox", name=PALETTE).fill("reroute")
         page.keyboard.press("Enter")
     drag(page, middle(socket(page, 10, "", "output")), middle(socket(page, 11, "", "input")))
     drag(page, middle(socket(page, 1, "VAE", "output")), middle(socket(page, 10, "", "input")))
@@ -276,7 +276,7 @@ def test_a_node_goes_into_a_link(page: Any) -> None:
     # Save is below and behind: the link goes back between the two.
     page.mouse.click(middle(node(page, 8))[0], (decode["y"] + decode["height"] + save["y"]) / 2, button="right")
     page.get_by_role("menuitem", name="Insert a node").click()
-    page.get_by_role("textbox", name=PALETTE).fill("invert im")
+    page.get_by_role("combobox", name=PALETTE).fill("invert im")
     page.keyboard.press("Enter")
     node(page, 10).wait_for()
     after = ends(document(page))
