@@ -159,9 +159,7 @@ def common_ksampler(
         raise RuntimeError("common_ksampler can only be called while a node is running")
     model = taken(model)
     sigmas = schedule_for(model, sampler_name, scheduler, steps, denoise)
-    if start_step is not None or last_step is not None or force_full_denoise:
-        end = len(sigmas) - 1 if last_step is None else last_step
-        sigmas = cut(sigmas, start_step or 0, end, to_zero=force_full_denoise)
+    sigmas = cut(sigmas, start_step, last_step, to_zero=force_full_denoise)
     result = sample_latent(
         context,
         model,

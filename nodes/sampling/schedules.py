@@ -40,9 +40,10 @@ def sigmas_for(
     return sigmas if whole else sigmas[-(steps + 1) :]
 
 
-def cut(sigmas: Tensor, start: int, end: int, to_zero: bool) -> Tensor:
-    """The sigmas of the steps from ``start`` up to ``end``; ``to_zero``: the last one removes all noise."""
-    sigmas = sigmas[: end + 1].clone()
+def cut(sigmas: Tensor, start: int | None, end: int | None, to_zero: bool) -> Tensor:
+    """The sigmas of the steps from ``start`` (None: the first) up to ``end`` (None: the last); ``to_zero``: the last
+    one removes all noise."""
+    sigmas = sigmas[: None if end is None else end + 1].clone()
     if to_zero:
         sigmas[-1] = 0
     return sigmas[start:]

@@ -72,30 +72,11 @@ class X0(EPS):
         return model_output
 
 
-class ModelSamplingDiscrete(torch.nn.Module):
-    """A table of noise levels, one for each timestep of training.
-
-    ``model_config.sampling_settings`` may give ``linear_start``, ``linear_end``, ``timesteps`` and ``zsnr``;
-    ``zsnr`` rescales the table so that its last level is pure noise.
-    """
+class _Table(torch.nn.Module):
+    """A table of noise levels [T], rising."""
 
     sigmas: Tensor
     log_sigmas: Tensor
-
-    def __init__(self, model_config: Any = None, zsnr: bool | None = None):
-        super().__init__()
-        settings = getattr(model_config, "sampling_settings", None) or {}
-        schedule = settings.get("beta_schedule", "linear")
-        if schedule != "linear":
-            raise ValueError(f"beta_schedule {schedule!r} is not known; expected 'linear'")
-        zero_terminal_snr = settings.get("zsnr", False) if zsnr is None else zsnr
-        names = {"linear_start", "linear_end", "timesteps"} & settings.keys()
-        betas = Betas(zero_terminal_snr=bool(zero_terminal_snr), **{name: settings[name] for name in names})
-        self.zsnr = betas.zero_terminal_snr
-        self.linear_start, self.linear_end = betas.linear_start, betas.linear_end
-        self.num_timesteps = betas.timesteps
-        self.sigma_data = 1.0
-        self.set_sigmas(NoiseLevels.of(betas).sigmas)
 
     def set_sigmas(self, sigmas: Tensor) -> None:
         """Use that table [T], rising."""
@@ -111,6 +92,29 @@ class ModelSamplingDiscrete(torch.nn.Module):
     def sigma_max(self) -> Tensor:
         """The largest level."""
         return self.sigmas[-1]
+
+
+class ModelSamplingDiscrete(_Table):
+    """A table of noise levels, one for each timestep of training.
+
+    ``model_config.sampling_settings`` may give ``linear_start``, ``linear_end``, ``timesteps`` and ``zsnr``;
+    ``zsnr`` rescales the table so that its last level is pure noise.
+    """
+
+    def __init__(self, model_config: Any = None, zsnr: bool | None = None):
+        super().__init__()
+        settings = getattr(model_config, "sampling_settings", None) or {}
+        schedule = settings.get("beta_schedule", "linear")
+        if schedule != "linear":
+            raise ValueError(f"beta_schedule {schedule!r} is not known; expected 'linear'")
+        zero_terminal_snr = settings.get("zsnr", False) if zsnr is None else zsnr
+        names = {"linear_start", "linear_end", "timesteps"} & settings.keys()
+        betas = Betas(zero_terminal_snr=bool(zero_terminal_snr), **{name: settings[name] for name in names})
+        self.zsnr = betas.zero_terminal_snr
+        self.linear_start, self.linear_end = betas.linear_start, betas.linear_end
+        self.num_timesteps = betas.timesteps
+        self.sigma_data = 1.0
+        self.set_sigmas(NoiseLevels.of(betas).sigmas)
 
     def timestep(self, sigma: Tensor) -> Tensor:
         """The timestep nearest to each level, compared in log-sigma; it has the shape of ``sigma``."""
@@ -134,11 +138,8 @@ class ModelSamplingDiscrete(torch.nn.Module):
         return float(self.sigma(torch.tensor((1.0 - percent) * (self.num_timesteps - 1))))
 
 
-class ModelSamplingContinuousEDM(torch.nn.Module):
+class ModelSamplingContinuousEDM(_Table):
     """All noise levels between two; the network is told a quarter of their logarithm."""
-
-    sigmas: Tensor
-    log_sigmas: Tensor
 
     def __init__(self, model_config: Any = None):
         super().__init__()
@@ -150,19 +151,7 @@ class ModelSamplingContinuousEDM(torch.nn.Module):
     def set_parameters(self, sigma_min: float, sigma_max: float, sigma_data: float) -> None:
         """Use that range of levels."""
         self.sigma_data = sigma_data
-        sigmas = torch.linspace(math.log(sigma_min), math.log(sigma_max), 1000).exp()
-        self.register_buffer("sigmas", sigmas)
-        self.register_buffer("log_sigmas", sigmas.log())
-
-    @property
-    def sigma_min(self) -> Tensor:
-        """The smallest level."""
-        return self.sigmas[0]
-
-    @property
-    def sigma_max(self) -> Tensor:
-        """The largest level."""
-        return self.sigmas[-1]
+        self.set_sigmas(torch.linspace(math.log(sigma_min), math.log(sigma_max), 1000).exp())
 
     def timestep(self, sigma: Tensor) -> Tensor:
         """What the network is told of a level."""

@@ -43,13 +43,23 @@ def cast_bias_weight(
     return cast_to(weight, dtype, device), cast_to(bias, bias_dtype or dtype, device)
 
 
-class CastWeightBiasOp:
+class CastWeightBiasOp(nn.Module):
     """A layer whose numbers are loaded, and which may cast them."""
 
     comfy_cast_weights = False
 
     def reset_parameters(self) -> None:
         """Nothing: the weights are loaded."""
+
+    def forward(self, *args: Any, **kwargs: Any) -> Any:
+        """The layer, with its weights as they are or cast."""
+        if self.comfy_cast_weights:
+            return self.forward_comfy_cast_weights(*args, **kwargs)
+        return super().forward(*args, **kwargs)
+
+    def forward_comfy_cast_weights(self, *args: Any, **kwargs: Any) -> Any:
+        """The layer with its weights where and as its input is; here one whose input says nothing of that."""
+        return super().forward(*args, **kwargs)
 
 
 class disable_weight_init:
@@ -58,49 +68,37 @@ class disable_weight_init:
     class Linear(CastWeightBiasOp, nn.Linear):
         """A linear layer."""
 
-        def forward(self, input: Tensor) -> Tensor:
-            if not self.comfy_cast_weights:
-                return super().forward(input)
+        def forward_comfy_cast_weights(self, input: Tensor) -> Tensor:
             return nn.functional.linear(input, *cast_bias_weight(self, input))
 
     class Conv1d(CastWeightBiasOp, nn.Conv1d):
         """A convolution of sequences."""
 
-        def forward(self, input: Tensor) -> Tensor:
-            if not self.comfy_cast_weights:
-                return super().forward(input)
+        def forward_comfy_cast_weights(self, input: Tensor) -> Tensor:
             return self._conv_forward(input, *cast_bias_weight(self, input))
 
     class Conv2d(CastWeightBiasOp, nn.Conv2d):
         """A convolution of pictures."""
 
-        def forward(self, input: Tensor) -> Tensor:
-            if not self.comfy_cast_weights:
-                return super().forward(input)
+        def forward_comfy_cast_weights(self, input: Tensor) -> Tensor:
             return self._conv_forward(input, *cast_bias_weight(self, input))
 
     class Conv3d(CastWeightBiasOp, nn.Conv3d):
         """A convolution of films."""
 
-        def forward(self, input: Tensor) -> Tensor:
-            if not self.comfy_cast_weights:
-                return super().forward(input)
+        def forward_comfy_cast_weights(self, input: Tensor) -> Tensor:
             return self._conv_forward(input, *cast_bias_weight(self, input))
 
     class GroupNorm(CastWeightBiasOp, nn.GroupNorm):
         """Normalization over groups of channels."""
 
-        def forward(self, input: Tensor) -> Tensor:
-            if not self.comfy_cast_weights:
-                return super().forward(input)
+        def forward_comfy_cast_weights(self, input: Tensor) -> Tensor:
             return nn.functional.group_norm(input, self.num_groups, *cast_bias_weight(self, input), self.eps)
 
     class LayerNorm(CastWeightBiasOp, nn.LayerNorm):
         """Normalization over channels."""
 
-        def forward(self, input: Tensor) -> Tensor:
-            if not self.comfy_cast_weights:
-                return super().forward(input)
+        def forward_comfy_cast_weights(self, input: Tensor) -> Tensor:
             weight, bias = (None, None) if self.weight is None else cast_bias_weight(self, input)
             return nn.functional.layer_norm(input, self.normalized_shape, weight, bias, self.eps)
 
@@ -121,40 +119,17 @@ class disable_weight_init:
         return made
 
 
+def _casting(layer: type[nn.Module]) -> type[Any]:
+    return type(layer.__name__, (layer,), {"comfy_cast_weights": True, "__doc__": layer.__doc__})
+
+
 class manual_cast(disable_weight_init):
     """Layers in the precision and on the device of what they are given."""
 
-    class Linear(disable_weight_init.Linear):
-        """A linear layer."""
-
-        comfy_cast_weights = True
-
-    class Conv1d(disable_weight_init.Conv1d):
-        """A convolution of sequences."""
-
-        comfy_cast_weights = True
-
-    class Conv2d(disable_weight_init.Conv2d):
-        """A convolution of pictures."""
-
-        comfy_cast_weights = True
-
-    class Conv3d(disable_weight_init.Conv3d):
-        """A convolution of films."""
-
-        comfy_cast_weights = True
-
-    class GroupNorm(disable_weight_init.GroupNorm):
-        """Normalization over groups of channels."""
-
-        comfy_cast_weights = True
-
-    class LayerNorm(disable_weight_init.LayerNorm):
-        """Normalization over channels."""
-
-        comfy_cast_weights = True
-
-    class Embedding(disable_weight_init.Embedding):
-        """Vectors by number."""
-
-        comfy_cast_weights = True
+    Linear = _casting(disable_weight_init.Linear)
+    Conv1d = _casting(disable_weight_init.Conv1d)
+    Conv2d = _casting(disable_weight_init.Conv2d)
+    Conv3d = _casting(disable_weight_init.Conv3d)
+    GroupNorm = _casting(disable_weight_init.GroupNorm)
+    LayerNorm = _casting(disable_weight_init.LayerNorm)
+    Embedding = _casting(disable_weight_init.Embedding)

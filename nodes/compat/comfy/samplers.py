@@ -201,9 +201,7 @@ class KSampler:
         """``latent_image`` noised and denoised. Raises SamplingError, ConditionError."""
         sigmas = self.sigmas if sigmas is None else sigmas
         latent = torch.zeros_like(noise) if latent_image is None else latent_image
-        if start_step is not None or last_step is not None or force_full_denoise:
-            end = len(sigmas) - 1 if last_step is None else last_step
-            sigmas = schedules.cut(sigmas, start_step or 0, end, to_zero=force_full_denoise)
+        sigmas = schedules.cut(sigmas, start_step, last_step, to_zero=force_full_denoise)
         if self.sampler not in _NATIVE:
             return sample(
                 self.model,

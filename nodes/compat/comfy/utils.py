@@ -1,9 +1,12 @@
-"""``comfy.utils``: files of weights, sizes of batches and pictures, progress."""
+"""``comfy.utils``: files of weights, sizes of batches and pictures, progress.
+
+What has this name is what packs import under it, and one module, since they set its globals too.
+"""
 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from fractions import Fraction
 from pathlib import Path
 from typing import Any
@@ -15,6 +18,7 @@ from graph.context import current
 from nodes import resize
 from nodes.compat.progress import report
 from nodes.models.checkpoint import Checkpoint
+from nodes.models.tiles import spans, tiled
 
 PROGRESS_BAR_ENABLED = True
 PROGRESS_BAR_HOOK: Callable[..., Any] | None = None
@@ -131,16 +135,9 @@ def reshape_mask(input_mask: Tensor, output_shape: tuple[int, ...]) -> Tensor:
     return repeat_to_batch_size(mask.expand(-1, output_shape[1], -1, -1), output_shape[0])
 
 
-def _spans(size: int, tile: int, overlap: int) -> list[int]:
-    """Where tiles begin along a side, the last one flush with its end."""
-    if size <= tile:
-        return [0]
-    return [min(start, size - tile) for start in range(0, size - overlap, tile - overlap)]
-
-
 def get_tiled_scale_steps(width: int, height: int, tile_x: int, tile_y: int, overlap: int) -> int:
     """How many tiles :func:`tiled_scale` needs for one picture."""
-    return len(_spans(width, tile_x, overlap)) * len(_spans(height, tile_y, overlap))
+    return len(spans(width, tile_x, overlap)) * len(spans(height, tile_y, overlap))
 
 
 def tiled_scale(
@@ -160,7 +157,7 @@ def tiled_scale(
     )
 
 
-@torch.inference_mode()
+@torch.no_grad()
 def tiled_scale_multidim(
     samples: Tensor,
     function: Callable[[Tensor], Tensor],
@@ -177,34 +174,14 @@ def tiled_scale_multidim(
     if len(tile) != 2 or samples.ndim != 4:
         raise ValueError(f"only pictures [B, C, H, W] can be tiled here, not {list(samples.shape)}")
     scale = 1 / Fraction(upscale_amount) if downscale else Fraction(upscale_amount)
-    height, width = (round(side * scale) for side in samples.shape[-2:])
-    output = torch.zeros(len(samples), out_channels, height, width, device=output_device)
-    for index, (item, into) in enumerate(zip(samples.split(1), output, strict=True)):
-        weight = torch.zeros(1, height, width, device=output_device)
-        for top, left in _tiles(item, tile, overlap):
-            piece = function(item[..., top : top + tile[0], left : left + tile[1]])[0].to(output_device)
-            mask = _feather(piece.shape[-2:], round(overlap * scale)).to(output_device)
-            y, x = round(top * scale), round(left * scale)
-            into[:, y : y + piece.shape[-2], x : x + piece.shape[-1]] += piece * mask
-            weight[:, y : y + piece.shape[-2], x : x + piece.shape[-1]] += mask
-            if pbar is not None:
-                pbar.update(1)
-        output[index] = into / weight
-    return output.clone()
 
+    def counted(piece: Tensor) -> Tensor:
+        made = function(piece)
+        if pbar is not None:
+            pbar.update(1)
+        return made
 
-def _tiles(item: Tensor, tile: tuple[int, ...], overlap: int) -> Iterator[tuple[int, int]]:
-    for top in _spans(item.shape[-2], tile[0], overlap):
-        for left in _spans(item.shape[-1], tile[1], overlap):
-            yield top, left
-
-
-def _feather(size: torch.Size, ramp: int) -> Tensor:
-    sides = []
-    for side in size:
-        rising = torch.arange(1, side + 1) / max(1, ramp)
-        sides.append(torch.minimum(rising, rising.flip(0)).clamp(max=1.0))
-    return sides[0][:, None] * sides[1]
+    return tiled(counted, samples, (tile[0], tile[1]), overlap, scale).to(output_device)
 
 
 def set_progress_bar_enabled(enabled: bool) -> None:

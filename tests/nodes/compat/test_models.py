@@ -159,3 +159,27 @@ def test_what_a_file_of_weights_says_without_being_read() -> None:
     header = utils.safetensors_header(str(WEIGHTS))
     assert header is not None and "__metadata__" in json.loads(header)
     assert utils.safetensors_header(str(WEIGHTS), max_size=10) is None
+
+
+@pytest.mark.parametrize(("height", "width"), [(40, 24), (16, 16), (9, 50)])
+def test_what_is_made_tile_by_tile_is_what_is_made_at_once(height: int, width: int) -> None:
+    from nodes.compat.comfy import utils
+
+    def doubled(x: torch.Tensor) -> torch.Tensor:
+        assert x.shape[0] == 1 and max(x.shape[2:]) <= 16
+        return x.repeat_interleave(2, dim=2).repeat_interleave(2, dim=3)
+
+    def halved(x: torch.Tensor) -> torch.Tensor:
+        return x[..., ::2, ::2]
+
+    picture = torch.rand(2, 3, height, width, generator=torch.Generator().manual_seed(1))
+    steps = 2 * utils.get_tiled_scale_steps(width, height, 16, 16, 4)
+    bar = utils.ProgressBar(steps)
+    large = utils.tiled_scale(picture, doubled, 16, 16, overlap=4, upscale_amount=2, pbar=bar)
+    assert bar.current == steps
+    torch.testing.assert_close(large, picture.repeat_interleave(2, dim=2).repeat_interleave(2, dim=3))
+    small = utils.tiled_scale_multidim(large, halved, (16, 16), 4, 2, downscale=True, output_device="cpu")
+    torch.testing.assert_close(small, picture)
+    small += 1  # it is the caller's
+    with pytest.raises(ValueError, match="only pictures"):
+        utils.tiled_scale_multidim(picture[0], halved)
