@@ -10,13 +10,13 @@ import os
 import secrets
 from typing import Any, Final
 
-from graph.context import current
 from graph.describe import describe
 from graph.errors import InputFileError
 from graph.results import NodeResult
 from graph.schema import NodeType
-from nodes.compat import folder_paths, line
+from nodes.compat import folder_paths
 from nodes.compat.method_names import METHODS, ORDERS
+from nodes.compat.running import check_interrupted, interrupt, running_node
 from nodes.compat.values import lent, taken
 
 MAX_RESOLUTION: Final = 16384
@@ -55,10 +55,7 @@ class CoreNode:
         for parameter in node_type.hidden:
             arguments[parameter] = inputs.get(parameter)
         if node_type.context_parameter is not None:
-            context = current()
-            if context is None:
-                raise RuntimeError(f"{node_type.name} can only be called while a node is running")
-            arguments[node_type.context_parameter] = context
+            arguments[node_type.context_parameter] = running_node(f"{node_type.name} can be called")
         returned = node_type.function(**arguments)
         return _as_pack_result(returned, node_type)
 
@@ -154,9 +151,7 @@ def common_ksampler(
     from nodes.sampling.sample_latent import sample_latent, schedule_for
     from nodes.sampling.schedules import cut
 
-    context = current()
-    if context is None:
-        raise RuntimeError("common_ksampler can only be called while a node is running")
+    context = running_node("common_ksampler can be called")
     model = taken(model)
     sigmas = schedule_for(model, sampler_name, scheduler, steps, denoise)
     sigmas = cut(sigmas, start_step, last_step, to_zero=force_full_denoise)
@@ -175,16 +170,8 @@ def common_ksampler(
     return (result,)
 
 
-def before_node_execution() -> None:
-    """Stop here if the run was asked to. Raises Interrupted."""
-    if (context := current()) is not None:
-        context.check_interrupted()
-
-
-def interrupt_processing(value: bool = True) -> None:
-    """Stop the run at its next tick: from inside one of its nodes, a pack's route, or a thread of its own."""
-    if value and line.interrupt is not None:
-        line.interrupt()
+before_node_execution = check_interrupted
+interrupt_processing = interrupt
 
 
 def get_module_name(module_path: str) -> str:
@@ -216,11 +203,8 @@ class SaveImage(CoreNode):
         """Save each picture of ``images`` [B, H, W, C]; what to show of them."""
         from nodes.image.saving import save_png
 
-        context = current()
-        if context is None:
-            raise RuntimeError("pictures are saved only while a node is running")
         saved = save_png(
-            context,
+            running_node("pictures are saved"),
             images,
             prefix=filename_prefix + self.prefix_append,
             folder="temp" if self.type == "temp" else "output",

@@ -11,10 +11,9 @@ from typing import Any, Final
 
 import torch
 
-from graph.context import current
 from graph.errors import Interrupted
 from nodes import device as devices
-from nodes.compat import line
+from nodes.compat.running import check_interrupted, interrupt
 from nodes.models.memory import available_memory
 
 InterruptProcessingException = Interrupted
@@ -363,13 +362,5 @@ def processing_interrupted() -> bool:
     return False
 
 
-def throw_exception_if_processing_interrupted() -> None:
-    """Raise Interrupted if the run is to stop."""
-    if (context := current()) is not None:
-        context.check_interrupted()
-
-
-def interrupt_current_processing(value: bool = True) -> None:
-    """Stop the run at its next tick: from inside one of its nodes, a pack's route, or a thread of its own."""
-    if value and line.interrupt is not None:
-        line.interrupt()
+throw_exception_if_processing_interrupted = check_interrupted
+interrupt_current_processing = interrupt

@@ -6,9 +6,9 @@ import secrets
 from collections.abc import Sequence
 from typing import Any
 
-from graph.context import Context, current
 from graph.results import SavedFile
 from nodes.compat.comfy_api.latest._io_options import FolderType
+from nodes.compat.running import running_node
 
 
 class SavedResult(dict[str, str]):
@@ -58,7 +58,7 @@ class ImageSaveHelper:
         from nodes.image.saving import save_png
 
         saved = save_png(
-            _context(),
+            running_node("pictures are saved"),
             images,
             prefix=filename_prefix,
             folder=str(folder_type),
@@ -81,7 +81,7 @@ class ImageSaveHelper:
 
         _only_output(folder_type)
         options = {"fps": fps, "compress_level": compress_level, **_hidden_of(cls)}
-        return _result(save_apng(_context(), images, prefix=filename_prefix, **options)[0])
+        return _result(save_apng(running_node("pictures are saved"), images, prefix=filename_prefix, **options)[0])
 
     @staticmethod
     def save_animated_webp(
@@ -99,7 +99,10 @@ class ImageSaveHelper:
 
         _only_output(folder_type)
         options: dict[str, Any] = {"fps": fps, "lossless": lossless, "quality": quality, "method": method}
-        return _result(save_webp(_context(), images, prefix=filename_prefix, **options, **_hidden_of(cls))[0])
+        saved = save_webp(
+            running_node("pictures are saved"), images, prefix=filename_prefix, **options, **_hidden_of(cls)
+        )
+        return _result(saved[0])
 
     @staticmethod
     def get_save_animated_png_ui(
@@ -169,10 +172,3 @@ def _hidden_of(cls: Any) -> dict[str, Any]:
 def _only_output(folder: FolderType | str) -> None:
     if str(folder) != "output":
         raise ValueError(f"animations are saved to the output folder only, not to {folder!s}")
-
-
-def _context() -> Context:
-    context = current()
-    if context is None:
-        raise RuntimeError("pictures are saved only while a node is running")
-    return context
