@@ -1,10 +1,13 @@
 """The names under which packs import what ComfyUI has.
 
 ``comfy``, ``comfy_execution``, ``comfy_api``, ``folder_paths`` … are aliases: whoever imports them gets
-the module of that name in this package, once. ``nodes`` and ``server`` are Sumi's own packages as well. There
-is one module of each name in a process, so a pack that asks ``sys.modules``, calls ``importlib`` or loads its
-files itself would get Sumi's whatever an import hook did; so Sumi's packages answer for both. Their own
-attributes come first, and a test sees to it that the two sets of names have nothing in common.
+the module of that name in this package, once. Files have the names that packs import, also where these
+say nothing (``utils``): a second name for each would have to be kept in step.
+
+``nodes`` and ``server`` are Sumi's own packages as well. There is one module of each name in a process, so a
+pack that asks ``sys.modules``, calls ``importlib`` or loads its files itself would get Sumi's whatever an
+import hook did; so Sumi's packages answer for both. Their own attributes come first, and a test sees to it
+that the two sets of names have nothing in common.
 """
 
 from __future__ import annotations

@@ -13,7 +13,7 @@ from graph import events
 from graph.cache import CacheSettings
 from graph.context import Context
 from graph.engine import Engine
-from graph.errors import NodeError, WorkflowError
+from graph.errors import Interrupted, NodeError, WorkflowError
 from graph.expansion import GraphBuilder
 from graph.node import DynPrompt, Lazy, Listed, RawLink, Socket, UniqueId, node
 from graph.results import NodeResult
@@ -246,6 +246,25 @@ def test_an_error_inside_is_said_of_the_placed_node(make_engine):
     failed = said[-1]
     assert isinstance(failed, events.RunFailed)
     assert (failed.node_id, failed.real_node_id) == ("o", "o.0.1.0.1")
+
+
+def test_an_interruption_inside_is_said_of_the_placed_node(make_engine):
+    @node("Stopped", category="")
+    def stopped(*, a: float, context: Context) -> float:
+        engine.interrupt()
+        context.check_interrupted()
+        return a
+
+    @node("Outer", category="")
+    def outer(*, a: float) -> float:
+        graph = GraphBuilder()
+        return NodeResult(graph.node("Stopped", a=a).out(0), expand=graph.finalize())
+
+    engine = make_engine(stopped, outer)
+    said: list[events.Event] = []
+    with pytest.raises(Interrupted):
+        engine.run(Workflow({"o": WorkflowNode("Outer", {"a": 1})}), targets=["o"], listener=said.append, run_id="r")
+    assert said[-1] == events.RunInterrupted("r", "o", "Outer", ())
 
 
 @pytest.mark.parametrize(
