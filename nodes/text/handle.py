@@ -19,6 +19,7 @@ from nodes.text.tokens import Tokens
 if TYPE_CHECKING:
     import torch
 
+    from nodes.models.weight_patches import WeightPatch
     from nodes.text.clip import ClipText
 
 TextWeights: TypeAlias = Weights[TextConfig]
@@ -29,11 +30,13 @@ class Clip(Handle):
     """A tokenizer and a text encoder.
 
     ``layer`` is the one whose output is used: -1 the last, -2 the one before; None what the model was
-    trained with. ``folders`` is where ``embedding:name`` is looked up; None: nowhere.
+    trained with. ``patches`` change the encoder's weights. ``folders`` is where ``embedding:name`` is
+    looked up; None: nowhere.
     """
 
     weights: TextWeights
     layer: int | None = None
+    patches: tuple[WeightPatch, ...] = ()
     folders: Folders | None = field(default=None, compare=False, repr=False)
 
     @property
@@ -42,14 +45,14 @@ class Clip(Handle):
         return self.weights.config
 
     def network(self) -> ClipText:
-        """The encoder with its weights, on the device and in the precision that are set.
+        """The encoder with its weights, patched, on the device and in the precision that are set.
 
-        Raises CheckpointError if its file changed, or holds NaN or infinity.
+        Raises CheckpointError if its file changed, or holds NaN or infinity; WeightPatchError if a patch does not fit.
         """
         from nodes import device
         from nodes.text.clip import ClipText
 
-        return self.weights.resident(ClipText, device.text_dtype(), device.device())
+        return self.weights.resident(ClipText, device.text_dtype(), device.device(), self.patches)
 
     def tokenize(self, text: str) -> Tokens:
         """``text`` as chunks of weighted tokens (:mod:`nodes.text.tokens`). Loads no weights.

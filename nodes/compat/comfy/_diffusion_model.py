@@ -8,23 +8,21 @@ from __future__ import annotations
 
 import dataclasses
 import logging
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Iterable
 from typing import Any, Final
 
 import torch
-from torch import Tensor
 
 from nodes import device as devices
-from nodes.compat.comfy import weight_adapter
 from nodes.compat.comfy._patchable import Patchable, author_of
+from nodes.compat.comfy._patched_weights import PatchedWeights
 from nodes.compat.comfy.model_base import NETWORK, BaseModel, base_model
 from nodes.compat.comfy.model_patcher import ModelPatcher
 from nodes.compat.comfy.model_sampling import ObjectSampling
 from nodes.compat.comfy.patcher_extension import CallbacksMP, copy_nested_dicts
-from nodes.models.checkpoint import Checkpoint
 from nodes.models.handle import Model
-from nodes.models.unet_config import expected_shapes
-from nodes.models.weight_patches import WeightPatch
+from nodes.models.unet_config import UNetConfig, expected_shapes
+from nodes.models.weights import Weights
 
 log = logging.getLogger(__name__)
 
@@ -32,8 +30,10 @@ _OBJECTS: Final = frozenset({"model_sampling", "diffusion_model", "latent_format
 """The parts of a model in whose place another object is used."""
 
 
-class DiffusionModel(ModelPatcher):
+class DiffusionModel(PatchedWeights, ModelPatcher):
     """A diffusion model."""
+
+    _weight_prefix = NETWORK
 
     def __init__(self, handle: Model):
         Patchable.__init__(self)  # it has no network until one is asked for
@@ -131,56 +131,11 @@ class DiffusionModel(ModelPatcher):
             log.warning("%s replaces '%s' of a model, which has no effect in Sumi", author_of(obj), name)
         self.object_patches[name] = obj
 
-    # -- weights -------------------------------------------------------------------------------------------------
-
-    def add_patches(
-        self, patches: Mapping[Any, Any], strength_patch: float = 1.0, strength_model: float = 1.0
-    ) -> list[Any]:
-        """Change weights; the keys that the network has are returned.
-
-        A key is a tensor's name, or a tuple of it, a part (dimension, start, length) and a function. A value is a tuple
-        of a kind (``diff``, ``set``, ``lora``) and its tensors, an adapter, or what :meth:`get_key_patches` gives.
-        Raises WeightPatchError for other kinds.
-        """
-        known = self._tensor_names()
-        added = []
-        made: list[WeightPatch] = []
-        for key, value in patches.items():
-            name, part, function = _key_parts(key)
-            if name.removeprefix(NETWORK) not in known or not name.startswith(NETWORK):
-                continue
-            change = weight_adapter.change_of(name, value)
-            made.append(WeightPatch(name.removeprefix(NETWORK), change, strength_patch, strength_model, part, function))
-            added.append(key)
-        self._weight_patches = (*self._weight_patches, *made)
-        return added
+    # -- weights: see PatchedWeights -----------------------------------------------------------------------------
 
     @property
-    def patches(self) -> dict[str, list[Any]]:
-        """The changes of weights, by tensor."""
-        found: dict[str, list[Any]] = {}
-        for patch in self._weight_patches:
-            entry = (patch.strength, patch.change, patch.scale, patch.part, patch.transform)
-            found.setdefault(NETWORK + patch.name, []).append(entry)
-        return found
-
-    def get_key_patches(self, filter_prefix: str | None = None) -> dict[str, list[Any]]:
-        """Each tensor with its changes: what :meth:`add_patches` of another model takes, to merge the two."""
-        by_name = self.patches
-        return {
-            name: [(tensor, _as_it_is), *by_name.get(name, ())]
-            for name, tensor in self.model_state_dict(filter_prefix).items()
-        }
-
-    def model_state_dict(self, filter_prefix: str | None = None) -> dict[str, Tensor]:
-        """The file's tensors, without changes, under the names that :meth:`add_patches` takes. They are read-only."""
-        weights = self._handle.weights
-        checkpoint = Checkpoint.open(weights.path)
-        return {
-            NETWORK + name: checkpoint.tensor(weights.prefix + name)
-            for name in self._tensor_names()
-            if filter_prefix is None or (NETWORK + name).startswith(filter_prefix)
-        }
+    def _weights(self) -> Weights[UNetConfig]:
+        return self._handle.weights
 
     def _tensor_names(self) -> Iterable[str]:
         return expected_shapes(self._handle.config)
@@ -191,14 +146,3 @@ class DiffusionModel(ModelPatcher):
 
     def unpatch_model(self, device_to: torch.device | None = None, **_: Any) -> None:
         """Nothing: the file's network was not touched."""
-
-
-def _key_parts(key: Any) -> tuple[str, tuple[int, int, int] | None, Callable[..., Any] | None]:
-    if isinstance(key, str):
-        return key, None, None
-    name, part, function = (*key, None, None)[:3]
-    return name, None if part is None else tuple(part), function
-
-
-def _as_it_is(weight: Tensor, **_: Any) -> Tensor:
-    return weight

@@ -6,7 +6,7 @@ They hold no weights. What a pack changes on a clone travels on in the handle.
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 import torch
@@ -14,8 +14,11 @@ from torch import Tensor
 
 from nodes import device as devices
 from nodes.compat.comfy._diffusion_model import DiffusionModel
+from nodes.compat.comfy._patched_weights import PatchedWeights
 from nodes.models.handle import Handle, Model, Vae
-from nodes.text.handle import Clip
+from nodes.models.weight_patches import WeightPatch
+from nodes.text.handle import Clip, TextWeights
+from nodes.text.text_config import expected_shapes
 
 
 def lent(handle: Handle) -> Any:
@@ -32,8 +35,10 @@ def taken(value: Any) -> Any:
     return value.handle if isinstance(value, (DiffusionModel, CLIP, VAE)) else value
 
 
-class CLIP:
+class CLIP(PatchedWeights):
     """A tokenizer and a text encoder. Tokens are ``{"l": [[(id, weight), …], …]}``."""
+
+    _weight_prefix = "clip_l.transformer."
 
     def __init__(self, handle: Clip):
         self.handle = handle
@@ -46,6 +51,26 @@ class CLIP:
     def clone(self) -> CLIP:
         """One to change; the weights are shared."""
         return CLIP(self.handle)
+
+    @property
+    def patcher(self) -> CLIP:
+        """What has ``add_patches`` and the like: here the same."""
+        return self
+
+    @property
+    def _weights(self) -> TextWeights:
+        return self.handle.weights
+
+    @property
+    def _weight_patches(self) -> tuple[WeightPatch, ...]:
+        return self.handle.patches
+
+    @_weight_patches.setter
+    def _weight_patches(self, patches: tuple[WeightPatch, ...]) -> None:
+        self.handle = dataclasses.replace(self.handle, patches=patches)
+
+    def _tensor_names(self) -> Iterable[str]:
+        return expected_shapes(self.handle.config)
 
     def clip_layer(self, layer_idx: int) -> None:
         """Use the output of that layer: -1 is the last."""

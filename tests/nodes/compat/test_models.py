@@ -10,6 +10,7 @@ import pytest
 import torch
 
 from graph import CacheSettings, Engine, Workflow
+from graph.errors import NodeError
 from graph.formats.api import read_api
 from nodes.compat import provided
 from nodes.compat.class_nodes import node_type_of_class
@@ -183,3 +184,42 @@ def test_what_is_made_tile_by_tile_is_what_is_made_at_once(height: int, width: i
     small += 1  # it is the caller's
     with pytest.raises(ValueError, match="only pictures"):
         utils.tiled_scale_multidim(picture[0], halved)
+
+
+def test_patches_of_a_text_encoders_weights(tmp_path: Path) -> None:
+    class Patched(Node):
+        RETURN_TYPES = ("LATENT", "CLIP")
+
+        def run(self, model: Any, clip: Any, vae: Any) -> Any:
+            name = "clip_l.transformer.text_model.encoder.layers.0.mlp.fc2.weight"
+            before = clip.encode("a red car")
+            weight = clip.get_key_patches()[name][0][0]
+            up, down = torch.randn(weight.shape[0], 2), torch.randn(2, weight.shape[1])
+            changed, undone, merged = clip.clone(), clip.clone(), clip.clone()
+            changed.clip_layer(-2)
+            assert changed.add_patches({name: ("lora", (up, down, None, None, None)), "nobody": (up,)}, 0.5) == [name]
+            assert not torch.equal(changed.encode("a red car"), clip.encode("a red car"))
+            assert changed.layer_idx == -2 and changed.clone().patches.keys() == {name} and not clip.patches
+            for strength in (0.5, -0.5):
+                undone.patcher.add_patches({name: (up @ down,)}, strength)
+            torch.testing.assert_close(undone.encode("a red car"), before, rtol=1e-3, atol=1e-3)
+            merged.clip_layer(-2)
+            for key, value in changed.get_key_patches().items():
+                merged.add_patches({key: value}, 1.0, 0.0)
+            torch.testing.assert_close(merged.encode("a car"), changed.encode("a car"), rtol=1e-3, atol=1e-3)
+            assert torch.equal(clip.encode("a red car"), before)
+            return ({"samples": changed.encode("a car")}, changed)
+
+    latent, clip = run(Patched, tmp_path, **LINKS)
+    assert torch.equal(clip.encode(clip.tokenize("a car"))[0], latent["samples"])
+    assert clip.layer == -2 and len(clip.patches) == 1
+
+
+def test_a_patch_that_does_not_fit_a_text_encoder_is_refused_by_name(tmp_path: Path) -> None:
+    class Wrong(Node):
+        def run(self, model: Any, clip: Any, vae: Any) -> Any:
+            clip.add_patches({"clip_l.transformer.text_model.final_layer_norm.bias": (torch.ones(5),)})
+            return ({"samples": clip.encode("a car")},)
+
+    with pytest.raises(NodeError, match=r"'text_model.final_layer_norm.bias' does not fit"):
+        run(Wrong, tmp_path, **LINKS)
