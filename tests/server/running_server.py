@@ -60,7 +60,7 @@ class RunningServer:
 
     def until_ready(self) -> None:
         """Wait for a worker."""
-        self.until(lambda: self.answers("/readyz"))
+        self.until(lambda: self.answers("/readyz"), 120)  # a busy machine takes long to import torch
 
     def get(self, path: str) -> tuple[int, Any]:
         """Status and JSON (or text) of ``GET path``."""
