@@ -179,7 +179,7 @@ class Run:
                     known = {"context": context, "folders": self.folders} | absent | self._hidden(state) | call
                     with executing(context):
                         pending.append(function(**wanted.arguments(known)))
-        except Exception as error:
+        except (Exception, SystemExit) as error:
             raise self._failure(state, error) from error
         if not any(inspect.isawaitable(answer) for answer in pending):
             self._take_asked(state, inputs, pending)

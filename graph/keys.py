@@ -128,7 +128,7 @@ class Keys:
                     continue
                 mark = function(**wanted.arguments({"folders": self._folders} | call))
                 marks.append(self._wait(mark) if inspect.isawaitable(mark) else mark)
-        except Exception as error:
+        except (Exception, SystemExit) as error:
             state.failure = error
             return None
         encoded = encode(marks, self._codecs)

@@ -61,7 +61,7 @@ class NodeState:
     cacheable = True
     must_expand = False
     """What the node expanded to saves, or reads files: its result is not answered from the cache."""
-    failure: Exception | None = None
+    failure: BaseException | None = None
     """What its fingerprint raised."""
 
     phase = Phase.FRESH

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 import threading
 from typing import Annotated, Any, NamedTuple
 
@@ -262,6 +263,23 @@ def test_check_lazy_may_be_asynchronous(make_engine):
 
     workflow = graph(a=("Number", {"value": 4}), b=("Later", {"a": "a.0"}))
     assert make_engine(number, later).run(workflow, targets=["b"]).values("b") == (4.0,)
+
+
+@pytest.mark.parametrize("code", ["function", "check_lazy", "fingerprint"])
+def test_code_of_a_node_that_exits_is_its_error(make_engine, code):
+    def leave(*_: Any, **__: Any) -> Any:
+        sys.exit("no licence")
+
+    hooks = {code: leave} if code != "function" else {}
+
+    @node("Leaver", category="", **hooks)
+    def leaver(*, a: Annotated[float, Lazy]) -> float:
+        return leave() if code == "function" else a
+
+    workflow = graph(a=("Number", {}), b=("Leaver", {"a": "a.0"}))
+    with pytest.raises(NodeError, match="no licence") as caught:
+        make_engine(number, leaver).run(workflow, targets=["b"])
+    assert caught.value.node_id == "b"
 
 
 def test_a_lazy_node_that_asks_for_what_does_not_exist(make_engine):
