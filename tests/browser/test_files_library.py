@@ -155,6 +155,19 @@ def test_settings_live_on_the_server(page: Any, server: Any, browser: Any) -> No
         elsewhere.locator(":root[data-theme=dark]").wait_for(state="attached")
 
 
+def test_a_setting_made_while_the_server_is_away_is_told_to_it_later(page: Any, server: Any) -> None:
+    page.route("**/settings/**", lambda route: route.abort())
+    page.keyboard.press("Control+,")
+    page.get_by_text("Dark", exact=True).click()
+    page.locator(":root[data-theme=dark]").wait_for(state="attached")
+    assert server.get("/settings")["Sumi.theme"] == "auto"
+    page.unroute("**/settings/**")
+    page.reload()
+    until(page, lambda: server.get("/settings")["Sumi.theme"] == "dark")
+    page.locator(":root[data-theme=dark]").wait_for(state="attached")
+    assert page.evaluate("JSON.parse(localStorage.getItem('sumi.settings')).theme") == "dark"
+
+
 def test_nodes_keep_to_the_grid_when_asked_to(page: Any) -> None:
     page.keyboard.press("Control+,")
     page.get_by_role("switch", name="Keep to the grid").check()

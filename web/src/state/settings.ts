@@ -35,19 +35,26 @@ function sound(found: Record<string, unknown>, prefix = ""): Partial<Settings> {
   return Object.fromEntries(known.map((name) => [name, found[prefix + name]]));
 }
 
-function copied(): Partial<Settings> {
+function copied(): Record<string, unknown> {
   try {
-    return sound(JSON.parse(localStorage.getItem(COPY) ?? "{}") as Record<string, unknown>);
+    const found: unknown = JSON.parse(localStorage.getItem(COPY) ?? "{}");
+    if (typeof found === "object" && found !== null) return found as Record<string, unknown>;
   } catch {
-    return {}; // somebody else's text under this name, or no storage here
+    // No storage here.
   }
+  return {}; // nothing, or somebody else's text under this name
 }
 
-export const useSettings = create<Settings>(() => ({ ...DEFAULTS, ...copied() }));
+const before = copied();
+
+export const useSettings = create<Settings>(() => ({ ...DEFAULTS, ...sound(before) }));
+
+/** What was chosen while no server could be told. */
+const unsent = new Set(names.filter((name) => Array.isArray(before.unsent) && before.unsent.includes(name)));
 
 function copy(): void {
   try {
-    localStorage.setItem(COPY, JSON.stringify(useSettings.getState()));
+    localStorage.setItem(COPY, JSON.stringify({ ...useSettings.getState(), unsent: [...unsent] }));
   } catch {
     // Only the first paint of the next visit is without it.
   }
@@ -59,9 +66,20 @@ const changed = new Set<keyof Settings>();
 export function setting<Name extends keyof Settings>(name: Name, value: Settings[Name]): void {
   changed.add(name);
   useSettings.setState({ [name]: value } as Partial<Settings>);
+  void send(name);
+}
+
+/** Until the server has it, the copy says that it has not: the next visit with a server tells it. */
+async function send(name: keyof Settings): Promise<void> {
+  unsent.add(name);
   copy();
-  // The copy holds it here; the next change or visit with a server tells the server.
-  server.set(PREFIX + name, value).catch(() => undefined);
+  try {
+    await server.set(PREFIX + name, useSettings.getState()[name]);
+  } catch {
+    return;
+  }
+  unsent.delete(name);
+  copy();
 }
 
 /** The words of the chosen language, now and whenever another is chosen. */
@@ -75,9 +93,10 @@ export function spoken(): Promise<void> {
 export async function recallSettings(): Promise<void> {
   try {
     const found = sound(await server.settings(), PREFIX);
-    for (const name of changed) delete found[name];
+    for (const name of [...changed, ...unsent]) delete found[name];
     useSettings.setState(found);
     copy();
+    for (const name of unsent) void send(name);
   } catch {
     // No server yet: what the browser remembers stays.
   }
