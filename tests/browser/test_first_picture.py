@@ -7,6 +7,8 @@ from typing import Any
 
 import pytest
 
+from tests.browser.waiting import becomes
+
 pytestmark = pytest.mark.slow
 
 PICTURE = ".node-picture img"
@@ -65,7 +67,7 @@ def test_interrupt(page: Any, server: Any) -> None:
     page.wait_for_selector(".node[data-state=running] .node-preview")
     page.get_by_role("button", name="Stop").click()
     page.wait_for_selector(".node[data-state=running]", state="detached")
-    assert server.get("/queue")["queue_running"] == []
+    becomes(page, lambda: server.get("/queue")["queue_running"], [])
 
 
 def test_a_reload_in_the_middle_of_a_run(page: Any, server: Any) -> None:

@@ -60,6 +60,38 @@ def test_a_server_that_is_restarted_goes_on_with_what_was_queued(own: Any) -> No
     page.wait_for_function("() => document.querySelectorAll('.thumbnail img').length === 2")
 
 
+def test_an_answer_that_the_end_of_the_run_overtakes(page: Any, server: Any) -> None:
+    """A page that comes into a run asks how far it is; the run may end before the answer is read."""
+    steps(page, 60)
+    run(page)
+    page.wait_for_selector(".node[data-state=running] .node-preview")
+    (job,) = (item[1] for item in server.get("/queue")["queue_running"])
+    held: list[tuple[Any, Any]] = []
+
+    def hold(route: Any) -> None:
+        if held:
+            return route.continue_()
+        held.append((route, route.fetch()))
+
+    page.route(f"**/jobs/{job}", hold)
+    page.reload()
+    page.wait_for_selector(PICTURE)
+    page.wait_for_selector(".node[data-state=running]", state="detached")
+    (route, answer), *_ = held
+    assert answer.json()["status"] == "running"
+    with page.expect_response(f"**/jobs/{job}"):
+        route.fulfill(response=answer)
+    page.wait_for_timeout(300)  # it is read
+    assert page.locator(".node[data-state=running]").count() == 0
+    badge = page.get_by_role("article", name="Sample", exact=True).locator(".node-badge")
+    before = badge.inner_text()
+    steps(page, 3)  # the next run is shown: nothing is thought to be at work still
+    run(page)
+    until(page, lambda: badge.count() == 1 and badge.inner_text() != before)
+    page.locator(".node-badge").nth(8).wait_for()
+    assert page.locator(".node[data-state=running]").count() == 0
+
+
 def test_a_connection_dropped_in_the_middle_of_a_run_catches_up(own: Any) -> None:
     page, server = own
     context = page.context

@@ -262,6 +262,9 @@ function receive(type: string, data: Record<string, unknown>): void {
   }
 }
 
+/** The prompts whose end was said to this page. */
+const over = new Set<string>();
+
 const ENDS: ReadonlySet<string> = new Set(["execution_success", "execution_error", "execution_interrupted"]);
 
 function progressPatch(entry: Record<string, unknown>): [string, Partial<NodeRun>] {
@@ -290,6 +293,7 @@ const nameOf = (tab: string): string => useEditor.getState().tabs.find((entry) =
 function end(tab: string, promptId: string, type: string, data: Record<string, unknown>): void {
   const part = takesPart(tab, promptId);
   const name = nameOf(tab);
+  over.add(promptId);
   if (type === "execution_error") {
     const message = String(data.exception_message ?? "");
     announce("run.saidFailed", { name, message });
@@ -330,7 +334,7 @@ export function seen(tab: string): void {
 
 /** Ask for what was missed: of each tab the run at work, else the one begun last. */
 async function catchUp(): Promise<void> {
-  const { jobs, pending, shown, verdicts } = useRuns.getState();
+  const { jobs, pending, shown: before } = useRuns.getState();
   const waiting = new Set(pending.map((item) => item[1]));
   const working = new Set(useRuns.getState().active.map((item) => item[1]));
   const last = new Map<string, string>();
@@ -341,10 +345,15 @@ async function catchUp(): Promise<void> {
   for (const [tab, promptId] of last) {
     try {
       const job = await server.job(promptId);
-      if (shown[tab] === promptId && verdicts[tab] !== "running" && job.status !== "running") continue; // nothing new
-      if (shown[tab] !== promptId || job.status !== "running") begin(tab, promptId);
+      // What the socket says meanwhile is newer than this answer.
+      const { shown, verdicts } = useRuns.getState();
+      const going = job.status === "running" || job.status === "pending";
+      const overtaken = shown[tab] === promptId ? job.status === "pending" : shown[tab] !== before[tab];
+      if (overtaken || (going && over.has(promptId))) continue;
+      if (shown[tab] === promptId && verdicts[tab] !== "running" && !going) continue; // nothing new
+      if (shown[tab] !== promptId || !going) begin(tab, promptId);
       showJob(tab, promptId, job);
-      if (shown[tab] === undefined) seen(tab); // before this page was loaded
+      if (before[tab] === undefined) seen(tab); // before this page was loaded
     } catch (error) {
       if (!(error instanceof Refused)) return; // lost again; the next connection asks again
       settle(tab, "stopped"); // the server knows nothing of it
