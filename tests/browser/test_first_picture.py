@@ -44,7 +44,7 @@ def test_only_what_changed_runs_again(page: Any) -> None:
     page.wait_for_selector(PICTURE)
     page.get_by_role("textbox", name="text").first.fill("a green pear that no other test has had painted")
     page.keyboard.press("Control+Enter")
-    _node(page, "Encode the prompt").get_by_text(" s").wait_for()
+    _node(page, "Encode the prompt").locator(".node-badge", has_text=" s").wait_for()  # and not "tokens", its input
     page.locator(".node-badge").nth(8).wait_for()
     for known in ("Read the checkpoint", "What to avoid", "Encode what to avoid", "Size"):
         assert _node(page, known).get_by_title("Already known").count() == 1, known
