@@ -62,7 +62,7 @@ def test_a_server_that_is_restarted_goes_on_with_what_was_queued(own: Any) -> No
 
 def test_an_answer_that_the_end_of_the_run_overtakes(page: Any, server: Any) -> None:
     """A page that comes into a run asks how far it is; the run may end before the answer is read."""
-    steps(page, 60)
+    steps(page, 61)
     run(page)
     page.wait_for_selector(".node[data-state=running] .node-preview")
     (job,) = (item[1] for item in server.get("/queue")["queue_running"])
@@ -85,7 +85,7 @@ def test_an_answer_that_the_end_of_the_run_overtakes(page: Any, server: Any) -> 
     assert page.locator(".node[data-state=running]").count() == 0
     badge = page.get_by_role("article", name="Sample", exact=True).locator(".node-badge")
     before = badge.inner_text()
-    steps(page, 3)  # the next run is shown: nothing is thought to be at work still
+    steps(page, 11)  # the next run is shown: nothing is thought to be at work still
     run(page)
     until(page, lambda: badge.count() == 1 and badge.inner_text() != before)
     page.locator(".node-badge").nth(8).wait_for()
