@@ -23,13 +23,13 @@ from typing import Annotated, Any
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
-from graph.cache import CacheSettings
+from graph.cache.result_cache import CacheSettings
 from graph.engine import Engine
 from graph.events import Event
 from graph.node import Socket, node
 from graph.results import NodeResult
 from graph.schema import Registry
-from graph.validate import validate
+from graph.validation.validate import validate
 from graph.workflow import Link, Workflow, WorkflowNode
 
 SIZES = (10, 100, 1_000, 10_000)

@@ -12,12 +12,12 @@ from typing import Any
 from commands.options import folders_of, registry_and_packs_of
 from commands.run import DONE, INVALID
 from graph.errors import SumiError
-from server.node_packs import noteworthy
+from server.workers.node_packs import noteworthy
 
 
 def nodes(options: argparse.Namespace) -> int:
     """List the nodes by category, or print one node's schema as ``/object_info`` gives it."""
-    from graph.describe import describe
+    from graph.node_types.describe import describe
 
     try:
         folders = folders_of(options)

@@ -17,7 +17,7 @@ from commands.server_options import without_secrets
 from graph.errors import SumiError
 from graph.folders import Folders
 from server.config import MEBIBYTE, ServerConfig
-from server.logs import configure_logs
+from server.monitoring.logs import configure_logs
 from server.workers.process import ProcessWorker
 
 log = logging.getLogger(__name__)

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Final
 
-from server.jobs import PREVIEW_METHODS
+from server.store.jobs import PREVIEW_METHODS
 
 _MEAN_NOTHING: Final = (
     "auto-launch", "disable-auto-launch", "cuda-malloc", "disable-cuda-malloc", "fp64-unet", "fp8_e4m3fn-unet",

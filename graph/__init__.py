@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 from graph import errors, events
-from graph.cache import CacheSettings
+from graph.cache.result_cache import CacheSettings
 from graph.codec import Blob, Codec
 from graph.context import Context, PreviewImage, current
 from graph.engine import Engine, RunResult
 from graph.errors import Problem, SumiError
-from graph.expansion import GraphBuilder
 from graph.folders import Folders
 from graph.formats import load
 from graph.node import (
@@ -30,8 +29,9 @@ from graph.node import (
     node,
 )
 from graph.results import Blocked, NodeResult
+from graph.run.expansion import GraphBuilder
 from graph.schema import Input, NodeType, Output, Registry
-from graph.validate import validate
+from graph.validation.validate import validate
 from graph.workflow import Link, Workflow, WorkflowNode
 
 __all__ = [

@@ -7,17 +7,17 @@ import uuid
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from graph.async_nodes import EventLoopThread
-from graph.cache import CacheSettings, ResultCache
+from graph.cache.result_cache import CacheSettings, ResultCache
 from graph.errors import WorkflowError
 from graph.events import Listener
-from graph.executor import Run, Surroundings
 from graph.folders import Folders
-from graph.journal import RunJournal, sweep
-from graph.kind import Kind
-from graph.nearest import Nearest
-from graph.run_state import NodeState
+from graph.plan.kind import Kind
+from graph.plan.node_state import NodeState
+from graph.run.async_nodes import EventLoopThread
+from graph.run.executor import Run, Surroundings
+from graph.run.journal import RunJournal, sweep
 from graph.schema import Registry
+from graph.validation.nearest import Nearest
 from graph.workflow import Workflow
 
 

@@ -1,4 +1,4 @@
-"""The web application: every route, with and without /api, behind the checks of safety.py."""
+"""The web application: every route, with and without /api, behind the checks of http/safety.py."""
 
 from __future__ import annotations
 
@@ -9,14 +9,17 @@ from typing import Final
 
 from aiohttp import hdrs, web
 
-from server.answer_errors import answer_errors
 from server.config import ServerConfig
-from server.endpoint import Endpoint, Endpoints, Handler
-from server.gate import Gate
-from server.hub import Hub
-from server.log_buffer import LogBuffer
-from server.metrics import Metrics
-from server.prompts import Prompts
+from server.files.settings import Settings
+from server.http.answer_errors import answer_errors
+from server.http.endpoint import Endpoint, Endpoints, Handler
+from server.http.gate import Gate
+from server.http.hub import Hub
+from server.http.safety import Guard
+from server.monitoring.log_buffer import LogBuffer
+from server.monitoring.metrics import Metrics
+from server.queue.prompts import Prompts
+from server.queue.scheduler import Scheduler
 from server.routes import (
     editor,
     history,
@@ -35,11 +38,8 @@ from server.routes import (
     websocket,
 )
 from server.routes.packs import ask_packs
-from server.safety import Guard
-from server.scheduler import Scheduler
 from server.services import SERVICES, Services
-from server.settings import Settings
-from server.store import JobStore
+from server.store.job_store import JobStore
 
 log = logging.getLogger(__name__)
 

@@ -20,7 +20,7 @@ class Limits:
     ``picture_pixels``: one picture that is uploaded or shown smaller. ``websocket_message_bytes``: one
     message of a client. ``body_seconds``: how long a body may stand still.
     ``requests``, ``long_polls``, ``websockets``: of each, at the same time.
-    Of prompts, see ``prompts.PromptLimits``.
+    Of prompts, see ``queue.prompts.PromptLimits``.
     """
 
     json_bytes: int = 32 * MEBIBYTE

@@ -14,15 +14,15 @@ from aiohttp import web
 
 from graph.errors import SumiError
 from server.app import make_app
-from server.catalogue import Catalogue
 from server.config import ServerConfig
-from server.hub import Hub
-from server.pack_questions import PackQuestions
-from server.prompts import Prompts
-from server.safety import with_token
-from server.scheduler import Scheduler
-from server.store import JobStore
-from server.temp_folder import sweep
+from server.files.temp_folder import sweep
+from server.http.hub import Hub
+from server.http.safety import with_token
+from server.queue.catalogue import Catalogue
+from server.queue.pack_questions import PackQuestions
+from server.queue.prompts import Prompts
+from server.queue.scheduler import Scheduler
+from server.store.job_store import JobStore
 from server.workers.interface import Worker
 
 log = logging.getLogger(__name__)

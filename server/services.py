@@ -8,17 +8,17 @@ from typing import Final
 
 from aiohttp import web
 
-from server.catalogue import Catalogue
 from server.config import ServerConfig
-from server.endpoint import Endpoint, Handler
-from server.gate import Gate
-from server.hub import Hub
-from server.log_buffer import LogBuffer
-from server.metrics import Metrics
-from server.prompts import Prompts
-from server.scheduler import Scheduler
-from server.settings import Settings
-from server.store import JobStore
+from server.files.settings import Settings
+from server.http.endpoint import Endpoint, Handler
+from server.http.gate import Gate
+from server.http.hub import Hub
+from server.monitoring.log_buffer import LogBuffer
+from server.monitoring.metrics import Metrics
+from server.queue.catalogue import Catalogue
+from server.queue.prompts import Prompts
+from server.queue.scheduler import Scheduler
+from server.store.job_store import JobStore
 
 
 @dataclass(frozen=True, slots=True)

@@ -35,7 +35,7 @@ from graph import (
     events,
     node,
 )
-from graph.describe import describe
+from graph.node_types.describe import describe
 from nodes.custom import CustomNodes, load_custom_nodes
 from nodes.model_folders import folders
 from nodes.types import Image, Mask

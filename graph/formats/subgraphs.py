@@ -6,10 +6,10 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final
 
-from graph.ancestry import cycles
 from graph.errors import FormatError
 from graph.formats.canvas import BYPASSED, MUTED, Canvas, PlacedNode, read_subgraph
 from graph.formats.shape import id_at, list_at, object_at
+from graph.validation.ancestry import cycles
 
 MAX_NODES: Final = 200_000
 """Subgraphs inside subgraphs multiply: a small file can stand for more nodes than memory holds."""

@@ -10,8 +10,8 @@ import os
 import secrets
 from typing import Any, Final
 
-from graph.describe import describe
 from graph.errors import InputFileError
+from graph.node_types.describe import describe
 from graph.results import NodeResult
 from graph.schema import NodeType
 from nodes.compat import folder_paths

@@ -10,9 +10,9 @@ from typing import Final
 from aiohttp import hdrs, web
 
 from graph.errors import InputFileError
-from server.client_files import path_inside
-from server.endpoint import FREE_OBJECT, STRING, Endpoints
-from server.request_error import RequestError
+from server.files.client_files import path_inside
+from server.http.endpoint import FREE_OBJECT, STRING, Endpoints
+from server.http.request_error import RequestError
 from server.services import services
 
 endpoints: Final = Endpoints("editor")

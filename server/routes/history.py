@@ -6,7 +6,7 @@ from typing import Final
 
 from aiohttp import web
 
-from server.endpoint import (
+from server.http.endpoint import (
     ANYTHING,
     BOOLEAN,
     FREE_OBJECT,
@@ -18,9 +18,9 @@ from server.endpoint import (
     mapping,
     record,
 )
-from server.jobs import compact_json
-from server.request_data import flag, identifiers, query_integer, read_object
+from server.routes.request_data import flag, identifiers, query_integer, read_object
 from server.services import services
+from server.store.jobs import compact_json
 
 endpoints: Final = Endpoints("history")
 

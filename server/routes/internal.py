@@ -10,11 +10,11 @@ from typing import Final
 from aiohttp import web
 
 from graph.folders import WORK_FOLDERS
-from server.endpoint import BOOLEAN, INTEGER, STRING, Endpoints, array, mapping, record
-from server.jobs import compact_json
-from server.request_data import flag, read_object
-from server.request_error import RequestError
+from server.http.endpoint import BOOLEAN, INTEGER, STRING, Endpoints, array, mapping, record
+from server.http.request_error import RequestError
+from server.routes.request_data import flag, read_object
 from server.services import services
+from server.store.jobs import compact_json
 
 endpoints: Final = Endpoints("internal")
 

@@ -9,7 +9,7 @@ from urllib.parse import urlencode
 
 from aiohttp import web
 
-from server.endpoint import (
+from server.http.endpoint import (
     BOOLEAN,
     FREE_OBJECT,
     INTEGER,
@@ -21,12 +21,12 @@ from server.endpoint import (
     mapping,
     record,
 )
-from server.job_list import ORDERS, STATUSES, Wanted, entry_of
-from server.jobs import Job, compact_json, whole
-from server.request_data import query_choice, query_integer
-from server.request_error import RequestError
+from server.http.request_error import RequestError
+from server.routes.request_data import query_choice, query_integer
 from server.services import Services, services
-from server.store import JobStore
+from server.store.job_list import ORDERS, STATUSES, Wanted, entry_of
+from server.store.job_store import JobStore
+from server.store.jobs import Job, compact_json, whole
 
 endpoints: Final = Endpoints("jobs")
 

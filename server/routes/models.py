@@ -11,11 +11,11 @@ from typing import Any, Final
 from aiohttp import web
 
 from graph.folders import Folders
-from server.client_files import safe_name
-from server.endpoint import FREE_OBJECT, INTEGER, NUMBER, STRING, Endpoints, Query, array, record
-from server.jobs import compact_json
-from server.request_error import RequestError
+from server.files.client_files import safe_name
+from server.http.endpoint import FREE_OBJECT, INTEGER, NUMBER, STRING, Endpoints, Query, array, record
+from server.http.request_error import RequestError
 from server.services import services
+from server.store.jobs import compact_json
 
 endpoints: Final = Endpoints("models")
 

@@ -6,9 +6,9 @@ from typing import Any, Final
 
 from aiohttp import web
 
-from server.endpoint import FREE_OBJECT, Endpoints, mapping
-from server.jobs import compact_json
+from server.http.endpoint import FREE_OBJECT, Endpoints, mapping
 from server.services import services
+from server.store.jobs import compact_json
 
 endpoints: Final = Endpoints("nodes")
 

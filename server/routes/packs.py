@@ -9,14 +9,14 @@ from typing import Final
 from aiohttp import hdrs, web
 from multidict import CIMultiDict
 
-from server.client_files import path_inside
-from server.endpoint import STRING, Endpoints, Handler, array
-from server.node_packs import scripts, web_folder
-from server.request_data import whole_body
-from server.request_error import RequestError
+from server.files.client_files import path_inside
+from server.http.endpoint import STRING, Endpoints, Handler, array
+from server.http.request_error import RequestError
 from server.routes.editor import editor_file
+from server.routes.request_data import whole_body
 from server.services import SERVICES, services
 from server.workers.interface import PackRequest
+from server.workers.node_packs import scripts, web_folder
 
 endpoints: Final = Endpoints("packs")
 

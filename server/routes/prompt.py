@@ -6,7 +6,7 @@ from typing import Final
 
 from aiohttp import web
 
-from server.endpoint import (
+from server.http.endpoint import (
     ANYTHING,
     BOOLEAN,
     FREE_OBJECT,
@@ -18,10 +18,10 @@ from server.endpoint import (
     mapping,
     record,
 )
-from server.jobs import compact_json
-from server.request_data import read_json
-from server.request_error import RequestError
+from server.http.request_error import RequestError
+from server.routes.request_data import read_json
 from server.services import services
+from server.store.jobs import compact_json
 
 endpoints: Final = Endpoints("prompt")
 

@@ -6,9 +6,9 @@ from typing import Final
 
 from aiohttp import web
 
-from server.endpoint import ANYTHING, BOOLEAN, STRING, Endpoints, array, record
-from server.request_data import flag, identifiers, loose_flag, read_object
-from server.request_error import RequestError
+from server.http.endpoint import ANYTHING, BOOLEAN, STRING, Endpoints, array, record
+from server.http.request_error import RequestError
+from server.routes.request_data import flag, identifiers, loose_flag, read_object
 from server.services import services
 
 endpoints: Final = Endpoints("queue")

@@ -6,10 +6,10 @@ from typing import Final
 
 from aiohttp import web
 
-from server.endpoint import ANYTHING, BOOLEAN, FREE_OBJECT, STRING, Endpoints, record
-from server.jobs import compact_json
-from server.request_data import read_json, read_object
+from server.http.endpoint import ANYTHING, BOOLEAN, FREE_OBJECT, STRING, Endpoints, record
+from server.routes.request_data import read_json, read_object
 from server.services import services
+from server.store.jobs import compact_json
 
 endpoints: Final = Endpoints("settings")
 

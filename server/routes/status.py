@@ -9,12 +9,12 @@ from typing import Any, Final
 
 from aiohttp import web
 
-from server.endpoint import ANYTHING, BOOLEAN, FREE_OBJECT, INTEGER, STRING, Endpoints, array, record
-from server.jobs import compact_json
-from server.memory import free_and_total
-from server.node_packs import noteworthy
-from server.openapi import document
+from server.http.endpoint import ANYTHING, BOOLEAN, FREE_OBJECT, INTEGER, STRING, Endpoints, array, record
+from server.http.openapi import document
+from server.monitoring.memory import free_and_total
 from server.services import services
+from server.store.jobs import compact_json
+from server.workers.node_packs import noteworthy
 
 endpoints: Final = Endpoints("status")
 

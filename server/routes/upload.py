@@ -16,13 +16,13 @@ from aiohttp.http import HttpProcessingError
 
 from graph.errors import InputFileError
 from graph.folders import WORK_FOLDERS
-from server.client_files import part_beside, path_inside, place_new, safe_name
-from server.endpoint import STRING, Endpoints, record
-from server.jobs import compact_json
-from server.pictures import check_pixels, on_picture_thread, with_mask
-from server.request_data import too_large
-from server.request_error import RequestError
+from server.files.client_files import part_beside, path_inside, place_new, safe_name
+from server.files.pictures import check_pixels, on_picture_thread, with_mask
+from server.http.endpoint import STRING, Endpoints, record
+from server.http.request_error import RequestError
+from server.routes.request_data import too_large
 from server.services import Services, services
+from server.store.jobs import compact_json
 
 endpoints: Final = Endpoints("upload")
 

@@ -10,12 +10,12 @@ from typing import Any, Final
 from aiohttp import web
 
 from graph.errors import InputFileError
-from server.client_files import part_beside, path_inside
-from server.endpoint import BOOLEAN, INTEGER, NUMBER, STRING, Endpoints, Query, array, record
-from server.jobs import compact_json
-from server.request_data import chunks, query_flag
-from server.request_error import RequestError
+from server.files.client_files import part_beside, path_inside
+from server.http.endpoint import BOOLEAN, INTEGER, NUMBER, STRING, Endpoints, Query, array, record
+from server.http.request_error import RequestError
+from server.routes.request_data import chunks, query_flag
 from server.services import services
+from server.store.jobs import compact_json
 
 endpoints: Final = Endpoints("userdata")
 

@@ -15,11 +15,11 @@ from aiohttp import hdrs, web
 
 from graph.errors import InputFileError
 from graph.folders import split_annotation
-from server.client_files import path_inside
-from server.endpoint import INTEGER, STRING, Endpoints, Query
-from server.pictures import alpha_only, colours_only, on_picture_thread, preview
-from server.request_data import query_choice, query_integer
-from server.request_error import RequestError
+from server.files.client_files import path_inside
+from server.files.pictures import alpha_only, colours_only, on_picture_thread, preview
+from server.http.endpoint import INTEGER, STRING, Endpoints, Query
+from server.http.request_error import RequestError
+from server.routes.request_data import query_choice, query_integer
 from server.services import Services, services
 
 endpoints: Final = Endpoints("view")

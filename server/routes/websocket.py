@@ -6,8 +6,8 @@ from typing import Final
 
 from aiohttp import hdrs, web
 
-from server.endpoint import Endpoints, Query
-from server.request_error import RequestError
+from server.http.endpoint import Endpoints, Query
+from server.http.request_error import RequestError
 from server.services import services
 
 endpoints: Final = Endpoints("websocket")

@@ -20,10 +20,10 @@ from graph.errors import Problem, SumiError
 from graph.events import Event, RunFailed, RunInterrupted, RunStarted, RunSucceeded
 from graph.folders import Folders
 from graph.formats.api import read_api
-from graph.redeclare import Redeclarer
+from graph.node_types.redeclare import Redeclarer
+from graph.node_types.schema_data import node_type_to_data
 from graph.schema import NodeType, Registry
-from graph.schema_data import node_type_to_data
-from graph.validate import validate_outputs
+from graph.validation.validate import validate_outputs
 from graph.workflow import Workflow
 from server.workers.interface import Description, OnPackMessage, Outcome, PackAnswer, PackRequest, RunRequest, Stats
 

@@ -75,7 +75,7 @@ class RunRequest:
 class Description:
     """What a worker is. All of it is plain data.
 
-    ``nodes``: schemas (``graph.schema_data``). ``environment``: the registry's tag.
+    ``nodes``: schemas (``graph.node_types.schema_data``). ``environment``: the registry's tag.
     ``versions``: name → version. ``failures``: node pack → why it could not be imported.
     ``packs``: each node pack: ``name``, ``path``, ``nodes``, ``seconds``, and what there is of ``failure``,
     ``broken``, ``ignored``, ``replaced``, ``printed``, ``hint``, ``web`` (the folder of its scripts for the editor).

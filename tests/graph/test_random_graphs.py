@@ -12,12 +12,12 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from graph.cache import CacheSettings
+from graph.cache.result_cache import CacheSettings
 from graph.engine import Engine
 from graph.errors import NodeError
-from graph.expansion import GraphBuilder
 from graph.node import Lazy, Listed, Socket, node
 from graph.results import NodeResult
+from graph.run.expansion import GraphBuilder
 from graph.schema import Registry
 from graph.workflow import Link, Workflow, WorkflowNode
 

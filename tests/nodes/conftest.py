@@ -10,7 +10,7 @@ import pytest
 
 from graph.context import PreviewImage
 from graph.folders import Folders
-from graph.journal import RunJournal
+from graph.run.journal import RunJournal
 
 
 @dataclass

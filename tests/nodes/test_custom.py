@@ -15,9 +15,9 @@ from pathlib import Path
 import pytest
 
 from graph import CacheSettings, Engine, Workflow, WorkflowNode
-from graph.describe import describe
 from graph.events import NodeStarted
 from graph.folders import Folders
+from graph.node_types.describe import describe
 from nodes import pack_import
 from nodes.custom import CustomNodes, load_custom_nodes
 from nodes.import_record import ImportRecord

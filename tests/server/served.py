@@ -14,20 +14,20 @@ import aiohttp
 from aiohttp import web
 
 from graph import Engine
-from graph.cache import CacheSettings
+from graph.cache.result_cache import CacheSettings
 from graph.context import Context
 from graph.folders import Folders, ModelFolder
 from graph.node import Files, Range, node, node_types_in
 from graph.results import NodeResult
 from graph.schema import Registry
 from server.app import make_app
-from server.catalogue import Catalogue
 from server.config import Limits, ServerConfig
-from server.hub import Hub
-from server.prompts import PromptLimits, Prompts
-from server.safety import with_token
-from server.scheduler import Scheduler
-from server.store import JobStore
+from server.http.hub import Hub
+from server.http.safety import with_token
+from server.queue.catalogue import Catalogue
+from server.queue.prompts import PromptLimits, Prompts
+from server.queue.scheduler import Scheduler
+from server.store.job_store import JobStore
 from server.workers.engine_host import EngineHost
 from server.workers.in_process import InProcessWorker
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from graph.dynamic_prompt import DynamicPrompt
 from graph.errors import WorkflowError
+from graph.plan.dynamic_prompt import DynamicPrompt
 from nodes.compat.comfy_execution.graph_utils import ExecutionBlocker, is_link
 
 

@@ -12,7 +12,7 @@ import pytest
 from graph.errors import FormatError
 from graph.formats import load
 from graph.schema import Registry
-from graph.validate import validate
+from graph.validation.validate import validate
 
 
 def node(**more: Any) -> dict[str, Any]:

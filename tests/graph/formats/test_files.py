@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from graph.formats import load
-from graph.validate import validate_outputs
+from graph.validation.validate import validate_outputs
 from nodes import registry
 
 FILES = Path(__file__).parent / "files"

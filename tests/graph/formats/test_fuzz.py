@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 from graph.errors import FormatError
 from graph.formats import load
 from graph.schema import Registry
-from graph.validate import validate_outputs
+from graph.validation.validate import validate_outputs
 
 FILES = {path.name: path.read_text() for path in (Path(__file__).parent / "files").glob("*.json")}
 KEYS = (

@@ -10,8 +10,8 @@ import pytest
 import torch
 from safetensors.torch import save_file
 
+from graph.cache.tree import decode, encode
 from graph.folders import Folders
-from graph.tree import decode, encode
 from nodes.model_folders import folders as installation
 from nodes.models.checkpoint import CheckpointError
 from nodes.text.embeddings import embedding_fingerprint, find_embedding, open_embedding

@@ -14,7 +14,7 @@ import pytest
 from commands.worker import host_of
 from graph import events
 from graph.folders import Folders
-from graph.schema_data import node_type_from_data
+from graph.node_types.schema_data import node_type_from_data
 from main import parser
 from server.workers.in_process import InProcessWorker
 from server.workers.interface import RunRequest, Worker, WorkerDied

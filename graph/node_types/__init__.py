@@ -1,0 +1,1 @@
+"""Node types as data: for editors, for other processes, and declared again."""

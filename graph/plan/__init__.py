@@ -1,0 +1,1 @@
+"""The nodes of one run, in order, each with its key."""

@@ -1,0 +1,87 @@
+"""Lists: how a node is called once per element, and how what it returns is read.
+
+Every value between nodes is a tuple of elements, of one element unless some output is
+declared a list. A node is called as often as its longest input has elements; shorter ones
+repeat their last. If an input is an empty list the node is not called and its outputs are empty.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from graph.plan.kind import Kind
+from graph.results import Blocked, NodeResult
+
+
+def slices(inputs: Mapping[str, tuple[Any, ...]], input_is_list: bool) -> list[dict[str, Any]]:
+    """The arguments of each call. A node that takes lists is called once, with whole ones."""
+    if input_is_list:
+        return [{name: list(elements) for name, elements in inputs.items()}]
+    counts = {len(elements) for elements in inputs.values()}
+    if counts <= {1}:
+        return [{name: elements[0] for name, elements in inputs.items()}]
+    if 0 in counts:
+        return []
+    return [
+        {name: elements[min(index, len(elements) - 1)] for name, elements in inputs.items()}
+        for index in range(max(counts))
+    ]
+
+
+def blocker_in(arguments: Mapping[str, Any], input_is_list: bool) -> Blocked | None:
+    """The first blocked value among a call's arguments."""
+    for value in arguments.values():
+        if type(value) is Blocked:
+            return value
+        if input_is_list and type(value) is list:
+            for element in value:
+                if type(element) is Blocked:
+                    return element
+    return None
+
+
+def read_result(kind: Kind, returned: Any) -> NodeResult:
+    """What a call returned, as a NodeResult with one value per output.
+
+    Raises TypeError if the number of values is not the number of outputs.
+    """
+    count = len(kind.output_is_list)
+    if type(returned) is NodeResult:
+        if len(returned.values) == count:
+            return returned
+        if len(returned.values) == 1 and type(returned.values[0]) is Blocked:
+            return NodeResult(*returned.values * count, ui=returned.ui, expand=returned.expand)
+        raise TypeError(f"returned {len(returned.values)} values; expected {count}, one per output")
+    if type(returned) is Blocked:
+        return NodeResult(*(returned,) * count)
+    if count == 1:
+        if isinstance(returned, tuple) and len(returned) == 1 and hasattr(returned, "_fields"):
+            return NodeResult(returned[0])
+        return NodeResult(returned)
+    if count == 0:
+        return NodeResult()
+    if not isinstance(returned, (tuple, list)) or len(returned) != count:
+        found = len(returned) if isinstance(returned, (tuple, list)) else type(returned).__name__
+        raise TypeError(f"returned {found}; expected a tuple of {count} values, one per output")
+    return NodeResult(*returned)
+
+
+def elements_of(value: Any, is_list: bool, name: str) -> Sequence[Any]:
+    """The elements that one call adds to an output. Raises TypeError for a list that is none."""
+    if not is_list or type(value) is Blocked:
+        return (value,)
+    if not isinstance(value, (list, tuple)):
+        raise TypeError(f"output '{name}' is a list; the node returned a {type(value).__name__}")
+    return value
+
+
+def merge_ui(shown: Sequence[Mapping[str, Any]]) -> dict[str, Any] | None:
+    """What several calls show, as one: lists under the same name are joined."""
+    if not shown:
+        return None
+    merged: dict[str, Any] = {}
+    for ui in shown:
+        for name, items in ui.items():
+            merged.setdefault(name, []).extend(items if isinstance(items, (list, tuple)) else [items])
+    return merged

@@ -1,0 +1,1 @@
+"""Files that clients send and read: paths, pictures, settings, the temp folder."""

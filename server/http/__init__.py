@@ -1,0 +1,1 @@
+"""Requests and WebSocket clients: limits, safety, errors, and the description of endpoints."""

@@ -1,0 +1,253 @@
+"""Whom the server talks to: by which name it may be called, from which pages, with which token.
+
+Against DNS rebinding (a page's own name made to point here) the Host header is checked; against pages of other
+origins Origin and Sec-Fetch-Site, which browsers set and pages cannot; against other machines, a token.
+Requests without any of these headers come from scripts, which no web page can steer.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+import hmac
+import ipaddress
+import logging
+import secrets
+import socket
+from typing import Final
+from urllib.parse import urlsplit
+
+from aiohttp import hdrs, web
+
+from server.config import ServerConfig
+from server.http.endpoint import Handler
+from server.http.request_error import RequestError
+
+log = logging.getLogger(__name__)
+
+_OPEN_TO_ALL: Final = frozenset({"/healthz", "/readyz", "/api/healthz", "/api/readyz"})
+"""Probes carry no token; these two say nothing that is not seen from outside."""
+_COOKIE_SECONDS: Final = 30 * 86400
+_DEFAULT_PORTS: Final = {"http": 80, "https": 443}
+_CORS_METHODS: Final = "GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS"
+_CORS_HEADERS: Final = "Authorization, Content-Type, Comfy-User, Range"
+
+
+def with_token(config: ServerConfig) -> ServerConfig:
+    """``config`` with a token if it needs one: made and printed when other machines can reach the server.
+
+    Printed, and not logged: logs are kept and passed on.
+    """
+    others = [address for address in config.listen if not is_loopback(address)]
+    if not others:
+        return config
+    shown = ", ".join(others)
+    if config.no_auth:
+        log.warning("listening on %s without a token: whoever reaches this machine can use it", shown)
+        return config
+    log.warning("listening on %s: other machines can reach this server; they need its token", shown)
+    token = config.token or secrets.token_urlsafe(24)
+    if config.token is None:
+        scheme = "https" if config.tls_certfile else "http"
+        print(f"token: {token}\nopen {scheme}://{socket.gethostname()}:{config.port}/?token={token}", flush=True)
+    return dataclasses.replace(config, token=token)
+
+
+def is_loopback(host: str) -> bool:
+    """Whether a host name or address means this machine and nothing else."""
+    if host.lower().rstrip(".") == "localhost" or host.lower().endswith(".localhost"):
+        return True
+    address = _address(host)
+    return address is not None and address.is_loopback
+
+
+class Guard:
+    """Decides who may come in; its three checks are aiohttp middlewares, and so is :meth:`answer_preflight`."""
+
+    def __init__(self, config: ServerConfig):
+        self._cors_origin = config.enable_cors_header
+        self._names = {_bare(name) for name in config.trusted_hosts}
+        self._names |= {_bare(address) for address in config.listen}
+        self._any_address = not all(is_loopback(address) for address in config.listen)
+        if self._any_address:
+            own = _bare(socket.gethostname())
+            self._names |= {own, f"{own}.local"}
+        self._token = None if config.no_auth else config.token
+        self._cookie_name = f"sumi_{config.port}"  # cookies know no ports
+        self._secure = config.tls_certfile is not None
+
+    # -- by which name --------------------------------------------------------------------------------------------
+
+    @web.middleware
+    async def check_host(self, request: web.Request, handler: Handler) -> web.StreamResponse:
+        """403 for a Host that is neither this machine nor trusted."""
+        for host in request.headers.getall(hdrs.HOST, []):
+            if not self._knows(host):
+                name = _host_name(host) or host
+                raise RequestError(
+                    403,
+                    "host_not_trusted",
+                    f"this server does not answer to the name {name[:100]!r}",
+                    "start it with --trusted-host NAME if that is its name",
+                )
+        return await handler(request)
+
+    def _knows(self, header: str) -> bool:
+        name = _host_name(header)
+        if name is None:
+            return False
+        if is_loopback(name) or _bare(name) in self._names:
+            return True
+        # A name can be made to point here, an address cannot: it was this one that the browser was given.
+        return self._any_address and _address(name) is not None
+
+    # -- from which page ------------------------------------------------------------------------------------------
+
+    @web.middleware
+    async def check_origin(self, request: web.Request, handler: Handler) -> web.StreamResponse:
+        """403 for requests that a page of another origin made the browser send."""
+        origin = request.headers.get(hdrs.ORIGIN)
+        if origin is not None:
+            allowed = self._may_share(origin) or is_same_origin(origin, request.headers.get(hdrs.HOST, ""))
+        else:
+            allowed = self._is_own_fetch(request)
+        if not allowed:
+            raise RequestError(
+                403,
+                "cross_origin",
+                "this request comes from a page of another origin",
+                "start the server with --enable-cors-header ORIGIN to let that origin in",
+            )
+        return await handler(request)
+
+    def _may_share(self, origin: str) -> bool:
+        return self._cors_origin is not None and self._cors_origin in ("*", origin)
+
+    def _is_own_fetch(self, request: web.Request) -> bool:
+        """Browsers leave Origin out of plain GETs (pictures, scripts, links); they say where those come from."""
+        site = request.headers.get("Sec-Fetch-Site", "none")
+        if site in ("same-origin", "none"):
+            return True
+        if request.method not in (hdrs.METH_GET, hdrs.METH_HEAD):
+            return False
+        if request.headers.get("Sec-Fetch-Mode") == "navigate" and request.headers.get("Sec-Fetch-Dest") == "document":
+            return True  # a link to here, opened in a tab
+        return self._may_share(_origin_of(request.headers.get(hdrs.REFERER, "")))
+
+    @web.middleware
+    async def answer_preflight(self, request: web.Request, handler: Handler) -> web.StreamResponse:
+        """What a browser asks before it lets a page of the allowed origin send more than a plain form."""
+        if request.method == hdrs.METH_OPTIONS and self._cors_origin is not None:
+            return web.Response()
+        return await handler(request)
+
+    # -- with which token -----------------------------------------------------------------------------------------
+
+    @web.middleware
+    async def check_token(self, request: web.Request, handler: Handler) -> web.StreamResponse:
+        """401 without the token, in the header, the query or the cookie that the query once set."""
+        if self._token is None or request.path in _OPEN_TO_ALL:
+            return await handler(request)
+        if not (
+            self._is_token(_bearer(request))
+            or self._is_token(request.query.get("token"))
+            or self._is_cookie(request.cookies.get(self._cookie_name))
+        ):
+            raise RequestError(
+                401,
+                "token_required",
+                "this server wants its token",
+                "Authorization: Bearer TOKEN, or ?token=TOKEN",
+            )
+        return await handler(request)
+
+    def _is_token(self, given: str | None) -> bool:
+        assert self._token is not None
+        return given is not None and _equal(given, self._token)
+
+    def _is_cookie(self, given: str | None) -> bool:
+        return given is not None and _equal(given, self._cookie_value())
+
+    def _cookie_value(self) -> str:
+        """Proves that the token was known, and does not tell it to whoever reads the browser's files."""
+        assert self._token is not None
+        return hmac.new(self._token.encode(errors="replace"), b"sumi cookie", hashlib.sha256).hexdigest()
+
+    # -- what answers say -----------------------------------------------------------------------------------------
+
+    async def mark(self, request: web.Request, response: web.StreamResponse) -> None:
+        """Headers of every answer (an aiohttp ``on_response_prepare`` signal)."""
+        headers = response.headers
+        headers[hdrs.SERVER] = "Sumi"
+        headers["X-Content-Type-Options"] = "nosniff"
+        headers["Referrer-Policy"] = "same-origin"
+        if self._cors_origin is not None:
+            headers[hdrs.ACCESS_CONTROL_ALLOW_ORIGIN] = self._cors_origin
+            headers[hdrs.ACCESS_CONTROL_ALLOW_METHODS] = _CORS_METHODS
+            headers[hdrs.ACCESS_CONTROL_ALLOW_HEADERS] = _CORS_HEADERS
+            if self._cors_origin != "*":
+                headers[hdrs.ACCESS_CONTROL_ALLOW_CREDENTIALS] = "true"
+                headers[hdrs.VARY] = "Origin"
+        else:
+            headers["Cross-Origin-Resource-Policy"] = "same-origin"
+            headers["Cross-Origin-Opener-Policy"] = "same-origin-allow-popups"
+            headers["X-Frame-Options"] = "SAMEORIGIN"
+        if self._token is not None and self._is_token(request.query.get("token")):
+            secure = "; Secure" if self._secure else ""
+            headers.add(
+                hdrs.SET_COOKIE,
+                f"{self._cookie_name}={self._cookie_value()}; Max-Age={_COOKIE_SECONDS}; Path=/; "
+                f"HttpOnly; SameSite=Strict{secure}",
+            )
+
+
+def is_same_origin(origin: str, host: str) -> bool:
+    """Whether a page of ``origin`` was loaded from where its request now goes: the same name and port."""
+    try:
+        page = urlsplit(origin)
+        port = page.port or _DEFAULT_PORTS.get(page.scheme)
+        here = urlsplit(f"//{host}")
+        here_port = here.port or _DEFAULT_PORTS.get(page.scheme)
+    except ValueError:
+        return False
+    return page.hostname is not None and (page.hostname, port) == (here.hostname, here_port)
+
+
+def _origin_of(url: str) -> str:
+    try:
+        parts = urlsplit(url)
+    except ValueError:
+        return "null"
+    return f"{parts.scheme}://{parts.netloc}"
+
+
+def _host_name(header: str) -> str | None:
+    """The name in a Host header, None if it is none."""
+    try:
+        parts = urlsplit(f"//{header}")
+        _ = parts.port  # raises for one that is no number
+        plain = parts.netloc == header and parts.username is None and not parts.path
+    except ValueError:
+        return None
+    return parts.hostname if plain else None
+
+
+def _address(host: str) -> ipaddress.IPv4Address | ipaddress.IPv6Address | None:
+    try:
+        address = ipaddress.ip_address(host.strip("[]"))
+    except ValueError:
+        return None
+    return getattr(address, "ipv4_mapped", None) or address
+
+
+def _bare(name: str) -> str:
+    return name.lower().rstrip(".").strip("[]")
+
+
+def _bearer(request: web.Request) -> str | None:
+    scheme, _, value = request.headers.get(hdrs.AUTHORIZATION, "").partition(" ")
+    return value.strip() if scheme.lower() == "bearer" else None
+
+
+def _equal(given: str, wanted: str) -> bool:
+    return hmac.compare_digest(given.encode(errors="replace"), wanted.encode(errors="replace"))

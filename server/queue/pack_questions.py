@@ -1,0 +1,62 @@
+"""What node packs ask of the server: its queue, its history, its clients. They run in a worker, another process."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from typing import Any
+
+from graph.errors import SumiError
+from server.queue.prompts import Prompts
+from server.queue.scheduler import Scheduler
+
+
+class PackQuestionError(SumiError):
+    """A node pack asked for what there is not, or its prompt was refused."""
+
+
+class PackQuestions:
+    """Answers with plain data, as clients get it over HTTP."""
+
+    def __init__(self, scheduler: Scheduler, prompts: Prompts):
+        self._scheduler = scheduler
+        self._store = scheduler.store
+        self._prompts = prompts
+
+    async def answer(self, what: str, about: Mapping[str, Any]) -> Any:
+        """Raises PackQuestionError."""
+        match what:
+            case "queue":
+                return json.loads(self._store.queue_json())
+            case "remaining":
+                return self._store.queue_remaining()
+            case "history":
+                return await self._history(about.get("prompt_id"), about.get("max_items"), about.get("offset"))
+            case "clients":
+                return self._scheduler.hub.client_ids()
+            case "free":
+                return await self._scheduler.free(about["unload_models"], about["free_memory"])
+            case "delete":
+                return await self._store.delete_pending(about["prompt_ids"])
+            case "delete all":
+                return await self._store.clear_pending()
+            case "delete history":
+                return await self._store.delete_history(about["prompt_ids"])
+            case "delete all history":
+                return await self._store.clear_history()
+            case "prompt":
+                return await self._submit(about)
+        raise PackQuestionError(f"the server knows of no {what!r}")
+
+    async def _history(self, prompt_id: str | None, max_items: int | None, offset: int | None) -> dict[str, Any]:
+        if prompt_id is not None:
+            job = await self._store.get(prompt_id)
+            return {prompt_id: job.history_entry()} if job is not None and job.ended_already else {}
+        history: dict[str, Any] = json.loads(await self._store.history_json(max_items, offset))
+        return history
+
+    async def _submit(self, body: Mapping[str, Any]) -> dict[str, Any]:
+        status, answer = await self._prompts.submit(dict(body))
+        if status != 200:
+            raise PackQuestionError(f"the prompt was refused: {answer['error']['message']}")
+        return answer

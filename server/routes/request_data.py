@@ -1,0 +1,140 @@
+"""What a client sent, read within bounds and checked; everything that is wrong with it is a RequestError."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import Any, Final
+
+from aiohttp import web
+
+from graph.errors import FormatError
+from graph.formats.json_text import parse_json
+from server.http.request_error import RequestError
+from server.services import services
+
+_LARGE_JSON: Final = 64 * 1024
+"""Bytes from which parsing would hold up the event loop."""
+
+
+async def chunks(request: web.Request, most: int) -> AsyncIterator[bytes]:
+    """The body piece by piece. Raises RequestError for more than ``most`` bytes (413) and a stalled client (408)."""
+    if request.content_length is not None and request.content_length > most:
+        raise too_large(most)
+    seconds = services(request).config.limits.body_seconds
+    size = 0
+    while True:
+        try:
+            async with asyncio.timeout(seconds):
+                chunk = await request.content.readany()
+        except TimeoutError as error:
+            raise RequestError(408, "body_timeout", f"the body stood still for {seconds:g} s") from error
+        except (web.RequestPayloadError, ValueError) as error:
+            raise RequestError(400, "invalid_body", "the body cannot be read", str(error)[:200]) from error
+        if not chunk:
+            return
+        size += len(chunk)
+        if size > most:
+            raise too_large(most)
+        yield chunk
+
+
+def too_large(most: int) -> RequestError:
+    """413, with what would be right."""
+    return RequestError(413, "body_too_large", f"the body is larger than {most} bytes")
+
+
+@asynccontextmanager
+async def whole_body(request: web.Request, most: int) -> AsyncIterator[bytes]:
+    """The body, accounted for as long as it is in use. Raises RequestError like :func:`chunks`, and where there are
+    too many bytes in memory already (503)."""
+    gate = services(request).gate
+    parts: list[bytes] = []
+    taken = 0
+    try:
+        async for chunk in chunks(request, most):
+            gate.take(len(chunk))
+            taken += len(chunk)
+            parts.append(chunk)
+        yield b"".join(parts)
+    finally:
+        gate.give_back(taken)
+
+
+async def read_json(request: web.Request, *, empty: Any = None) -> Any:
+    """The JSON body, whatever its Content-Type says. ``empty`` is what no body at all means, if it may be left out.
+
+    Raises RequestError for text that is no JSON, too large or too deep.
+    """
+    try:
+        async with whole_body(request, services(request).config.limits.json_bytes) as body:
+            if not body.strip() and empty is not None:
+                return empty
+            if len(body) > _LARGE_JSON:
+                return await asyncio.to_thread(parse_json, body, "the body")
+            return parse_json(body, "the body")
+    except FormatError as error:
+        raise RequestError(400, "invalid_json", "the body cannot be read as JSON", str(error)) from error
+
+
+async def read_object(request: web.Request, *, optional: bool = False) -> dict[str, Any]:
+    """The JSON body, which must be an object; ``{}`` for none if it is ``optional``."""
+    body = await read_json(request, empty={} if optional else None)
+    if not isinstance(body, dict):
+        raise RequestError(400, "invalid_body", "the body must be a JSON object")
+    return body
+
+
+def identifiers(body: dict[str, Any], name: str) -> list[str] | None:
+    """The list of ids under ``name``; None if it is not there."""
+    value = body.get(name)
+    if value is None:
+        return None
+    if not isinstance(value, list) or not all(isinstance(item, str) for item in value):
+        raise RequestError(400, "invalid_body", f"{name} must be a list of ids")
+    return value
+
+
+def flag(body: dict[str, Any], name: str) -> bool | None:
+    """The boolean under ``name``; None if it is not there."""
+    value = body.get(name)
+    if value is not None and not isinstance(value, bool):
+        raise RequestError(400, "invalid_body", f"{name} must be true or false")
+    return value
+
+
+def loose_flag(body: dict[str, Any], name: str) -> bool:
+    """The boolean under ``name``, which clients also write as 1 or 0; False if it is not there."""
+    value = body.get(name)
+    return bool(value) if isinstance(value, int) and value in (0, 1) else bool(flag(body, name))
+
+
+def query_flag(request: web.Request, name: str, default: bool = False) -> bool:
+    """``?name=true`` or ``1``, ``yes``, ``on``; likewise false. Other words are the default."""
+    value = request.query.get(name, "").lower()
+    if default:
+        return value not in ("false", "0", "no", "off")
+    return value in ("true", "1", "yes", "on")
+
+
+def query_integer(request: web.Request, name: str) -> int | None:
+    """``?name=N``; None if it is not there or negative, which clients send for "no limit"."""
+    value = request.query.get(name, "")
+    if not value:
+        return None
+    try:
+        number = int(value) if len(value) < 20 else None
+    except ValueError:
+        number = None
+    if number is None:
+        raise RequestError(400, "invalid_query", f"{name} must be a whole number")
+    return number if number >= 0 else None
+
+
+def query_choice(request: web.Request, name: str, choices: tuple[str, ...], default: str) -> Any:
+    """``?name=…``, one of ``choices``."""
+    value = request.query.get(name) or default
+    if value not in choices:
+        raise RequestError(400, "invalid_query", f"{name} must be one of {', '.join(choices)}")
+    return value

@@ -1,0 +1,1 @@
+"""Queue and history, kept in SQLite."""

@@ -1,0 +1,440 @@
+"""Queue and history, in SQLite: nothing that was accepted is lost by a restart, a crash or a power cut.
+
+The queue's order and the text of waiting jobs are kept in memory as well, so that listing it needs no disk.
+All methods are called on the event loop; the disk is touched on other threads.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import dataclasses
+import logging
+import sqlite3
+import time
+from collections.abc import Callable, Iterable
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
+from pathlib import Path
+from typing import Any, Final
+
+from server.store import job_list, job_table
+from server.store.jobs import Job, compact_json, whole
+from server.store.queue_order import Key, QueueOrder
+from server.store.writer import StoreError, StoreWriter, connect, plainly
+
+log = logging.getLogger(__name__)
+
+_SAVE_AGAIN_SECONDS: Final = 5.0
+_TRIM_EVERY: Final = 100
+_LARGE_PROMPT: Final = 200
+"""Nodes from which writing a prompt as JSON would hold up the event loop."""
+
+
+class JobStore:
+    """The jobs of one installation, in the file ``path``."""
+
+    def __init__(self, path: Path):
+        self.path = path
+        self.on_change: Callable[[], None] = lambda: None
+        """Called whenever the queue or what runs has changed."""
+        self._order = QueueOrder()
+        self._tails: dict[str, str] = {}
+        self._running: dict[str, Key] = {}
+        self._adding: dict[str, asyncio.Future[Job]] = {}
+        self._unsaved: dict[str, Job] = {}
+        self._put_back: dict[str, Job] = {}
+        self._waiters: dict[str, set[asyncio.Future[None]]] = {}
+        self._paused = False
+        self._number = 0
+        self._place = 0.0
+        self._ended_count = 0
+        self._saver: asyncio.Task[None] | None = None
+        self._reader = ThreadPoolExecutor(1, "store-reader")
+
+    # -- opening and closing ------------------------------------------------------------------------------------
+
+    async def open(self) -> None:
+        """Read the queue; jobs that were running come first again.
+
+        Raises StoreError if another server uses the file or the folder cannot be written to. A damaged
+        file is set aside under another name, and the log says so.
+        """
+        loop = asyncio.get_running_loop()
+        self._lock = await asyncio.to_thread(job_table.lock, self.path)
+        try:
+            rows, paused, largest = await asyncio.to_thread(job_table.prepare, self.path)
+            self._writer = StoreWriter(self.path, loop)
+            self._connection = await loop.run_in_executor(self._reader, lambda: connect(self.path, read_only=True))
+        except sqlite3.Error as error:
+            self._lock.close()
+            raise plainly(error, self.path) from error
+        self._paused, self._number = paused, largest
+        for row in rows:
+            self._hold(Key(row["number"], row["place"], row["prompt_id"]), job_table.tail(dict(row)))
+        self._place = self._order.last_place()
+
+    async def close(self) -> None:
+        """Write what is outstanding and close the file."""
+        if self._saver is not None:
+            self._saver.cancel()
+        for job in list(self._unsaved.values()):
+            await self._try_to_save(job)
+        await self._writer.close()
+        await asyncio.get_running_loop().run_in_executor(self._reader, self._connection.close)
+        self._reader.shutdown()
+        self._lock.close()
+
+    # -- the queue ----------------------------------------------------------------------------------------------
+
+    def next_number(self) -> int:
+        """0, 1, 2 …: the number of the next prompt that asks for none."""
+        number = self._number
+        self._number += 1
+        return number
+
+    async def add(self, job: Job) -> Job:
+        """Store ``job`` as pending; returns when it is on the disk.
+
+        If its prompt_id is known already, nothing is added and the job of that id is returned instead
+        (``result is not job``). Raises StoreFullError.
+        """
+        while (other := self._adding.get(job.prompt_id)) is not None:
+            try:
+                return await asyncio.shield(other)
+            except StoreError:
+                continue
+        self._place += 1
+        job.place = self._place
+        job.created = job.created or time.time()
+        added = asyncio.ensure_future(self._add(job))
+        self._adding[job.prompt_id] = added
+        added.add_done_callback(lambda _: self._adding.pop(job.prompt_id, None))
+        return await asyncio.shield(added)
+
+    async def _add(self, job: Job) -> Job:
+        if len(job.prompt) > _LARGE_PROMPT:
+            row, tail = await asyncio.to_thread(job_table.row_and_tail, job)
+        else:
+            row, tail = job_table.row_and_tail(job)
+        if await self._writer.submit(lambda connection: job_table.insert(connection, row)):
+            self._hold(Key(job.number, job.place, job.prompt_id), tail)
+            self.on_change()
+            return job
+        return await self.get(job.prompt_id) or await self._add(job)
+
+    async def claim_next(self) -> Job | None:
+        """The first pending job, now running; None if none waits (or the queue is paused)."""
+        key = None if self._paused else self._order.first()
+        if key is None:
+            return None
+        self._order.remove(key.prompt_id)
+        self._running[key.prompt_id] = key
+        try:
+            job = self._put_back.pop(key.prompt_id, None) or await self._read(key.prompt_id)
+        except StoreError:
+            del self._running[key.prompt_id]
+            self._order.insert(key)
+            raise
+        if job is None:  # its row was deleted by other hands
+            self._forget(key.prompt_id)
+            return await self.claim_next()
+        job.number, job.place = key.number, key.place
+        job.status, job.started, job.attempts = "running", time.time(), job.attempts + 1
+        self._save_state(job)
+        self.on_change()
+        return job
+
+    async def put_back(self, job: Job) -> None:
+        """A job that was running waits again, before all others; its ``messages`` and counts are kept."""
+        self._running.pop(job.prompt_id, None)
+        first = self._order.first()
+        key = Key(job.number, job.place, job.prompt_id)
+        if first is not None and first.number <= job.number:
+            key = self._order.key_before(job.prompt_id, first.prompt_id)
+        job.status, job.number, job.place = "pending", key.number, key.place
+        self._order.insert(key)
+        self._put_back[job.prompt_id] = job
+        row = job_table.row_of(job)
+        saved = self._writer.submit(lambda connection: job_table.update(connection, row))
+        saved.add_done_callback(lambda done: _log_failure(done, job.prompt_id))
+        await asyncio.wait([saved])
+        self.on_change()
+
+    async def finish(self, job: Job) -> None:
+        """Store how ``job`` ended (``status``, ``outputs``…); returns when it is on the disk.
+
+        When the disk is full the job is kept in memory, listed like others, and stored as soon as it can be.
+        """
+        job.ended = job.ended or time.time()
+        self._unsaved[job.prompt_id] = job
+        if not await self._try_to_save(job):
+            log.error(
+                "how this job ended cannot be stored: it is kept in memory until it can",
+                extra={"prompt_id": job.prompt_id},
+            )
+            if self._saver is None or self._saver.done():
+                self._saver = asyncio.create_task(self._save_later())
+        self._forget(job.prompt_id)
+        self.on_change()
+
+    async def end_pending(self, prompt_id: str, end: Callable[[Job], None]) -> Job | None:
+        """Take a pending job from the queue into the history; ``end`` sets its status. None if it does not wait."""
+        if prompt_id not in self._order:
+            return None
+        key = self._order.remove(prompt_id)
+        try:
+            job = self._put_back.get(prompt_id) or await self._read(prompt_id)
+        except StoreError:
+            self._order.insert(key)
+            raise
+        if job is None:
+            self._forget(prompt_id)
+            return None
+        job.number, job.place = key.number, key.place
+        end(job)
+        await self.finish(job)
+        return job
+
+    async def delete_pending(self, prompt_ids: Iterable[str]) -> list[str]:
+        """Remove those of the jobs that wait; the ids removed. Running ones are left alone.
+
+        Raises StoreFullError; then all of them still wait.
+        """
+        keys = [self._order.remove(prompt_id) for prompt_id in dict.fromkeys(prompt_ids) if prompt_id in self._order]
+        removed = [key.prompt_id for key in keys]
+        if not removed:
+            return []
+        try:
+            await self._writer.submit(lambda connection: job_table.delete(connection, removed, "status = 'pending'"))
+        except StoreError:
+            for key in keys:
+                self._order.insert(key)
+            raise
+        for prompt_id in removed:
+            self._forget(prompt_id)
+        self.on_change()
+        return removed
+
+    async def clear_pending(self) -> list[str]:
+        """Remove all jobs that wait."""
+        return await self.delete_pending(list(self._order))
+
+    async def move(self, prompt_id: str, before: str | None) -> bool:
+        """Put a waiting job right before another, or last. False if either does not wait."""
+        if prompt_id not in self._order or (before is not None and before not in self._order):
+            return False
+        if before == prompt_id:
+            return True
+        self._order.remove(prompt_id)
+        self._order.insert(self._order.key_before(prompt_id, before))
+        keys = self._order.keys
+        self._place = max(self._place, self._order.last_place())
+        await self._writer.submit(lambda connection: job_table.save_order(connection, keys))
+        self.on_change()
+        return True
+
+    async def retry(self, prompt_ids: Iterable[str]) -> list[str]:
+        """Queue failed and interrupted jobs again, under their ids, at the end; the ids queued."""
+        queued = []
+        for prompt_id in dict.fromkeys(prompt_ids):
+            job = await self.get(prompt_id)
+            if job is None or job.status not in ("error", "interrupted") or prompt_id in self._tails:
+                continue
+            _, self._tails[prompt_id] = job_table.row_and_tail(job)  # from here on a second retry finds it queued
+            job = dataclasses.replace(job)
+            job.start_over()
+            job.attempts = job.worker_deaths = 0
+            self._place += 1
+            job.number, job.place = self.next_number(), self._place
+            row = job_table.row_of(job)
+            unsaved = self._unsaved.pop(prompt_id, None)  # or it might be stored later, over this
+            try:
+                await self._writer.submit(partial(job_table.update, row=row))
+            except StoreError:
+                self._forget(prompt_id)
+                if unsaved is not None:
+                    self._unsaved[prompt_id] = unsaved
+                raise
+            self._order.insert(Key(job.number, job.place, prompt_id))
+            queued.append(prompt_id)
+        if queued:
+            self.on_change()
+        return queued
+
+    @property
+    def paused(self) -> bool:
+        """Whether the next job waits although a worker is free."""
+        return self._paused
+
+    async def set_paused(self, paused: bool) -> None:
+        """Also remembered over a restart. Raises StoreFullError; then it is as it was."""
+        before, self._paused = self._paused, paused  # at once: between the two no job may begin
+        try:
+            await self._writer.submit(lambda connection: job_table.set_paused(connection, paused))
+        except StoreError:
+            self._paused = before
+            raise
+        finally:
+            self.on_change()
+
+    def pending(self) -> list[str]:
+        """The ids that wait, the next one to run first."""
+        return list(self._order)
+
+    def running(self) -> list[str]:
+        """The ids that run."""
+        return list(self._running)
+
+    def position(self, prompt_id: str) -> int | None:
+        """How many jobs run before this one does; None if it does not wait."""
+        return self._order.position(prompt_id) if prompt_id in self._order else None
+
+    def is_queued(self, prompt_id: str) -> bool:
+        """Whether the job waits or runs."""
+        return prompt_id in self._order or prompt_id in self._running
+
+    def queue_remaining(self) -> int:
+        """Jobs that wait or run."""
+        return len(self._order) + len(self._running)
+
+    def queue_bytes(self) -> int:
+        """Bytes of memory that the text of these jobs takes."""
+        return sum(map(len, self._tails.values()))
+
+    def queue_json(self) -> str:
+        """``{"queue_running": [item], "queue_pending": [item], "paused": bool}``, spliced from what is in memory."""
+        running = ",".join(self._item(key) for key in self._running.values())
+        pending = ",".join(self._item(key) for key in self._order.keys)
+        paused = compact_json(self._paused)
+        return f'{{"queue_running":[{running}],"queue_pending":[{pending}],"paused":{paused}}}'
+
+    # -- the history --------------------------------------------------------------------------------------------
+
+    async def get(self, prompt_id: str) -> Job | None:
+        """The job of that id, whatever its state; the prompt, messages and outputs are its own copies."""
+        unsaved = self._unsaved.get(prompt_id)
+        if unsaved is not None:
+            return unsaved
+        job = await self._read(prompt_id)
+        if job is not None and prompt_id in self._order:
+            job.number, job.place, _ = self._order[prompt_id]
+            job.status = "pending"
+        elif job is not None and prompt_id in self._running:
+            job.status = "running"
+        return job
+
+    async def history_json(self, max_items: int | None = None, offset: int | None = None) -> str:
+        """``{prompt_id: history entry}`` of the jobs that ended, oldest first, as JSON text.
+
+        ``max_items`` without ``offset`` takes the newest; ``offset`` counts from the oldest.
+        """
+        unsaved = list(self._unsaved.values())
+        stored = await self._in_reader(lambda connection: job_table.history(connection, max_items, offset))
+        entries = dict(stored)
+        for job in unsaved:
+            if job.ended is not None:
+                entries[job.prompt_id] = compact_json(job.history_entry())
+        return "{" + ",".join(f"{compact_json(key)}:{entry}" for key, entry in entries.items()) + "}"
+
+    async def page(self, wanted: job_list.Wanted, limit: int, offset: int) -> tuple[list[dict[str, Any]], int]:
+        """Some of these jobs as ``job_list`` describes them, and how many there are."""
+        return await self._in_reader(lambda connection: job_list.page(connection, wanted, limit, offset))
+
+    async def delete_history(self, prompt_ids: Iterable[str]) -> None:
+        """Forget ended jobs. Their files stay."""
+        gone = list(dict.fromkeys(prompt_ids))
+        for prompt_id in gone:
+            self._unsaved.pop(prompt_id, None)
+        await self._writer.submit(lambda connection: job_table.delete(connection, gone, "ended IS NOT NULL"))
+
+    async def clear_history(self) -> None:
+        """Forget all ended jobs."""
+        self._unsaved.clear()
+        await self._writer.submit(lambda connection: connection.execute("DELETE FROM jobs WHERE ended IS NOT NULL"))
+
+    async def counts(self) -> dict[str, int]:
+        """How many jobs there are of each status."""
+        found = await self._in_reader(
+            lambda connection: connection.execute("SELECT status, count(*) FROM jobs GROUP BY status").fetchall()
+        )
+        ended = {status: count for status, count in found if status in ("success", "error", "interrupted")}
+        return {"pending": len(self._order), "running": len(self._running), **ended}
+
+    async def wait_ended(self, prompt_id: str, seconds: float) -> None:
+        """Return when the job has ended or was removed, at the latest after ``seconds``."""
+        if prompt_id not in self._tails:
+            return
+        waiter: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self._waiters.setdefault(prompt_id, set()).add(waiter)
+        try:
+            await asyncio.wait([waiter], timeout=seconds)
+        finally:
+            waiters = self._waiters.get(prompt_id)
+            if waiters is not None:
+                waiters.discard(waiter)
+                if not waiters:
+                    del self._waiters[prompt_id]
+
+    # -- within -------------------------------------------------------------------------------------------------
+
+    def _hold(self, key: Key, tail: str) -> None:
+        self._order.insert(key)
+        self._tails[key.prompt_id] = tail
+
+    def _forget(self, prompt_id: str) -> None:
+        """The job neither waits nor runs any more; tell who waited for that."""
+        self._running.pop(prompt_id, None)
+        self._tails.pop(prompt_id, None)
+        self._put_back.pop(prompt_id, None)
+        for waiter in self._waiters.pop(prompt_id, ()):
+            if not waiter.done():
+                waiter.set_result(None)
+
+    def _item(self, key: Key) -> str:
+        return f"[{whole(key.number)!r},{self._tails[key.prompt_id]}"
+
+    def _save_state(self, job: Job) -> asyncio.Future[Any]:
+        """Note on disk that the job waits or runs. That it does must not depend on a full disk: a failure is
+        logged, and the worst that follows is that the job runs again after a crash."""
+        values = (
+            job.status, job.number, job.place, job.started, job.attempts, job.worker_deaths, job.prompt_id,
+        )  # fmt: skip
+        saved = self._writer.submit(lambda connection: job_table.save_state(connection, values))
+        saved.add_done_callback(lambda done: _log_failure(done, job.prompt_id))
+        return saved
+
+    async def _try_to_save(self, job: Job) -> bool:
+        row = job_table.row_of(job)
+        self._ended_count += 1
+        trim = self._ended_count % _TRIM_EVERY == 0
+        try:
+            await self._writer.submit(lambda connection: job_table.finish(connection, row, trim))
+        except StoreError as error:
+            log.error("%s", error, extra={"prompt_id": job.prompt_id})
+            return False
+        if self._unsaved.get(job.prompt_id) is job:
+            del self._unsaved[job.prompt_id]
+        return True
+
+    async def _save_later(self) -> None:
+        while self._unsaved:
+            await asyncio.sleep(_SAVE_AGAIN_SECONDS)
+            for job in list(self._unsaved.values()):
+                if self._unsaved.get(job.prompt_id) is not job:  # queued again or deleted in the meantime
+                    continue
+                if await self._try_to_save(job):
+                    log.info("how this job ended is on the disk now", extra={"prompt_id": job.prompt_id})
+
+    async def _read(self, prompt_id: str) -> Job | None:
+        return await self._in_reader(lambda connection: job_table.select(connection, prompt_id))
+
+    async def _in_reader(self, read: Callable[[sqlite3.Connection], Any]) -> Any:
+        try:
+            return await asyncio.get_running_loop().run_in_executor(self._reader, read, self._connection)
+        except sqlite3.Error as error:
+            raise plainly(error, self.path) from error
+
+
+def _log_failure(saved: asyncio.Future[Any], prompt_id: str) -> None:
+    if not saved.cancelled() and (error := saved.exception()) is not None:
+        log.error("%s", error, extra={"prompt_id": prompt_id})

@@ -1,0 +1,211 @@
+"""The jobs as rows of an SQLite table: what a connection is asked, and what its rows mean."""
+
+from __future__ import annotations
+
+import json
+import logging
+import sqlite3
+import time
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, Final
+
+from server.store.jobs import Job, compact_json, whole
+from server.store.queue_order import Key
+from server.store.writer import StoreError, connect
+
+log = logging.getLogger(__name__)
+
+HISTORY_SIZE: Final = 10_000
+"""Ended jobs kept; the oldest go first."""
+
+_SCHEMA = """
+CREATE TABLE IF NOT EXISTS jobs (
+    prompt_id TEXT PRIMARY KEY, number REAL NOT NULL, place REAL NOT NULL, status TEXT NOT NULL, client_id TEXT,
+    attempts INTEGER NOT NULL, worker_deaths INTEGER NOT NULL, created REAL NOT NULL, started REAL, ended REAL,
+    prompt TEXT NOT NULL, extra_data TEXT NOT NULL, outputs_to_execute TEXT NOT NULL, node_errors TEXT NOT NULL,
+    messages TEXT NOT NULL, outputs TEXT NOT NULL, meta TEXT NOT NULL, timings TEXT NOT NULL, cached TEXT NOT NULL,
+    error TEXT NOT NULL
+);
+CREATE INDEX IF NOT EXISTS jobs_waiting ON jobs (status, number, place);
+CREATE INDEX IF NOT EXISTS jobs_ended ON jobs (ended);
+CREATE TABLE IF NOT EXISTS settings (name TEXT PRIMARY KEY, value TEXT NOT NULL);
+PRAGMA user_version = 1;
+"""
+
+_PLAIN = (
+    "prompt_id", "number", "place", "status", "client_id", "attempts", "worker_deaths", "created", "started", "ended",
+)  # fmt: skip
+_AS_JSON = (
+    "prompt", "extra_data", "outputs_to_execute", "node_errors",
+    "messages", "outputs", "meta", "timings", "cached", "error",
+)  # fmt: skip
+_COLUMNS = _PLAIN + _AS_JSON
+_INTO_JOBS = f"INTO jobs ({','.join(_COLUMNS)}) VALUES ({','.join('?' * len(_COLUMNS))})"
+_GIVEN = frozenset({"prompt_id", "prompt", "extra_data", "outputs_to_execute"})
+_CHANGING = [name for name in _COLUMNS if name not in _GIVEN]
+_UPDATE_JOBS = f"UPDATE jobs SET {', '.join(f'{name} = ?' for name in _CHANGING)} WHERE prompt_id = ?"
+
+
+def lock(path: Path) -> sqlite3.Connection:
+    """Hold ``path`` for this process; the system lets go of it however the process ends."""
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        held = sqlite3.connect(path.with_suffix(".lock"), isolation_level=None, check_same_thread=False, timeout=3)
+        held.execute("BEGIN EXCLUSIVE")
+    except OSError as error:
+        raise StoreError(
+            f"user folder {path.parent}: {error.strerror or error}; choose another --user-directory"
+        ) from error
+    except sqlite3.OperationalError as error:
+        raise StoreError(f"{path} is in use by another server ({error}); give each its own --user-directory") from error
+    return held
+
+
+def prepare(path: Path) -> tuple[list[sqlite3.Row], bool, int]:
+    """Make the tables, put running jobs back at the front; the waiting jobs, whether paused, the next number."""
+    try:
+        return _prepare_sound(path)
+    except sqlite3.DatabaseError as error:
+        if isinstance(error, sqlite3.OperationalError):
+            raise
+        aside = path.with_name(f"{path.name}.damaged-{int(time.time())}")
+        path.rename(aside)
+        for ending in ("-wal", "-shm"):
+            path.with_name(path.name + ending).unlink(missing_ok=True)
+        log.error("%s is damaged (%s): it is set aside as %s and the queue begins empty", path, error, aside.name)
+        return _prepare_sound(path)
+
+
+def _prepare_sound(path: Path) -> tuple[list[sqlite3.Row], bool, int]:
+    connection = connect(path)
+    connection.row_factory = sqlite3.Row
+    try:
+        connection.executescript(_SCHEMA)
+        (first,) = connection.execute("SELECT min(number) FROM jobs WHERE status = 'pending'").fetchone()
+        connection.execute(
+            "UPDATE jobs SET status = 'pending', number = min(number, coalesce(?, number)), "
+            "place = place - (SELECT max(place) - min(place) + 1 FROM jobs) WHERE status = 'running'",
+            (first,),
+        )
+        rows = connection.execute(
+            "SELECT prompt_id, number, place, prompt, extra_data, outputs_to_execute FROM jobs WHERE status = 'pending'"
+        ).fetchall()
+        paused = connection.execute("SELECT value FROM settings WHERE name = 'paused'").fetchone()
+        (largest,) = connection.execute("SELECT max(abs(number)) FROM jobs WHERE abs(number) < 1e15").fetchone()
+    finally:
+        connection.close()
+    return (
+        rows,
+        paused is not None and json.loads(paused["value"]),
+        0 if largest is None else int(largest) + 1,
+    )
+
+
+def row_of(job: Job, whole: bool = False) -> tuple[Any, ...]:
+    """The columns of ``job``. Unless ``whole``, those that never change are left empty."""
+    plain = tuple(getattr(job, name) for name in _PLAIN)
+    texts = ("" if name in _GIVEN and not whole else compact_json(getattr(job, name)) for name in _AS_JSON)
+    return plain + tuple(texts)
+
+
+def _job(row: tuple[Any, ...]) -> Job:
+    fields = dict(zip(_COLUMNS, row, strict=True))
+    for name in _AS_JSON:
+        fields[name] = json.loads(fields[name])
+    return Job(**fields)
+
+
+def insert(connection: sqlite3.Connection, row: tuple[Any, ...]) -> bool:
+    """Whether the job was new."""
+    return connection.execute(f"INSERT OR IGNORE {_INTO_JOBS}", row).rowcount == 1
+
+
+def update(connection: sqlite3.Connection, row: tuple[Any, ...]) -> None:
+    """Store everything that may have changed since the job was added."""
+    fields = dict(zip(_COLUMNS, row, strict=True))
+    connection.execute(_UPDATE_JOBS, [*(fields[name] for name in _CHANGING), fields["prompt_id"]])
+
+
+def save_state(connection: sqlite3.Connection, job: tuple[Any, ...]) -> None:
+    """``job``: status, number, place, started, attempts, worker_deaths, prompt_id."""
+    connection.execute(
+        "UPDATE jobs SET status = ?, number = ?, place = ?, started = ?, attempts = ?, worker_deaths = ? "
+        "WHERE prompt_id = ?",
+        job,
+    )
+
+
+def save_order(connection: sqlite3.Connection, keys: list[Key]) -> None:
+    connection.executemany(
+        "UPDATE jobs SET number = ?, place = ? WHERE prompt_id = ? AND (number, place) != (?, ?)",
+        [(*key, key.number, key.place) for key in keys],
+    )
+
+
+def set_paused(connection: sqlite3.Connection, paused: bool) -> None:
+    connection.execute("INSERT OR REPLACE INTO settings VALUES ('paused', ?)", (compact_json(paused),))
+
+
+def finish(connection: sqlite3.Connection, row: tuple[Any, ...], trim: bool) -> None:
+    """Store an ended job; ``trim`` deletes what is older than the ``HISTORY_SIZE`` newest."""
+    update(connection, row)
+    if trim:
+        connection.execute(
+            "DELETE FROM jobs WHERE ended < (SELECT ended FROM jobs WHERE ended IS NOT NULL "
+            "ORDER BY ended DESC LIMIT 1 OFFSET ?)",
+            (HISTORY_SIZE - 1,),
+        )
+
+
+def delete(connection: sqlite3.Connection, prompt_ids: list[str], condition: str) -> None:
+    connection.executemany(
+        f"DELETE FROM jobs WHERE prompt_id = ? AND {condition}", [(prompt_id,) for prompt_id in prompt_ids]
+    )
+
+
+def select(connection: sqlite3.Connection, prompt_id: str) -> Job | None:
+    row = connection.execute(f"SELECT {','.join(_COLUMNS)} FROM jobs WHERE prompt_id = ?", (prompt_id,)).fetchone()
+    return None if row is None else _job(row)
+
+
+def history(connection: sqlite3.Connection, max_items: int | None, offset: int | None) -> list[tuple[str, str]]:
+    if max_items is not None and max_items >= 0 and (offset is None or offset < 0):
+        (count,) = connection.execute("SELECT count(*) FROM jobs WHERE ended IS NOT NULL").fetchone()
+        offset = max(0, count - max_items)
+    rows = connection.execute(
+        "SELECT prompt_id, number, prompt, extra_data, outputs_to_execute, outputs, meta, status, messages FROM jobs "
+        "WHERE ended IS NOT NULL ORDER BY ended, rowid LIMIT ? OFFSET ?",
+        (-1 if max_items is None else max_items, max(0, offset or 0)),
+    )
+    return [(row[0], _entry(*row)) for row in rows]
+
+
+def _entry(
+    prompt_id: str,
+    number: float,
+    prompt: str,
+    extra: str,
+    targets: str,
+    outputs: str,
+    meta: str,
+    status: str,
+    said: str,
+) -> str:
+    """``Job.history_entry`` from columns that are JSON already."""
+    item = f"[{whole(number)!r},{compact_json(prompt_id)},{prompt},{extra},{targets}]"
+    done = status == "success"
+    text = compact_json("success" if done else "error")
+    state = f'{{"status_str":{text},"completed":{compact_json(done)},"messages":{said}}}'
+    return f'{{"prompt":{item},"outputs":{outputs},"status":{state},"meta":{meta}}}'
+
+
+def tail(row: Mapping[str, Any]) -> str:
+    """The JSON of a queue item after its number."""
+    return f"{compact_json(row['prompt_id'])},{row['prompt']},{row['extra_data']},{row['outputs_to_execute']}]"
+
+
+def row_and_tail(job: Job) -> tuple[tuple[Any, ...], str]:
+    """All columns of ``job``, and the JSON of its queue item after the number."""
+    row = row_of(job, whole=True)
+    return row, tail(dict(zip(_COLUMNS, row, strict=True)))
