@@ -150,9 +150,9 @@ def our_step(path: Path, dtype: Any, context: Any) -> Any:
     import torch
 
     from nodes.models.checkpoint import Checkpoint
-    from nodes.models.unet import UNet
     from nodes.models.unet_config import detect_unet, expected_shapes
     from nodes.models.weights import load, weights_at
+    from nodes.unet.unet import UNet
 
     checkpoint = Checkpoint.open(path)
     config = detect_unet(checkpoint.shapes)

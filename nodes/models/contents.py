@@ -10,13 +10,13 @@ from typing import Final, TypeVar
 from graph.folders import Folders
 from nodes.models.checkpoint import Checkpoint, CheckpointError
 from nodes.models.handle import Model, ModelSampling, Vae
+from nodes.models.text_config import CHECKPOINT_PREFIX, UnknownTextEncoderError, text_prefix
 from nodes.models.unet_config import UNetConfig, UnknownUNetError, detect_unet
 from nodes.models.unet_config import expected_shapes as unet_shapes
 from nodes.models.vae_config import UnknownVaeError, VaeConfig, detect_vae
 from nodes.models.vae_config import expected_shapes as vae_shapes
 from nodes.models.weights import some_of, weights_at
 from nodes.text.handle import Clip, clip_in
-from nodes.text.text_config import CHECKPOINT_PREFIX, UnknownTextEncoderError, text_prefix
 
 log = logging.getLogger(__name__)
 

@@ -17,10 +17,10 @@ from nodes.models.weights import Weights
 if TYPE_CHECKING:
     import torch
 
-    from nodes.models.unet import UNet
-    from nodes.models.vae import AutoencoderKL
+    from nodes.models.noise_levels import NoiseLevels
     from nodes.models.weight_patches import WeightPatch
-    from nodes.sampling.noise_levels import NoiseLevels
+    from nodes.unet.unet import UNet
+    from nodes.vae.autoencoder import AutoencoderKL
 
 UNetWeights: TypeAlias = Weights[UNetConfig]
 VaeWeights: TypeAlias = Weights[VaeConfig]
@@ -55,7 +55,7 @@ class ModelSampling:
 
     def levels(self) -> NoiseLevels:
         """The noise levels that these betas make."""
-        from nodes.sampling.noise_levels import NoiseLevels
+        from nodes.models.noise_levels import NoiseLevels
 
         return NoiseLevels.of(self)
 
@@ -98,7 +98,7 @@ class Model(Handle):
         Raises CheckpointError if its file changed, or holds NaN or infinity; WeightPatchError if a patch does not fit.
         """
         from nodes import device
-        from nodes.models.unet import UNet
+        from nodes.unet.unet import UNet
 
         return self.weights.resident(UNet, device.unet_dtype(self.weights.parameters), device.device(), self.patches)
 
@@ -120,13 +120,13 @@ class Vae(Handle):
     def network(self) -> AutoencoderKL:
         """The autoencoder with its weights, on the device and in the precision that are set."""
         from nodes import device
-        from nodes.models.vae import AutoencoderKL
+        from nodes.vae.autoencoder import AutoencoderKL
 
         return self.weights.resident(AutoencoderKL, device.vae_dtype(), device.device())
 
     def decode(self, samples: torch.Tensor) -> torch.Tensor:
         """Latents [B, 4, h, w] to images [B, 8h, 8w, 3], float32 in 0..1 on the CPU."""
-        from nodes.models import vae_coding
+        from nodes.vae import coding as vae_coding
 
         return vae_coding.decode(self.network(), samples)
 
@@ -135,18 +135,18 @@ class Vae(Handle):
 
         Width and height are cropped, centred, to multiples of 8; channels after the third are dropped.
         """
-        from nodes.models import vae_coding
+        from nodes.vae import coding as vae_coding
 
         return vae_coding.encode(self.network(), pixels)
 
     def decode_tiled(self, samples: torch.Tensor, tile_size: int = 512, overlap: int = 64) -> torch.Tensor:
         """:meth:`decode` in tiles of ``tile_size`` pixels, feathered over ``overlap`` pixels."""
-        from nodes.models import vae_coding
+        from nodes.vae import coding as vae_coding
 
         return vae_coding.decode_tiled(self.network(), samples, tile_size, overlap)
 
     def encode_tiled(self, pixels: torch.Tensor, tile_size: int = 512, overlap: int = 64) -> torch.Tensor:
         """:meth:`encode` in tiles of ``tile_size`` pixels, feathered over ``overlap`` pixels."""
-        from nodes.models import vae_coding
+        from nodes.vae import coding as vae_coding
 
         return vae_coding.encode_tiled(self.network(), pixels, tile_size, overlap)

@@ -12,12 +12,12 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from graph.errors import SumiError
-from nodes.sampling.noise_levels import NoiseLevels
+from nodes.models.noise_levels import NoiseLevels
 from nodes.sampling.vector_conditioning import vector
 from nodes.types import Conditioning
 
 if TYPE_CHECKING:
-    from nodes.models.unet import Control
+    from nodes.unet.unet import Control
 
 _RAMP = 8
 """Over how many latent pixels, at most, an area's weight rises from its inner edges."""

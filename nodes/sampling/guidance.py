@@ -9,12 +9,12 @@ from typing import TYPE_CHECKING
 import torch
 from torch import Tensor
 
+from nodes.models.noise_levels import NoiseLevels
 from nodes.sampling.conditions import Condition, repeat_to_batch
 from nodes.sampling.denoiser import Sigma
-from nodes.sampling.noise_levels import NoiseLevels
 
 if TYPE_CHECKING:
-    from nodes.models.unet import ContextKV, UNet
+    from nodes.unet.unet import ContextKV, UNet
 
 _LONGEST_REPEAT = 4
 """Texts of different lengths share a batch if none has to be repeated more often than this."""

@@ -8,9 +8,9 @@ from typing import Any, Final, Literal, Protocol
 
 from torch import Tensor
 
+from nodes.models.noise_levels import NoiseLevels
 from nodes.sampling.denoiser import Denoiser
 from nodes.sampling.noise import StepNoise, brownian_noise, independent_noise
-from nodes.sampling.noise_levels import NoiseLevels
 from nodes.sampling.samplers.ddpm import ddpm
 from nodes.sampling.samplers.deis import deis
 from nodes.sampling.samplers.dpm_2 import dpm_2, dpm_2_ancestral

@@ -13,7 +13,7 @@ from typing import Final
 import torch
 from torch import Tensor
 
-from nodes.sampling.noise_levels import NoiseLevels
+from nodes.models.noise_levels import NoiseLevels
 
 Schedule = Callable[[int, NoiseLevels], Tensor]
 

@@ -8,7 +8,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from nodes.models.timestep_embedding import timestep_embedding
+from nodes.unet.timestep_embedding import timestep_embedding
 
 _EMBEDDING_WIDTH = 256
 _BASE_NUMBERS = 6

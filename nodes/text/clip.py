@@ -14,7 +14,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from nodes.text.text_config import TextConfig
+from nodes.models.text_config import TextConfig
 from nodes.text.tokenizer import END
 
 

@@ -8,8 +8,8 @@ from collections.abc import Callable
 import torch
 from torch import Tensor
 
+from nodes.models.text_config import TextConfig
 from nodes.text.clip import ClipText, Encoded
-from nodes.text.text_config import TextConfig
 from nodes.text.tokens import Chunk, chunked
 
 log = logging.getLogger(__name__)

@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING, TypeAlias
 from graph.folders import Folders
 from nodes.models.checkpoint import Checkpoint, CheckpointError
 from nodes.models.handle import Handle
+from nodes.models.text_config import TextConfig, detect_text, expected_shapes, is_optional
 from nodes.models.weights import Weights, weights_at
 from nodes.text.embeddings import usable_embedding
 from nodes.text.prompt import tokenize_prompt
-from nodes.text.text_config import TextConfig, detect_text, expected_shapes, is_optional
 from nodes.text.tokenizer import PromptError
 from nodes.text.tokens import Tokens
 
@@ -85,7 +85,7 @@ class Clip(Handle):
 
 
 def clip_in(checkpoint: Checkpoint, prefix: str, folders: Folders | None = None) -> Clip:
-    """The text encoder under ``prefix`` (:func:`nodes.text.text_config.text_prefix` finds it).
+    """The text encoder under ``prefix`` (:func:`nodes.models.text_config.text_prefix` finds it).
 
     Raises UnknownTextEncoderError if there is none that is understood, CheckpointError naming missing
     and misshapen tensors.

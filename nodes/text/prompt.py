@@ -6,9 +6,9 @@ import logging
 from collections.abc import Iterator
 
 from graph.folders import Folders
+from nodes.models.text_config import TextConfig
 from nodes.text.embeddings import Named, split_embeddings, usable_embedding
 from nodes.text.prompt_weights import parse
-from nodes.text.text_config import TextConfig
 from nodes.text.tokenizer import check, tokenize
 from nodes.text.tokens import Token, Tokens, chunked
 

@@ -6,7 +6,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from nodes.models.vae_coding import crop_to_multiple
+from nodes.vae.coding import crop_to_multiple
 
 GREY = 0.5
 

@@ -9,12 +9,12 @@ from pathlib import Path
 import pytest
 
 from benchmarks.random_checkpoint import write_random_checkpoint
+from nodes.models.text_config import TextConfig
+from nodes.models.text_config import expected_shapes as text_shapes
 from nodes.models.unet_config import SD1
 from nodes.models.unet_config import expected_shapes as unet_shapes
 from nodes.models.vae_config import VaeConfig
 from nodes.models.vae_config import expected_shapes as vae_shapes
-from nodes.text.text_config import TextConfig
-from nodes.text.text_config import expected_shapes as text_shapes
 
 ROOT = Path(__file__).parents[2]
 

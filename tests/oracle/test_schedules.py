@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from nodes.models.handle import ModelSampling
-from nodes.sampling.noise_levels import NoiseLevels
+from nodes.models.noise_levels import NoiseLevels
 from nodes.sampling.schedules import SCHEDULES, sigmas_for
 from tests.oracle import k_diffusion_sampling
 

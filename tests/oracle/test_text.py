@@ -11,9 +11,9 @@ from safetensors.torch import load_file, save_file
 from transformers import CLIPTextConfig, CLIPTextModelWithProjection, CLIPTokenizer
 
 from nodes.models.checkpoint import Checkpoint
+from nodes.models.text_config import CHECKPOINT_PREFIX, TextConfig, expected_shapes, text_prefix
 from nodes.models.weights import weights_at
 from nodes.text.handle import Clip, clip_in
-from nodes.text.text_config import CHECKPOINT_PREFIX, TextConfig, expected_shapes, text_prefix
 from nodes.text.tokenizer import merges, tokenize, vocabulary
 
 MODELS = Path(__file__).parents[2] / "models/checkpoints"

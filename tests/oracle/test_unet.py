@@ -9,9 +9,9 @@ import pytest
 import torch
 from safetensors import safe_open
 
-from nodes.models.timestep_embedding import timestep_embedding
-from nodes.models.unet import Control, UNet
 from nodes.models.unet_config import UNetConfig, detect_unet
+from nodes.unet.timestep_embedding import timestep_embedding
+from nodes.unet.unet import Control, UNet
 from tests.oracle.diffusers_unet import PREFIX, SIZES, diffusers_unet, random_weights
 
 SD1_LIKE = UNetConfig(

@@ -8,9 +8,9 @@ from diffusers import AutoencoderKL as DiffusersAutoencoder
 from diffusers.loaders.single_file_utils import convert_ldm_vae_checkpoint
 from torch import Tensor
 
-from nodes.models import vae_coding
-from nodes.models.vae import AutoencoderKL
 from nodes.models.vae_config import VaeConfig, expected_shapes
+from nodes.vae import coding as vae_coding
+from nodes.vae.autoencoder import AutoencoderKL
 
 SMALL = VaeConfig(encoder_widths=(32, 64, 64, 64), decoder_widths=(32, 64, 64, 64))
 SHALLOW = VaeConfig(

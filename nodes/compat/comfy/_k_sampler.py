@@ -18,9 +18,9 @@ from torch import Tensor
 from graph.errors import SumiError
 from nodes.compat.comfy.model_patcher import set_model_options_post_cfg_function
 from nodes.compat.comfy.model_sampling import ObjectLevels
+from nodes.models.noise_levels import NoiseLevels
 from nodes.sampling.denoiser import Observed, Sigma
 from nodes.sampling.noise import SEEDS, initial_noise
-from nodes.sampling.noise_levels import NoiseLevels
 from nodes.sampling.sampler import Sampler as NativeSampler
 
 

@@ -23,7 +23,7 @@ from nodes.compat.comfy.patcher_extension import (
     get_all_callbacks,
     merge_nested_dicts,
 )
-from nodes.models.unet_patches import PLACES, REPLACEABLE
+from nodes.unet.patches import PLACES, REPLACEABLE
 
 log = logging.getLogger(__name__)
 
@@ -78,7 +78,7 @@ class Patchable:
         """Have the inpainting mask depend on the noise level."""
         self.model_options["denoise_mask_function"] = denoise_mask_function
 
-    # -- the network's insides: see nodes.models.unet_patches ----------------------------------------------------
+    # -- the network's insides: see nodes.unet.patches ----------------------------------------------------
 
     def set_model_patch(self, patch: Any, name: str) -> None:
         """Add a patch of the network's insides."""

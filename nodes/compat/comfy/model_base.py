@@ -17,8 +17,8 @@ from nodes.compat.comfy.patcher_extension import WrapperExecutor, WrappersMP, ge
 from nodes.models.handle import Model
 from nodes.models.handle import ModelSampling as Betas
 from nodes.models.unet_config import UNetConfig
-from nodes.models.unet_patches import with_part
 from nodes.sampling.vector_conditioning import vector
+from nodes.unet.patches import with_part
 
 NETWORK: Final = "diffusion_model."
 """What stands before the names of the network's parts."""

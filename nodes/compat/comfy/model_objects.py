@@ -16,9 +16,9 @@ from nodes import device as devices
 from nodes.compat.comfy._diffusion_model import DiffusionModel
 from nodes.compat.comfy._patched_weights import PatchedWeights
 from nodes.models.handle import Handle, Model, Vae
+from nodes.models.text_config import expected_shapes
 from nodes.models.weight_patches import WeightPatch
 from nodes.text.handle import Clip, TextWeights
-from nodes.text.text_config import expected_shapes
 
 
 def lent(handle: Handle) -> Any:

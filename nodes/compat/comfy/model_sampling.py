@@ -15,7 +15,7 @@ import torch
 from torch import Tensor
 
 from nodes.models.handle import ModelSampling as Betas
-from nodes.sampling.noise_levels import NoiseLevels, with_zero_terminal_snr
+from nodes.models.noise_levels import NoiseLevels, with_zero_terminal_snr
 
 _BEGINNING = 999999999.9
 """Stands for a noise level that is above all others."""

@@ -18,7 +18,7 @@ from graph.context import current
 from nodes import resize
 from nodes.compat.progress import report
 from nodes.models.checkpoint import Checkpoint
-from nodes.models.tiles import spans, tiled
+from nodes.tiles import spans, tiled
 
 PROGRESS_BAR_ENABLED = True
 PROGRESS_BAR_HOOK: Callable[..., Any] | None = None

@@ -12,9 +12,9 @@ from torch import Tensor
 
 from nodes.models import residency
 from nodes.models.handle import Model
-from nodes.models.residual_block import ResidualBlock
 from nodes.models.weight_patches import WeightPatchError
 from nodes.sampling.noise import initial_noise
+from nodes.unet.residual_block import ResidualBlock
 from tests.nodes.compat.patched_model import CLOSE, needed, sampled
 
 pytestmark = [needed, pytest.mark.usefixtures("names")]

@@ -12,8 +12,8 @@ from torch import Tensor
 from benchmarks.random_checkpoint import write_random_checkpoint
 from nodes.models import contents
 from nodes.models.checkpoint import Checkpoint
-from nodes.models.unet import Control
 from nodes.models.unet_config import UNetConfig, expected_shapes
+from nodes.unet.unet import Control
 from tests.nodes.compat.patched_model import CLOSE, SIDE, needed, sampled, text
 
 pytestmark = [needed, pytest.mark.usefixtures("names")]

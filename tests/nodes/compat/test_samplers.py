@@ -44,7 +44,7 @@ def in_one_form(name: str) -> bool:
 def test_every_sampler_as_a_function(name: str) -> None:
     import comfy.k_diffusion.sampling as k_diffusion
 
-    from nodes.sampling.noise_levels import NoiseLevels
+    from nodes.models.noise_levels import NoiseLevels
     from nodes.sampling.sampler import SAMPLERS as native
 
     x = initial_noise((2, 4, 4, 4), 1) * SIGMAS[0]

@@ -12,12 +12,12 @@ from torch import Tensor
 
 from nodes.models import contents
 from nodes.models.checkpoint import Checkpoint, CheckpointError
+from nodes.models.text_config import TextConfig
+from nodes.models.text_config import expected_shapes as text_shapes
 from nodes.models.unet_config import SD1, SD2, SDXL, SDXL_REFINER, UNetConfig
 from nodes.models.unet_config import expected_shapes as unet_shapes
 from nodes.models.vae_config import VaeConfig
 from nodes.models.vae_config import expected_shapes as vae_shapes
-from nodes.text.text_config import TextConfig
-from nodes.text.text_config import expected_shapes as text_shapes
 
 EMBEDDED = Path(__file__).parents[3] / "models" / "checkpoints" / "sumi-tiny.safetensors"
 UNET = UNetConfig(

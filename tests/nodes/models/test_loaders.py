@@ -20,13 +20,13 @@ from nodes import model_folders
 from nodes.models import nodes as loaders
 from nodes.models.checkpoint import CheckpointError
 from nodes.models.handle import Model, Vae
+from nodes.models.text_config import TextConfig
+from nodes.models.text_config import expected_shapes as text_shapes
 from nodes.models.unet_config import UNetConfig
 from nodes.models.unet_config import expected_shapes as unet_shapes
 from nodes.models.vae_config import VaeConfig
 from nodes.models.vae_config import expected_shapes as vae_shapes
 from nodes.text.handle import Clip
-from nodes.text.text_config import TextConfig
-from nodes.text.text_config import expected_shapes as text_shapes
 
 UNET = UNetConfig(
     model_channels=32,

@@ -9,8 +9,8 @@ import pytest
 import torch
 
 from nodes.models.handle import ModelSampling
+from nodes.models.noise_levels import NoiseLevels
 from nodes.sampling.conditions import Area, ConditionError, resolve, share_control, with_partners
-from nodes.sampling.noise_levels import NoiseLevels
 
 LEVELS = NoiseLevels.of(ModelSampling())
 LATENT = torch.zeros(1, 4, 32, 48)

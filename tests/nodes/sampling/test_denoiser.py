@@ -7,8 +7,8 @@ import torch
 from torch import Tensor
 
 from nodes.models.handle import ModelSampling
+from nodes.models.noise_levels import NoiseLevels
 from nodes.sampling.denoiser import Observed
-from nodes.sampling.noise_levels import NoiseLevels
 from nodes.sampling.sampler import SAMPLERS
 from nodes.sampling.schedules import sigmas_for
 

@@ -10,12 +10,12 @@ import torch
 from torch import Tensor
 
 from nodes.models.handle import ModelSampling
-from nodes.models.unet import Control, UNet
+from nodes.models.noise_levels import NoiseLevels
 from nodes.models.unet_config import UNetConfig
 from nodes.sampling.conditions import resolve, with_partners
 from nodes.sampling.guidance import Guided, batches
 from nodes.sampling.inpainting import Inpainted, mask_for
-from nodes.sampling.noise_levels import NoiseLevels
+from nodes.unet.unet import Control, UNet
 
 LEVELS = NoiseLevels.of(ModelSampling())
 CONFIG = UNetConfig(

@@ -16,10 +16,10 @@ from nodes import device
 from nodes.models.checkpoint import Checkpoint
 from nodes.models.contents import model_in, vae_in
 from nodes.models.handle import Model
+from nodes.models.noise_levels import NoiseLevels
 from nodes.sampling import names
 from nodes.sampling.latent_preview import factors_for, latent_to_rgb
 from nodes.sampling.nodes import ksampler, ksampler_advanced
-from nodes.sampling.noise_levels import NoiseLevels
 from nodes.sampling.sample import SamplingError
 from nodes.sampling.schedules import sigmas_for
 

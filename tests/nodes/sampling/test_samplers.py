@@ -11,9 +11,9 @@ import torch
 from torch import Tensor
 
 from nodes.models.handle import ModelSampling
+from nodes.models.noise_levels import NoiseLevels
 from nodes.sampling import names
 from nodes.sampling.noise import brownian_noise, independent_noise
-from nodes.sampling.noise_levels import NoiseLevels
 from nodes.sampling.sampler import SAMPLERS
 from nodes.sampling.samplers.deis import deis
 from nodes.sampling.samplers.dpm_2 import dpm_2

@@ -8,8 +8,8 @@ import pytest
 import torch
 
 from nodes.models.handle import ModelSampling
+from nodes.models.noise_levels import NoiseLevels
 from nodes.sampling import names
-from nodes.sampling.noise_levels import NoiseLevels
 from nodes.sampling.schedules import SCHEDULES, cut, sigmas_for
 
 LEVELS = NoiseLevels.of(ModelSampling())

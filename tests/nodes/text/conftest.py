@@ -7,8 +7,8 @@ import torch
 from safetensors.torch import save_file
 
 from nodes.models.checkpoint import Checkpoint
+from nodes.models.text_config import CHECKPOINT_PREFIX, TextConfig, expected_shapes
 from nodes.text.handle import Clip, clip_in
-from nodes.text.text_config import CHECKPOINT_PREFIX, TextConfig, expected_shapes
 
 CONFIG = TextConfig(width=64, layers=3, mlp=128)
 

@@ -9,9 +9,9 @@ import torch
 from safetensors.torch import load_file, save_file
 
 from nodes.models.checkpoint import Checkpoint, CheckpointError
+from nodes.models.text_config import CHECKPOINT_PREFIX
 from nodes.text.handle import Clip, clip_in
 from nodes.text.nodes import clip_encode_tokens, clip_set_last_layer, clip_text_encode, clip_tokenize
-from nodes.text.text_config import CHECKPOINT_PREFIX
 from nodes.text.tokenizer import PromptError
 from nodes.text.tokens import Token, describe
 

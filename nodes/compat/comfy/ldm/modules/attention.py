@@ -8,7 +8,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from nodes.models.attention import GEGLU, BasicTransformerBlock, CrossAttention, FeedForward, SpatialTransformer, attend
+from nodes.unet.attention import GEGLU, BasicTransformerBlock, CrossAttention, FeedForward, SpatialTransformer, attend
 
 
 def optimized_attention(

@@ -17,12 +17,12 @@ from torch import Tensor, nn
 
 from graph.errors import SumiError
 from nodes.models import unet_config as parts
-from nodes.models.attention import KV, BasicTransformerBlock, SpatialTransformer
-from nodes.models.fused import Convolution, Linear
-from nodes.models.residual_block import GROUPS, Downsample, ResidualBlock, Upsample
-from nodes.models.timestep_embedding import timestep_embedding
 from nodes.models.unet_config import Block, UNetConfig, layout
-from nodes.models.unet_patches import UNetPatches, has_patches
+from nodes.unet.attention import KV, BasicTransformerBlock, SpatialTransformer
+from nodes.unet.fused import Convolution, Linear
+from nodes.unet.patches import UNetPatches, has_patches
+from nodes.unet.residual_block import GROUPS, Downsample, ResidualBlock, Upsample
+from nodes.unet.timestep_embedding import timestep_embedding
 
 CPU_TOKENS = 16
 """The attention kernel on CPUs takes keys in blocks of this many, and much longer over a last one that is not full."""
@@ -134,7 +134,7 @@ class UNet(nn.Module):
             context: text [B, T, context_width], or its projection by ``project_context``.
             y: [B, adm_in_channels], for the models that take it (SDXL).
             control: residuals of a ControlNet.
-            transformer_options: functions that change the call; see :mod:`nodes.models.unet_patches`.
+            transformer_options: functions that change the call; see :mod:`nodes.unet.patches`.
 
         Raises:
             UNetInputError: a tensor's shape does not fit this U-Net, or there are patches and no unprojected text.

@@ -30,7 +30,7 @@ from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 from torch import Tensor, nn
 
-from nodes.models.attention import KV, BasicTransformerBlock, CrossAttention, attend
+from nodes.unet.attention import KV, BasicTransformerBlock, CrossAttention, attend
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -12,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor
 
-from nodes.models.tiles import spans, tiled, tiled_thrice
+from nodes.tiles import spans, tiled, tiled_thrice
 
 
 def _pointwise_up(x: Tensor) -> Tensor:

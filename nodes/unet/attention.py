@@ -12,10 +12,10 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from nodes.models.fused import Linear, linear
+from nodes.unet.fused import Linear, linear
 
 if TYPE_CHECKING:
-    from nodes.models.unet_patches import UNetPatches
+    from nodes.unet.patches import UNetPatches
 
 
 class KV(NamedTuple):
@@ -99,7 +99,7 @@ class BasicTransformerBlock(nn.Module):
     def forward(self, x: Tensor, context: KV | Tensor, transformer_options: Mapping[str, Any] | None = None) -> Tensor:
         """``context``: the text's projection, or the text itself [B, T, width]; then ``transformer_options`` count."""
         if isinstance(context, Tensor):
-            from nodes.models.unet_patches import patched_layer
+            from nodes.unet.patches import patched_layer
 
             return patched_layer(self, x, context, transformer_options or {})
         x = self.attn1(self.norm1(x), plus=x)

@@ -16,8 +16,8 @@ from torch import Tensor
 from graph.context import current
 from graph.errors import SumiError
 from nodes.models.memory import available_memory
-from nodes.models.tiles import tiled_thrice
-from nodes.models.vae import AutoencoderKL
+from nodes.tiles import tiled_thrice
+from nodes.vae.autoencoder import AutoencoderKL
 
 log = logging.getLogger(__name__)
 

@@ -6,9 +6,9 @@ from dataclasses import replace
 import pytest
 import torch
 
-from nodes.models.timestep_embedding import timestep_embedding
-from nodes.models.unet import Control, UNet, UNetInputError
 from nodes.models.unet_config import SD1, SDXL, UNetConfig, expected_shapes
+from nodes.unet.timestep_embedding import timestep_embedding
+from nodes.unet.unet import Control, UNet, UNetInputError
 
 SMALL = UNetConfig(
     model_channels=64,

@@ -11,9 +11,9 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from nodes.models.attention import BasicTransformerBlock, CrossAttention, attend
-from nodes.models.unet import UNet, UNetInputError
 from nodes.models.unet_config import UNetConfig
+from nodes.unet.attention import BasicTransformerBlock, CrossAttention, attend
+from nodes.unet.unet import UNet, UNetInputError
 
 SMALL = UNetConfig(
     model_channels=64,

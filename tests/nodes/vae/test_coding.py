@@ -9,11 +9,12 @@ import pytest
 import torch
 from torch import Tensor
 
-from nodes.models import contents, vae_coding
+from nodes.models import contents
 from nodes.models.checkpoint import Checkpoint
-from nodes.models.vae import AutoencoderKL
-from nodes.models.vae_coding import VaeInputError, decode, decode_tiled, encode, encode_tiled, sample_posterior
 from nodes.models.vae_config import VaeConfig, detect_vae, expected_shapes
+from nodes.vae import coding as vae_coding
+from nodes.vae.autoencoder import AutoencoderKL
+from nodes.vae.coding import VaeInputError, decode, decode_tiled, encode, encode_tiled, sample_posterior
 
 EMBEDDED = Path(__file__).parents[3] / "models" / "checkpoints" / "sumi-tiny.safetensors"
 CONFIG = VaeConfig(encoder_widths=(32, 32, 32, 64), encoder_blocks=1, decoder_widths=(32, 32, 64, 64), decoder_blocks=2)

@@ -2,7 +2,7 @@
 
 import pytest
 
-from nodes.text.text_config import (
+from nodes.models.text_config import (
     CHECKPOINT_PREFIX,
     TextConfig,
     UnknownTextEncoderError,

@@ -6,7 +6,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from nodes.models.fused import Convolution, Linear
+from nodes.unet.fused import Convolution, Linear
 
 GROUPS = 32
 

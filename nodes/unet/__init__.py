@@ -1,0 +1,1 @@
+"""The diffusion U-Net and what may change it from outside."""
