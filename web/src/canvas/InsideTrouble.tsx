@@ -1,8 +1,8 @@
 /** What went wrong inside a subgraph, on the node that stands for it, with the way there. */
 
 import { useT } from "../i18n";
-import type { InsideRun } from "../state/inside_runs";
 import { current } from "../state/editor";
+import type { InsideRun } from "../state/inside_runs";
 import { reveal } from "./reveal";
 
 export function InsideTrouble({ inside }: { inside: InsideRun }) {

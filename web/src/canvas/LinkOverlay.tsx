@@ -1,11 +1,11 @@
 /** Links that are shown over the nodes: the one being drawn, the one under the pointer, those of what is selected. */
 
 import { ViewportPortal } from "@xyflow/react";
+import type { Level } from "../document/document";
+import type { Surroundings } from "../document/widget_views";
 import { useT } from "../i18n";
-import type { Level } from "../graph/document";
-import type { Surroundings } from "../graph/widget_views";
 import { useTab } from "../state/editor";
-import { show, type Pull, useUi } from "../state/ui";
+import { type Pull, show, useUi } from "../state/ui";
 import { between, linkPaths, midpoint, type ReroutePlace, reroutePlaces, svgPath } from "./links";
 import { typeColor } from "./palette";
 import { stage } from "./stage";
@@ -21,13 +21,23 @@ export function LinkOverlay({ level, around, near }: { level: Level; around: Sur
   const pull = useUi((state) => state.connecting);
   const raised = near && selection.size <= MOST_SELECTED ? selection : NONE;
   const paths = linkPaths(level, around);
-  const over = paths.filter((path) => raised.has(String(path.link.origin_id)) || raised.has(String(path.link.target_id)));
+  const over = paths.filter(
+    (path) => raised.has(String(path.link.origin_id)) || raised.has(String(path.link.target_id)),
+  );
   const marked = near && !pull ? paths.find((path) => path.link.id === (hovered ?? link)) : undefined;
   return (
     <ViewportPortal>
       <svg className="link-overlay" aria-hidden="true">
-        {over.map((path) => <path key={String(path.link.id)} d={svgPath(path.route)} stroke={typeColor(path.color)} />)}
-        {marked && <path className="marked" d={svgPath(marked.route)} stroke={marked.link.id === link ? "var(--accent)" : typeColor(marked.color)} />}
+        {over.map((path) => (
+          <path key={String(path.link.id)} d={svgPath(path.route)} stroke={typeColor(path.color)} />
+        ))}
+        {marked && (
+          <path
+            className="marked"
+            d={svgPath(marked.route)}
+            stroke={marked.link.id === link ? "var(--accent)" : typeColor(marked.color)}
+          />
+        )}
         {pull && <Wire pull={pull} />}
       </svg>
       {near && reroutePlaces(level, around).map((place) => <ReroutePoint key={String(place.id)} place={place} />)}
@@ -56,7 +66,12 @@ function LinkKnob({ path }: { path: ReturnType<typeof linkPaths>[number] }) {
       tabIndex={-1}
       title={`${from} → ${to}`}
       aria-label={t("link.menu", { from, to })}
-      style={{ transform: `translate(${x}px, ${y}px) translate(-50%, -50%)`, "--type": typeColor(path.color) } as React.CSSProperties}
+      style={
+        {
+          transform: `translate(${x}px, ${y}px) translate(-50%, -50%)`,
+          "--type": typeColor(path.color),
+        } as React.CSSProperties
+      }
       onClick={open}
     />
   );
@@ -76,7 +91,12 @@ function ReroutePoint({ place: { id, at, color } }: { place: ReroutePlace }) {
       data-reroute={id}
       title={color}
       aria-label={t("node.reroute", { type: color })}
-      style={{ transform: `translate(${at.x}px, ${at.y}px) translate(-50%, -50%)`, "--type": typeColor(color) } as React.CSSProperties}
+      style={
+        {
+          transform: `translate(${at.x}px, ${at.y}px) translate(-50%, -50%)`,
+          "--type": typeColor(color),
+        } as React.CSSProperties
+      }
       onClick={open}
     />
   );
@@ -90,6 +110,14 @@ function Wire({ pull }: { pull: Pull }) {
     const end = socketOf(node, side, slot)?.at;
     if (!end) return null;
     const route = side === "output" ? between(end, to) : between(to, end);
-    return <path key={`${node}/${slot}`} className="wire" d={svgPath(route)} stroke={typeColor(type)} opacity={taken ? 1 : 0.55} />;
+    return (
+      <path
+        key={`${node}/${slot}`}
+        className="wire"
+        d={svgPath(route)}
+        stroke={typeColor(type)}
+        opacity={taken ? 1 : 0.55}
+      />
+    );
   });
 }

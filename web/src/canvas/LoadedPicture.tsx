@@ -1,9 +1,9 @@
 /** The picture a node loads: shown, replaced by button, drop or paste. */
 
 import { useRef, useState } from "react";
+import type { GraphNode } from "../document/document";
+import type { WidgetRow } from "../document/geometry";
 import { useT } from "../i18n";
-import type { GraphNode } from "../graph/document";
-import type { WidgetRow } from "../graph/geometry";
 import { annotated, viewUrl } from "../server/client";
 import { current, useTab } from "../state/editor";
 import { uploadKey, uploadTo, useUploads } from "../state/files";
@@ -11,7 +11,10 @@ import { show } from "../state/ui";
 import { Icon } from "../widgets/Icon";
 
 /** Dropped anywhere on the node, a picture goes into it. */
-export const takingPictures = (node: string, key: string): Pick<React.HTMLAttributes<HTMLElement>, "onDragOver" | "onDrop"> => ({
+export const takingPictures = (
+  node: string,
+  key: string,
+): Pick<React.HTMLAttributes<HTMLElement>, "onDragOver" | "onDrop"> => ({
   onDragOver: (event) => event.dataTransfer.types.includes("Files") && event.preventDefault(),
   onDrop(event) {
     const file = [...event.dataTransfer.files].find((entry) => entry.type.startsWith("image/"));
@@ -36,16 +39,28 @@ export function LoadedPicture({ node, row }: { node: GraphNode; row: WidgetRow }
   const gone = named !== null && missing === named;
   return (
     <div className="loaded-picture">
-      {file && !gone && <img src={viewUrl(file)} alt={file.filename} draggable={false} onError={() => setMissing(named)} />}
+      {file && !gone && (
+        <img src={viewUrl(file)} alt={file.filename} draggable={false} onError={() => setMissing(named)} />
+      )}
       {file && gone && <span className="node-media-hint">{t("node.noFile", { name: file.filename })}</span>}
       {!file && <span className="node-media-hint">{t("node.drop")}</span>}
-      {uploading && <span className="uploading" role="status">{t("node.uploading")}</span>}
+      {uploading && (
+        <span className="uploading" role="status">
+          {t("node.uploading")}
+        </span>
+      )}
       <div className="loaded-picture-tools nodrag">
         <button type="button" className="button small" onClick={() => picker.current?.click()}>
           <Icon name="upload" /> {t("node.upload")}
         </button>
         {file && !gone && (
-          <button type="button" className="button small" title={t("mask.paint")} aria-label={t("mask.paint")} onClick={() => show({ mask: { file, tab: current().id, node: id, widget: row.key } })}>
+          <button
+            type="button"
+            className="button small"
+            title={t("mask.paint")}
+            aria-label={t("mask.paint")}
+            onClick={() => show({ mask: { file, tab: current().id, node: id, widget: row.key } })}
+          >
             <Icon name="brush" />
           </button>
         )}

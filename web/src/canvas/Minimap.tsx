@@ -1,9 +1,9 @@
 /** The whole level, small, and what of it is in view. */
 
 import { useEffect, useRef } from "react";
-import type { Level } from "../graph/document";
-import { bounds, geometry, placedNodes } from "../graph/geometry";
-import type { Surroundings } from "../graph/widget_views";
+import type { Level } from "../document/document";
+import { bounds, geometry, placedNodes } from "../document/geometry";
+import type { Surroundings } from "../document/widget_views";
 import type { View } from "../state/editor";
 import { colors } from "./palette";
 import { stage } from "./stage";
@@ -33,13 +33,22 @@ export function Minimap({ level, around, view, size }: Props) {
     context.clearRect(0, 0, WIDTH, HEIGHT);
     if (!box) return;
     const zoom = Math.min((WIDTH - 2 * PAD) / box.width, (HEIGHT - 2 * PAD) / box.height, 0.2);
-    scale.current = { zoom, x: (WIDTH - box.width * zoom) / 2 - box.x * zoom, y: (HEIGHT - box.height * zoom) / 2 - box.y * zoom };
+    scale.current = {
+      zoom,
+      x: (WIDTH - box.width * zoom) / 2 - box.x * zoom,
+      y: (HEIGHT - box.height * zoom) / 2 - box.y * zoom,
+    };
     const palette = colors();
     for (const node of placedNodes(level)) {
       const place = geometry(node, around);
       context.fillStyle = /^#[0-9a-f]{3,8}$/i.test(node.color ?? "") ? (node.color as string) : palette.faint;
       context.globalAlpha = 0.55;
-      context.fillRect(place.x * zoom + scale.current.x, place.y * zoom + scale.current.y, Math.max(2, place.width * zoom), Math.max(2, place.height * zoom));
+      context.fillRect(
+        place.x * zoom + scale.current.x,
+        place.y * zoom + scale.current.y,
+        Math.max(2, place.width * zoom),
+        Math.max(2, place.height * zoom),
+      );
     }
     context.globalAlpha = 1;
   }, [level, around]);
@@ -80,7 +89,15 @@ export function Minimap({ level, around, view, size }: Props) {
 
   const ratio = Math.min(2, window.devicePixelRatio);
   return (
-    <div className="minimap" aria-hidden="true" onPointerDown={(event) => { event.currentTarget.setPointerCapture(event.pointerId); go(event); }} onPointerMove={go}>
+    <div
+      className="minimap"
+      aria-hidden="true"
+      onPointerDown={(event) => {
+        event.currentTarget.setPointerCapture(event.pointerId);
+        go(event);
+      }}
+      onPointerMove={go}
+    >
       <canvas ref={layer} width={WIDTH * ratio} height={HEIGHT * ratio} style={{ width: WIDTH, height: HEIGHT }} />
       <div ref={frame} className="minimap-view" />
     </div>

@@ -2,21 +2,21 @@
 
 import type { Node, NodeProps } from "@xyflow/react";
 import { memo } from "react";
+import { BYPASSED, type GraphNode, MUTED } from "../document/document";
+import { mapNode } from "../document/edits";
+import { type Geometry, HEADER, type SlotRow, WIDGET, type WidgetRow } from "../document/geometry";
 import { useT } from "../i18n";
-import { BYPASSED, type GraphNode, MUTED } from "../graph/document";
-import { type Geometry, HEADER, type SlotRow, WIDGET, type WidgetRow } from "../graph/geometry";
-import { mapNode } from "../graph/edits";
 import { picturesOf, textsOf, viewUrl } from "../server/client";
-import { edit, flatId, select, settleStep, useTab, useEditor } from "../state/editor";
+import { edit, flatId, select, settleStep, useEditor, useTab } from "../state/editor";
 import { countInside, useInsideRun } from "../state/inside_runs";
 import { type NodeRun, useNodeRun } from "../state/runs";
 import { enterSubgraph } from "../state/subgraph_commands";
 import { show, socketKey, useUi } from "../state/ui";
 import { Icon } from "../widgets/Icon";
 import { NodeWidget, scrollItself } from "../widgets/NodeWidget";
-import { typeColor } from "./palette";
 import { InsideTrouble } from "./InsideTrouble";
 import { LoadedPicture, takingPictures } from "./LoadedPicture";
+import { typeColor } from "./palette";
 import { useWire } from "./wiring";
 
 export type Card = Node<{ node: GraphNode; place: Geometry }, "card">;
@@ -30,7 +30,8 @@ export const NodeCard = memo(function NodeCard({ id, data, selected }: NodeProps
   const nodes = useTab((current) => (place.look === "subgraph" ? countInside(current.history.present, node) : null));
   const inside = useInsideRun(tab, flat, nodes);
   const speaks = useEditor((editor) => editor.catalogue.get(node.type)?.outputNode ?? false);
-  const run: NodeRun | undefined = own ?? (inside.state ? { state: inside.state, value: inside.share, max: 1 } : undefined);
+  const run: NodeRun | undefined =
+    own ?? (inside.state ? { state: inside.state, value: inside.share, max: 1 } : undefined);
   if (place.look === "reroute") return <RerouteDot id={id} place={place} selected={selected} />;
   const mode = node.mode === MUTED ? "muted" : node.mode === BYPASSED ? "bypassed" : "normal";
   const problems = run?.problems ?? [];
@@ -53,13 +54,37 @@ export const NodeCard = memo(function NodeCard({ id, data, selected }: NodeProps
     >
       <Header id={id} place={place} run={run} />
       {place.inputs.map((slot) => (
-        <SlotSocket key={`i${slot.index}`} node={id} side="input" slot={slot.index} row={slot} reachable={selected} hideLabel={place.collapsed} problem={problemOf(run, slot.name)} />
+        <SlotSocket
+          key={`i${slot.index}`}
+          node={id}
+          side="input"
+          slot={slot.index}
+          row={slot}
+          reachable={selected}
+          hideLabel={place.collapsed}
+          problem={problemOf(run, slot.name)}
+        />
       ))}
       {place.outputs.map((slot) => (
-        <SlotSocket key={`o${slot.index}`} node={id} side="output" slot={slot.index} row={slot} reachable={selected} hideLabel={place.collapsed} />
+        <SlotSocket
+          key={`o${slot.index}`}
+          node={id}
+          side="output"
+          slot={slot.index}
+          row={slot}
+          reachable={selected}
+          hideLabel={place.collapsed}
+        />
       ))}
       {place.widgets.map((row) => (
-        <WidgetLine key={row.key} node={node} row={row} reachable={selected} collapsed={place.collapsed} problem={problemOf(run, row.input.name)} />
+        <WidgetLine
+          key={row.key}
+          node={node}
+          row={row}
+          reachable={selected}
+          collapsed={place.collapsed}
+          problem={problemOf(run, row.input.name)}
+        />
       ))}
       {place.look === "note" && !place.collapsed && <NoteText node={node} />}
       {place.look === "unknown" && !place.collapsed && <UnknownNote place={place} />}
@@ -70,7 +95,9 @@ export const NodeCard = memo(function NodeCard({ id, data, selected }: NodeProps
       {!place.media && state !== "error" && !place.collapsed && (selected || speaks || run?.text) && <Said run={run} />}
       {(run?.error || problems.length > 0) && <Trouble run={run as NodeRun} />}
       {inside.trouble !== null && <InsideTrouble inside={inside} />}
-      {place.least && !place.collapsed && <span className="node-resize nopan" title={t("node.resize")} aria-hidden="true" />}
+      {place.least && !place.collapsed && (
+        <span className="node-resize nopan" title={t("node.resize")} aria-hidden="true" />
+      )}
     </article>
   );
 });
@@ -93,15 +120,43 @@ function tint(node: GraphNode): React.CSSProperties {
 function Header({ id, place, run }: { id: string; place: Geometry; run: NodeRun | undefined }) {
   const t = useT();
   const renaming = useUi((state) => state.renaming?.kind === "node" && state.renaming.id === id);
-  const collapse = () => edit((level) => mapNode(level, id, (node) => ({ ...node, flags: { ...node.flags, collapsed: !node.flags?.collapsed } })));
+  const collapse = () =>
+    edit((level) =>
+      mapNode(level, id, (node) => ({ ...node, flags: { ...node.flags, collapsed: !node.flags?.collapsed } })),
+    );
   return (
-    <header className="node-header" style={{ height: HEADER }} onDoubleClick={() => show({ renaming: { kind: "node", id } })}>
-      <button type="button" className="node-fold nodrag" tabIndex={-1} aria-label={t("menu.collapse")} aria-expanded={!place.collapsed} onClick={collapse}>
+    <header
+      className="node-header"
+      style={{ height: HEADER }}
+      onDoubleClick={() => show({ renaming: { kind: "node", id } })}
+    >
+      <button
+        type="button"
+        className="node-fold nodrag"
+        tabIndex={-1}
+        aria-label={t("menu.collapse")}
+        aria-expanded={!place.collapsed}
+        onClick={collapse}
+      >
         <Icon name="chevron" />
       </button>
-      {renaming ? <TitleField id={id} title={place.title} /> : <span className="node-title">{place.look === "boundary" ? t(place.inputs.length ? "node.outputs" : "node.inputs") : place.title}</span>}
+      {renaming ? (
+        <TitleField id={id} title={place.title} />
+      ) : (
+        <span className="node-title">
+          {place.look === "boundary" ? t(place.inputs.length ? "node.outputs" : "node.inputs") : place.title}
+        </span>
+      )}
       {place.look === "subgraph" && (
-        <button type="button" className="node-enter nodrag nopan" tabIndex={-1} title={t("menu.enter")} aria-label={t("menu.enter")} onClick={() => enterSubgraph(id)} onDoubleClick={(event) => event.stopPropagation()}>
+        <button
+          type="button"
+          className="node-enter nodrag nopan"
+          tabIndex={-1}
+          title={t("menu.enter")}
+          aria-label={t("menu.enter")}
+          onClick={() => enterSubgraph(id)}
+          onDoubleClick={(event) => event.stopPropagation()}
+        >
           <Icon name="subgraph" />
         </button>
       )}
@@ -112,7 +167,12 @@ function Header({ id, place, run }: { id: string; place: Geometry; run: NodeRun 
 
 function Outcome({ run }: { run: NodeRun }) {
   const t = useT();
-  if (run.cached) return <span className="node-badge" title={t("node.cached")}><Icon name="check" /></span>;
+  if (run.cached)
+    return (
+      <span className="node-badge" title={t("node.cached")}>
+        <Icon name="check" />
+      </span>
+    );
   if (run.seconds === undefined) return null;
   const seconds = run.seconds < 0.1 ? run.seconds.toFixed(3) : run.seconds.toFixed(run.seconds < 10 ? 2 : 1);
   return <span className="node-badge">{t("node.seconds", { seconds })}</span>;
@@ -122,7 +182,14 @@ function TitleField({ id, title }: { id: string; title: string }) {
   const finish = (text: string | null) => {
     show({ renaming: null });
     if (text !== null && text !== title) {
-      edit((level) => mapNode(level, id, ({ title: _, ...node }) => ({ ...node, id: node.id, type: node.type, ...(text ? { title: text } : {}) })));
+      edit((level) =>
+        mapNode(level, id, ({ title: _, ...node }) => ({
+          ...node,
+          id: node.id,
+          type: node.type,
+          ...(text ? { title: text } : {}),
+        })),
+      );
     }
   };
   return (
@@ -172,7 +239,11 @@ function SlotSocket({ node, side, slot, row, reachable, hideLabel, problem }: So
         className={`socket nopan ${side === "input" ? "target" : "source"}`}
         role="button"
         tabIndex={reachable ? 0 : -1}
-        aria-label={t(row.linked ? "socket.linked" : "socket.free", { side: t(side === "input" ? "socket.input" : "socket.output"), name: row.label, type: row.type })}
+        aria-label={t(row.linked ? "socket.linked" : "socket.free", {
+          side: t(side === "input" ? "socket.input" : "socket.output"),
+          name: row.label,
+          type: row.type,
+        })}
         data-side={side}
         data-slot={typeof slot === "number" ? slot : undefined}
         data-field={typeof slot === "string" ? slot : undefined}
@@ -184,7 +255,14 @@ function SlotSocket({ node, side, slot, row, reachable, hideLabel, problem }: So
         title={`${row.label} · ${row.type}`}
       />
       {!hideLabel && (
-        <span className="slot-label" data-side={side} data-welcome={welcome ?? undefined} data-problem={problem ? true : undefined} style={{ top: row.y }} title={problem?.message}>
+        <span
+          className="slot-label"
+          data-side={side}
+          data-welcome={welcome ?? undefined}
+          data-problem={problem ? true : undefined}
+          style={{ top: row.y }}
+          title={problem?.message}
+        >
           {row.label}
         </span>
       )}
@@ -209,7 +287,14 @@ function WidgetLine({ node, row, reachable, collapsed, problem }: LineProps) {
   return (
     <>
       <span className="widget-socket">
-        <SlotSocket node={id} side="input" slot={slot} row={{ label: row.input.label ?? row.input.name, type: row.input.type, y: middle, linked: row.linked }} reachable={reachable && row.linked} hideLabel />
+        <SlotSocket
+          node={id}
+          side="input"
+          slot={slot}
+          row={{ label: row.input.label ?? row.input.name, type: row.input.type, y: middle, linked: row.linked }}
+          reachable={reachable && row.linked}
+          hideLabel
+        />
       </span>
       {!collapsed && (
         <div
@@ -240,8 +325,20 @@ function RerouteDot({ id, place, selected }: { id: string; place: Geometry; sele
       data-selected={selected || undefined}
       style={{ width: place.width, height: place.height }}
     >
-      {place.inputs.map((row) => <SlotSocket key="i" node={id} side="input" slot={row.index} row={{ ...row, type: place.outputs[0]?.type ?? row.type }} reachable={selected} hideLabel />)}
-      {place.outputs.map((row) => <SlotSocket key="o" node={id} side="output" slot={row.index} row={row} reachable={selected} hideLabel />)}
+      {place.inputs.map((row) => (
+        <SlotSocket
+          key="i"
+          node={id}
+          side="input"
+          slot={row.index}
+          row={{ ...row, type: place.outputs[0]?.type ?? row.type }}
+          reachable={selected}
+          hideLabel
+        />
+      ))}
+      {place.outputs.map((row) => (
+        <SlotSocket key="o" node={id} side="output" slot={row.index} row={row} reachable={selected} hideLabel />
+      ))}
     </article>
   );
 }
@@ -250,7 +347,8 @@ function NoteText({ node }: { node: GraphNode }) {
   const t = useT();
   const values = node.widgets_values ?? [];
   const [key = "text", text = ""] = (Array.isArray(values) ? [0, values[0]] : Object.entries(values)[0]) ?? [];
-  const write = (value: string) => edit((level) => mapNode(level, String(node.id), (before) => withText(before, key, value)), `note ${node.id}`);
+  const write = (value: string) =>
+    edit((level) => mapNode(level, String(node.id), (before) => withText(before, key, value)), `note ${node.id}`);
   return (
     <textarea
       className="note-text nodrag"
@@ -276,21 +374,39 @@ function withText(note: GraphNode, key: unknown, text: string): GraphNode {
 function UnknownNote({ place }: { place: Geometry }) {
   const t = useT();
   const rows = Math.max(place.inputs.length, place.outputs.length);
-  return <p className="unknown-note" style={{ top: HEADER + 6 + 22 * rows }}>{t("node.unknown")}</p>;
+  return (
+    <p className="unknown-note" style={{ top: HEADER + 6 + 22 * rows }}>
+      {t("node.unknown")}
+    </p>
+  );
 }
 
 function Progress({ run }: { run: NodeRun }) {
   const share = run.max ? (run.value ?? 0) / run.max : 0;
   return (
-    <div className="node-progress" role="progressbar" aria-valuenow={Math.round(share * 100)} aria-valuemin={0} aria-valuemax={100}>
+    <div
+      className="node-progress"
+      role="progressbar"
+      aria-valuenow={Math.round(share * 100)}
+      aria-valuemin={0}
+      aria-valuemax={100}
+    >
       <span style={{ transform: `scaleX(${share})` }} />
     </div>
   );
 }
 
 function Trouble({ run }: { run: NodeRun }) {
-  const lines = run.error ? [run.error] : (run.problems ?? []).map((problem) => `${problem.message}${problem.details ? `: ${problem.details}` : ""}`);
-  return <div className="node-trouble nodrag nowheel" role="alert">{lines.map((line) => <p key={line}>{line}</p>)}</div>;
+  const lines = run.error
+    ? [run.error]
+    : (run.problems ?? []).map((problem) => `${problem.message}${problem.details ? `: ${problem.details}` : ""}`);
+  return (
+    <div className="node-trouble nodrag nowheel" role="alert">
+      {lines.map((line) => (
+        <p key={line}>{line}</p>
+      ))}
+    </div>
+  );
 }
 
 /** What a node says at work, or said in the end. */
@@ -298,24 +414,41 @@ function Said({ run, style }: { run: NodeRun | undefined; style?: React.CSSPrope
   const t = useT();
   const text = run?.text ?? textsOf(run?.output).join("\n\n");
   if (!text) return null;
-  return <div className="node-said nodrag nowheel" role="region" aria-label={t("node.said")} tabIndex={0} style={style}>{text}</div>;
+  return (
+    <div className="node-said nodrag nowheel" role="region" aria-label={t("node.said")} tabIndex={0} style={style}>
+      {text}
+    </div>
+  );
 }
 
 function Media({ node, place, run }: { node: GraphNode; place: Geometry; run: NodeRun | undefined }) {
   const t = useT();
   const box = { top: place.media?.y, height: place.media?.height };
   const picker = place.widgets.find((row) => row.input.widget === "image");
-  if (picker) return <div className="node-media" style={box}><LoadedPicture node={node} row={picker} /></div>;
+  if (picker)
+    return (
+      <div className="node-media" style={box}>
+        <LoadedPicture node={node} row={picker} />
+      </div>
+    );
   const pictures = picturesOf(run?.output);
-  if (!pictures.length && !run?.preview && (run?.text || textsOf(run?.output).length)) return <Said run={run} style={box} />;
+  if (!pictures.length && !run?.preview && (run?.text || textsOf(run?.output).length))
+    return <Said run={run} style={box} />;
   const shown = pictures.slice(0, 9);
   return (
     <div className="node-media" style={box} data-count={shown.length}>
       {run?.preview && <img src={run.preview} alt="" draggable={false} />}
-      {!run?.preview && !shown.length && <span className="node-media-hint">{t(node.type === "PreviewAny" ? "node.noText" : "node.noPicture")}</span>}
+      {!run?.preview && !shown.length && (
+        <span className="node-media-hint">{t(node.type === "PreviewAny" ? "node.noText" : "node.noPicture")}</span>
+      )}
       {!run?.preview &&
         shown.map((file, index) => (
-          <button type="button" key={`${file.subfolder}/${file.filename}`} className="node-picture nodrag" onClick={() => show({ viewer: { pictures, index } })}>
+          <button
+            type="button"
+            key={`${file.subfolder}/${file.filename}`}
+            className="node-picture nodrag"
+            onClick={() => show({ viewer: { pictures, index } })}
+          >
             <img src={viewUrl(file)} alt={file.filename} draggable={false} />
           </button>
         ))}

@@ -1,8 +1,8 @@
 /** What of a level is built of elements, as React Flow takes it. */
 
-import type { GraphNode, Level } from "../graph/document";
-import { type Geometry, geometry, placedNodes } from "../graph/geometry";
-import type { Surroundings } from "../graph/widget_views";
+import type { GraphNode, Level } from "../document/document";
+import { type Geometry, geometry, placedNodes } from "../document/geometry";
+import type { Surroundings } from "../document/widget_views";
 import type { View } from "../state/editor";
 import type { Card } from "./NodeCard";
 
@@ -16,7 +16,12 @@ export const sameSet = (first: ReadonlySet<string>, second: ReadonlySet<string>)
   first === second || (first.size === second.size && [...first].every((id) => second.has(id)));
 
 /** The nodes near enough at this view; none where they are small or too many. */
-export function nearby(level: Level, around: Surroundings, view: View, size: { width: number; height: number }): ReadonlySet<string> {
+export function nearby(
+  level: Level,
+  around: Surroundings,
+  view: View,
+  size: { width: number; height: number },
+): ReadonlySet<string> {
   if (view.zoom < FAR_ZOOM) return NOBODY;
   const left = -view.x / view.zoom - MARGIN;
   const top = -view.y / view.zoom - MARGIN;

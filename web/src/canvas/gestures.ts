@@ -1,12 +1,12 @@
 /** What a drag does, by what it began on. Each gesture is one step of the history. */
 
-import { type Id, nodesById } from "../graph/document";
-import { changeGroup, resizeNode } from "../graph/edits";
-import { geometry, HEADER } from "../graph/geometry";
-import { moveReroutes, pointOf, reroutesById } from "../graph/native_reroutes";
+import { type Id, nodesById } from "../document/document";
+import { changeGroup, resizeNode } from "../document/edits";
+import { geometry, HEADER } from "../document/geometry";
+import { moveReroutes, pointOf, reroutesById } from "../document/native_reroutes";
 import { changeTab, current, edit, levelOf, select, settleStep, surroundings } from "../state/editor";
 import { carried, move, placed, shifted } from "../state/moving";
-import { show, type Socket, socketKey } from "../state/ui";
+import { type Socket, show, socketKey } from "../state/ui";
 import { boxed, type GroupPart } from "./hits";
 import { type Stage, stage as theStage, zoomBy } from "./stage";
 import { letGo, pullFrom, takerAt, useWire } from "./wiring";
@@ -62,8 +62,18 @@ export function moving(start: Pointer, on: { node: string } | { group: number })
     tap() {
       if (!chosen) return;
       if (start.many) {
-        if ("node" in on) select([...selection].filter((id) => id !== on.node), null, groups);
-        else select(selection, null, [...groups].filter((index) => index !== on.group));
+        if ("node" in on)
+          select(
+            [...selection].filter((id) => id !== on.node),
+            null,
+            groups,
+          );
+        else
+          select(
+            selection,
+            null,
+            [...groups].filter((index) => index !== on.group),
+          );
       } else if ("node" in on) select([on.node]);
       else select([], null, [on.group]);
     },
@@ -80,7 +90,11 @@ export function movingReroute(start: Pointer, id: Id): Gesture {
     follows: true,
     drag(to) {
       const [toX, toY] = stage().toCanvas(to.x, to.y);
-      edit((level) => moveReroutes(level, new Map([[String(id), [placed(from.x + toX - fromX), placed(from.y + toY - fromY)]]])), "move");
+      edit(
+        (level) =>
+          moveReroutes(level, new Map([[String(id), [placed(from.x + toX - fromX), placed(from.y + toY - fromY)]]])),
+        "move",
+      );
     },
     drop: settleStep,
     cancel: rewinding(),
@@ -97,7 +111,12 @@ export function resizingGroup(start: Pointer, { index }: GroupPart): Gesture {
     drag(to) {
       const [toX, toY] = stage().toCanvas(to.x, to.y);
       const [right, bottom] = [placed(x + width + toX - fromX), placed(y + height + toY - fromY)];
-      const bounding: [number, number, number, number] = [x, y, Math.max(GROUP_LEAST.width, right - x), Math.max(GROUP_LEAST.height, bottom - y)];
+      const bounding: [number, number, number, number] = [
+        x,
+        y,
+        Math.max(GROUP_LEAST.width, right - x),
+        Math.max(GROUP_LEAST.height, bottom - y),
+      ];
       edit((level) => changeGroup(level, index, { bounding }), "resize");
     },
     drop: settleStep,
@@ -151,7 +170,10 @@ export function wiring(start: Pointer, socket: Socket): Gesture {
       const [x, y] = stage().toCanvas(to.x, to.y);
       const taker = takerAt(pull, { x, y });
       show({ connecting: pull });
-      useWire.setState({ to: taker ? taker.at : { x, y }, over: taker ? socketKey(taker.node, taker.side, taker.slot) : null });
+      useWire.setState({
+        to: taker ? taker.at : { x, y },
+        over: taker ? socketKey(taker.node, taker.side, taker.slot) : null,
+      });
     },
     drop(at) {
       end();
@@ -161,14 +183,22 @@ export function wiring(start: Pointer, socket: Socket): Gesture {
   };
 }
 
-export function boxing(start: Pointer, frame: (box: { x: number; y: number; width: number; height: number } | null) => void): Gesture {
+export function boxing(
+  start: Pointer,
+  frame: (box: { x: number; y: number; width: number; height: number } | null) => void,
+): Gesture {
   const { selection, groups } = current();
   const [fromX, fromY] = stage().toCanvas(start.x, start.y);
   return {
     follows: true,
     drag(to) {
       const [toX, toY] = stage().toCanvas(to.x, to.y);
-      const box = { x: Math.min(fromX, toX), y: Math.min(fromY, toY), width: Math.abs(toX - fromX), height: Math.abs(toY - fromY) };
+      const box = {
+        x: Math.min(fromX, toX),
+        y: Math.min(fromY, toY),
+        width: Math.abs(toX - fromX),
+        height: Math.abs(toY - fromY),
+      };
       frame(box);
       const found = boxed(levelOf(current()), surroundings(), box);
       select([...selection, ...found.nodes], null, [...groups, ...found.groups]);
@@ -194,7 +224,12 @@ export function panning(start: Pointer): Gesture {
 }
 
 /** Two fingers zoom about the point between them, and move it along. `left`, `top`: where the canvas begins on the screen. */
-export function pinching(first: Pointer, second: Pointer, left: number, top: number): (first: Pointer, second: Pointer) => void {
+export function pinching(
+  first: Pointer,
+  second: Pointer,
+  left: number,
+  top: number,
+): (first: Pointer, second: Pointer) => void {
   const between = (one: Pointer, other: Pointer) => ({
     x: (one.x + other.x) / 2,
     y: (one.y + other.y) / 2,

@@ -1,9 +1,9 @@
 /** What lies under a point or in a box of the canvas, painted or built of elements alike. */
 
-import type { Group, Level } from "../graph/document";
-import { type Geometry, geometry, placedNodes, type Point } from "../graph/geometry";
-import { GROUP_TITLE } from "../graph/grouping";
-import type { Surroundings } from "../graph/widget_views";
+import type { Group, Level } from "../document/document";
+import { type Geometry, geometry, type Point, placedNodes } from "../document/geometry";
+import { GROUP_TITLE } from "../document/grouping";
+import type { Surroundings } from "../document/widget_views";
 
 export interface Box {
   x: number;
@@ -12,10 +12,14 @@ export interface Box {
   height: number;
 }
 
-const contains = (box: Box, { x, y }: Point): boolean => x >= box.x && y >= box.y && x <= box.x + box.width && y <= box.y + box.height;
+const contains = (box: Box, { x, y }: Point): boolean =>
+  x >= box.x && y >= box.y && x <= box.x + box.width && y <= box.y + box.height;
 
 const meet = (one: Box, other: Box): boolean =>
-  one.x <= other.x + other.width && other.x <= one.x + one.width && one.y <= other.y + other.height && other.y <= one.y + one.height;
+  one.x <= other.x + other.width &&
+  other.x <= one.x + one.width &&
+  one.y <= other.y + other.height &&
+  other.y <= one.y + one.height;
 
 /** The uppermost node under a point. */
 export function nodeAt(level: Level, around: Surroundings, point: Point): string | null {
@@ -50,4 +54,6 @@ export function boxed(level: Level, around: Surroundings, box: Box): { nodes: st
 export const fieldAt = (place: Geometry, point: Point) =>
   place.collapsed
     ? undefined
-    : place.widgets.find((row) => contains({ x: place.x, y: place.y + row.y, width: place.width, height: row.height }, point));
+    : place.widgets.find((row) =>
+        contains({ x: place.x, y: place.y + row.y, width: place.width, height: row.height }, point),
+      );

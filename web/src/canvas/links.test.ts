@@ -1,9 +1,9 @@
 import { describe, expect, it } from "vitest";
 import textToImage from "../../../workflows/text_to_image.json";
-import { type Doc, emptyDocument } from "../graph/document";
-import { addNode, connect, newNode } from "../graph/edits";
-import { geometry } from "../graph/geometry";
-import { readCatalogue } from "../graph/schema";
+import { type Doc, emptyDocument } from "../document/document";
+import { addNode, connect, newNode } from "../document/edits";
+import { geometry } from "../document/geometry";
+import { readCatalogue } from "../document/schema";
 import { between, linkAt, linkPaths, midpoint, places, sampled, svgPath } from "./links";
 
 const catalogue = readCatalogue({ Filter: { input: { required: { image: ["IMAGE"] } }, output: ["IMAGE"] } });
@@ -38,7 +38,8 @@ describe("links", () => {
         const [from, to] = [corners[index - 1], corners[index]] as [{ x: number; y: number }, { x: number; y: number }];
         for (let share = 0; share <= 1; share += 0.02) {
           const [x, y] = [from.x + (to.x - from.x) * share, from.y + (to.y - from.y) * share];
-          const inside = x > place.x + 1 && x < place.x + place.width - 1 && y > place.y + 1 && y < place.y + place.height - 1;
+          const inside =
+            x > place.x + 1 && x < place.x + place.width - 1 && y > place.y + 1 && y < place.y + place.height - 1;
           expect(inside, `${x}, ${y} is under a node`).toBe(false);
         }
       }
@@ -51,7 +52,9 @@ describe("links", () => {
     const around = { doc, catalogue };
     const [path] = linkPaths(doc, around);
     const place = places(doc, around).get("3") as { x: number; y: number; width: number; height: number };
-    const under = sampled(path?.route as never).filter(({ x, y }) => x > place.x && x < place.x + place.width && y > place.y && y < place.y + place.height);
+    const under = sampled(path?.route as never).filter(
+      ({ x, y }) => x > place.x && x < place.x + place.width && y > place.y && y < place.y + place.height,
+    );
     expect(path?.route.lead, "the plain curve would lie behind it").toBeDefined();
     expect(under).toEqual([]);
   });
@@ -69,7 +72,9 @@ describe("links", () => {
   it("keep apart where an output has several to what lies behind", () => {
     const doc = two([0, 300]);
     const [first, second] = [...doc.nodes].map((node) => geometry(node, { doc, catalogue }));
-    const lanes = [0, 1, 2].map((lane) => svgPath(between({ x: 270, y: 40 }, { x: 0, y: 340 }, { origin: first as never, target: second as never, lane })));
+    const lanes = [0, 1, 2].map((lane) =>
+      svgPath(between({ x: 270, y: 40 }, { x: 0, y: 340 }, { origin: first as never, target: second as never, lane })),
+    );
     expect(new Set(lanes).size).toBe(3);
   });
 });

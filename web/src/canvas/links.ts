@@ -1,9 +1,9 @@
 /** How links run: a curve to what lies ahead, clear of other nodes if it can; to what lies behind, a way around both. */
 
-import { type Id, type Level, type LinkRecord, linksOf } from "../graph/document";
-import { type Geometry, geometry, placedNodes, type Point, socket } from "../graph/geometry";
-import { type NativeReroute, pointOf, reroutesOf } from "../graph/native_reroutes";
-import type { Surroundings } from "../graph/widget_views";
+import { type Id, type Level, type LinkRecord, linksOf } from "../document/document";
+import { type Geometry, geometry, type Point, placedNodes, socket } from "../document/geometry";
+import { type NativeReroute, pointOf, reroutesOf } from "../document/native_reroutes";
+import type { Surroundings } from "../document/widget_views";
 
 /** `corners`: of a curve its four control points, of a way around every point it turns at, of legs their ends. */
 export interface Route {
@@ -57,7 +57,9 @@ export function linkPaths(level: Level, around: Surroundings): LinkPath[] {
     const from = socket(origin, "output", link.origin_slot);
     const to = socket(target, "input", link.target_slot);
     const via = reroutesOf(level, link.id);
-    const route = via.length ? through([from, ...via.map(pointOf), to]) : between(from, to, { origin, target, lane: link.origin_slot % 4 }, others);
+    const route = via.length
+      ? through([from, ...via.map(pointOf), to])
+      : between(from, to, { origin, target, lane: link.origin_slot % 4 }, others);
     return [{ link, via, route, box: boxOf(route), color: type === "*" ? String(link.type ?? "*") : type }];
   });
   pathsOf = { level, around };
@@ -73,17 +75,38 @@ function through(points: readonly Point[]): Route {
 const MOST_AVOIDED = 150;
 
 /** `ends`: the nodes to go around where the target lies behind; `lane` keeps neighbours apart. `others` are kept clear of. */
-export function between(from: Point, to: Point, ends?: { origin: Geometry; target: Geometry; lane: number }, others: readonly Geometry[] = []): Route {
+export function between(
+  from: Point,
+  to: Point,
+  ends?: { origin: Geometry; target: Geometry; lane: number },
+  others: readonly Geometry[] = [],
+): Route {
   const dx = to.x - from.x;
   if (!ends || dx >= 2 * CLEAR) {
-    const out = ends || dx >= 0 ? Math.min(160, Math.max(24, dx * 0.5, Math.min(60, Math.abs(to.y - from.y) * 0.25))) : Math.min(80, 24 - dx * 0.25);
-    const plain: Route = { curved: true, corners: [from, { x: from.x + out, y: from.y }, { x: to.x - out, y: to.y }, to] };
-    return ends ? clearest(plain, from, to, others.filter((place) => place !== ends.origin && place !== ends.target)) : plain;
+    const out =
+      ends || dx >= 0
+        ? Math.min(160, Math.max(24, dx * 0.5, Math.min(60, Math.abs(to.y - from.y) * 0.25)))
+        : Math.min(80, 24 - dx * 0.25);
+    const plain: Route = {
+      curved: true,
+      corners: [from, { x: from.x + out, y: from.y }, { x: to.x - out, y: to.y }, to],
+    };
+    return ends
+      ? clearest(
+          plain,
+          from,
+          to,
+          others.filter((place) => place !== ends.origin && place !== ends.target),
+        )
+      : plain;
   }
   const apart = 5 * ends.lane;
   const [right, left] = [from.x + CLEAR + apart, to.x - CLEAR - apart];
   const y = laneOf(ends.origin, ends.target, from, to) + apart;
-  return { curved: false, corners: [from, { x: right, y: from.y }, { x: right, y }, { x: left, y }, { x: left, y: to.y }, to] };
+  return {
+    curved: false,
+    corners: [from, { x: right, y: from.y }, { x: right, y }, { x: left, y }, { x: left, y: to.y }, to],
+  };
 }
 
 /**
@@ -92,20 +115,35 @@ export function between(from: Point, to: Point, ends?: { origin: Geometry; targe
  */
 function clearest(plain: Route, from: Point, to: Point, others: readonly Geometry[]): Route {
   const box = boxOf(plain);
-  const inWay = others.filter((place) => place.x < box.right && place.x + place.width > box.left && place.y < box.bottom && place.y + place.height > box.top);
+  const inWay = others.filter(
+    (place) =>
+      place.x < box.right &&
+      place.x + place.width > box.left &&
+      place.y < box.bottom &&
+      place.y + place.height > box.top,
+  );
   if (!inWay.length || hidden(plain, inWay) <= CLEAR) return plain;
   for (const width of [120, 48]) {
     if (to.x - from.x < width + CLEAR) continue;
-    for (const route of [steep(from, to, to.x - width, width), steep(from, to, from.x, width)]) if (hidden(route, inWay) === 0) return route;
+    for (const route of [steep(from, to, to.x - width, width), steep(from, to, from.x, width)])
+      if (hidden(route, inWay) === 0) return route;
   }
   return plain;
 }
 
 /** Level from one end, up or down over `width` from `x` on, level to the other. */
 function steep(from: Point, to: Point, x: number, width: number): Route {
-  const [start, end] = [{ x, y: from.y }, { x: x + width, y: to.y }];
+  const [start, end] = [
+    { x, y: from.y },
+    { x: x + width, y: to.y },
+  ];
   const bend = width * 0.6;
-  return { curved: true, lead: from, tail: to, corners: [start, { x: x + bend, y: from.y }, { x: x + width - bend, y: to.y }, end] };
+  return {
+    curved: true,
+    lead: from,
+    tail: to,
+    corners: [start, { x: x + bend, y: from.y }, { x: x + width - bend, y: to.y }, end],
+  };
 }
 
 /** How much of a route lies behind nodes. */
@@ -117,7 +155,9 @@ function hidden(route: Route, others: readonly Geometry[]): number {
     const pieces = Math.ceil(Math.hypot(to.x - from.x, to.y - from.y) / 12);
     for (let piece = 0; piece < pieces; piece += 1) {
       const at = towards(from, to, (piece + 0.5) / pieces);
-      const under = others.some((place) => at.x > place.x && at.x < place.x + place.width && at.y > place.y && at.y < place.y + place.height);
+      const under = others.some(
+        (place) => at.x > place.x && at.x < place.x + place.width && at.y > place.y && at.y < place.y + place.height,
+      );
       if (under) length += Math.hypot(to.x - from.x, to.y - from.y) / pieces;
     }
   }
@@ -134,7 +174,8 @@ function laneOf(origin: Geometry, target: Geometry, from: Point, to: Point): num
   return middle - above < below - middle ? above : below;
 }
 
-const ends = ({ corners, lead, tail, legs }: Route): Point[] => legs?.flatMap(ends) ?? [...(lead ? [lead] : []), ...corners, ...(tail ? [tail] : [])];
+const ends = ({ corners, lead, tail, legs }: Route): Point[] =>
+  legs?.flatMap(ends) ?? [...(lead ? [lead] : []), ...corners, ...(tail ? [tail] : [])];
 
 function boxOf(route: Route): LinkPath["box"] {
   const points = ends(route);
@@ -143,7 +184,10 @@ function boxOf(route: Route): LinkPath["box"] {
 }
 
 export function trace(pen: Pen, { curved, corners, lead, tail, legs }: Route, straight = false): void {
-  if (legs) return legs.forEach((leg) => trace(pen, leg, straight));
+  if (legs) {
+    for (const leg of legs) trace(pen, leg, straight);
+    return;
+  }
   const [first, last] = [lead ?? (corners[0] as Point), tail ?? (corners.at(-1) as Point)];
   pen.moveTo(first.x, first.y);
   if (straight) return pen.lineTo(last.x, last.y);
@@ -167,7 +211,10 @@ export function trace(pen: Pen, { curved, corners, lead, tail, legs }: Route, st
   pen.lineTo(last.x, last.y);
 }
 
-const towards = (from: Point, to: Point, share: number): Point => ({ x: from.x + (to.x - from.x) * share, y: from.y + (to.y - from.y) * share });
+const towards = (from: Point, to: Point, share: number): Point => ({
+  x: from.x + (to.x - from.x) * share,
+  y: from.y + (to.y - from.y) * share,
+});
 
 /** Writes what `trace` draws as the `d` of an SVG path. */
 class SvgPath implements Pen {
@@ -203,7 +250,8 @@ export function sampled({ curved, corners, lead, tail, legs }: Route): Point[] {
     const along = step / SAMPLES;
     const rest = 1 - along;
     const weights = [rest ** 3, 3 * rest * rest * along, 3 * rest * along * along, along ** 3] as const;
-    const at = (axis: "x" | "y") => weights[0] * from[axis] + weights[1] * a[axis] + weights[2] * b[axis] + weights[3] * to[axis];
+    const at = (axis: "x" | "y") =>
+      weights[0] * from[axis] + weights[1] * a[axis] + weights[2] * b[axis] + weights[3] * to[axis];
     return { x: at("x"), y: at("y") };
   });
   return [...(lead ? [lead] : []), ...curve, ...(tail ? [tail] : [])];
@@ -216,7 +264,9 @@ export function midpoint(route: Route): Point {
     return midpoint(longest as Route);
   }
   const points = sampled(route);
-  const lengths = points.slice(1).map((point, index) => Math.hypot(point.x - (points[index] as Point).x, point.y - (points[index] as Point).y));
+  const lengths = points
+    .slice(1)
+    .map((point, index) => Math.hypot(point.x - (points[index] as Point).x, point.y - (points[index] as Point).y));
   let left = lengths.reduce((sum, length) => sum + length, 0) / 2;
   for (const [index, length] of lengths.entries()) {
     if (left <= length) return towards(points[index] as Point, points[index + 1] as Point, length ? left / length : 0);
@@ -246,19 +296,30 @@ export interface ReroutePlace {
 /** The points that links are led through. */
 export function reroutePlaces(level: Level, around: Surroundings): ReroutePlace[] {
   const found = new Map<Id, ReroutePlace>();
-  for (const { via, color } of linkPaths(level, around)) for (const reroute of via) found.set(reroute.id, { id: reroute.id, at: pointOf(reroute), color });
+  for (const { via, color } of linkPaths(level, around))
+    for (const reroute of via) found.set(reroute.id, { id: reroute.id, at: pointOf(reroute), color });
   return [...found.values()];
 }
 
-export const rerouteAt = (level: Level, around: Surroundings, { x, y }: Point, reach: number): ReroutePlace | undefined =>
-  reroutePlaces(level, around).find(({ at }) => Math.hypot(at.x - x, at.y - y) <= reach);
+export const rerouteAt = (
+  level: Level,
+  around: Surroundings,
+  { x, y }: Point,
+  reach: number,
+): ReroutePlace | undefined => reroutePlaces(level, around).find(({ at }) => Math.hypot(at.x - x, at.y - y) <= reach);
 
 /** The link under a point of the canvas. */
 export function linkAt(level: Level, around: Surroundings, point: Point, reach: number): LinkRecord | null {
   let best: LinkRecord | null = null;
   let least = reach;
   for (const { link, route, box } of linkPaths(level, around)) {
-    if (point.x < box.left - reach || point.x > box.right + reach || point.y < box.top - reach || point.y > box.bottom + reach) continue;
+    if (
+      point.x < box.left - reach ||
+      point.x > box.right + reach ||
+      point.y < box.top - reach ||
+      point.y > box.bottom + reach
+    )
+      continue;
     const distance = distanceTo(route, point);
     if (distance < least) [least, best] = [distance, link];
   }
@@ -268,7 +329,8 @@ export function linkAt(level: Level, around: Surroundings, point: Point, reach: 
 function distanceTo(route: Route, point: Point): number {
   const points = sampled(route);
   let least = Infinity;
-  for (let index = 1; index < points.length; index += 1) least = Math.min(least, toSegment(point, points[index - 1] as Point, points[index] as Point));
+  for (let index = 1; index < points.length; index += 1)
+    least = Math.min(least, toSegment(point, points[index - 1] as Point, points[index] as Point));
   return least;
 }
 

@@ -1,11 +1,11 @@
 /** What is painted rather than built of elements: the grid, groups, links, and nodes that are far. */
 
-import { BYPASSED, type Group, type Id, type Level, MUTED } from "../graph/document";
-import { type Geometry, geometry, HEADER, placedNodes } from "../graph/geometry";
-import { GROUP_TITLE } from "../graph/grouping";
-import type { Surroundings } from "../graph/widget_views";
-import type { NodeRuns } from "../state/runs";
+import { BYPASSED, type Group, type Id, type Level, MUTED } from "../document/document";
+import { type Geometry, geometry, HEADER, placedNodes } from "../document/geometry";
+import { GROUP_TITLE } from "../document/grouping";
+import type { Surroundings } from "../document/widget_views";
 import type { View } from "../state/editor";
+import type { NodeRuns } from "../state/runs";
 import { type Pull, socketKey } from "../state/ui";
 import { type LinkPath, linkPaths, reroutePlaces, trace } from "./links";
 import { colors, typeColor } from "./palette";
@@ -37,7 +37,8 @@ export function paint(context: CanvasRenderingContext2D, scene: Scene): void {
   context.clearRect(0, 0, width, height);
   paintGrid(context, scene);
   context.setTransform(ratio * view.zoom, 0, 0, ratio * view.zoom, ratio * view.x, ratio * view.y);
-  (scene.level.groups ?? []).forEach((group, index) => paintGroup(context, group, view.zoom, scene.groups.has(index)));
+  for (const [index, group] of (scene.level.groups ?? []).entries())
+    paintGroup(context, group, view.zoom, scene.groups.has(index));
   paintLinks(context, scene);
   if (!scene.far) return;
   paintNodes(context, scene);
@@ -97,7 +98,10 @@ function paintLinks(context: CanvasRenderingContext2D, scene: Scene): void {
     if (box.right < left || box.left > right || box.bottom < top || box.top > bottom) continue;
     if (path.link.id === scene.link) chosen = path;
     let batch = byColor.get(path.color);
-    if (!batch) byColor.set(path.color, (batch = new Path2D()));
+    if (!batch) {
+      batch = new Path2D();
+      byColor.set(path.color, batch);
+    }
     trace(batch, path.route, straight);
   }
   context.lineCap = "butt";
@@ -183,7 +187,8 @@ function paintNodes(context: CanvasRenderingContext2D, scene: Scene): void {
     context.font = `600 ${view.zoom < 0.3 ? 18 : 14}px system-ui, sans-serif`;
     context.textBaseline = "middle";
     for (const { place } of shown) {
-      if (place.look !== "reroute") context.fillText(clipped(context, place.title, place.width - 20), place.x + 10, place.y + HEADER / 2 + 1);
+      if (place.look !== "reroute")
+        context.fillText(clipped(context, place.title, place.width - 20), place.x + 10, place.y + HEADER / 2 + 1);
     }
   }
   context.globalAlpha = 0.5;
@@ -206,14 +211,20 @@ function paintSockets(context: CanvasRenderingContext2D, shown: Shown[], pull: P
     const half = takes ? 6 : 4;
     const batches = pull && !takes ? refusing : byType;
     let batch = batches.get(type);
-    if (!batch) batches.set(type, (batch = new Path2D()));
+    if (!batch) {
+      batch = new Path2D();
+      batches.set(type, batch);
+    }
     batch.rect((side === "input" ? place.x : place.x + place.width) - half, place.y + y - half, 2 * half, 2 * half);
   };
   for (const one of shown) {
     for (const slot of one.place.inputs) dot(one, "input", slot);
     for (const slot of one.place.outputs) dot(one, "output", slot);
   }
-  for (const [batches, alpha] of [[refusing, 0.25], [byType, 1]] as const) {
+  for (const [batches, alpha] of [
+    [refusing, 0.25],
+    [byType, 1],
+  ] as const) {
     context.globalAlpha = alpha;
     for (const [type, batch] of batches) {
       context.fillStyle = typeColor(type);

@@ -1,7 +1,7 @@
 /** Going to a node, wherever it is. */
 
-import { subgraphs } from "../graph/document";
-import { geometry } from "../graph/geometry";
+import { subgraphs } from "../document/document";
+import { geometry } from "../document/geometry";
 import { changeTab, current, levelOf, select, showTab, surroundings, useEditor } from "../state/editor";
 import { stage } from "./stage";
 
@@ -33,6 +33,9 @@ export function reveal({ tab, id }: { tab: string; id: string }): void {
     if (!stage) return;
     const { width, height } = stage.size;
     const zoom = Math.max(0.8, Math.min(1, stage.view.zoom));
-    stage.setView({ zoom, x: width / 2 - (place.x + place.width / 2) * zoom, y: height / 2 - (place.y + place.height / 2) * zoom }, true);
+    stage.setView(
+      { zoom, x: width / 2 - (place.x + place.width / 2) * zoom, y: height / 2 - (place.y + place.height / 2) * zoom },
+      true,
+    );
   });
 }

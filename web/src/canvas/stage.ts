@@ -1,10 +1,10 @@
 /** The view on the canvas, for commands and gestures outside its components. */
 
-import type { Level } from "../graph/document";
-import { bounds } from "../graph/geometry";
-import type { Surroundings } from "../graph/widget_views";
+import type { Level } from "../document/document";
+import { bounds } from "../document/geometry";
+import { pointOf, reroutesById } from "../document/native_reroutes";
+import type { Surroundings } from "../document/widget_views";
 import type { View } from "../state/editor";
-import { reroutesById, pointOf } from "../graph/native_reroutes";
 import { places } from "./links";
 
 export const MIN_ZOOM = 0.04;
@@ -40,7 +40,11 @@ const EDGE = 36;
 const FOOT = 40;
 
 /** A view of everything. */
-export function wholeView(level: Level, around: Surroundings, { width, height }: { width: number; height: number }): View {
+export function wholeView(
+  level: Level,
+  around: Surroundings,
+  { width, height }: { width: number; height: number },
+): View {
   const groups = (level.groups ?? []).map(({ bounding: [x, y, w, h] }) => ({ x, y, width: w, height: h }));
   const points = [...reroutesById(level).values()].map((reroute) => ({ ...pointOf(reroute), width: 0, height: 0 }));
   const box = bounds([...places(level, around).values(), ...groups, ...points]);

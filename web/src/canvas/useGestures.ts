@@ -2,8 +2,19 @@
 
 import { useEffect } from "react";
 import { current, levelOf, select, surroundings } from "../state/editor";
-import { show, type Socket, type Target, useUi } from "../state/ui";
-import { boxing, type Gesture, moving, movingReroute, panning, pinching, type Pointer, resizingGroup, resizingNode, wiring } from "./gestures";
+import { type Socket, show, type Target, useUi } from "../state/ui";
+import {
+  boxing,
+  type Gesture,
+  moving,
+  movingReroute,
+  type Pointer,
+  panning,
+  pinching,
+  resizingGroup,
+  resizingNode,
+  wiring,
+} from "./gestures";
 import { groupAt, nodeAt } from "./hits";
 import { linkAt, rerouteAt } from "./links";
 import { stage } from "./stage";
@@ -27,7 +38,10 @@ interface Active {
   last: Pointer;
 }
 
-export const useGestures = (wrapper: React.RefObject<HTMLDivElement | null>, frame: Parameters<typeof boxing>[1]): void =>
+export const useGestures = (
+  wrapper: React.RefObject<HTMLDivElement | null>,
+  frame: Parameters<typeof boxing>[1],
+): void =>
   useEffect(() => {
     const element = wrapper.current as HTMLDivElement;
     const fingers = new Map<number, Pointer>();
@@ -36,7 +50,11 @@ export const useGestures = (wrapper: React.RefObject<HTMLDivElement | null>, fra
     let press = 0;
     let following = 0;
 
-    const pointerOf = (event: PointerEvent): Pointer => ({ x: event.clientX, y: event.clientY, many: event.shiftKey || event.ctrlKey || event.metaKey });
+    const pointerOf = (event: PointerEvent): Pointer => ({
+      x: event.clientX,
+      y: event.clientY,
+      many: event.shiftKey || event.ctrlKey || event.metaKey,
+    });
 
     const stop = (how: "cancel" | "done") => {
       const ended = active;
@@ -70,7 +88,14 @@ export const useGestures = (wrapper: React.RefObject<HTMLDivElement | null>, fra
       if (!gesture) return;
       event.preventDefault(); // no text is selected, React Flow does not pan
       focusOn(event.target as HTMLElement);
-      active = { gesture, pointer: event.pointerId, start: at, last: at, dragging: false, slop: touch ? SLOP.touch : SLOP.mouse };
+      active = {
+        gesture,
+        pointer: event.pointerId,
+        start: at,
+        last: at,
+        dragging: false,
+        slop: touch ? SLOP.touch : SLOP.mouse,
+      };
       if (touch) press = window.setTimeout(() => longPress(event.target as HTMLElement, at), LONG_PRESS);
     };
 
@@ -99,7 +124,11 @@ export const useGestures = (wrapper: React.RefObject<HTMLDivElement | null>, fra
       if (!active?.dragging || !stage) return;
       const box = element.getBoundingClientRect();
       const push = (value: number, from: number, to: number) =>
-        value < from + EDGE ? Math.min(EDGE, from + EDGE - value) : value > to - EDGE ? -Math.min(EDGE, value - to + EDGE) : 0;
+        value < from + EDGE
+          ? Math.min(EDGE, from + EDGE - value)
+          : value > to - EDGE
+            ? -Math.min(EDGE, value - to + EDGE)
+            : 0;
       const [dx, dy] = [push(active.last.x, box.left, box.right), push(active.last.y, box.top, box.bottom)];
       if (!dx && !dy) return;
       const { view } = stage;
@@ -165,7 +194,9 @@ function begun(target: HTMLElement, at: Pointer, touch: boolean, frame: Paramete
   if (!target.classList.contains("react-flow__pane")) return null;
   const [x, y] = stage.toCanvas(at.x, at.y);
   const level = levelOf(current());
-  const paintedPoint = stage.far ? rerouteAt(level, surroundings(), { x, y }, POINT_REACH / stage.view.zoom) : undefined;
+  const paintedPoint = stage.far
+    ? rerouteAt(level, surroundings(), { x, y }, POINT_REACH / stage.view.zoom)
+    : undefined;
   if (paintedPoint) return movingReroute(at, paintedPoint.id);
   const painted = stage.far ? paintedSocketAt(level, surroundings(), { x, y }, stage.view.zoom) : null;
   if (painted) return wiring(at, painted);
@@ -196,12 +227,19 @@ function focusOn(target: HTMLElement): void {
 /** What is at a place on the screen. */
 export function targetAt(element: HTMLElement, x: number, y: number): Target {
   const node = element.closest<HTMLElement>(".react-flow__node");
-  if (node) return { kind: "node", id: node.dataset.id as string, widget: element.closest<HTMLElement>("[data-widget]")?.dataset.widget };
+  if (node)
+    return {
+      kind: "node",
+      id: node.dataset.id as string,
+      widget: element.closest<HTMLElement>("[data-widget]")?.dataset.widget,
+    };
   const [at, down] = stage?.toCanvas(x, y) ?? [0, 0];
   const point = { x: at, y: down };
   const level = levelOf(current());
   const around = surroundings();
-  const onPoint = element.closest<HTMLElement>(".reroute-point")?.dataset.reroute ?? (stage?.far ? rerouteAt(level, around, point, POINT_REACH / stage.view.zoom)?.id : undefined);
+  const onPoint =
+    element.closest<HTMLElement>(".reroute-point")?.dataset.reroute ??
+    (stage?.far ? rerouteAt(level, around, point, POINT_REACH / stage.view.zoom)?.id : undefined);
   if (onPoint !== undefined) return { kind: "reroute", id: onPoint };
   const far = stage?.far ? nodeAt(level, around, point) : null;
   if (far) return { kind: "node", id: far };

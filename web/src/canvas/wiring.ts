@@ -1,18 +1,18 @@
 /** Drawing links: what may end where, and what becomes of a link that is let go. */
 
 import { create } from "zustand";
-import { fits, type Id, type Level, linksById, linksOf } from "../graph/document";
-import { changeLevel, connect, disconnect } from "../graph/edits";
-import { type Geometry, geometry, placedNodes, type Point, socket as socketPoint } from "../graph/geometry";
-import { ledThrough, reroutesOf } from "../graph/native_reroutes";
-import { portFor } from "../graph/ports";
-import { rerouteType } from "../graph/reroute_types";
-import { reached } from "../graph/walking";
+import { fits, type Id, type Level, linksById, linksOf } from "../document/document";
+import { changeLevel, connect, disconnect } from "../document/edits";
+import { type Geometry, geometry, type Point, placedNodes, socket as socketPoint } from "../document/geometry";
+import { ledThrough, reroutesOf } from "../document/native_reroutes";
+import { portFor } from "../document/ports";
+import { rerouteType } from "../document/reroute_types";
+import { reached } from "../document/walking";
+import type { Surroundings } from "../document/widget_views";
 import { t } from "../i18n";
 import { announce } from "../state/announce";
 import { current, definitionPath, edit, editDocument, levelOf, surroundings } from "../state/editor";
-import { type Pull, show, type Socket, socketKey } from "../state/ui";
-import type { Surroundings } from "../graph/widget_views";
+import { type Pull, type Socket, show, socketKey } from "../state/ui";
 import { fieldAt, nodeAt } from "./hits";
 import { places } from "./links";
 import { stage } from "./stage";
@@ -65,7 +65,14 @@ export function paintedSocketAt(level: Level, around: Surroundings, point: Point
   let least = Math.min(PAINTED_REACH / zoom, 18);
   for (const node of placedNodes(level)) {
     const place = geometry(node, around);
-    if (place.look === "reroute" || point.x < place.x - least || point.x > place.x + place.width + least || point.y < place.y || point.y > place.y + place.height) continue;
+    if (
+      place.look === "reroute" ||
+      point.x < place.x - least ||
+      point.x > place.x + place.width + least ||
+      point.y < place.y ||
+      point.y > place.y + place.height
+    )
+      continue;
     for (const side of ["input", "output"] as const) {
       for (const socket of socketsOf(level, place, String(node.id), side)) {
         const distance = Math.hypot(socket.at.x - point.x, socket.at.y - point.y);
@@ -120,7 +127,11 @@ function withTakers(pull: Omit<Pull, "takers">): Pull {
 export function takersOf({ fixed, seeks }: Pick<Pull, "fixed" | "seeks">): SocketPlace[] {
   const level = levelOf(current());
   const around = surroundings();
-  const circular = reached(level, fixed.map((socket) => socket.node), seeks === "input" ? "before" : "after");
+  const circular = reached(
+    level,
+    fixed.map((socket) => socket.node),
+    seeks === "input" ? "before" : "after",
+  );
   return placedNodes(level).flatMap((node) => {
     const id = String(node.id);
     if (circular.has(id)) return [];
@@ -142,7 +153,13 @@ export function takerAt(pull: Pull, point: Point): SocketPlace | null {
   for (const node of placedNodes(level)) {
     const id = String(node.id);
     const place = geometry(node, around);
-    if (point.x < place.x - least || point.x > place.x + place.width + least || point.y < place.y - least || point.y > place.y + place.height + least) continue;
+    if (
+      point.x < place.x - least ||
+      point.x > place.x + place.width + least ||
+      point.y < place.y - least ||
+      point.y > place.y + place.height + least
+    )
+      continue;
     if (under !== null && id !== under) continue;
     const field = fieldAt(place, point);
     for (const socket of socketsOf(level, place, id, pull.seeks)) {
@@ -161,7 +178,8 @@ export function bestOn(pull: Pick<Pull, "fixed" | "seeks">, node: string): Socke
   const rank = (socket: SocketPlace) => Number(socket.linked) + (socket.type === wanted ? 0 : 2);
   const found = takersOf(pull).filter((socket) => socket.node === node);
   const place = places(levelOf(current()), surroundings()).get(node);
-  const isField = ({ slot }: SocketPlace) => place?.widgets.some((row) => (row.slot ?? row.input.name) === slot) ?? false;
+  const isField = ({ slot }: SocketPlace) =>
+    place?.widgets.some((row) => (row.slot ?? row.input.name) === slot) ?? false;
   const sockets = found.filter((socket) => !isField(socket) || pull.seeks === "output");
   const fields = found.filter((socket) => !sockets.includes(socket) && socket.type === wanted);
   return [...(sockets.length ? sockets : fields)].sort((first, second) => rank(first) - rank(second))[0] ?? null;
@@ -172,7 +190,8 @@ export function give(pull: Pull, to: Socket, kind: string | null = null): void {
   const level = levelOf(current());
   const same = pull.links.some((id) => {
     const link = linksById(level).get(String(id));
-    const [node, slot] = pull.seeks === "input" ? [link?.target_id, link?.target_slot] : [link?.origin_id, link?.origin_slot];
+    const [node, slot] =
+      pull.seeks === "input" ? [link?.target_id, link?.target_slot] : [link?.origin_id, link?.origin_slot];
     return String(node) === to.node && slot === to.slot;
   });
   if (same) return;
@@ -180,7 +199,10 @@ export function give(pull: Pull, to: Socket, kind: string | null = null): void {
   editDocument((doc) => {
     const withPorts = pull.fixed.reduce((now, end) => portFor(portFor(now, path, end, to), path, to, end), doc);
     return changeLevel(withPorts, path, (before) =>
-      pull.fixed.reduce((now, end, index) => ledOn(joined(now, end, to), before, pull.links[index], end, to), disconnect(before, pull.links)),
+      pull.fixed.reduce(
+        (now, end, index) => ledOn(joined(now, end, to), before, pull.links[index], end, to),
+        disconnect(before, pull.links),
+      ),
     );
   }, kind);
   announce("say.linked", { from: socketName(pull.fixed[0] as Socket), to: socketName(to) });
@@ -188,7 +210,11 @@ export function give(pull: Pull, to: Socket, kind: string | null = null): void {
 
 function joined(level: Level, first: Socket, second: Socket): Level {
   const [from, to] = first.side === "output" ? [first, second] : [second, first];
-  return connect(level, { origin: from.node, originSlot: from.slot as number, target: to.node, targetSlot: to.slot }, to.type);
+  return connect(
+    level,
+    { origin: from.node, originSlot: from.slot as number, target: to.node, targetSlot: to.slot },
+    to.type,
+  );
 }
 
 /** A link that was taken along by one end still goes through its points. */
@@ -196,13 +222,21 @@ function ledOn(level: Level, before: Level, link: Id | undefined, end: Socket, t
   const chain = link === undefined ? [] : reroutesOf(before, link);
   if (!chain.length) return level;
   const [from, target] = end.side === "output" ? [end, to] : [to, end];
-  const made = linksOf(level).findLast(({ origin_id, origin_slot, target_id }) => String(origin_id) === from.node && origin_slot === from.slot && String(target_id) === target.node);
+  const made = linksOf(level).findLast(
+    ({ origin_id, origin_slot, target_id }) =>
+      String(origin_id) === from.node && origin_slot === from.slot && String(target_id) === target.node,
+  );
   return made ? ledThrough(level, made.id, chain) : level;
 }
 
 /** Link a socket to whatever of a node takes it best. False: nothing does. */
 export function linkToNode(from: Socket, node: string, kind: string | null = null): boolean {
-  const pull: Pull = { fixed: [from], seeks: from.side === "output" ? "input" : "output", links: [], takers: new Set() };
+  const pull: Pull = {
+    fixed: [from],
+    seeks: from.side === "output" ? "input" : "output",
+    links: [],
+    takers: new Set(),
+  };
   const to = bestOn(pull, node);
   if (to) give(pull, to, kind);
   return to !== null;
@@ -214,7 +248,8 @@ export function letGo(pull: Pull, x: number, y: number): void {
   const point = { x: at[0], y: at[1] };
   const taker = takerAt(pull, point);
   if (taker) return give(pull, taker);
-  if (nodeAt(levelOf(current()), surroundings(), point) !== null) return announce("say.refused", { from: socketName(pull.fixed[0] as Socket) });
+  if (nodeAt(levelOf(current()), surroundings(), point) !== null)
+    return announce("say.refused", { from: socketName(pull.fixed[0] as Socket) });
   if (!pull.links.length) return show({ palette: { x, y, at, from: pull.fixed[0] as Socket } });
   if (pull.seeks === "input") unlink(pull.links);
 }
@@ -227,7 +262,8 @@ export function unlink(ids: readonly Id[]): void {
 /** The links at a socket. */
 export function linksAt(socket: Socket): Id[] {
   return linksOf(levelOf(current())).flatMap((link) => {
-    const [node, slot] = socket.side === "input" ? [link.target_id, link.target_slot] : [link.origin_id, link.origin_slot];
+    const [node, slot] =
+      socket.side === "input" ? [link.target_id, link.target_slot] : [link.origin_id, link.origin_slot];
     return String(node) === socket.node && slot === socket.slot ? [link.id] : [];
   });
 }

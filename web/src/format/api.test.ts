@@ -4,16 +4,18 @@ import { execFileSync } from "node:child_process";
 import { existsSync, readdirSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import { describe, expect, it } from "vitest";
-import type { Doc } from "../graph/document";
-import { readCatalogue } from "../graph/schema";
+import type { Doc } from "../document/document";
+import { parseJson, writeJson } from "../document/json";
+import { readCatalogue } from "../document/schema";
 import { toApi } from "./api";
-import { parseJson, writeJson } from "./json";
 
 const ROOT = join(import.meta.dirname, "../../..");
 const PYTHON = process.env.SUMI_PYTHON ?? join(ROOT, ".venv/bin/python");
 
 const files = ["workflows", "tests/graph/formats/files"].flatMap((folder) =>
-  readdirSync(join(ROOT, folder)).filter((name) => name.endsWith(".json")).map((name) => join(folder, name)),
+  readdirSync(join(ROOT, folder))
+    .filter((name) => name.endsWith(".json"))
+    .map((name) => join(folder, name)),
 );
 
 /** What the engine makes of the files, and the catalogue it does so with. */

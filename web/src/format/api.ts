@@ -5,10 +5,10 @@
  * inputs they feed; bypassed ones, reroutes and primitives are passed through.
  */
 
+import { bypass } from "../document/bypass";
 import {
   BYPASSED,
   type Doc,
-  fits,
   type GraphNode,
   type Id,
   type InputSlot,
@@ -17,13 +17,14 @@ import {
   linksOf,
   MUTED,
   NORMAL,
-  nodesById,
   NOTES,
+  nodesById,
   type Subgraph,
   subgraphs,
-} from "../graph/document";
-import type { Catalogue, NodeDef } from "../graph/schema";
-import { widgetValues } from "./widgets";
+} from "../document/document";
+import { namedValues, ownSlots, proxies } from "../document/promoted";
+import type { Catalogue, NodeDef } from "../document/schema";
+import { widgetValues } from "../document/widget_values";
 
 export interface ApiNode {
   class_type: string;
@@ -138,7 +139,9 @@ function enter(scope: Scope, holder: GraphNode, definition: Subgraph): Scope {
     else overrides.set(inner, { ...overrides.get(inner), [name]: value });
   }
   const own = new Set(ownSlots(holder).map(([, name]) => name));
-  const lifted = new Map(proxies(holder).flatMap(([inner, name]) => (inner === "-1" || own.has(name) ? [] : [[name, inner] as const])));
+  const lifted = new Map(
+    proxies(holder).flatMap(([inner, name]) => (inner === "-1" || own.has(name) ? [] : [[name, inner] as const])),
+  );
   for (const [name, value] of Object.entries(scope.overrides.get(String(holder.id)) ?? {})) {
     const inner = lifted.get(name);
     if (inner === undefined) promoted[name] = value;
@@ -156,34 +159,6 @@ function enter(scope: Scope, holder: GraphNode, definition: Subgraph): Scope {
     inner: new Map(),
   };
 }
-
-/** What a subgraph node's list of values says: [inner node or -1 for its own, widget, value]. */
-export function namedValues(holder: GraphNode): [string, string, unknown][] {
-  const names = promotedNames(holder);
-  const values = holder.widgets_values ?? [];
-  if (!Array.isArray(values)) {
-    const byName = new Map([...ownSlots(holder), ...proxies(holder)].map((entry) => [entry[1], entry]));
-    return Object.entries(values).map(([name, value]) => [...(byName.get(name) ?? (["-1", name] as const)), value]);
-  }
-  return names.slice(0, values.length).map(([inner, name], index) => [inner, name, values[index]]);
-}
-
-/** What each entry of a subgraph node's list of values is for. */
-export function promotedNames(holder: GraphNode): [string, string][] {
-  const slots = ownSlots(holder);
-  const listed = proxies(holder);
-  const values = holder.widgets_values;
-  if (!listed.length) return slots;
-  const both =
-    Array.isArray(values) && values.length === slots.length + listed.length && listed.every(([inner]) => inner !== "-1");
-  return both ? [...slots, ...listed] : listed;
-}
-
-const ownSlots = (holder: GraphNode): [string, string][] =>
-  (holder.inputs ?? []).flatMap((slot) => (slot.widget ? [["-1", slot.name] as [string, string]] : []));
-
-const proxies = (holder: GraphNode): [string, string][] =>
-  ((holder.properties?.proxyWidgets as [Id, string][] | undefined) ?? []).map(([inner, name]) => [String(inner), name]);
 
 type Feed =
   | { kind: "link"; node: string; slot: number }
@@ -252,7 +227,13 @@ function follow(hop: Hop, wanted: string, catalogue: Catalogue): Feed | Hop {
     (link) => String(link.target_id) === inside.outputId && link.target_slot === slot,
   );
   if (result === undefined) return UNLINKED;
-  return { kind: "hop", scope: inside, origin: String(result.origin_id), slot: result.origin_slot, otherwise: UNLINKED };
+  return {
+    kind: "hop",
+    scope: inside,
+    origin: String(result.origin_id),
+    slot: result.origin_slot,
+    otherwise: UNLINKED,
+  };
 }
 
 /** From a subgraph's input node out to what feeds that slot of the subgraph node. */
@@ -273,17 +254,3 @@ function primitive(node: GraphNode): Feed {
   const first = Array.isArray(values) ? values[0] : Object.values(values)[0];
   return first === null || first === undefined ? UNLINKED : { kind: "value", value: first };
 }
-
-/** The input that a bypassed node passes on: the one in the same place if its type fits, else the first of that type. */
-export function bypass(node: GraphNode, slot: number, wanted: string, catalogue: Catalogue): number | undefined {
-  const types = (node.inputs ?? []).map((input) => slotType(input.type));
-  const declared = node.outputs?.[slot] ?? catalogue.get(node.type)?.outputs[slot];
-  let given = slotType(declared?.type);
-  if (given === "*") given = wanted;
-  if (slot < types.length && fits(types[slot] as string, given)) return slot;
-  const same = types.indexOf(given);
-  const index = same >= 0 ? same : types.findIndex((type) => fits(type, given));
-  return index < 0 ? undefined : index;
-}
-
-const slotType = (type: unknown): string => (Array.isArray(type) ? "COMBO" : typeof type === "string" && type ? type : "*");

@@ -21,10 +21,12 @@ export async function workflowText(file: Blob): Promise<string> {
   const head = new Uint8Array(await file.slice(0, 16).arrayBuffer());
   const begins = (mark: readonly number[]) => mark.every((byte, index) => head[index] === byte);
   const isWebp = begins([0x52, 0x49, 0x46, 0x46]) && String.fromCharCode(...head.subarray(8, 12)) === "WEBP";
-  const isPicture = isWebp || PICTURES.some(begins) || (file.type.startsWith("image/") && file.type !== "image/svg+xml");
+  const isPicture =
+    isWebp || PICTURES.some(begins) || (file.type.startsWith("image/") && file.type !== "image/svg+xml");
   if (isPicture) return chosen(await pictureTexts(await file.arrayBuffer()), "picture");
   const length = head.length >= 9 ? Number(new DataView(head.buffer).getBigUint64(0, true)) : 0;
-  if (length > 1 && length <= file.size - 8 && head[8] === 0x7b) return chosen(await safetensorsTexts(file, length), "file");
+  if (length > 1 && length <= file.size - 8 && head[8] === 0x7b)
+    return chosen(await safetensorsTexts(file, length), "file");
   return file.text();
 }
 

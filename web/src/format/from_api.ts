@@ -1,12 +1,13 @@
 /** A canvas for a workflow in the API dialect, which has no places: columns by depth. */
 
-import { type Doc, emptyDocument, type GraphNode } from "../graph/document";
-import { addNode, connect, newNode } from "../graph/edits";
-import type { Catalogue } from "../graph/schema";
+import { type Doc, emptyDocument, type GraphNode } from "../document/document";
+import { addNode, connect, newNode } from "../document/edits";
+import type { Catalogue } from "../document/schema";
+import { withWidget } from "../document/widget_values";
 import type { ApiWorkflow } from "./api";
-import { withWidget } from "./widgets";
 
-const isLink = (value: unknown): value is [string, number] => Array.isArray(value) && value.length === 2 && typeof value[1] === "number";
+const isLink = (value: unknown): value is [string, number] =>
+  Array.isArray(value) && value.length === 2 && typeof value[1] === "number";
 
 export function fromApi(api: ApiWorkflow, catalogue: Catalogue): Doc {
   const numbers = new Map(Object.keys(api).map((id, index) => [id, /^\d+$/.test(id) ? Number(id) : 100_000 + index]));
@@ -35,7 +36,8 @@ export function fromApi(api: ApiWorkflow, catalogue: Catalogue): Doc {
       if (!isLink(value) || !numbers.has(String(value[0]))) continue;
       const target = String(numbers.get(id));
       const type = catalogue.get(class_type)?.inputs.find((input) => input.name === name)?.type ?? "*";
-      const index = doc.nodes.find((node) => String(node.id) === target)?.inputs?.findIndex((slot) => slot.name === name) ?? -1;
+      const index =
+        doc.nodes.find((node) => String(node.id) === target)?.inputs?.findIndex((slot) => slot.name === name) ?? -1;
       const origin = String(numbers.get(String(value[0])));
       doc = connect(doc, { origin, originSlot: value[1], target, targetSlot: index < 0 ? name : index }, type) as Doc;
     }
@@ -46,10 +48,18 @@ export function fromApi(api: ApiWorkflow, catalogue: Catalogue): Doc {
 /** What ran had this seed: it is not to change by itself. */
 function withFixedSeeds(node: GraphNode): GraphNode {
   const values = node.widgets_values;
-  return Array.isArray(values) ? { ...node, widgets_values: values.map((value) => (value === "randomize" ? "fixed" : value)) } : node;
+  return Array.isArray(values)
+    ? { ...node, widgets_values: values.map((value) => (value === "randomize" ? "fixed" : value)) }
+    : node;
 }
 
-function unknownNode(type: string, id: number, pos: [number, number], inputs: Record<string, unknown>, api: ApiWorkflow): GraphNode {
+function unknownNode(
+  type: string,
+  id: number,
+  pos: [number, number],
+  inputs: Record<string, unknown>,
+  api: ApiWorkflow,
+): GraphNode {
   const own = Object.entries(inputs).filter(([, value]) => !isLink(value));
   const used = Object.values(api).flatMap((node) => Object.values(node.inputs ?? {}).filter(isLink));
   const outputs = Math.max(0, ...used.filter(([origin]) => String(origin) === String(id)).map(([, slot]) => slot + 1));
@@ -62,10 +72,17 @@ function unknownNode(type: string, id: number, pos: [number, number], inputs: Re
     order: 0,
     mode: 0,
     inputs: [
-      ...Object.entries(inputs).filter(([, value]) => isLink(value)).map(([name]) => ({ name, type: "*", link: null })),
+      ...Object.entries(inputs)
+        .filter(([, value]) => isLink(value))
+        .map(([name]) => ({ name, type: "*", link: null })),
       ...own.map(([name]) => ({ name, type: "*", link: null, widget: { name } })),
     ],
-    outputs: Array.from({ length: outputs }, (_, slot) => ({ name: `${slot}`, type: "*", links: null, slot_index: slot })),
+    outputs: Array.from({ length: outputs }, (_, slot) => ({
+      name: `${slot}`,
+      type: "*",
+      links: null,
+      slot_index: slot,
+    })),
     properties: { "Node name for S&R": type },
     widgets_values: own.map(([, value]) => value),
   };

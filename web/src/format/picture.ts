@@ -16,7 +16,8 @@ export async function pictureTexts(data: ArrayBuffer): Promise<Texts> {
   return {};
 }
 
-const starts = (bytes: Uint8Array, at: number, with_: number[]) => with_.every((byte, index) => bytes[at + index] === byte);
+const starts = (bytes: Uint8Array, at: number, with_: number[]) =>
+  with_.every((byte, index) => bytes[at + index] === byte);
 const ascii = (bytes: Uint8Array, from: number, to: number) => String.fromCharCode(...bytes.subarray(from, to));
 const utf8 = (bytes: Uint8Array) => new TextDecoder().decode(bytes);
 

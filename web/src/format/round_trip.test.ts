@@ -3,16 +3,18 @@
 import { readdirSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import { describe, expect, it } from "vitest";
-import { type Doc, linksOf, nodesById, position, type Subgraph, subgraphs } from "../graph/document";
-import { changeLevel, connect, disconnect, mapNode, moveNodes } from "../graph/edits";
-import { begin, redo, step, undo } from "../graph/history";
-import { linksThrough, reroutesById, reroutesOf } from "../graph/native_reroutes";
-import { parseJson, writeJson } from "./json";
+import { type Doc, linksOf, nodesById, position, type Subgraph, subgraphs } from "../document/document";
+import { changeLevel, connect, disconnect, mapNode, moveNodes } from "../document/edits";
+import { begin, redo, step, undo } from "../document/history";
+import { parseJson, writeJson } from "../document/json";
+import { linksThrough, reroutesById, reroutesOf } from "../document/native_reroutes";
 import { readWorkflow } from "./read";
 
 const ROOT = join(import.meta.dirname, "../../..");
 const files = ["workflows", "tests/graph/formats/files"].flatMap((folder) =>
-  readdirSync(join(ROOT, folder)).filter((name) => name.endsWith(".json")).map((name) => join(folder, name)),
+  readdirSync(join(ROOT, folder))
+    .filter((name) => name.endsWith(".json"))
+    .map((name) => join(folder, name)),
 );
 
 const NO_CLASSES = new Map();
@@ -22,7 +24,13 @@ const opened = (path: string): Doc => readWorkflow(parseJson(readFileSync(join(R
 function canonical(text: string): string {
   const parts = text.match(/"(?:[^"\\]|\\.)*"|-?\d+(?:\.\d+)?(?:[eE][+-]?\d+)?|[^\s"\d-]/g) ?? [];
   return parts
-    .map((part) => (part.startsWith('"') ? JSON.stringify(JSON.parse(part)) : /^-?\d{16,}$/.test(part) || !/^-?\d/.test(part) ? part : String(Number(part))))
+    .map((part) =>
+      part.startsWith('"')
+        ? JSON.stringify(JSON.parse(part))
+        : /^-?\d{16,}$/.test(part) || !/^-?\d/.test(part)
+          ? part
+          : String(Number(part)),
+    )
     .join("");
 }
 
@@ -35,7 +43,9 @@ describe.each(files)("%s", (path) => {
 
   it("comes back as it was after a move that is undone, and once more redone", () => {
     const doc = opened(path);
-    const moved = changeLevel(doc, [], (level) => moveNodes(level, new Map(level.nodes.map((node) => [String(node.id), [1, 2] as [number, number]]))));
+    const moved = changeLevel(doc, [], (level) =>
+      moveNodes(level, new Map(level.nodes.map((node) => [String(node.id), [1, 2] as [number, number]]))),
+    );
     expect(moved).not.toBe(doc);
     const history = step(begin(doc), moved);
     expect(canonical(writeJson(undo(history).present))).toBe(canonical(text));
@@ -63,17 +73,26 @@ describe.each(files)("%s", (path) => {
     if (!first) return;
     const without = disconnect(doc, [first.id]) as Doc;
     expect(linksOf(without)).toHaveLength(linksOf(doc).length - 1);
-    const ends = { origin: String(first.origin_id), originSlot: first.origin_slot, target: String(first.target_id), targetSlot: first.target_slot };
+    const ends = {
+      origin: String(first.origin_id),
+      originSlot: first.origin_slot,
+      target: String(first.target_id),
+      targetSlot: first.target_slot,
+    };
     const again = connect(without, ends) as Doc;
     const rest = ({ nodes: _, links: __, last_link_id: ___, state: ____, reroutes: _____, ...others }: Doc) => others;
     expect(writeJson(rest(again))).toBe(writeJson(rest(doc)));
     // The points that it went through alone went with it; those of other links are as they were, without it.
-    const through = (side: Doc) => linksOf(side).filter(({ id }) => id !== first.id).flatMap(({ id }) => reroutesOf(side, id).map((reroute) => [reroute.id, reroute.pos, reroute.parentId]));
+    const through = (side: Doc) =>
+      linksOf(side)
+        .filter(({ id }) => id !== first.id)
+        .flatMap(({ id }) => reroutesOf(side, id).map((reroute) => [reroute.id, reroute.pos, reroute.parentId]));
     expect(through(without)).toEqual(through(doc));
     for (const reroute of reroutesById(without).values()) expect(reroute.linkIds).not.toContain(first.id);
     const alone = reroutesOf(doc, first.id).filter(({ id }) => linksThrough(doc, id).length === 1);
     expect(reroutesById(without).size).toBe(reroutesById(doc).size - alone.length);
-    const untouched = (side: Doc) => side.nodes.filter((node) => ![String(first.origin_id), String(first.target_id)].includes(String(node.id)));
+    const untouched = (side: Doc) =>
+      side.nodes.filter((node) => ![String(first.origin_id), String(first.target_id)].includes(String(node.id)));
     expect(untouched(again)).toEqual(untouched(doc));
   });
 });

@@ -1,19 +1,24 @@
 /** Whether a document has the shape that the editor relies on. What it does not rely on may be anything. */
 
-import type { Doc } from "../graph/document";
+import type { Doc } from "../document/document";
 
 /** What a file says cannot be: where, what was found, what would be right. */
 export class ShapeError extends Error {}
 
 type Fields = Record<string, unknown>;
 
-const isObject = (value: unknown): value is Fields => typeof value === "object" && value !== null && !Array.isArray(value);
+const isObject = (value: unknown): value is Fields =>
+  typeof value === "object" && value !== null && !Array.isArray(value);
 const isId = (value: unknown) => typeof value === "number" || typeof value === "string";
 const isAbsent = (value: unknown) => value === undefined || value === null;
 
 function expect(sound: boolean, place: string, found: unknown, wanted: string): asserts sound {
   if (sound) return;
-  const shown = found === undefined ? "nothing" : (JSON.stringify(found, (_, entry: unknown) => (typeof entry === "bigint" ? String(entry) : entry)) ?? typeof found);
+  const shown =
+    found === undefined
+      ? "nothing"
+      : (JSON.stringify(found, (_, entry: unknown) => (typeof entry === "bigint" ? String(entry) : entry)) ??
+        typeof found);
   throw new ShapeError(`${place}: found ${shown.length > 60 ? `${shown.slice(0, 57)}…` : shown}, expected ${wanted}`);
 }
 
@@ -55,12 +60,16 @@ function checkLevel(level: Fields, place: string): void {
     expect(!ids.has(String(node.id)), `${at}.id`, node.id, "an id that no other node has");
     ids.add(String(node.id));
   });
-  listed(level.links, `${place}links`).forEach((link, index) => checkLink(link, `${place}links[${index}]`));
+  for (const [index, link] of listed(level.links, `${place}links`).entries())
+    checkLink(link, `${place}links[${index}]`);
   listed(level.groups, `${place}groups`).forEach((group, index) => {
     const at = `${place}groups[${index}]`;
     expect(isObject(group), at, group, "a group");
     const { bounding } = group;
-    const sound = Array.isArray(bounding) && bounding.length >= 4 && bounding.slice(0, 4).every((entry) => typeof entry === "number");
+    const sound =
+      Array.isArray(bounding) &&
+      bounding.length >= 4 &&
+      bounding.slice(0, 4).every((entry) => typeof entry === "number");
     expect(sound, `${at}.bounding`, bounding, "four numbers");
   });
 }
@@ -77,7 +86,12 @@ function checkNode(node: unknown, at: string): asserts node is Fields {
   for (const side of ["inputs", "outputs"]) checkSlots(node[side], `${at}.${side}`);
   const proxies = isObject(node.properties) ? node.properties.proxyWidgets : undefined;
   listed(proxies, `${at}.properties.proxyWidgets`).forEach((entry, index) => {
-    expect(Array.isArray(entry) && entry.length >= 2, `${at}.properties.proxyWidgets[${index}]`, entry, "[inner node id, widget name]");
+    expect(
+      Array.isArray(entry) && entry.length >= 2,
+      `${at}.properties.proxyWidgets[${index}]`,
+      entry,
+      "[inner node id, widget name]",
+    );
   });
 }
 
@@ -93,7 +107,11 @@ function checkSlots(value: unknown, place: string): void {
 
 function checkLink(link: unknown, at: string): void {
   if (link === null) return;
-  const fields = Array.isArray(link) ? link : isObject(link) ? ["id", "origin_id", "origin_slot", "target_id", "target_slot"].map((key) => link[key]) : [];
+  const fields = Array.isArray(link)
+    ? link
+    : isObject(link)
+      ? ["id", "origin_id", "origin_slot", "target_id", "target_slot"].map((key) => link[key])
+      : [];
   const sound = fields.length >= 5 && fields.slice(0, 5).every(isId);
   expect(sound, at, link, "[link id, from node, from slot, to node, to slot, type] or the same as an object");
 }

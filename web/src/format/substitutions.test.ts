@@ -1,12 +1,18 @@
 import { describe, expect, it } from "vitest";
-import type { Doc } from "../graph/document";
-import { readCatalogue } from "../graph/schema";
+import type { Doc } from "../document/document";
+import { readCatalogue } from "../document/schema";
 import { chosenPrompt, withChosenPrompts, withFilledNames } from "./substitutions";
 
 const catalogue = readCatalogue({
-  CLIPTextEncode: { input: { required: { text: ["STRING", { multiline: true, dynamicPrompts: true }], clip: ["CLIP"] } }, output: [] },
+  CLIPTextEncode: {
+    input: { required: { text: ["STRING", { multiline: true, dynamicPrompts: true }], clip: ["CLIP"] } },
+    output: [],
+  },
   KSampler: { input: { required: { steps: ["INT", { default: 20 }], sampler_name: [["euler"], {}] } }, output: [] },
-  SaveImage: { input: { required: { images: ["IMAGE"], filename_prefix: ["STRING", { default: "Sumi" }] } }, output: [] },
+  SaveImage: {
+    input: { required: { images: ["IMAGE"], filename_prefix: ["STRING", { default: "Sumi" }] } },
+    output: [],
+  },
 });
 
 const first = () => 0;
@@ -46,12 +52,20 @@ describe("a document", () => {
     nodes: [
       { id: 1, type: "CLIPTextEncode", widgets_values: ["a {red|blue} apple"] },
       { id: 2, type: "KSampler", title: "Sample v1.5", widgets_values: [30, "euler"] },
-      { id: 3, type: "SaveImage", widgets_values: ["%date:yyyy-MM-dd hh.mm.ss%/%Sample v1.5.steps%/%Paths.sampler_name%_%width%_%nobody.x%"] },
+      {
+        id: 3,
+        type: "SaveImage",
+        widgets_values: ["%date:yyyy-MM-dd hh.mm.ss%/%Sample v1.5.steps%/%Paths.sampler_name%_%width%_%nobody.x%"],
+      },
       { id: 4, type: "KSampler", properties: { "Node name for S&R": "Paths" }, widgets_values: [1, "../eu:ler"] },
       { id: 5, type: "inner" },
     ],
     links: [],
-    definitions: { subgraphs: [{ id: "inner", name: "x", nodes: [{ id: 1, type: "CLIPTextEncode", widgets_values: ["{c|d}"] }], links: [] }] },
+    definitions: {
+      subgraphs: [
+        { id: "inner", name: "x", nodes: [{ id: 1, type: "CLIPTextEncode", widgets_values: ["{c|d}"] }], links: [] },
+      ],
+    },
   } as unknown as Doc;
 
   it("settles its prompts, in subgraphs too, and nothing else", () => {

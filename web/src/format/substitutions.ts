@@ -7,26 +7,41 @@
  *   property "Node name for S&R" or its title. What the server fills in itself (`%width%`, `%year%` …) stays.
  */
 
-import { type Doc, type GraphNode, type Level, subgraphs } from "../graph/document";
-import { mapEveryNode } from "../graph/edits";
-import type { Catalogue, InputDef } from "../graph/schema";
-import { widgetInputs, widgetValues, withWidget } from "./widgets";
+import { type Doc, type GraphNode, type Level, subgraphs } from "../document/document";
+import { mapEveryNode } from "../document/edits";
+import type { Catalogue, InputDef } from "../document/schema";
+import { widgetInputs, widgetValues, withWidget } from "../document/widget_values";
 
 /** The document with every dynamic prompt settled. It is what the picture carries: loaded again, it gives the same. */
 export function withChosenPrompts(doc: Doc, catalogue: Catalogue, random: () => number = Math.random): Doc {
-  return withTexts(doc, catalogue, (input) => input.dynamicPrompts === true, (text) => chosenPrompt(text, random));
+  return withTexts(
+    doc,
+    catalogue,
+    (input) => input.dynamicPrompts === true,
+    (text) => chosenPrompt(text, random),
+  );
 }
 
 /** The document with the file names' prefixes filled in; for the prompt alone, the file keeps its pattern. */
 export function withFilledNames(doc: Doc, catalogue: Catalogue, now: Date = new Date()): Doc {
   const everywhere = [doc, ...subgraphs(doc).values()];
-  return withTexts(doc, catalogue, (input) => input.name === "filename_prefix", (text) => filledName(text, everywhere, catalogue, now));
+  return withTexts(
+    doc,
+    catalogue,
+    (input) => input.name === "filename_prefix",
+    (text) => filledName(text, everywhere, catalogue, now),
+  );
 }
 
-function withTexts(doc: Doc, catalogue: Catalogue, applies: (input: InputDef) => boolean, change: (text: string) => string): Doc {
+function withTexts(
+  doc: Doc,
+  catalogue: Catalogue,
+  applies: (input: InputDef) => boolean,
+  change: (text: string) => string,
+): Doc {
   return mapEveryNode(doc, (node) => {
     const def = catalogue.get(node.type);
-    if (!def || !def.inputs.some(applies)) return node;
+    if (!def?.inputs.some(applies)) return node;
     let after = node;
     const values = widgetValues(node, def);
     for (const input of widgetInputs(node, def).filter(applies)) {
@@ -75,13 +90,13 @@ function filledName(text: string, everywhere: Level[], catalogue: Catalogue, now
     if (inner.startsWith("date:")) return formatted(now, inner.slice("date:".length));
     const dot = inner.lastIndexOf(".");
     if (dot < 0) return pattern;
-    const value = valueOf(inner.slice(0, dot), inner.slice(dot + 1), everywhere, catalogue);
+    const value = fieldValue(inner.slice(0, dot), inner.slice(dot + 1), everywhere, catalogue);
     // A value is one part of a path, whatever is in it.
     return value === undefined ? pattern : String(value).replace(/[/?<>\\:*|"\u0000-\u001f\u007f]/g, "_");
   });
 }
 
-function valueOf(called: string, field: string, everywhere: Level[], catalogue: Catalogue): unknown {
+function fieldValue(called: string, field: string, everywhere: Level[], catalogue: Catalogue): unknown {
   const nodes = everywhere.flatMap((level) => level.nodes);
   const titled = (node: GraphNode) => (node.title ?? catalogue.get(node.type)?.title ?? node.type) === called;
   const node = nodes.find((candidate) => candidate.properties?.["Node name for S&R"] === called) ?? nodes.find(titled);

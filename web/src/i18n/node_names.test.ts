@@ -1,10 +1,15 @@
 import { describe, expect, it } from "vitest";
-import { readCatalogue } from "../graph/schema";
+import { readCatalogue } from "../document/schema";
 import { labelled } from "./node_names";
 import * as chinese from "./nodes.zh";
 
 const catalogue = readCatalogue({
-  KSampler: { input: { required: { model: ["MODEL"], seed: ["INT", {}] } }, output: ["LATENT"], display_name: "KSampler", category: "sampling" },
+  KSampler: {
+    input: { required: { model: ["MODEL"], seed: ["INT", {}] } },
+    output: ["LATENT"],
+    display_name: "KSampler",
+    category: "sampling",
+  },
   PackNode: { input: { required: { seed: ["INT", {}] } }, output: [], display_name: "Mine", category: "image/mine" },
 });
 
@@ -14,7 +19,10 @@ describe("nodes in Chinese", () => {
   it("have Chinese labels and keep their names", () => {
     const sampler = named.get("KSampler")!;
     expect([sampler.title, sampler.label, sampler.categoryLabel]).toEqual(["KSampler", "K 采样器", "采样"]);
-    expect(sampler.inputs.map(({ name, label }) => [name, label])).toEqual([["model", "模型"], ["seed", "种子"]]);
+    expect(sampler.inputs.map(({ name, label }) => [name, label])).toEqual([
+      ["model", "模型"],
+      ["seed", "种子"],
+    ]);
     expect(sampler.outputs[0]!.label).toBeUndefined();
   });
 

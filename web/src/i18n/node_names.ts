@@ -1,6 +1,6 @@
 /** Nodes under their names in the chosen language. Files, searches and the server keep the names they have. */
 
-import type { Catalogue, NodeDef } from "../graph/schema";
+import type { Catalogue, NodeDef } from "../document/schema";
 
 export interface NodeNames {
   titles: Readonly<Record<string, string>>;

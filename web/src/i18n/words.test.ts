@@ -14,7 +14,9 @@ describe("the words of the editor", () => {
   });
 
   it("are translated, not copied", () => {
-    const same = Object.entries(en).filter(([key, text]) => /[a-z]{3}/i.test(text.replace(/\{\w+\}/g, "")) && zh[key as keyof typeof en] === text);
+    const same = Object.entries(en).filter(
+      ([key, text]) => /[a-z]{3}/i.test(text.replace(/\{\w+\}/g, "")) && zh[key as keyof typeof en] === text,
+    );
     expect(same).toEqual([]);
   });
 
@@ -22,7 +24,10 @@ describe("the words of the editor", () => {
     const found: string[] = [];
     for (const entry of readdirSync(SOURCES, { recursive: true, withFileTypes: true })) {
       if (!entry.isFile() || !entry.name.endsWith(".tsx")) continue;
-      const source = readFileSync(join(entry.parentPath, entry.name), "utf-8").replace(/\/\*[\s\S]*?\*\/|\/\/.*$/gm, "");
+      const source = readFileSync(join(entry.parentPath, entry.name), "utf-8").replace(
+        /\/\*[\s\S]*?\*\/|\/\/.*$/gm,
+        "",
+      );
       const attributes = source.matchAll(/\b(?:title|aria-label|placeholder|alt|label)="([^"]*[A-Za-z]{2}[^"]*)"/g);
       const children = source.matchAll(/<[a-z][\w-]*(?: [^<>]*)?>\s*([A-Z][a-z]+(?: [a-z]+)*)\s*<\//g);
       for (const [, text] of [...attributes, ...children]) if (text !== "Sumi") found.push(`${entry.name}: ${text}`);

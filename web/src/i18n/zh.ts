@@ -234,7 +234,7 @@ export const zh: Record<keyof typeof en, string> = {
   "file.deleteFolder": "删除文件夹“{name}”及其中的 {count} 个工作流？",
   "file.deleteText": "此操作无法撤销。",
   "file.nameMissing": "请输入名称。",
-  "file.nameUnsound": "名称不能包含 \\ : * ? \" < > |，各级名称不能为空或以点开头。",
+  "file.nameUnsound": '名称不能包含 \\ : * ? " < > |，各级名称不能为空或以点开头。',
   "file.parameters": "这张图片只含其他程序的文本参数，没有工作流。",
   "file.nothingInFile": "此文件中没有工作流。",
   "settings.browsers": "跟随浏览器",

@@ -10,7 +10,13 @@ export function Ask() {
   return asked ? <One key={asked.id} question={asked.question} answer={asked.answer} /> : null;
 }
 
-function One({ question, answer }: { question: Question; answer(given: { choice: string; value: string } | null): void }) {
+function One({
+  question,
+  answer,
+}: {
+  question: Question;
+  answer(given: { choice: string; value: string } | null): void;
+}) {
   const t = useT();
   const list = useId();
   const [value, setValue] = useState(question.field?.value ?? "");
@@ -56,7 +62,13 @@ function One({ question, answer }: { question: Question; answer(given: { choice:
                 setValue(event.target.value);
               }}
             />
-            {suggestions.length > 0 && <datalist id={list}>{suggestions.map((entry) => <option key={entry} value={entry} />)}</datalist>}
+            {suggestions.length > 0 && (
+              <datalist id={list}>
+                {suggestions.map((entry) => (
+                  <option key={entry} value={entry} />
+                ))}
+              </datalist>
+            )}
             <small role="status">{touched ? wrong : ""}</small>
           </label>
         )}

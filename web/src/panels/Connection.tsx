@@ -9,10 +9,23 @@ export function Connection() {
   const ready = useEditor((state) => state.catalogue.size > 0);
   const connected = useRuns((state) => state.connected);
   const trouble = useRuns((state) => state.trouble);
-  const text = trouble === "noWorker" ? "app.noWorker" : !connected ? "app.lost" : trouble === "unreachable" ? "run.unreachable" : ready ? null : "app.loading";
+  const text =
+    trouble === "noWorker"
+      ? "app.noWorker"
+      : !connected
+        ? "app.lost"
+        : trouble === "unreachable"
+          ? "run.unreachable"
+          : ready
+            ? null
+            : "app.loading";
   return (
     <div role="status">
-      {text && <p className="banner" data-kind={text === "app.loading" ? undefined : "trouble"}>{t(text)}</p>}
+      {text && (
+        <p className="banner" data-kind={text === "app.loading" ? undefined : "trouble"}>
+          {t(text)}
+        </p>
+      )}
     </div>
   );
 }

@@ -3,18 +3,42 @@
 import { useLayoutEffect, useRef, useState } from "react";
 import { legAt, linkPaths, places } from "../canvas/links";
 import { socketOf, unlink } from "../canvas/wiring";
+import { BYPASSED, type Id, MUTED, type Subgraph, subgraphs } from "../document/document";
+import { addReroute, changeGroup, disconnect, mapNodes } from "../document/edits";
+import { SLOT } from "../document/geometry";
+import { deleteGroups, membersOf } from "../document/grouping";
+import { uses } from "../document/lifting";
+import { addNativeReroute, deleteReroutes } from "../document/native_reroutes";
 import { useT } from "../i18n";
-import { BYPASSED, type Id, MUTED, type Subgraph, subgraphs } from "../graph/document";
-import { addReroute, changeGroup, disconnect, mapNodes } from "../graph/edits";
-import { SLOT } from "../graph/geometry";
-import { addNativeReroute, deleteReroutes } from "../graph/native_reroutes";
-import { deleteGroups, membersOf } from "../graph/grouping";
-import { uses } from "../graph/lifting";
 import { addNote, alignToGrid, fitGroup, groupSelected, linkOf, nodeOf, tidy } from "../state/commands";
-import { copySelected, current, deleteSelected, duplicateSelected, edit, fitView, levelOf, pasteText, select, surroundings, toggleCollapsed, toggleMode } from "../state/editor";
+import {
+  copySelected,
+  current,
+  deleteSelected,
+  duplicateSelected,
+  edit,
+  fitView,
+  levelOf,
+  pasteText,
+  select,
+  surroundings,
+  toggleCollapsed,
+  toggleMode,
+} from "../state/editor";
 import { downloadWorkflow, exportApi } from "../state/files";
 import { isBoundary } from "../state/moving";
-import { askPortName, dissolveSelected, dropPort, enterSubgraph, leaveTo, liftedHere, makeSubgraph, makeUnique, shiftPort, toggleLifted } from "../state/subgraph_commands";
+import {
+  askPortName,
+  dissolveSelected,
+  dropPort,
+  enterSubgraph,
+  leaveTo,
+  liftedHere,
+  makeSubgraph,
+  makeUnique,
+  shiftPort,
+  toggleLifted,
+} from "../state/subgraph_commands";
 import { type Menu, show, useUi } from "../state/ui";
 
 const COLORS = ["#7a3b3b", "#7a5a33", "#3f6b45", "#33637a", "#45507f", "#6b4578", "#6d5f2e"];
@@ -40,7 +64,10 @@ function OpenMenu({ menu }: { menu: Menu }) {
   const [place, setPlace] = useState({ left: menu.x, top: menu.y });
   useLayoutEffect(() => {
     const { width, height } = (box.current as HTMLDivElement).getBoundingClientRect();
-    setPlace({ left: Math.max(8, Math.min(menu.x, window.innerWidth - width - 8)), top: Math.max(8, Math.min(menu.y, window.innerHeight - height - 8)) });
+    setPlace({
+      left: Math.max(8, Math.min(menu.x, window.innerWidth - width - 8)),
+      top: Math.max(8, Math.min(menu.y, window.innerHeight - height - 8)),
+    });
     box.current?.querySelector<HTMLElement>(ITEMS)?.focus();
   }, [menu]);
   const close = () => show({ menu: null });
@@ -52,7 +79,8 @@ function OpenMenu({ menu }: { menu: Menu }) {
     const at = items.indexOf(document.activeElement as HTMLElement);
     const go = (list: HTMLElement[], index: number) => list.at(index % Math.max(1, list.length))?.focus();
     if (event.key === "ArrowDown") go(items, at + 1);
-    else if (event.key === "ArrowUp") at <= 0 && aside < 0 && swatches.length ? go(swatches, 0) : go(items, aside < 0 ? at - 1 : -1);
+    else if (event.key === "ArrowUp")
+      at <= 0 && aside < 0 && swatches.length ? go(swatches, 0) : go(items, aside < 0 ? at - 1 : -1);
     else if (event.key === "ArrowRight") go(swatches, aside + 1);
     else if (event.key === "ArrowLeft") go(swatches, aside - 1);
     else if (event.key === "Home") go(items, 0);
@@ -68,16 +96,47 @@ function OpenMenu({ menu }: { menu: Menu }) {
       <div className="menu" role="menu" ref={box} style={place} onKeyDown={step}>
         {colors && (
           <div className="swatches" role="group" aria-label={t("menu.color")}>
-            <button type="button" role="menuitem" className="swatch none" title={t("menu.noColor")} aria-label={t("menu.noColor")} onClick={() => { close(); colors(undefined); }} />
+            <button
+              type="button"
+              role="menuitem"
+              className="swatch none"
+              title={t("menu.noColor")}
+              aria-label={t("menu.noColor")}
+              onClick={() => {
+                close();
+                colors(undefined);
+              }}
+            />
             {COLORS.map((color) => (
-              <button type="button" role="menuitem" key={color} className="swatch" style={{ background: color }} title={t("menu.color")} aria-label={`${t("menu.color")} ${color}`} onClick={() => { close(); colors(color); }} />
+              <button
+                type="button"
+                role="menuitem"
+                key={color}
+                className="swatch"
+                style={{ background: color }}
+                title={t("menu.color")}
+                aria-label={`${t("menu.color")} ${color}`}
+                onClick={() => {
+                  close();
+                  colors(color);
+                }}
+              />
             ))}
           </div>
         )}
         {sections.map((items, index) => (
           <div className="menu-section" key={index}>
             {items.map((item) => (
-              <button type="button" role="menuitem" key={item.label} data-danger={item.danger || undefined} onClick={() => { close(); item.act(); }}>
+              <button
+                type="button"
+                role="menuitem"
+                key={item.label}
+                data-danger={item.danger || undefined}
+                onClick={() => {
+                  close();
+                  item.act();
+                }}
+              >
                 <span>{item.label}</span>
                 {item.keys && <kbd>{item.keys}</kbd>}
               </button>
@@ -129,7 +188,18 @@ function itemsOf(menu: Menu, t: Translate): { sections: Item[][]; colors?: (colo
   }
   if (target.kind === "reroute") {
     const { id } = target;
-    return { sections: [[{ label: t("menu.unbend"), keys: "Del", act: () => edit((level) => deleteReroutes(level, new Set([String(id)]))), danger: true }]] };
+    return {
+      sections: [
+        [
+          {
+            label: t("menu.unbend"),
+            keys: "Del",
+            act: () => edit((level) => deleteReroutes(level, new Set([String(id)]))),
+            danger: true,
+          },
+        ],
+      ],
+    };
   }
   if (target.kind === "group") {
     const { index } = target;
@@ -140,10 +210,19 @@ function itemsOf(menu: Menu, t: Translate): { sections: Item[][]; colors?: (colo
           { label: t("menu.rename"), keys: "F2", act: () => show({ renaming: { kind: "group", index } }) },
           { label: t("menu.fitGroup"), act: () => fitGroup(index, new Set(membersIn(index))) },
           { label: t("menu.selectMembers"), act: () => select(membersIn(index)) },
-          { label: t("menu.copy"), keys: "Ctrl+C", act: () => void navigator.clipboard?.writeText(copySelected() ?? "") },
+          {
+            label: t("menu.copy"),
+            keys: "Ctrl+C",
+            act: () => void navigator.clipboard?.writeText(copySelected() ?? ""),
+          },
         ],
         [
-          { label: t("menu.ungroup"), keys: "Del", act: () => edit((level) => deleteGroups(level, new Set([index]))), danger: true },
+          {
+            label: t("menu.ungroup"),
+            keys: "Del",
+            act: () => edit((level) => deleteGroups(level, new Set([index]))),
+            danger: true,
+          },
         ],
       ],
     };
@@ -155,10 +234,18 @@ function itemsOf(menu: Menu, t: Translate): { sections: Item[][]; colors?: (colo
       [
         { label: t("app.addNode"), keys: "/", act: () => show({ palette: { x: menu.x, y: menu.y, at, from: null } }) },
         { label: t("menu.note"), act: () => addNote(at) },
-        { label: t("menu.paste"), keys: "Ctrl+V", act: () => void navigator.clipboard?.readText().then((text) => pasteText(text, { at })) },
+        {
+          label: t("menu.paste"),
+          keys: "Ctrl+V",
+          act: () => void navigator.clipboard?.readText().then((text) => pasteText(text, { at })),
+        },
       ],
       [
-        { label: t("menu.selectAll"), keys: "Ctrl+A", act: () => select(levelOf(current()).nodes.map((node) => String(node.id))) },
+        {
+          label: t("menu.selectAll"),
+          keys: "Ctrl+A",
+          act: () => select(levelOf(current()).nodes.map((node) => String(node.id))),
+        },
         { label: t("app.layout"), keys: "L", act: () => void tidy() },
         { label: t("menu.align"), act: alignToGrid },
         { label: t("app.fit"), keys: ".", act: fitView },
@@ -201,28 +288,49 @@ function nodeItems(menu: Menu, id: string, widget: string | undefined, t: Transl
   const slot = widget === undefined ? undefined : node?.inputs?.find((input) => input.widget?.name === widget);
   const linked = slot?.link;
   const first: Item[] = [];
-  const field = widget === undefined ? undefined : socketOf(id, "input", slot ? (node?.inputs ?? []).indexOf(slot) : widget);
-  if (field && !field.linked) first.push({ label: t("menu.toInput"), act: () => show({ palette: { x: menu.x, y: menu.y, at: [menu.at[0] - 60, menu.at[1]], from: field, sockets: true } }) });
+  const field =
+    widget === undefined ? undefined : socketOf(id, "input", slot ? (node?.inputs ?? []).indexOf(slot) : widget);
+  if (field && !field.linked)
+    first.push({
+      label: t("menu.toInput"),
+      act: () =>
+        show({ palette: { x: menu.x, y: menu.y, at: [menu.at[0] - 60, menu.at[1]], from: field, sockets: true } }),
+    });
   const name = widget === undefined ? "" : isSubgraph ? widget.slice(widget.indexOf("/") + 1) : widget;
   const lifted = name && !linked ? liftedHere(id, name) : null;
   if (lifted !== null) {
     const definition = current().path.at(-1)?.definition as string;
-    first.push({ label: t(lifted ? "menu.unlift" : "menu.lift"), act: () => toggleLifted(definition, id, name, !lifted) });
+    first.push({
+      label: t(lifted ? "menu.unlift" : "menu.lift"),
+      act: () => toggleLifted(definition, id, name, !lifted),
+    });
   }
   if (isSubgraph && widget !== undefined && !widget.startsWith("-1/")) {
     const cut = widget.indexOf("/");
-    first.push({ label: t("menu.hideField"), act: () => toggleLifted(node.type, widget.slice(0, cut), widget.slice(cut + 1), false) });
+    first.push({
+      label: t("menu.hideField"),
+      act: () => toggleLifted(node.type, widget.slice(0, cut), widget.slice(cut + 1), false),
+    });
   }
-  if (linked !== null && linked !== undefined) first.push({ label: t("menu.toWidget"), act: () => edit((level) => disconnect(level, [linked])) });
+  if (linked !== null && linked !== undefined)
+    first.push({ label: t("menu.toWidget"), act: () => edit((level) => disconnect(level, [linked])) });
   if (isSubgraph) {
     first.push({ label: t("menu.enter"), act: () => enterSubgraph(id) });
     first.push({ label: t("menu.fields"), act: () => show({ fields: id }) });
-    if (uses(current().history.present, node.type) > 1) first.push({ label: t("menu.makeUnique"), act: () => makeUnique(id) });
+    if (uses(current().history.present, node.type) > 1)
+      first.push({ label: t("menu.makeUnique"), act: () => makeUnique(id) });
     first.push({ label: t("menu.dissolve"), act: dissolveSelected });
   }
   return {
     colors: (color) =>
-      edit((level) => mapNodes(level, current().selection, ({ color: _, bgcolor: __, ...rest }) => ({ ...rest, id: rest.id, type: rest.type, ...(color ? { color } : {}) }))),
+      edit((level) =>
+        mapNodes(level, current().selection, ({ color: _, bgcolor: __, ...rest }) => ({
+          ...rest,
+          id: rest.id,
+          type: rest.type,
+          ...(color ? { color } : {}),
+        })),
+      ),
     sections: [
       ...(first.length ? [first] : []),
       [

@@ -1,7 +1,7 @@
 /** Which subgraph one is in, and the way out. */
 
+import { subgraphs } from "../document/document";
 import { useT } from "../i18n";
-import { subgraphs } from "../graph/document";
 import { useTab } from "../state/editor";
 import { askSubgraphName, leaveTo } from "../state/subgraph_commands";
 
@@ -12,9 +12,17 @@ export function Crumbs() {
   if (!path.length) return null;
   return (
     <nav className="crumbs" aria-label={t("app.outside")}>
-      <button type="button" onClick={() => leaveTo(0)}>{t("app.outside")}</button>
+      <button type="button" onClick={() => leaveTo(0)}>
+        {t("app.outside")}
+      </button>
       {path.map((entry, index) => (
-        <button type="button" key={`${entry.holder}/${entry.definition}`} aria-current={index === path.length - 1 || undefined} title={index === path.length - 1 ? t("subgraph.rename") : undefined} onClick={() => (index === path.length - 1 ? void askSubgraphName(entry.definition) : leaveTo(index + 1))}>
+        <button
+          type="button"
+          key={`${entry.holder}/${entry.definition}`}
+          aria-current={index === path.length - 1 || undefined}
+          title={index === path.length - 1 ? t("subgraph.rename") : undefined}
+          onClick={() => (index === path.length - 1 ? void askSubgraphName(entry.definition) : leaveTo(index + 1))}
+        >
           {subgraphs(doc).get(entry.definition)?.name ?? entry.definition}
         </button>
       ))}

@@ -44,7 +44,10 @@ export function Gallery() {
   return (
     <div className="panel-body gallery" ref={scroller} tabIndex={-1} aria-busy={!asked}>
       {asked && complete && !pictures.length && <p className="hint">{t("gallery.empty")}</p>}
-      <div className="gallery-sheet" style={{ height: rows * row, gridTemplateColumns: `repeat(${columns}, 1fr)`, paddingTop: first * row }}>
+      <div
+        className="gallery-sheet"
+        style={{ height: rows * row, gridTemplateColumns: `repeat(${columns}, 1fr)`, paddingTop: first * row }}
+      >
         {inView.map((file, index) => (
           <button
             type="button"

@@ -58,13 +58,24 @@ function OpenPainter({ mask }: { mask: { file: FileRef; tab: string; node: strin
 
   const close = () => show({ mask: null });
   const changed = () => setTurn((turn) => turn + 1);
+  const change = (act: (on: MaskSheet) => void) => {
+    if (sheet) act(sheet);
+    changed();
+  };
   const at = (event: { clientX: number; clientY: number }): Point => {
     const box = (layer.current as HTMLCanvasElement).getBoundingClientRect();
-    return { x: ((event.clientX - box.left) / box.width) * (sheet?.width ?? 1), y: ((event.clientY - box.top) / box.height) * (sheet?.height ?? 1) };
+    return {
+      x: ((event.clientX - box.left) / box.width) * (sheet?.width ?? 1),
+      y: ((event.clientY - box.top) / box.height) * (sheet?.height ?? 1),
+    };
   };
   const paint = (event: PointerEvent) => {
     const pressed = event.pointerType === "pen" && event.pressure > 0 ? 0.3 + 0.7 * event.pressure : 1;
-    const brush = { size: size * pressed, softness, erasing: tool === "eraser" || (event.buttons & RIGHT_OR_PENS_ERASER) > 0 };
+    const brush = {
+      size: size * pressed,
+      softness,
+      erasing: tool === "eraser" || (event.buttons & RIGHT_OR_PENS_ERASER) > 0,
+    };
     const moves = event.nativeEvent.getCoalescedEvents?.() ?? [];
     for (const move of moves.length ? moves : [event]) {
       const to = at(move);
@@ -86,8 +97,8 @@ function OpenPainter({ mask }: { mask: { file: FileRef; tab: string; node: strin
       });
     }
   };
-  const undo = () => (sheet?.undo(), changed());
-  const redo = () => (sheet?.redo(), changed());
+  const undo = () => change((on) => on.undo());
+  const redo = () => change((on) => on.redo());
   const save = async () => {
     if (!sheet) return;
     setSaving(true);
@@ -135,7 +146,13 @@ function OpenPainter({ mask }: { mask: { file: FileRef; tab: string; node: strin
     </button>
   );
   const choice = (name: Tool, icon: IconName, label: string, key: string) => (
-    <button type="button" className="button" aria-pressed={tool === name} title={`${label} (${key})`} onClick={() => setTool(name)}>
+    <button
+      type="button"
+      className="button"
+      aria-pressed={tool === name}
+      title={`${label} (${key})`}
+      onClick={() => setTool(name)}
+    >
       <Icon name={icon} /> {label}
     </button>
   );
@@ -148,17 +165,30 @@ function OpenPainter({ mask }: { mask: { file: FileRef; tab: string; node: strin
           {choice("hand", "move", t("mask.hand"), "H")}
           <label title={`${t("mask.size")} ([ ])`}>
             {t("mask.size")}
-            <input type="range" min={1} max={longest} value={size} onChange={(event) => setSize(Number(event.target.value))} />
+            <input
+              type="range"
+              min={1}
+              max={longest}
+              value={size}
+              onChange={(event) => setSize(Number(event.target.value))}
+            />
           </label>
           <label>
             {t("mask.softness")}
-            <input type="range" min={0} max={1} step={0.05} value={softness} onChange={(event) => setSoftness(Number(event.target.value))} />
+            <input
+              type="range"
+              min={0}
+              max={1}
+              step={0.05}
+              value={softness}
+              onChange={(event) => setSoftness(Number(event.target.value))}
+            />
           </label>
           <i className="divider" />
           {button("undo", `${t("app.undo")} (Ctrl+Z)`, undo, !sheet?.canUndo)}
           {button("redo", `${t("app.redo")} (Ctrl+Shift+Z)`, redo, !sheet?.canRedo)}
-          {button("invert", t("mask.invert"), () => (sheet?.invert(), changed()))}
-          {button("trash", t("mask.clear"), () => (sheet?.clear(), changed()))}
+          {button("invert", t("mask.invert"), () => change((on) => on.invert()))}
+          {button("trash", t("mask.clear"), () => change((on) => on.clear()))}
           <i className="divider" />
           {button("minusMagnifier", `${t("app.zoomOut")} (-)`, () => zoomBy(1 / 1.3))}
           {button("plusMagnifier", `${t("app.zoomIn")} (+)`, () => zoomBy(1.3))}
@@ -170,16 +200,18 @@ function OpenPainter({ mask }: { mask: { file: FileRef; tab: string; node: strin
           data-tool={tool}
           onContextMenu={(event) => event.preventDefault()}
           onPointerMove={follow}
-          onPointerLeave={() => ring.current && (ring.current.style.opacity = "0")}
+          onPointerLeave={() => ring.current?.style.setProperty("opacity", "0")}
           {...(tool === "hand" ? handlers : {})}
         >
           <div
             className="mask-sheet"
-            style={{
-              aspectRatio: sheet ? `${sheet.width} / ${sheet.height}` : "1",
-              "--shape": sheet ? sheet.width / sheet.height : 1,
-              transform: `translate(${place.x}px, ${place.y}px) scale(${place.zoom})`,
-            } as React.CSSProperties}
+            style={
+              {
+                aspectRatio: sheet ? `${sheet.width} / ${sheet.height}` : "1",
+                "--shape": sheet ? sheet.width / sheet.height : 1,
+                transform: `translate(${place.x}px, ${place.y}px) scale(${place.zoom})`,
+              } as React.CSSProperties
+            }
           >
             <img src={viewUrl(mask.file, { channel: "rgb" })} alt={mask.file.filename} draggable={false} />
             <canvas
@@ -213,8 +245,12 @@ function OpenPainter({ mask }: { mask: { file: FileRef; tab: string; node: strin
         </div>
         <footer className="mask-foot">
           <p className="hint">{t("mask.hint")}</p>
-          <button type="button" className="button" onClick={close}>{t("mask.cancel")}</button>
-          <button type="button" className="button primary" disabled={!sheet || saving} onClick={() => void save()}>{t("mask.save")}</button>
+          <button type="button" className="button" onClick={close}>
+            {t("mask.cancel")}
+          </button>
+          <button type="button" className="button primary" disabled={!sheet || saving} onClick={() => void save()}>
+            {t("mask.save")}
+          </button>
         </footer>
       </div>
     </Dialog>

@@ -7,8 +7,20 @@ export function Notices() {
   const notices = useNotices((state) => state.notices);
   return (
     <div className="notices">
-      <div role="status">{notices.filter(({ kind }) => kind === "info").map((notice) => <Message key={notice.id} notice={notice} />)}</div>
-      <div role="alert">{notices.filter(({ kind }) => kind === "error").map((notice) => <Message key={notice.id} notice={notice} />)}</div>
+      <div role="status">
+        {notices
+          .filter(({ kind }) => kind === "info")
+          .map((notice) => (
+            <Message key={notice.id} notice={notice} />
+          ))}
+      </div>
+      <div role="alert">
+        {notices
+          .filter(({ kind }) => kind === "error")
+          .map((notice) => (
+            <Message key={notice.id} notice={notice} />
+          ))}
+      </div>
     </div>
   );
 }
@@ -22,7 +34,14 @@ function Message({ notice: { id, kind, text, details, place } }: { notice: Notic
         {details && <small>{details}</small>}
       </p>
       {place && (
-        <button type="button" className="notice-act" onClick={() => { reveal(place); dismiss(id); }}>
+        <button
+          type="button"
+          className="notice-act"
+          onClick={() => {
+            reveal(place);
+            dismiss(id);
+          }}
+        >
           {t("notice.show")}
         </button>
       )}

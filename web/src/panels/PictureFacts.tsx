@@ -1,8 +1,8 @@
 /** What is known of how a picture was made. */
 
 import { useEffect, useState } from "react";
+import { parseJson } from "../document/json";
 import type { ApiWorkflow } from "../format/api";
-import { parseJson } from "../format/json";
 import { pictureTexts, type Texts } from "../format/picture";
 import { type Facts, pictureFacts } from "../format/picture_facts";
 import { useT } from "../i18n";
@@ -35,16 +35,26 @@ export function PictureFacts({ picture, size }: { picture: Picture; size: { widt
     return () => {
       wanted = false;
     };
-  }, [key]);
+  }, [picture, key]);
   const facts = known?.key === key ? known.facts : null;
-  const copy = (text: string, index: number) => void navigator.clipboard.writeText(text).then(() => setCopied(index), () => undefined);
+  const copy = (text: string, index: number) =>
+    void navigator.clipboard.writeText(text).then(
+      () => setCopied(index),
+      () => undefined,
+    );
   return (
     <aside className="viewer-facts" aria-label={t("viewer.facts")}>
       {facts?.texts.map(({ title, text }, index) => (
         <section key={`${title} ${text}`}>
           <header>
             <h3>{title}</h3>
-            <button type="button" className="icon-button" title={t("viewer.copy")} aria-label={`${t("viewer.copy")}: ${title}`} onClick={() => copy(text, index)}>
+            <button
+              type="button"
+              className="icon-button"
+              title={t("viewer.copy")}
+              aria-label={`${t("viewer.copy")}: ${title}`}
+              onClick={() => copy(text, index)}
+            >
               <Icon name={copied === index ? "check" : "copy"} />
             </button>
           </header>

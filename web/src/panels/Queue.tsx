@@ -42,7 +42,12 @@ export function Queue() {
         <button type="button" className="button" aria-pressed={paused} onClick={() => void setPaused(!paused)}>
           <Icon name={paused ? "play" : "pause"} /> {t(paused ? "queue.resume" : "queue.pause")}
         </button>
-        <button type="button" className="button" disabled={!pending.length && !active.length} onClick={() => void cancelAll()}>
+        <button
+          type="button"
+          className="button"
+          disabled={!pending.length && !active.length}
+          onClick={() => void cancelAll()}
+        >
           <Icon name="trash" /> {t("queue.clear")}
         </button>
       </div>
@@ -54,17 +59,36 @@ export function Queue() {
           <Act icon="stop" label={t("app.stop")} act={() => void server.interrupt(item[1])} />
         </Job>
       ))}
-      {pending.length > 0 && <h3>{t("queue.waiting")} · {pending.length}</h3>}
+      {pending.length > 0 && (
+        <h3>
+          {t("queue.waiting")} · {pending.length}
+        </h3>
+      )}
       {pending.map((item, index) => (
-        <Job key={item[1]} item={item} onMove={(by) => index + by >= 0 && index + by < pending.length && move(index, index + by)}>
+        <Job
+          key={item[1]}
+          item={item}
+          onMove={(by) => index + by >= 0 && index + by < pending.length && move(index, index + by)}
+        >
           <Act icon="up" label={t("queue.up")} act={() => move(index, index - 1)} disabled={index === 0} />
-          <Act icon="down" label={t("queue.down")} act={() => move(index, index + 1)} disabled={index === pending.length - 1} />
+          <Act
+            icon="down"
+            label={t("queue.down")}
+            act={() => move(index, index + 1)}
+            disabled={index === pending.length - 1}
+          />
           <Act icon="close" label={t("queue.cancel")} act={() => void change({ delete: [item[1]] })} />
         </Job>
       ))}
       {failed.length > 0 && <h3>{t("queue.failed")}</h3>}
       {failed.map((job) => (
-        <Failed key={job.id} job={job} retry={() => void change({ retry: [job.id] }).then(() => setFailed((before) => before.filter((other) => other !== job)))} />
+        <Failed
+          key={job.id}
+          job={job}
+          retry={() =>
+            void change({ retry: [job.id] }).then(() => setFailed((before) => before.filter((other) => other !== job)))
+          }
+        />
       ))}
     </div>
   );
@@ -119,12 +143,21 @@ function Job({ item, progress, onMove, children }: JobProps) {
 function Failed({ job, retry }: { job: JobLine; retry(): void }) {
   const t = useT();
   const workflow = useOrigin(job.id);
-  const message = job.status === "cancelled" ? t("queue.stopped") : String(job.execution_error?.exception_message ?? t("node.failed"));
+  const message =
+    job.status === "cancelled"
+      ? t("queue.stopped")
+      : String(job.execution_error?.exception_message ?? t("node.failed"));
   return (
     <div className="job" data-failed={job.status === "failed" || undefined} title={job.id}>
       <span className="job-text">
-        <span className="job-name" title={message}>{message}</span>
-        <small>{[workflow, new Date(job.execution_end_time ?? job.create_time).toLocaleTimeString()].filter(Boolean).join(" · ")}</small>
+        <span className="job-name" title={message}>
+          {message}
+        </span>
+        <small>
+          {[workflow, new Date(job.execution_end_time ?? job.create_time).toLocaleTimeString()]
+            .filter(Boolean)
+            .join(" · ")}
+        </small>
       </span>
       <Act icon="retry" label={t("queue.retry")} act={retry} />
     </div>
@@ -133,6 +166,8 @@ function Failed({ job, retry }: { job: JobLine; retry(): void }) {
 
 /** What a person would call a job: the first text in it. */
 export function promptText(prompt: QueueItem[2]): string {
-  const texts = Object.values(prompt).flatMap((node) => (typeof node.inputs?.text === "string" ? [node.inputs.text] : []));
+  const texts = Object.values(prompt).flatMap((node) =>
+    typeof node.inputs?.text === "string" ? [node.inputs.text] : [],
+  );
   return texts.find((text) => text.trim()) ?? "";
 }

@@ -25,22 +25,46 @@ export function Rail() {
         <span>{t("app.addNode")}</span>
       </button>
       {panels.map(([name, icon, label, key]) => (
-        <button type="button" key={name} className="rail-button" data-active={panel === name || undefined} aria-pressed={panel === name} onClick={() => togglePanel(name)} title={`${label} (${key})`}>
+        <button
+          type="button"
+          key={name}
+          className="rail-button"
+          data-active={panel === name || undefined}
+          aria-pressed={panel === name}
+          onClick={() => togglePanel(name)}
+          title={`${label} (${key})`}
+        >
           <Icon name={icon} />
           <span>{label}</span>
           {name === "queue" && waiting > 0 && <i className="badge">{waiting}</i>}
         </button>
       ))}
       <span className="rail-space" />
-      <button type="button" className="rail-button quiet" onClick={() => setting("language", other)} title={t("app.language")} lang={other}>
+      <button
+        type="button"
+        className="rail-button quiet"
+        onClick={() => setting("language", other)}
+        title={t("app.language")}
+        lang={other}
+      >
         <Icon name="language" />
         <span>{other === "en" ? "English" : "中文"}</span>
       </button>
-      <button type="button" className="rail-button quiet" onClick={() => show({ shortcuts: true })} title={`${t("app.shortcuts")} (?)`}>
+      <button
+        type="button"
+        className="rail-button quiet"
+        onClick={() => show({ shortcuts: true })}
+        title={`${t("app.shortcuts")} (?)`}
+      >
         <Icon name="keyboard" />
         <span>{t("app.shortcuts")}</span>
       </button>
-      <button type="button" className="rail-button quiet" onClick={() => show({ settings: true })} title={`${t("app.settings")} (Ctrl+,)`}>
+      <button
+        type="button"
+        className="rail-button quiet"
+        onClick={() => show({ settings: true })}
+        title={`${t("app.settings")} (Ctrl+,)`}
+      >
         <Icon name="settings" />
         <span>{t("app.settings")}</span>
       </button>

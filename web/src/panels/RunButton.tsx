@@ -3,7 +3,7 @@
 import { type Key, useT } from "../i18n";
 import { server } from "../server/client";
 import { progressOf, useRuns } from "../state/runs";
-import { type Repeat, REPEATS, run, setRepeat, useRepeat } from "../state/submission";
+import { REPEATS, type Repeat, run, setRepeat, useRepeat } from "../state/submission";
 import { Icon } from "../widgets/Icon";
 
 const NAMES: Record<Repeat, Key> = { once: "repeat.once", change: "repeat.change", always: "repeat.always" };
@@ -31,11 +31,23 @@ export function RunButton() {
         <button type="button" className="run-button" onClick={() => void run()} title={`${t("app.run")} (Ctrl+Enter)`}>
           <Icon name="play" />
           {t("app.run")}
-          {waiting > 0 && <span className="run-count" aria-label={t("run.waiting", { count: waiting })}>{waiting}</span>}
+          {waiting > 0 && (
+            <span className="run-count" aria-label={t("run.waiting", { count: waiting })}>
+              {waiting}
+            </span>
+          )}
         </button>
-        <label className="run-repeat" data-on={repeat !== "once" || undefined} title={`${t("repeat.title")}: ${t(NAMES[repeat])}`}>
+        <label
+          className="run-repeat"
+          data-on={repeat !== "once" || undefined}
+          title={`${t("repeat.title")}: ${t(NAMES[repeat])}`}
+        >
           <Icon name={repeat === "once" ? "chevron" : "retry"} />
-          <select aria-label={t("repeat.title")} value={repeat} onChange={(event) => setRepeat(event.target.value as Repeat)}>
+          <select
+            aria-label={t("repeat.title")}
+            value={repeat}
+            onChange={(event) => setRepeat(event.target.value as Repeat)}
+          >
             {REPEATS.map((each) => (
               <option key={each} value={each}>
                 {t(NAMES[each])}
@@ -46,7 +58,13 @@ export function RunButton() {
         {running && <span className="run-progress" style={{ transform: `scaleX(${Math.max(0.03, progress)})` }} />}
       </div>
       {running && (
-        <button type="button" className="icon-button stop" title={`${t("app.stop")} (Ctrl+Alt+Enter)`} aria-label={t("app.stop")} onClick={() => void server.interrupt()}>
+        <button
+          type="button"
+          className="icon-button stop"
+          title={`${t("app.stop")} (Ctrl+Alt+Enter)`}
+          aria-label={t("app.stop")}
+          onClick={() => void server.interrupt()}
+        >
           <Icon name="stop" />
         </button>
       )}

@@ -1,15 +1,15 @@
 /** All nodes, found by name, category or socket type; from a socket, what fits it. */
 
 import { useEffect, useMemo, useRef, useState } from "react";
-import { bestOn, give, linkToNode, type SocketPlace, socketName, socketOf, takersOf } from "../canvas/wiring";
 import { typeColor } from "../canvas/palette";
+import { bestOn, give, linkToNode, type SocketPlace, socketName, socketOf, takersOf } from "../canvas/wiring";
+import { fits, type GraphNode, linksById } from "../document/document";
+import { addNode, newNode, nextNodeId } from "../document/edits";
+import type { NodeDef } from "../document/schema";
 import { useT } from "../i18n";
-import { fits, linksById, type GraphNode } from "../graph/document";
-import { addNode, newNode, nextNodeId } from "../graph/edits";
-import type { NodeDef } from "../graph/schema";
 import { current, edit, levelOf, select, settleStep, useEditor } from "../state/editor";
 import { placed } from "../state/moving";
-import { type Palette, show, type Socket, useUi } from "../state/ui";
+import { type Palette, type Socket, show, useUi } from "../state/ui";
 import { Icon } from "../widgets/Icon";
 
 export function SearchPalette() {
@@ -17,7 +17,11 @@ export function SearchPalette() {
   return palette && <OpenPalette key={`${palette.x},${palette.y}`} palette={palette} />;
 }
 
-const EXTRA: NodeDef[] = [plain("Reroute", "Reroute", ["*"], ["*"]), plain("Note", "Note", [], []), plain("MarkdownNote", "Markdown Note", [], [])];
+const EXTRA: NodeDef[] = [
+  plain("Reroute", "Reroute", ["*"], ["*"]),
+  plain("Note", "Note", [], []),
+  plain("MarkdownNote", "Markdown Note", [], []),
+];
 
 function plain(name: string, title: string, inputs: string[], outputs: string[]): NodeDef {
   return {
@@ -25,7 +29,14 @@ function plain(name: string, title: string, inputs: string[], outputs: string[])
     title,
     description: "",
     category: "canvas",
-    inputs: inputs.map((type) => ({ name: "", type, required: true, widget: null, controlled: false, folder: "input" })),
+    inputs: inputs.map((type) => ({
+      name: "",
+      type,
+      required: true,
+      widget: null,
+      controlled: false,
+      folder: "input",
+    })),
     outputs: outputs.map((type) => ({ name: "", type, isList: false })),
     outputNode: false,
     deprecated: false,
@@ -43,14 +54,24 @@ function OpenPalette({ palette }: { palette: Palette }) {
   const found = useMemo((): Found[] => {
     const ends = sockets.filter(({ title }) => matches(title, text));
     const defs = search([...catalogue.values(), ...EXTRA], text, palette.from);
-    return [...ends.map((end) => ({ key: `${end.socket.node}/${end.socket.slot}`, end })), ...defs.map((def) => ({ key: def.name, def }))];
+    return [
+      ...ends.map((end) => ({ key: `${end.socket.node}/${end.socket.slot}`, end })),
+      ...defs.map((def) => ({ key: def.name, def })),
+    ];
   }, [catalogue, text, palette.from, sockets]);
-  useEffect(() => void list.current?.querySelector("[aria-selected=true]")?.scrollIntoView({ block: "nearest" }), [at, found]);
+  useEffect(
+    () => void list.current?.querySelector("[aria-selected=true]")?.scrollIntoView({ block: "nearest" }),
+    [at, found],
+  );
   const close = () => show({ palette: null });
   const choose = (chosen: Found | undefined) => {
     close();
     if (chosen?.def) place(chosen.def, palette);
-    else if (chosen?.end) give({ fixed: [palette.from as Socket], seeks: chosen.end.socket.side, links: [], takers: new Set() }, chosen.end.socket);
+    else if (chosen?.end)
+      give(
+        { fixed: [palette.from as Socket], seeks: chosen.end.socket.side, links: [], takers: new Set() },
+        chosen.end.socket,
+      );
   };
   const left = Math.max(12, Math.min(palette.x - 20, window.innerWidth - 452));
   const top = Math.max(60, Math.min(palette.y - 20, window.innerHeight - 452));
@@ -92,7 +113,15 @@ function OpenPalette({ palette }: { palette: Palette }) {
         </div>
         <div className="palette-list" id="found" role="listbox" aria-label={t("palette.search")} ref={list}>
           {found.slice(0, 80).map((entry, index) => (
-            <div key={entry.key} id={`found-${index}`} role="option" aria-selected={index === at} className="option" onPointerMove={() => setAt(index)} onClick={() => choose(entry)}>
+            <div
+              key={entry.key}
+              id={`found-${index}`}
+              role="option"
+              aria-selected={index === at}
+              className="option"
+              onPointerMove={() => setAt(index)}
+              onClick={() => choose(entry)}
+            >
               {entry.def ? <NodeOption def={entry.def} /> : <SocketOption end={entry.end as End} />}
             </div>
           ))}
@@ -114,7 +143,8 @@ interface End {
 /** What a link from here could end at, what has no link yet first. */
 function socketsFor(from: Socket): End[] {
   const seeks = from.side === "output" ? "input" : "output";
-  const rank = (socket: SocketPlace) => Number(socket.linked && seeks === "input") + (socket.type === from.type ? 0 : 2);
+  const rank = (socket: SocketPlace) =>
+    Number(socket.linked && seeks === "input") + (socket.type === from.type ? 0 : 2);
   return takersOf({ fixed: [from], seeks })
     .toSorted((first, second) => rank(first) - rank(second))
     .map((socket) => ({ socket, title: socketName(socket) }));
@@ -122,7 +152,10 @@ function socketsFor(from: Socket): End[] {
 
 const matches = (title: string, text: string): boolean => {
   const lower = title.toLowerCase();
-  return text.toLowerCase().split(/\s+/).every((word) => lower.includes(word));
+  return text
+    .toLowerCase()
+    .split(/\s+/)
+    .every((word) => lower.includes(word));
 };
 
 function SocketOption({ end: { socket, title } }: { end: End }) {
@@ -181,16 +214,33 @@ export function search(defs: NodeDef[], text: string, from: Socket | null): Node
     if (def.deprecated || def.category.startsWith("_") || /advanced|training|api/.test(def.category)) score -= 8;
     return [{ def, score }];
   });
-  return scored.sort((first, second) => second.score - first.score || first.def.title.localeCompare(second.def.title)).map(({ def }) => def);
+  return scored
+    .sort((first, second) => second.score - first.score || first.def.title.localeCompare(second.def.title))
+    .map(({ def }) => def);
 }
 
-const FAVOURITES = new Set(["KSampler", "CLIPTextEncode", "CheckpointLoaderSimple", "VAEDecode", "VAEEncode", "EmptyLatentImage", "SaveImage", "PreviewImage", "LoadImage", "LoraLoader"]);
+const FAVOURITES = new Set([
+  "KSampler",
+  "CLIPTextEncode",
+  "CheckpointLoaderSimple",
+  "VAEDecode",
+  "VAEEncode",
+  "EmptyLatentImage",
+  "SaveImage",
+  "PreviewImage",
+  "LoadImage",
+  "LoraLoader",
+]);
 
 const meets = (def: NodeDef, from: Socket) =>
-  from.side === "output" ? def.inputs.some((input) => fits(input.type, from.type)) : def.outputs.some((output) => fits(from.type, output.type));
+  from.side === "output"
+    ? def.inputs.some((input) => fits(input.type, from.type))
+    : def.outputs.some((output) => fits(from.type, output.type));
 
 const exactly = (def: NodeDef, from: Socket) =>
-  from.side === "output" ? def.inputs.some((input) => input.type === from.type) : def.outputs.some((output) => output.type === from.type);
+  from.side === "output"
+    ? def.inputs.some((input) => input.type === from.type)
+    : def.outputs.some((output) => output.type === from.type);
 
 /** The node, its links and the link it goes into: one step. */
 function place(def: NodeDef, { at, from, onto }: Palette): void {
@@ -211,7 +261,8 @@ function place(def: NodeDef, { at, from, onto }: Palette): void {
 
 function special(def: NodeDef, id: number, pos: [number, number]): GraphNode | null {
   const plainNode = { id, type: def.name, pos, flags: {}, order: 0, mode: 0, inputs: [], outputs: [], properties: {} };
-  if (def.name === "Note" || def.name === "MarkdownNote") return { ...plainNode, size: [240, 120], widgets_values: [""] };
+  if (def.name === "Note" || def.name === "MarkdownNote")
+    return { ...plainNode, size: [240, 120], widgets_values: [""] };
   if (def.name !== "Reroute") return null;
   return {
     ...plainNode,

@@ -1,7 +1,7 @@
 /** The editor's settings. */
 
 import { useT } from "../i18n";
-import { setting, type Settings as Chosen, useSettings } from "../state/settings";
+import { type Settings as Chosen, setting, useSettings } from "../state/settings";
 import { show } from "../state/ui";
 import { Dialog } from "./Dialog";
 
@@ -14,7 +14,13 @@ export default function Settings() {
         {label}
         <small>{hint}</small>
       </span>
-      <input type="checkbox" role="switch" className="switch" checked={chosen[name]} onChange={(event) => setting(name, event.target.checked)} />
+      <input
+        type="checkbox"
+        role="switch"
+        className="switch"
+        checked={chosen[name]}
+        onChange={(event) => setting(name, event.target.checked)}
+      />
     </label>
   );
   return (
@@ -22,11 +28,27 @@ export default function Settings() {
       <div className="settings">
         <div className="setting" role="radiogroup" aria-label={t("app.theme")}>
           <span>{t("app.theme")}</span>
-          <Segments name="theme" value={chosen.theme} options={[["auto", t("app.theme.auto")], ["light", t("app.theme.light")], ["dark", t("app.theme.dark")]]} />
+          <Segments
+            name="theme"
+            value={chosen.theme}
+            options={[
+              ["auto", t("app.theme.auto")],
+              ["light", t("app.theme.light")],
+              ["dark", t("app.theme.dark")],
+            ]}
+          />
         </div>
         <div className="setting" role="radiogroup" aria-label={t("app.language")}>
           <span>{t("app.language")}</span>
-          <Segments name="language" value={chosen.language} options={[["auto", t("settings.browsers")], ["en", "English"], ["zh-CN", "简体中文"]]} />
+          <Segments
+            name="language"
+            value={chosen.language}
+            options={[
+              ["auto", t("settings.browsers")],
+              ["en", "English"],
+              ["zh-CN", "简体中文"],
+            ]}
+          />
         </div>
         {either("snap", t("app.snap"), t("settings.snapHint"))}
         {either("minimap", t("app.minimap"), t("settings.minimapHint"))}
@@ -36,7 +58,15 @@ export default function Settings() {
   );
 }
 
-function Segments<Name extends "theme" | "language">({ name, value, options }: { name: Name; value: Chosen[Name]; options: [Chosen[Name], string][] }) {
+function Segments<Name extends "theme" | "language">({
+  name,
+  value,
+  options,
+}: {
+  name: Name;
+  value: Chosen[Name];
+  options: [Chosen[Name], string][];
+}) {
   return (
     <span className="segments">
       {options.map(([option, label]) => (

@@ -75,7 +75,11 @@ export default function Shortcuts() {
               {list.map(([keys, name]) => (
                 <div key={name}>
                   <dt>{t(name)}</dt>
-                  <dd>{keys.split(" ").map((key, index) => (key === "·" ? <i key={index}>·</i> : <kbd key={index}>{key}</kbd>))}</dd>
+                  <dd>
+                    {keys
+                      .split(" ")
+                      .map((key, index) => (key === "·" ? <i key={index}>·</i> : <kbd key={index}>{key}</kbd>))}
+                  </dd>
                 </div>
               ))}
             </dl>

@@ -13,11 +13,23 @@ export default function SidePanel({ panel }: { panel: Panel }) {
   const title = { start: t("app.workflows"), gallery: t("app.gallery"), queue: t("app.queue") }[panel];
   const [wide, setWide] = useState(false);
   return (
-    <aside className="side-panel" data-panel={panel} data-wide={(panel === "gallery" && wide) || undefined} aria-label={title}>
+    <aside
+      className="side-panel"
+      data-panel={panel}
+      data-wide={(panel === "gallery" && wide) || undefined}
+      aria-label={title}
+    >
       <header>
         <h2>{title}</h2>
         {panel === "gallery" && (
-          <button type="button" className="icon-button" aria-label={t("gallery.wide")} title={t("gallery.wide")} aria-pressed={wide} onClick={() => setWide(!wide)}>
+          <button
+            type="button"
+            className="icon-button"
+            aria-label={t("gallery.wide")}
+            title={t("gallery.wide")}
+            aria-pressed={wide}
+            onClick={() => setWide(!wide)}
+          >
             <Icon name="wide" />
           </button>
         )}

@@ -1,8 +1,8 @@
 /** Where to begin: examples, what was saved, and what windows that are closed left unsaved. */
 
 import { useCallback, useEffect, useState } from "react";
+import { emptyDocument } from "../document/document";
 import { useT } from "../i18n";
-import { emptyDocument } from "../graph/document";
 import { confirmed } from "../state/dialogs";
 import { openTab } from "../state/editor";
 import { type KeptTab, leftovers, takeLeftover } from "../state/session";
@@ -20,14 +20,30 @@ export function Start() {
       <h3>{t("start.examples")}</h3>
       <div className="examples">
         {EXAMPLES.map(({ name, picture }) => (
-          <button type="button" key={name} className="example" title={t(`example.${name}.about`)} onClick={() => void openExample(name)}>
-            <img className="example-picture" src={picture} alt="" width={256} height={160} loading="lazy" draggable={false} />
+          <button
+            type="button"
+            key={name}
+            className="example"
+            title={t(`example.${name}.about`)}
+            onClick={() => void openExample(name)}
+          >
+            <img
+              className="example-picture"
+              src={picture}
+              alt=""
+              width={256}
+              height={160}
+              loading="lazy"
+              draggable={false}
+            />
             <strong>{t(`example.${name}`)}</strong>
             <small>{t(`example.${name}.about`)}</small>
           </button>
         ))}
         <button type="button" className="example" onClick={() => openTab(t("app.untitled"), emptyDocument())}>
-          <span className="example-picture empty"><Icon name="add" /></span>
+          <span className="example-picture empty">
+            <Icon name="add" />
+          </span>
           <strong>{t("start.empty")}</strong>
           <small>{t("start.emptyAbout")}</small>
         </button>
@@ -42,7 +58,14 @@ function Leftovers() {
   const look = useCallback(() => void leftovers().then(setLeft), []);
   useEffect(look, [look]);
   const discard = async (tab: KeptTab) => {
-    if (await confirmed(t("start.discard", { name: tab.name }), t("file.deleteText"), { id: "delete", label: t("menu.delete"), kind: "danger" })) await takeLeftover(tab, false);
+    if (
+      await confirmed(t("start.discard", { name: tab.name }), t("file.deleteText"), {
+        id: "delete",
+        label: t("menu.delete"),
+        kind: "danger",
+      })
+    )
+      await takeLeftover(tab, false);
     look();
   };
   if (!left.length) return null;
@@ -57,7 +80,13 @@ function Leftovers() {
               <span>{tab.name}</span>
               <small>{new Date(tab.at).toLocaleString()}</small>
             </button>
-            <button type="button" className="icon-button" aria-label={`${t("menu.delete")} ${tab.name}`} title={t("menu.delete")} onClick={() => void discard(tab)}>
+            <button
+              type="button"
+              className="icon-button"
+              aria-label={`${t("menu.delete")} ${tab.name}`}
+              title={t("menu.delete")}
+              onClick={() => void discard(tab)}
+            >
               <Icon name="trash" />
             </button>
           </li>

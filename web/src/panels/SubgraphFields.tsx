@@ -1,8 +1,8 @@
 /** Which fields inside a subgraph its node shows. */
 
+import { nodesById, subgraphs } from "../document/document";
+import { isLifted, liftable } from "../document/lifting";
 import { useT } from "../i18n";
-import { nodesById, subgraphs } from "../graph/document";
-import { isLifted, liftable } from "../graph/lifting";
 import { levelOf, surroundings, useTab } from "../state/editor";
 import { toggleLifted } from "../state/subgraph_commands";
 import { show, useUi } from "../state/ui";
@@ -25,19 +25,23 @@ export default function SubgraphFields() {
         {!fields.length && <p className="hint">{t("subgraph.noFields")}</p>}
         {titles.map((node) => (
           <fieldset key={String(node.id)}>
-            <legend>{node.title || around.catalogue.get(node.type)?.title || subgraphs(doc).get(node.type)?.name || node.type}</legend>
-            {fields.filter((field) => field.node === node).map(({ name, input }) => (
-              <label key={name} className="setting">
-                <span>{input.label ?? input.name}</span>
-                <input
-                  type="checkbox"
-                  role="switch"
-                  className="switch"
-                  checked={isLifted(holder, String(node.id), name)}
-                  onChange={(event) => toggleLifted(definition.id, String(node.id), name, event.target.checked)}
-                />
-              </label>
-            ))}
+            <legend>
+              {node.title || around.catalogue.get(node.type)?.title || subgraphs(doc).get(node.type)?.name || node.type}
+            </legend>
+            {fields
+              .filter((field) => field.node === node)
+              .map(({ name, input }) => (
+                <label key={name} className="setting">
+                  <span>{input.label ?? input.name}</span>
+                  <input
+                    type="checkbox"
+                    role="switch"
+                    className="switch"
+                    checked={isLifted(holder, String(node.id), name)}
+                    onChange={(event) => toggleLifted(definition.id, String(node.id), name, event.target.checked)}
+                  />
+                </label>
+              ))}
           </fieldset>
         ))}
       </div>

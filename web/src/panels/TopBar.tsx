@@ -1,8 +1,8 @@
 /** Tabs, files, and the one button that matters. */
 
 import { useEffect, useRef } from "react";
+import { emptyDocument } from "../document/document";
 import { type Key, useT } from "../i18n";
-import { emptyDocument } from "../graph/document";
 import { isChanged, openTab, showTab, useEditor } from "../state/editor";
 import { openFile } from "../state/files";
 import { closeAsking, save } from "../state/library";
@@ -10,7 +10,12 @@ import { seen, useRuns, type Verdict } from "../state/runs";
 import { Icon } from "../widgets/Icon";
 import { RunButton } from "./RunButton";
 
-const VERDICTS: Record<Verdict, Key> = { running: "app.running", done: "run.done", failed: "node.failed", stopped: "queue.stopped" };
+const VERDICTS: Record<Verdict, Key> = {
+  running: "app.running",
+  done: "run.done",
+  failed: "node.failed",
+  stopped: "queue.stopped",
+};
 
 export function TopBar() {
   const t = useT();
@@ -31,29 +36,83 @@ export function TopBar() {
         {/* Beside each tab is the button that closes it, which a list of tabs may not hold. */}
         <span role="tablist" aria-label={t("app.workflows")} aria-owns={tabs.map((tab) => `tab-${tab.id}`).join(" ")} />
         {tabs.map((tab) => (
-          <div key={tab.id} className="tab" data-active={tab.id === active || undefined} onAuxClick={(event) => event.button === 1 && void closeAsking(tab)}>
-            <button type="button" role="tab" id={`tab-${tab.id}`} aria-selected={tab.id === active} onClick={() => showTab(tab.id)} title={isChanged(tab) ? `${tab.name} · ${t("app.unsaved")}` : tab.name}>
-              {verdicts[tab.id] && <i className="verdict" data-verdict={verdicts[tab.id]} role="img" aria-label={t(VERDICTS[verdicts[tab.id] as Verdict])} title={t(VERDICTS[verdicts[tab.id] as Verdict])} />}
+          <div
+            key={tab.id}
+            className="tab"
+            data-active={tab.id === active || undefined}
+            onAuxClick={(event) => event.button === 1 && void closeAsking(tab)}
+          >
+            <button
+              type="button"
+              role="tab"
+              id={`tab-${tab.id}`}
+              aria-selected={tab.id === active}
+              onClick={() => showTab(tab.id)}
+              title={isChanged(tab) ? `${tab.name} · ${t("app.unsaved")}` : tab.name}
+            >
+              {verdicts[tab.id] && (
+                <i
+                  className="verdict"
+                  data-verdict={verdicts[tab.id]}
+                  role="img"
+                  aria-label={t(VERDICTS[verdicts[tab.id] as Verdict])}
+                  title={t(VERDICTS[verdicts[tab.id] as Verdict])}
+                />
+              )}
               {tab.name}
             </button>
             {isChanged(tab) && <i className="changed" title={t("app.unsaved")} />}
-            <button type="button" className="tab-close" aria-label={`${t("app.closeTab")} ${tab.name}`} onClick={() => void closeAsking(tab)}>
+            <button
+              type="button"
+              className="tab-close"
+              aria-label={`${t("app.closeTab")} ${tab.name}`}
+              onClick={() => void closeAsking(tab)}
+            >
               <Icon name="close" />
             </button>
           </div>
         ))}
-        <button type="button" className="icon-button" title={t("app.newTab")} aria-label={t("app.newTab")} onClick={() => openTab(t("app.untitled"), emptyDocument())}>
+        <button
+          type="button"
+          className="icon-button"
+          title={t("app.newTab")}
+          aria-label={t("app.newTab")}
+          onClick={() => openTab(t("app.untitled"), emptyDocument())}
+        >
           <Icon name="add" />
         </button>
       </nav>
       <div className="top-tools">
-        <button type="button" className="icon-button" title={`${t("app.open")} (Ctrl+O)`} aria-label={t("app.open")} onClick={() => picker.current?.click()}>
+        <button
+          type="button"
+          className="icon-button"
+          title={`${t("app.open")} (Ctrl+O)`}
+          aria-label={t("app.open")}
+          onClick={() => picker.current?.click()}
+        >
           <Icon name="folder" />
         </button>
-        <button type="button" className="icon-button" title={`${t("app.save")} (Ctrl+S)`} aria-label={t("app.save")} onClick={() => void save()}>
+        <button
+          type="button"
+          className="icon-button"
+          title={`${t("app.save")} (Ctrl+S)`}
+          aria-label={t("app.save")}
+          onClick={() => void save()}
+        >
           <Icon name="save" />
         </button>
-        <input ref={picker} id="open-file" type="file" accept=".json,.latent,.safetensors,image/png,image/webp,image/jpeg" hidden multiple onChange={(event) => { for (const file of event.target.files ?? []) void openFile(file); event.target.value = ""; }} />
+        <input
+          ref={picker}
+          id="open-file"
+          type="file"
+          accept=".json,.latent,.safetensors,image/png,image/webp,image/jpeg"
+          hidden
+          multiple
+          onChange={(event) => {
+            for (const file of event.target.files ?? []) void openFile(file);
+            event.target.value = "";
+          }}
+        />
         <RunButton />
       </div>
     </header>

@@ -2,8 +2,8 @@
 
 import { zoomBy } from "../canvas/stage";
 import { useT } from "../i18n";
-import { fitView, redoStep, undoStep, useTab } from "../state/editor";
 import { tidy } from "../state/commands";
+import { fitView, redoStep, undoStep, useTab } from "../state/editor";
 import { setting, useSettings } from "../state/settings";
 import { Icon, type IconName } from "../widgets/Icon";
 
@@ -14,7 +14,15 @@ export function ViewTools() {
   const minimap = useSettings((state) => state.minimap);
   const snap = useSettings((state) => state.snap);
   const tool = (icon: IconName, label: string, act: () => void, disabled = false, pressed?: boolean) => (
-    <button type="button" className="icon-button" title={label} aria-label={label} onClick={act} disabled={disabled} aria-pressed={pressed}>
+    <button
+      type="button"
+      className="icon-button"
+      title={label}
+      aria-label={label}
+      onClick={act}
+      disabled={disabled}
+      aria-pressed={pressed}
+    >
       <Icon name={icon} />
     </button>
   );

@@ -2,18 +2,18 @@
 
 import { useEffect, useLayoutEffect, useRef, useState } from "react";
 import { stage } from "../canvas/stage";
-import { addNode, mapNode, newNode, nextNodeId } from "../graph/edits";
-import { setWidget } from "../graph/widget_views";
+import { addNode, mapNode, newNode, nextNodeId } from "../document/edits";
+import { setWidget } from "../document/widget_views";
 import { useT } from "../i18n";
 import { fileKey, thumbnailUrl, viewUrl } from "../server/client";
+import { confirmed } from "../state/dialogs";
 import { current, edit, levelOf, select, surroundings, useEditor } from "../state/editor";
 import { openText, uploadTo } from "../state/files";
-import { confirmed } from "../state/dialogs";
 import { forget, type Picture } from "../state/gallery";
 import { notify } from "../state/notices";
 import { show, useUi } from "../state/ui";
 import { Icon, type IconName } from "../widgets/Icon";
-import { textsOf, PictureFacts } from "./PictureFacts";
+import { PictureFacts, textsOf } from "./PictureFacts";
 import { usePanZoom } from "./usePanZoom";
 
 const STRIP = 12;
@@ -42,7 +42,9 @@ function OpenViewer({ pictures, index, file }: { pictures: readonly Picture[]; i
     return () => before?.focus?.();
   }, []);
   useLayoutEffect(() => {
-    const observer = new ResizeObserver(([entry]) => entry && setBox({ width: entry.contentRect.width, height: entry.contentRect.height }));
+    const observer = new ResizeObserver(
+      ([entry]) => entry && setBox({ width: entry.contentRect.width, height: entry.contentRect.height }),
+    );
     observer.observe(paper.current as HTMLDivElement);
     return () => observer.disconnect();
   }, []);
@@ -66,7 +68,15 @@ function OpenViewer({ pictures, index, file }: { pictures: readonly Picture[]; i
     if (!against) open(index + 1 < pictures.length ? index + 1 : index - 1);
   };
   const remove = async () => {
-    if (!file.promptId || !(await confirmed(t("viewer.forgetTitle"), t("viewer.forgetText"), { id: "forget", label: t("viewer.forgetIt"), kind: "danger" }))) return;
+    if (
+      !file.promptId ||
+      !(await confirmed(t("viewer.forgetTitle"), t("viewer.forgetText"), {
+        id: "forget",
+        label: t("viewer.forgetIt"),
+        kind: "danger",
+      }))
+    )
+      return;
     try {
       await forget(file);
     } catch {
@@ -100,8 +110,21 @@ function OpenViewer({ pictures, index, file }: { pictures: readonly Picture[]; i
     localStorage.setItem(KEPT, facts ? "off" : "on");
     setFacts(!facts);
   };
-  const tool = (icon: IconName, label: string, act: () => void, more: { pressed?: boolean; disabled?: boolean } = {}) => (
-    <button type="button" className="icon-button" title={label} aria-label={label} aria-pressed={more.pressed} disabled={more.disabled} onClick={act}>
+  const tool = (
+    icon: IconName,
+    label: string,
+    act: () => void,
+    more: { pressed?: boolean; disabled?: boolean } = {},
+  ) => (
+    <button
+      type="button"
+      className="icon-button"
+      title={label}
+      aria-label={label}
+      aria-pressed={more.pressed}
+      disabled={more.disabled}
+      onClick={act}
+    >
       <Icon name={icon} />
     </button>
   );
@@ -124,12 +147,21 @@ function OpenViewer({ pictures, index, file }: { pictures: readonly Picture[]; i
         </button>
         {tool("plusMagnifier", `${t("app.zoomIn")} (+)`, () => zoomBy(1.3))}
         <i className="divider" />
-        {tool("compare", `${t("gallery.compare")} (C)`, compare, { pressed: against !== null, disabled: pictures.length < 2 })}
+        {tool("compare", `${t("gallery.compare")} (C)`, compare, {
+          pressed: against !== null,
+          disabled: pictures.length < 2,
+        })}
         {tool("info", `${t("viewer.facts")} (I)`, toggleFacts, { pressed: facts })}
         <i className="divider" />
         {tool("workflow", t("gallery.workflow"), () => void openWorkflow(file).then((opened) => opened && close()))}
-        {tool("toInput", t("gallery.toInput"), () => void useAsInput(file).then(close))}
-        <a className="icon-button" href={viewUrl(file)} download={file.filename} title={t("app.download")} aria-label={t("app.download")}>
+        {tool("toInput", t("gallery.toInput"), () => void takeAsInput(file).then(close))}
+        <a
+          className="icon-button"
+          href={viewUrl(file)}
+          download={file.filename}
+          title={t("app.download")}
+          aria-label={t("app.download")}
+        >
           <Icon name="download" />
         </a>
         {file.promptId && tool("trash", t("viewer.forget"), () => void remove())}
@@ -137,30 +169,64 @@ function OpenViewer({ pictures, index, file }: { pictures: readonly Picture[]; i
         {tool("close", t("app.close"), close)}
       </header>
       <div className="viewer-middle">
-        <div className="viewer-stage" ref={paper} tabIndex={0} role="group" aria-label={t("gallery.zoom")} {...handlers} onDoubleClick={() => (place.zoom === 1 ? zoomBy(1 / scale) : reset())}>
+        <div
+          className="viewer-stage"
+          ref={paper}
+          tabIndex={0}
+          role="group"
+          aria-label={t("gallery.zoom")}
+          {...handlers}
+          onDoubleClick={() => (place.zoom === 1 ? zoomBy(1 / scale) : reset())}
+        >
           <img
             src={viewUrl(file)}
             alt={file.filename}
             draggable={false}
             style={style}
-            onLoad={({ currentTarget: image }) => setNatural({ key, width: image.naturalWidth, height: image.naturalHeight })}
+            onLoad={({ currentTarget: image }) =>
+              setNatural({ key, width: image.naturalWidth, height: image.naturalHeight })
+            }
           />
           {against && (
             <>
               <div className="viewer-against" style={{ clipPath: `inset(0 ${100 - share}% 0 0)` }}>
                 <img src={viewUrl(against)} alt={against.filename} draggable={false} style={style} />
               </div>
-              <span className="viewer-label" data-side="left">{against.filename}</span>
-              <span className="viewer-label" data-side="right">{file.filename}</span>
+              <span className="viewer-label" data-side="left">
+                {against.filename}
+              </span>
+              <span className="viewer-label" data-side="right">
+                {file.filename}
+              </span>
               <Split share={share} stage={paper} onChange={setShare} />
             </>
           )}
           {pictures.length > 1 && (
             <>
-              <button type="button" className="viewer-turn" data-side="left" aria-label={t("viewer.previous")} title={`${t("viewer.previous")} (←)`} disabled={index === 0} onPointerDown={(event) => event.stopPropagation()} onDoubleClick={(event) => event.stopPropagation()} onClick={() => go(-1)}>
+              <button
+                type="button"
+                className="viewer-turn"
+                data-side="left"
+                aria-label={t("viewer.previous")}
+                title={`${t("viewer.previous")} (←)`}
+                disabled={index === 0}
+                onPointerDown={(event) => event.stopPropagation()}
+                onDoubleClick={(event) => event.stopPropagation()}
+                onClick={() => go(-1)}
+              >
                 <Icon name="chevron" />
               </button>
-              <button type="button" className="viewer-turn" data-side="right" aria-label={t("viewer.next")} title={`${t("viewer.next")} (→)`} disabled={index === pictures.length - 1} onPointerDown={(event) => event.stopPropagation()} onDoubleClick={(event) => event.stopPropagation()} onClick={() => go(1)}>
+              <button
+                type="button"
+                className="viewer-turn"
+                data-side="right"
+                aria-label={t("viewer.next")}
+                title={`${t("viewer.next")} (→)`}
+                disabled={index === pictures.length - 1}
+                onPointerDown={(event) => event.stopPropagation()}
+                onDoubleClick={(event) => event.stopPropagation()}
+                onClick={() => go(1)}
+              >
                 <Icon name="chevron" />
               </button>
             </>
@@ -171,7 +237,14 @@ function OpenViewer({ pictures, index, file }: { pictures: readonly Picture[]; i
       {pictures.length > 1 && (
         <div className="viewer-strip">
           {strip.map((entry, at) => (
-            <button type="button" key={fileKey(entry)} aria-current={offset + at === index || undefined} aria-label={entry.filename} data-against={entry === against || undefined} onClick={() => open(offset + at)}>
+            <button
+              type="button"
+              key={fileKey(entry)}
+              aria-current={offset + at === index || undefined}
+              aria-label={entry.filename}
+              data-against={entry === against || undefined}
+              onClick={() => open(offset + at)}
+            >
               <img src={thumbnailUrl(entry)} alt="" loading="lazy" />
             </button>
           ))}
@@ -182,7 +255,15 @@ function OpenViewer({ pictures, index, file }: { pictures: readonly Picture[]; i
 }
 
 /** The line between the two pictures, dragged or moved with the arrow keys. */
-function Split({ share, stage: paper, onChange }: { share: number; stage: React.RefObject<HTMLDivElement | null>; onChange(share: number): void }) {
+function Split({
+  share,
+  stage: paper,
+  onChange,
+}: {
+  share: number;
+  stage: React.RefObject<HTMLDivElement | null>;
+  onChange(share: number): void;
+}) {
   const t = useT();
   const to = (value: number) => onChange(Math.min(100, Math.max(0, value)));
   return (
@@ -201,7 +282,8 @@ function Split({ share, stage: paper, onChange }: { share: number; stage: React.
       }}
       onPointerMove={(event) => {
         const box = paper.current?.getBoundingClientRect();
-        if (box && event.currentTarget.hasPointerCapture(event.pointerId)) to((100 * (event.clientX - box.left)) / box.width);
+        if (box && event.currentTarget.hasPointerCapture(event.pointerId))
+          to((100 * (event.clientX - box.left)) / box.width);
       }}
       onKeyDown={(event) => {
         const by = { ArrowLeft: -2, ArrowRight: 2 }[event.key];
@@ -228,7 +310,7 @@ async function openWorkflow(file: Picture): Promise<boolean> {
 }
 
 /** Into the selected node that loads pictures, else a new one. */
-async function useAsInput(file: Picture): Promise<void> {
+async function takeAsInput(file: Picture): Promise<void> {
   const level = levelOf(current());
   let id = level.nodes.find((node) => node.type === "LoadImage" && current().selection.has(String(node.id)))?.id;
   if (id === undefined) {

@@ -9,7 +9,9 @@ import { EXAMPLES, openExample } from "./examples";
 
 export default function Welcome() {
   const t = useT();
-  const made = useRuns((state) => Object.values(state.nodes).some((runs) => Object.values(runs).some((run) => picturesOf(run.output).length > 0)));
+  const made = useRuns((state) =>
+    Object.values(state.nodes).some((runs) => Object.values(runs).some((run) => picturesOf(run.output).length > 0)),
+  );
   const away = () => setting("welcome", false);
   return (
     <section className="welcome" aria-label={t("welcome.title")}>
@@ -22,7 +24,16 @@ export default function Welcome() {
       </header>
       <div className="welcome-examples">
         {EXAMPLES.map(({ name, picture }) => (
-          <button type="button" key={name} className="example" title={t(`example.${name}.about`)} onClick={() => { away(); void openExample(name); }}>
+          <button
+            type="button"
+            key={name}
+            className="example"
+            title={t(`example.${name}.about`)}
+            onClick={() => {
+              away();
+              void openExample(name);
+            }}
+          >
             <img className="example-picture" src={picture} alt="" width={256} height={160} draggable={false} />
             <span>{t(`example.${name}`)}</span>
           </button>

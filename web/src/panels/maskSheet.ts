@@ -91,7 +91,12 @@ export class MaskSheet {
     const [left, top] = [Math.min(from.x, to.x) - radius - 1, Math.min(from.y, to.y) - radius - 1];
     const [right, bottom] = [Math.max(from.x, to.x) + radius + 1, Math.max(from.y, to.y) + radius + 1];
     const known = this.touched ?? { left, top, right, bottom };
-    this.touched = { left: Math.min(known.left, left), top: Math.min(known.top, top), right: Math.max(known.right, right), bottom: Math.max(known.bottom, bottom) };
+    this.touched = {
+      left: Math.min(known.left, left),
+      top: Math.min(known.top, top),
+      right: Math.max(known.right, right),
+      bottom: Math.max(known.bottom, bottom),
+    };
   }
 
   finish(): void {
@@ -151,7 +156,12 @@ export class MaskSheet {
   }
 
   private keep(x: number, y: number, width: number, height: number): void {
-    const step = { x, y, before: this.earlier.getImageData(x, y, width, height), after: this.context.getImageData(x, y, width, height) };
+    const step = {
+      x,
+      y,
+      before: this.earlier.getImageData(x, y, width, height),
+      after: this.context.getImageData(x, y, width, height),
+    };
     this.future = [];
     this.past.push(step);
     const bytes = () => this.past.reduce((sum, { before }) => sum + 2 * before.data.byteLength, 0);

@@ -2,9 +2,9 @@
 
 import { useEffect } from "react";
 import { stage } from "../canvas/stage";
-import { addNode, newNode, nextNodeId } from "../graph/edits";
-import { current, edit, levelOf, pasteText, select, useEditor } from "../state/editor";
+import { addNode, newNode, nextNodeId } from "../document/edits";
 import { t } from "../i18n";
+import { current, edit, levelOf, pasteText, select, useEditor } from "../state/editor";
 import { openFile, openText, uploadTo } from "../state/files";
 import { notify } from "../state/notices";
 
@@ -12,7 +12,8 @@ export function useFileDrop(): void {
   useEffect(() => {
     const { dataset } = document.documentElement;
     let within = 0;
-    const carries = (event: DragEvent) => event.dataTransfer?.types.some((type) => type === "Files" || type === "text/uri-list") ?? false;
+    const carries = (event: DragEvent) =>
+      event.dataTransfer?.types.some((type) => type === "Files" || type === "text/uri-list") ?? false;
     const enter = (event: DragEvent) => {
       if (!event.dataTransfer?.types.includes("Files")) return;
       within += 1;
@@ -45,9 +46,16 @@ export function useFileDrop(): void {
       if (files.length) return void openAll(files);
       const text = clipboardData?.getData("text/plain") ?? "";
       if (stage && pasteText(text, { at: stage.pointer ?? stage.middle() })) event.preventDefault();
-      else if (/^\s*\{/.test(text) && /"(nodes|class_type)"/.test(text) && openText(t("app.pasted"), text)) event.preventDefault();
+      else if (/^\s*\{/.test(text) && /"(nodes|class_type)"/.test(text) && openText(t("app.pasted"), text))
+        event.preventDefault();
     };
-    const handlers = [["dragenter", enter], ["dragleave", leave], ["dragover", over], ["drop", drop], ["paste", paste]] as [string, EventListener][];
+    const handlers = [
+      ["dragenter", enter],
+      ["dragleave", leave],
+      ["dragover", over],
+      ["drop", drop],
+      ["paste", paste],
+    ] as [string, EventListener][];
     for (const [name, handler] of handlers) window.addEventListener(name, handler);
     return () => {
       for (const [name, handler] of handlers) window.removeEventListener(name, handler);
@@ -61,7 +69,8 @@ async function openAll(files: File[]): Promise<void> {
 
 /** A picture dragged out of the gallery, or a file of this server. Others' addresses are not asked. */
 async function openAddress(address: string): Promise<void> {
-  if (!URL.canParse(address) || new URL(address).origin !== location.origin) return notify("error", "file.elsewhere", address);
+  if (!URL.canParse(address) || new URL(address).origin !== location.origin)
+    return notify("error", "file.elsewhere", address);
   const { pathname, searchParams } = new URL(address);
   const name = searchParams.get("filename") ?? decodeURIComponent(pathname.replace(/^.*\//, ""));
   try {
@@ -88,4 +97,7 @@ async function pastePicture(file: File): Promise<void> {
 }
 
 const loads = (type: string): string | undefined =>
-  useEditor.getState().catalogue.get(type)?.inputs.find((input) => input.widget === "image")?.name;
+  useEditor
+    .getState()
+    .catalogue.get(type)
+    ?.inputs.find((input) => input.widget === "image")?.name;

@@ -3,18 +3,31 @@
 import { useEffect } from "react";
 import { resizeTo, sizeOf } from "../canvas/gestures";
 import { stage, zoomBy } from "../canvas/stage";
-import { BYPASSED, MUTED } from "../graph/document";
-import { GRID } from "../graph/geometry";
-import { AHEAD, type Direction } from "../graph/walking";
+import { BYPASSED, MUTED } from "../document/document";
+import { GRID } from "../document/geometry";
+import { AHEAD, type Direction } from "../document/walking";
 import { server } from "../server/client";
-import { copySelected, current, deleteSelected, duplicateSelected, fitView, levelOf, redoStep, select, settleStep, toggleCollapsed, toggleMode, undoStep } from "../state/editor";
-import { useQuestions } from "../state/dialogs";
-import { save } from "../state/library";
-import { run } from "../state/submission";
-import { show, togglePanel, useUi } from "../state/ui";
 import { announce } from "../state/announce";
 import { groupSelected, tidy } from "../state/commands";
+import { useQuestions } from "../state/dialogs";
+import {
+  copySelected,
+  current,
+  deleteSelected,
+  duplicateSelected,
+  fitView,
+  levelOf,
+  redoStep,
+  select,
+  settleStep,
+  toggleCollapsed,
+  toggleMode,
+  undoStep,
+} from "../state/editor";
+import { save } from "../state/library";
 import { carried, move, shifted } from "../state/moving";
+import { run } from "../state/submission";
+import { show, togglePanel, useUi } from "../state/ui";
 import { enter, follow, leave, openMenuByKey, pressOnReroute, pressOnSocket, walk } from "./walking";
 
 export function useKeys(): void {
@@ -31,7 +44,9 @@ export function useKeys(): void {
 }
 
 const isTyping = (target: EventTarget | null) =>
-  target instanceof HTMLTextAreaElement || target instanceof HTMLSelectElement || (target instanceof HTMLInputElement && !["checkbox", "range", "color"].includes(target.type));
+  target instanceof HTMLTextAreaElement ||
+  target instanceof HTMLSelectElement ||
+  (target instanceof HTMLInputElement && !["checkbox", "range", "color"].includes(target.type));
 
 function press(event: KeyboardEvent): void {
   if (useQuestions.getState().asked.length) return; // the question has the keyboard
@@ -110,7 +125,12 @@ function press(event: KeyboardEvent): void {
   done();
 }
 
-const ARROWS: Partial<Record<string, Direction>> = { ArrowLeft: "left", ArrowRight: "right", ArrowUp: "up", ArrowDown: "down" };
+const ARROWS: Partial<Record<string, Direction>> = {
+  ArrowLeft: "left",
+  ArrowRight: "right",
+  ArrowUp: "up",
+  ArrowDown: "down",
+};
 
 function nudge(direction: Direction, distance: number): void {
   const [dx, dy] = AHEAD[direction];

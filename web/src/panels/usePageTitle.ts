@@ -5,7 +5,8 @@ import { useT } from "../i18n";
 import { useEditor, useTab } from "../state/editor";
 import { progressOf, useRuns } from "../state/runs";
 
-const DROP = '<path d="M16 3.5c4.6 5.6 8.6 9.9 8.6 15.2a8.6 8.6 0 0 1-17.2 0C7.4 13.4 11.4 9.1 16 3.5z" fill="#5b59d6"/>';
+const DROP =
+  '<path d="M16 3.5c4.6 5.6 8.6 9.9 8.6 15.2a8.6 8.6 0 0 1-17.2 0C7.4 13.4 11.4 9.1 16 3.5z" fill="#5b59d6"/>';
 const AROUND = 2 * Math.PI * 12;
 
 const ring = (percent: number) =>
@@ -21,7 +22,13 @@ export function usePageTitle(): void {
   const connected = useRuns((state) => state.connected);
   const running = promptId !== undefined;
   // What another page has queued runs too, but how far it is only that page is told.
-  const title = !connected ? t("title.lost", { name: open }) : !running ? `${open} · Sumi` : name === undefined ? t("title.busy", { name: open }) : `${percent} % · ${name}`;
+  const title = !connected
+    ? t("title.lost", { name: open })
+    : !running
+      ? `${open} · Sumi`
+      : name === undefined
+        ? t("title.busy", { name: open })
+        : `${percent} % · ${name}`;
   useEffect(() => {
     document.title = title;
     const icon = document.getElementById("icon") as HTMLLinkElement;

@@ -55,7 +55,8 @@ export function usePanZoom(stage: RefObject<HTMLElement | null>) {
       const share = pointers.current.size;
       panBy((now.x - before.x) / share, (now.y - before.y) / share);
       if (!other) return;
-      const distance = (point: { x: number; y: number }) => Math.max(1, Math.hypot(point.x - other.x, point.y - other.y));
+      const distance = (point: { x: number; y: number }) =>
+        Math.max(1, Math.hypot(point.x - other.x, point.y - other.y));
       zoomBy(distance(now) / distance(before), { x: (now.x + other.x) / 2, y: (now.y + other.y) / 2 });
     },
     onPointerUp: (event: PointerEvent) => void pointers.current.delete(event.pointerId),

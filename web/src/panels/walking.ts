@@ -3,15 +3,16 @@
 import { flushSync } from "react-dom";
 import { places } from "../canvas/links";
 import { keepInView, stage } from "../canvas/stage";
-import { linksAt, unlink } from "../canvas/wiring";
 import { socketUnder } from "../canvas/useGestures";
-import { deleteReroutes, moveReroutes, pointOf, reroutesById } from "../graph/native_reroutes";
-import { AHEAD, type Direction, linkedNodes, nearest, neighbour } from "../graph/walking";
+import { linksAt, unlink } from "../canvas/wiring";
+import { deleteReroutes, moveReroutes, pointOf, reroutesById } from "../document/native_reroutes";
+import { AHEAD, type Direction, linkedNodes, nearest, neighbour } from "../document/walking";
 import { announce } from "../state/announce";
 import { current, edit, levelOf, select, surroundings } from "../state/editor";
 import { show } from "../state/ui";
 
-const article = (id: string): HTMLElement | null => document.querySelector(`.react-flow__node[data-id="${CSS.escape(id)}"] > article`);
+const article = (id: string): HTMLElement | null =>
+  document.querySelector(`.react-flow__node[data-id="${CSS.escape(id)}"] > article`);
 
 /** Select a node, bring it into view, and put the focus on it. */
 export function goTo(id: string): void {
@@ -60,7 +61,10 @@ const INSIDE = "textarea, input, select, .choice, .loaded-picture-tools button, 
 export function enter(): boolean {
   const [id] = current().selection;
   const node = id === undefined ? null : article(id);
-  const first = node && (node.querySelector<HTMLElement>(".widget :is(textarea, input, select, button)") ?? node.querySelector<HTMLElement>(INSIDE));
+  const first =
+    node &&
+    (node.querySelector<HTMLElement>(".widget :is(textarea, input, select, button)") ??
+      node.querySelector<HTMLElement>(INSIDE));
   first?.focus();
   if (first instanceof HTMLInputElement) first.select(); // at once: a frame later a typed key could be overwritten
   return Boolean(first);
@@ -80,7 +84,9 @@ export function pressOnSocket(target: HTMLElement, key: string): boolean {
   if (!socket) return false;
   if (key === "Enter" || key === " " || key === "l") {
     const { right, top } = target.getBoundingClientRect();
-    show({ palette: { x: right + 30, y: top, at: stage?.toCanvas(right + 60, top) ?? [0, 0], from: socket, sockets: true } });
+    show({
+      palette: { x: right + 30, y: top, at: stage?.toCanvas(right + 60, top) ?? [0, 0], from: socket, sockets: true },
+    });
     return true;
   }
   const links = linksAt(socket);
@@ -90,7 +96,12 @@ export function pressOnSocket(target: HTMLElement, key: string): boolean {
 }
 
 /** What keys do on a point that links are led through. */
-export function pressOnReroute(target: HTMLElement, key: string, direction: Direction | undefined, distance: number): boolean {
+export function pressOnReroute(
+  target: HTMLElement,
+  key: string,
+  direction: Direction | undefined,
+  distance: number,
+): boolean {
   const id = target.closest<HTMLElement>(".reroute-point")?.dataset.reroute;
   const reroute = id === undefined ? undefined : reroutesById(levelOf(current())).get(id);
   if (id === undefined || !reroute) return false;
@@ -114,6 +125,10 @@ export function openMenuByKey(): void {
   const at: [number, number] = place ? [place.x + place.width / 2, place.y + 20] : stage.middle();
   const [x, y] = stage.toScreen(...at);
   const [index] = current().groups;
-  const target = place ? ({ kind: "node", id: id as string } as const) : index !== undefined ? ({ kind: "group", index } as const) : ({ kind: "canvas" } as const);
+  const target = place
+    ? ({ kind: "node", id: id as string } as const)
+    : index !== undefined
+      ? ({ kind: "group", index } as const)
+      : ({ kind: "canvas" } as const);
   show({ menu: { x, y, at, target } });
 }

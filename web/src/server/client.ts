@@ -1,8 +1,8 @@
 /** The server's HTTP interface, as far as the editor uses it. */
 
-import { parseJson, writeJson } from "../format/json";
+import { parseJson, writeJson } from "../document/json";
+import { type RawNodeDef, readCatalogue } from "../document/schema";
 import type { ApiWorkflow } from "../format/api";
-import { type RawNodeDef, readCatalogue } from "../graph/schema";
 
 export interface Problem {
   type: string;
@@ -21,7 +21,13 @@ export interface FileRef {
 
 export type Output = Record<string, unknown>;
 
-export type QueueItem = [number: number, promptId: string, prompt: ApiWorkflow, extra: Record<string, unknown>, outputs: string[]];
+export type QueueItem = [
+  number: number,
+  promptId: string,
+  prompt: ApiWorkflow,
+  extra: Record<string, unknown>,
+  outputs: string[],
+];
 
 export interface HistoryEntry {
   prompt: QueueItem;
@@ -74,11 +80,18 @@ async function request(path: string, options?: RequestInit): Promise<Response> {
   } catch {
     // A proxy's page: the status says enough.
   }
-  const error = typeof said.error === "string" ? { message: said.error } : said.error ?? {};
-  throw new Refused(response.status, error.message ?? `${response.status} ${response.statusText}`, error.details, said.node_errors, nodeOf(error));
+  const error = typeof said.error === "string" ? { message: said.error } : (said.error ?? {});
+  throw new Refused(
+    response.status,
+    error.message ?? `${response.status} ${response.statusText}`,
+    error.details,
+    said.node_errors,
+    nodeOf(error),
+  );
 }
 
-const nodeOf = ({ extra_info }: Partial<Problem>): string | undefined => (typeof extra_info?.node_id === "string" ? extra_info.node_id : undefined);
+const nodeOf = ({ extra_info }: Partial<Problem>): string | undefined =>
+  typeof extra_info?.node_id === "string" ? extra_info.node_id : undefined;
 
 async function json<T>(path: string, options?: RequestInit): Promise<T> {
   return parseJson(await (await request(path, options)).text()) as T;
@@ -98,11 +111,14 @@ export const server = {
   submit: (body: Record<string, unknown>) =>
     json<{ prompt_id: string; number: number; node_errors: NodeErrors }>("prompt", posted(body)),
   /** What one prompt that has ended was and made; undefined if it is not known any more. */
-  entry: async (promptId: string) => (await json<Record<string, HistoryEntry>>(`history/${encodeURIComponent(promptId)}`))[promptId],
+  entry: async (promptId: string) =>
+    (await json<Record<string, HistoryEntry>>(`history/${encodeURIComponent(promptId)}`))[promptId],
   forget: (promptIds: string[]) => request("history", posted({ delete: promptIds })),
   /** Newest first. */
   jobs: (statuses: JobLine["status"][], limit: number, offset = 0) =>
-    json<{ jobs: JobLine[]; pagination: { total: number; has_more: boolean } }>(`jobs?status=${statuses.join()}&limit=${limit}&offset=${offset}`),
+    json<{ jobs: JobLine[]; pagination: { total: number; has_more: boolean } }>(
+      `jobs?status=${statuses.join()}&limit=${limit}&offset=${offset}`,
+    ),
   /** Whether a worker is there to take what is queued. */
   isReady: async () => (await fetch("api/readyz")).ok,
   job: (promptId: string) => json<JobState>(`jobs/${encodeURIComponent(promptId)}`),
@@ -121,7 +137,9 @@ export const server = {
     request(`userdata/${encodeURIComponent(path)}?overwrite=${overwrite}`, { method: "POST", body: text }),
   deleteFile: (path: string) => request(`userdata/${encodeURIComponent(path)}`, { method: "DELETE" }),
   moveFile: (from: string, to: string, overwrite: boolean) =>
-    request(`userdata/${encodeURIComponent(from)}/move/${encodeURIComponent(to)}?overwrite=${overwrite}`, { method: "POST" }),
+    request(`userdata/${encodeURIComponent(from)}/move/${encodeURIComponent(to)}?overwrite=${overwrite}`, {
+      method: "POST",
+    }),
   upload(file: Blob, name: string, mask?: FileRef): Promise<{ name: string; subfolder: string; type: string }> {
     const form = new FormData();
     form.append("image", file, name);
@@ -155,11 +173,15 @@ export function annotated(name: string, folder = "input"): FileRef {
 export function textsOf(output: Output | undefined): string[] {
   const texts = output?.text;
   if (typeof texts === "string") return [texts];
-  return Array.isArray(texts) ? texts.flat().filter((text): text is string => typeof text === "string" && text !== "") : [];
+  return Array.isArray(texts)
+    ? texts.flat().filter((text): text is string => typeof text === "string" && text !== "")
+    : [];
 }
 
 /** The pictures among what a node has to show. */
 export function picturesOf(output: Output | undefined): FileRef[] {
   const images = output?.images;
-  return Array.isArray(images) ? images.filter((image): image is FileRef => typeof (image as FileRef)?.filename === "string") : [];
+  return Array.isArray(images)
+    ? images.filter((image): image is FileRef => typeof (image as FileRef)?.filename === "string")
+    : [];
 }

@@ -1,10 +1,10 @@
 /** Commands on what is selected, and on fields. */
 
-import { type Id, linksById, type Level, nodesById, position } from "../graph/document";
-import { addGroup, addNode, changeGroup, mapNode, nextNodeId } from "../graph/edits";
-import { boundingOf } from "../graph/grouping";
-import { deleteReroutes, linksThrough, reroutesById } from "../graph/native_reroutes";
-import { setWidget } from "../graph/widget_views";
+import { type Id, type Level, linksById, nodesById, position } from "../document/document";
+import { addGroup, addNode, changeGroup, mapNode, nextNodeId } from "../document/edits";
+import { boundingOf } from "../document/grouping";
+import { deleteReroutes, linksThrough, reroutesById } from "../document/native_reroutes";
+import { setWidget } from "../document/widget_views";
 import { t } from "../i18n";
 import { current, edit, fitView, levelOf, select, surroundings } from "./editor";
 import { move, moved, snapped } from "./moving";
@@ -13,7 +13,9 @@ export function groupSelected(): void {
   const level = levelOf(current());
   const bounding = boundingOf(level, surroundings(), current().selection);
   if (!bounding) return;
-  edit((before) => addGroup(before, { title: t("menu.newGroup"), bounding, color: "#3f789e", font_size: 24, flags: {} }));
+  edit((before) =>
+    addGroup(before, { title: t("menu.newGroup"), bounding, color: "#3f789e", font_size: 24, flags: {} }),
+  );
   select([], null, [level.groups?.length ?? 0]);
 }
 
@@ -25,12 +27,14 @@ export function fitGroup(index: number, members: ReadonlySet<string>): void {
 
 /** Lay out what is selected, or everything. */
 export async function tidy(): Promise<void> {
-  const { arranged } = await import("../graph/layout");
+  const { arranged } = await import("../document/layout");
   const { selection } = current();
   const some = selection.size > 1;
   const level = levelOf(current());
   const { nodes, boxes } = arranged(level, surroundings(), some ? selection : undefined);
-  edit((before) => straightened(withBoxes(moved(before, { nodes, groups: new Map(), reroutes: new Map() }), boxes), nodes));
+  edit((before) =>
+    straightened(withBoxes(moved(before, { nodes, groups: new Map(), reroutes: new Map() }), boxes), nodes),
+  );
   if (!some) fitView();
 }
 
@@ -41,7 +45,10 @@ const withBoxes = (level: Level, boxes: ReadonlyMap<number, [number, number, num
 function straightened(level: Level, placed: ReadonlyMap<string, unknown>): Level {
   const stale = [...reroutesById(level).keys()].filter((id) => {
     const links = linksThrough(level, id);
-    return links.length > 0 && links.every((link) => placed.has(String(link.origin_id)) && placed.has(String(link.target_id)));
+    return (
+      links.length > 0 &&
+      links.every((link) => placed.has(String(link.origin_id)) && placed.has(String(link.target_id)))
+    );
   });
   return deleteReroutes(level, new Set(stale));
 }
@@ -52,7 +59,9 @@ export function alignToGrid(): void {
   const all = !selection.size && !groups.size;
   const at = (value: readonly [number, number]): [number, number] => [snapped(value[0]), snapped(value[1])];
   const nodes = level.nodes.filter((node) => all || selection.has(String(node.id)));
-  const framed = (level.groups ?? []).flatMap((group, index) => (all || groups.has(index) ? [[index, group.bounding] as const] : []));
+  const framed = (level.groups ?? []).flatMap((group, index) =>
+    all || groups.has(index) ? [[index, group.bounding] as const] : [],
+  );
   move(
     {
       nodes: new Map(nodes.map((node) => [String(node.id), at(position(node))])),
@@ -84,7 +93,12 @@ export function addNote(at: [number, number]): void {
 }
 
 /** One widget's value, from wherever on the editor it comes. */
-export function writeWidget(node: string, key: string, value: unknown, kind: string | null = `widget ${node} ${key}`): void {
+export function writeWidget(
+  node: string,
+  key: string,
+  value: unknown,
+  kind: string | null = `widget ${node} ${key}`,
+): void {
   edit((level) => mapNode(level, node, (before) => setWidget(before, key, value, surroundings())), kind);
 }
 

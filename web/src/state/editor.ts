@@ -2,15 +2,15 @@
 
 import { create } from "zustand";
 import defaultWorkflow from "../../../workflows/text_to_image.json";
-import { copied, paste, readClip, withDefinitions } from "../graph/clipboard";
-import { type Doc, emptyDocument, type Id, type Level, nodesById, subgraphs } from "../graph/document";
-import { changeLevel, deleteNodes, disconnect, levelAt, mapNodes } from "../graph/edits";
-import { amend, begin, type History, redo, settle, step, undo } from "../graph/history";
-import { deleteGroups } from "../graph/grouping";
-import { newId } from "../graph/ids";
-import { holds } from "../graph/lifting";
-import type { Catalogue } from "../graph/schema";
-import type { Surroundings } from "../graph/widget_views";
+import { copied, paste, readClip, withDefinitions } from "../document/clipboard";
+import { type Doc, emptyDocument, type Id, type Level, nodesById, subgraphs } from "../document/document";
+import { changeLevel, deleteNodes, disconnect, levelAt, mapNodes } from "../document/edits";
+import { deleteGroups } from "../document/grouping";
+import { amend, begin, type History, redo, settle, step, undo } from "../document/history";
+import { newId } from "../document/ids";
+import { holds } from "../document/lifting";
+import type { Catalogue } from "../document/schema";
+import type { Surroundings } from "../document/widget_views";
 import { useWords } from "../i18n";
 import { labelled } from "../i18n/node_names";
 import { notify } from "./notices";
@@ -56,10 +56,23 @@ export const useEditor = create<Editor>(() => {
 });
 
 export function newTab(name: string, doc: Doc, file: string | null = null, fileWas: string | null = null): Tab {
-  return { id: newId(), name, file, fileWas, clean: doc, history: begin(doc), path: [], selection: new Set(), groups: NO_GROUPS, link: null, views: {} };
+  return {
+    id: newId(),
+    name,
+    file,
+    fileWas,
+    clean: doc,
+    history: begin(doc),
+    path: [],
+    selection: new Set(),
+    groups: NO_GROUPS,
+    link: null,
+    views: {},
+  };
 }
 
-export const activeTab = (state: Editor): Tab => state.tabs.find((tab) => tab.id === state.active) ?? (state.tabs[0] as Tab);
+export const activeTab = (state: Editor): Tab =>
+  state.tabs.find((tab) => tab.id === state.active) ?? (state.tabs[0] as Tab);
 export const definitionPath = (tab: Tab): string[] => tab.path.map((entry) => entry.definition);
 export const levelOf = (tab: Tab): Level => levelAt(tab.history.present, definitionPath(tab));
 export const viewKey = (tab: Tab): string => definitionPath(tab).at(-1) ?? "";
@@ -83,7 +96,10 @@ useWords.subscribe((now, before) => {
   if (now.nodeNames !== before.nodeNames) showCatalogue(useEditor.getState().catalogue);
 });
 
-export const surroundings = (): Surroundings => ({ doc: current().history.present, catalogue: useEditor.getState().catalogue });
+export const surroundings = (): Surroundings => ({
+  doc: current().history.present,
+  catalogue: useEditor.getState().catalogue,
+});
 
 export function changeTab(change: (tab: Tab) => Tab, id = useEditor.getState().active): void {
   useEditor.setState((state) => ({ tabs: state.tabs.map((tab) => (tab.id === id ? change(tab) : tab)) }));
@@ -105,14 +121,21 @@ export function editLater(): (change: (level: Level) => Level) => void {
   return (change) => {
     const tab = useEditor.getState().tabs.find((entry) => entry.id === id);
     if (!tab || path.some((definition) => !subgraphs(tab.history.present).has(definition))) return; // closed, or dissolved
-    changeTab((now) => ({ ...now, history: step(now.history, changeLevel(now.history.present, path, change), null) }), id);
+    changeTab(
+      (now) => ({ ...now, history: step(now.history, changeLevel(now.history.present, path, change), null) }),
+      id,
+    );
   };
 }
 
 export function amendDocument(id: string, change: (doc: Doc) => Doc): void {
   changeTab((tab) => {
     const present = change(tab.history.present);
-    return { ...tab, clean: tab.clean === tab.history.present ? present : tab.clean, history: amend(tab.history, present) };
+    return {
+      ...tab,
+      clean: tab.clean === tab.history.present ? present : tab.clean,
+      history: amend(tab.history, present),
+    };
   }, id);
 }
 
@@ -136,7 +159,10 @@ function travel(go: (history: History<Doc>) => History<Doc>): void {
   changeTab((tab) => {
     const history = go(tab.history);
     const path = soundPath(history.present, tab.path);
-    const level = levelAt(history.present, path.map((entry) => entry.definition));
+    const level = levelAt(
+      history.present,
+      path.map((entry) => entry.definition),
+    );
     const there = new Set(level.nodes.map((node) => String(node.id)));
     const selection = new Set([...tab.selection].filter((id) => there.has(id)));
     const groups = new Set([...tab.groups].filter((index) => index < (level.groups?.length ?? 0)));
@@ -174,13 +200,16 @@ export function deleteSelected(): void {
   const { selection, groups, link } = current();
   const { catalogue } = useEditor.getState();
   if (link !== null) edit((level) => disconnect(level, [link]));
-  else if (selection.size || groups.size) edit((level) => deleteGroups(deleteNodes(level, selection, catalogue), groups));
+  else if (selection.size || groups.size)
+    edit((level) => deleteGroups(deleteNodes(level, selection, catalogue), groups));
   select([]);
 }
 
 export function copySelected(): string | null {
   const tab = current();
-  return tab.selection.size || tab.groups.size ? copied(tab.history.present, levelOf(tab), tab.selection, tab.groups) : null;
+  return tab.selection.size || tab.groups.size
+    ? copied(tab.history.present, levelOf(tab), tab.selection, tab.groups)
+    : null;
 }
 
 export function pasteText(text: string, place: { at: [number, number] } | { offset: [number, number] }): boolean {

@@ -1,20 +1,24 @@
 /** Workflows in and out of files and pictures. */
 
 import { create } from "zustand";
+import type { Doc } from "../document/document";
+import { mapNode } from "../document/edits";
+import { parseJson, writeJson } from "../document/json";
+import { setWidget } from "../document/widget_views";
 import { toApi } from "../format/api";
 import { NoWorkflow, workflowText } from "../format/contents";
-import { parseJson, writeJson } from "../format/json";
 import { readWorkflow } from "../format/read";
-import type { Doc } from "../graph/document";
-import { mapNode } from "../graph/edits";
-import { setWidget } from "../graph/widget_views";
 import type { Key } from "../i18n";
 import { server } from "../server/client";
 import { current, editLater, openTab, showCatalogue, surroundings, useEditor } from "./editor";
 import { fingerprint } from "./fingerprint";
 import { notify } from "./notices";
 
-const REASONS: Record<NoWorkflow["kind"], Key> = { picture: "file.nothing", parameters: "file.parameters", file: "file.nothingInFile" };
+const REASONS: Record<NoWorkflow["kind"], Key> = {
+  picture: "file.nothing",
+  parameters: "file.parameters",
+  file: "file.nothingInFile",
+};
 
 /** Open what a file holds: JSON of either dialect, or a picture that carries a workflow. Says so if it cannot. */
 export async function openFile(file: Blob & { name?: string }): Promise<boolean> {

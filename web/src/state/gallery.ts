@@ -72,7 +72,14 @@ export const forget = (picture: Picture): Promise<void> =>
   inTurn(async () => {
     const { jobs, complete } = useGallery.getState();
     const key = fileKey(picture);
-    const gone = new Set(jobs.filter((job) => job.id === picture.promptId || job.files.some((file) => fileKey(file) === key)).map((job) => job.id));
+    const gone = new Set(
+      jobs
+        .filter((job) => job.id === picture.promptId || job.files.some((file) => fileKey(file) === key))
+        .map((job) => job.id),
+    );
     await server.forget([...gone]);
-    take(jobs.filter((job) => !gone.has(job.id)), complete);
+    take(
+      jobs.filter((job) => !gone.has(job.id)),
+      complete,
+    );
   });

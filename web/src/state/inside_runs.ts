@@ -1,7 +1,7 @@
 /** What a subgraph's node shows of the run inside it. */
 
 import { useShallow } from "zustand/shallow";
-import { type Doc, type GraphNode, NOTES, subgraphs } from "../graph/document";
+import { type Doc, type GraphNode, NOTES, subgraphs } from "../document/document";
 import { type NodeRun, type NodeRuns, useRuns } from "./runs";
 
 export interface InsideRun {
@@ -33,7 +33,14 @@ export function insideRun(runs: NodeRuns, holder: string, nodes: number): Inside
   }
   if (!running && trouble === null && !done) return NOTHING;
   const share = Math.min(1, done / Math.max(1, nodes));
-  const state = trouble !== null ? "error" : running || (share > 0 && share < 1 && done !== Math.floor(done)) ? "running" : done >= nodes ? "finished" : undefined;
+  const state =
+    trouble !== null
+      ? "error"
+      : running || (share > 0 && share < 1 && done !== Math.floor(done))
+        ? "running"
+        : done >= nodes
+          ? "finished"
+          : undefined;
   return { state, share, trouble, message };
 }
 
@@ -44,7 +51,14 @@ export function countInside(doc: Doc, node: GraphNode): number {
     depth > 50
       ? 0
       : (definitions.get(type)?.nodes ?? []).reduce((sum, inner) => {
-          if (inner.mode === 2 || inner.mode === 4 || inner.type === "Reroute" || inner.type === "PrimitiveNode" || NOTES.has(inner.type)) return sum;
+          if (
+            inner.mode === 2 ||
+            inner.mode === 4 ||
+            inner.type === "Reroute" ||
+            inner.type === "PrimitiveNode" ||
+            NOTES.has(inner.type)
+          )
+            return sum;
           return sum + (definitions.has(inner.type) ? count(inner.type, depth + 1) : 1);
         }, 0);
   return count(node.type, 0);

@@ -1,14 +1,14 @@
 /** Workflows saved on the server: under `workflows/`, in folders as one likes. */
 
-import { writeJson } from "../format/json";
+import { emptyDocument } from "../document/document";
+import { writeJson } from "../document/json";
 import { t } from "../i18n";
 import { Refused, server } from "../server/client";
-import { changeTab, closeTab, current, isChanged, showTab, type Tab, useEditor } from "./editor";
 import { ask, confirmed, useQuestions } from "./dialogs";
+import { changeTab, closeTab, current, isChanged, showTab, type Tab, useEditor } from "./editor";
 import { openText } from "./files";
 import { fingerprint } from "./fingerprint";
 import { notify } from "./notices";
-import { emptyDocument } from "../graph/document";
 
 const ROOT = "workflows/";
 
@@ -26,7 +26,8 @@ const lastPart = (path: string): string => shownName(path).replace(/^.*\//, "");
 export function nameProblem(name: string): string | null {
   const parts = shownName(name.trim()).split("/");
   if (parts.every((part) => !part.trim())) return t("file.nameMissing");
-  if (parts.some((part) => !part.trim() || part.trim().startsWith(".") || /[\\:*?"<>|\u0000-\u001f]/.test(part))) return t("file.nameUnsound");
+  if (parts.some((part) => !part.trim() || part.trim().startsWith(".") || /[\\:*?"<>|\u0000-\u001f]/.test(part)))
+    return t("file.nameUnsound");
   return null;
 }
 
@@ -37,23 +38,43 @@ const toPath = (name: string): string =>
     .join("/")}.json`;
 
 export const foldersOf = (saved: readonly Saved[]): string[] =>
-  [...new Set(saved.flatMap(({ path }) => path.split("/").slice(0, -1).map((_, index, parts) => parts.slice(0, index + 1).join("/"))))].sort();
+  [
+    ...new Set(
+      saved.flatMap(({ path }) =>
+        path
+          .split("/")
+          .slice(0, -1)
+          .map((_, index, parts) => parts.slice(0, index + 1).join("/")),
+      ),
+    ),
+  ].sort();
 
 const unreachable = (error: unknown): void =>
-  error instanceof Refused ? notify("error", "run.refused", `${error.message} ${error.details}`.trim()) : notify("error", "run.unreachable");
+  error instanceof Refused
+    ? notify("error", "run.refused", `${error.message} ${error.details}`.trim())
+    : notify("error", "run.unreachable");
 
 async function askName(title: string, value: string): Promise<string | null> {
   const folders = server.workflows().then(foldersOf, () => []);
   const given = await ask({
     title,
-    field: { label: t("file.name"), value, suggestions: folders.then((names) => names.map((name) => `${name}/`)), check: nameProblem },
+    field: {
+      label: t("file.name"),
+      value,
+      suggestions: folders.then((names) => names.map((name) => `${name}/`)),
+      check: nameProblem,
+    },
     choices: [{ id: "save", label: t("app.save"), kind: "primary" }],
   });
   return given && toPath(given.value);
 }
 
 const replaces = (path: string): Promise<boolean> =>
-  confirmed(t("file.exists"), t("file.replace", { name: shownName(path) }), { id: "replace", label: t("file.replaceIt"), kind: "danger" });
+  confirmed(t("file.exists"), t("file.replace", { name: shownName(path) }), {
+    id: "replace",
+    label: t("file.replaceIt"),
+    kind: "danger",
+  });
 
 const exists = (error: unknown): boolean => error instanceof Refused && error.status === 409;
 
@@ -76,7 +97,8 @@ async function saveNow(id: string, elsewhere: boolean, called?: string): Promise
   const find = () => useEditor.getState().tabs.find((entry) => entry.id === id);
   const tab = find();
   if (!tab) return false;
-  const path = tab.file && !elsewhere ? tab.file : await askName(t("file.saveAs"), called ?? shownName(tab.file ?? tab.name));
+  const path =
+    tab.file && !elsewhere ? tab.file : await askName(t("file.saveAs"), called ?? shownName(tab.file ?? tab.name));
   if (path === null) return false;
   const doc = (find() ?? tab).history.present;
   const text = writeJson(doc, 1);
@@ -138,7 +160,9 @@ export async function rename(path: string, folder = false): Promise<void> {
   const target = folder ? shownName(given) : given;
   if (target === path) return;
   try {
-    const files = folder ? (await server.workflows()).map((entry) => entry.path).filter((entry) => entry.startsWith(`${path}/`)) : [path];
+    const files = folder
+      ? (await server.workflows()).map((entry) => entry.path).filter((entry) => entry.startsWith(`${path}/`))
+      : [path];
     for (const from of files) await move(from, folder ? target + from.slice(path.length) : target);
   } catch (error) {
     unreachable(error);
@@ -162,9 +186,14 @@ async function move(from: string, to: string): Promise<void> {
 /** Asks first. What of it is open stays open, unsaved. */
 export async function remove(path: string, folder = false): Promise<void> {
   try {
-    const files = folder ? (await server.workflows()).map((entry) => entry.path).filter((entry) => entry.startsWith(`${path}/`)) : [path];
-    const what = folder ? t("file.deleteFolder", { name: path, count: files.length }) : t("file.delete", { name: shownName(path) });
-    if (!(await confirmed(what, t("file.deleteText"), { id: "delete", label: t("menu.delete"), kind: "danger" }))) return;
+    const files = folder
+      ? (await server.workflows()).map((entry) => entry.path).filter((entry) => entry.startsWith(`${path}/`))
+      : [path];
+    const what = folder
+      ? t("file.deleteFolder", { name: path, count: files.length })
+      : t("file.delete", { name: shownName(path) });
+    if (!(await confirmed(what, t("file.deleteText"), { id: "delete", label: t("menu.delete"), kind: "danger" })))
+      return;
     for (const file of files) {
       await server.deleteFile(ROOT + file);
       for (const tab of useEditor.getState().tabs) {

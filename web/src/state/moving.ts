@@ -1,10 +1,10 @@
 /** Moving what is selected: nodes, groups with what is in them, and of a subgraph its two ends. */
 
-import { type Level, nodesById, type Subgraph } from "../graph/document";
-import { boundaryOf, moveNodes } from "../graph/edits";
-import { geometry, GRID, HEADER, placedNodes } from "../graph/geometry";
-import { groupsWithin, membersOf, moveGroups } from "../graph/grouping";
-import { linksThrough, moveReroutes, pointOf, reroutesById } from "../graph/native_reroutes";
+import { type Level, nodesById, type Subgraph } from "../document/document";
+import { boundaryOf, moveNodes } from "../document/edits";
+import { GRID, geometry, HEADER, placedNodes } from "../document/geometry";
+import { groupsWithin, membersOf, moveGroups } from "../document/grouping";
+import { linksThrough, moveReroutes, pointOf, reroutesById } from "../document/native_reroutes";
 import { current, edit, levelOf, surroundings } from "./editor";
 import { useSettings } from "./settings";
 
@@ -46,7 +46,8 @@ export function carried(nodes: Iterable<string>, groups: Iterable<number>): Plac
   for (const [id, reroute] of reroutesById(level)) {
     const links = linksThrough(level, id);
     const { x, y } = pointOf(reroute);
-    if (links.length && links.every((link) => ids.has(String(link.origin_id)) && ids.has(String(link.target_id)))) at.reroutes.set(id, [x, y]);
+    if (links.length && links.every((link) => ids.has(String(link.origin_id)) && ids.has(String(link.target_id))))
+      at.reroutes.set(id, [x, y]);
   }
   return at;
 }
@@ -55,7 +56,8 @@ export const move = (to: Places, kind: string | null = "move"): void => edit((le
 
 export function moved(level: Level, { nodes, groups, reroutes }: Places): Level {
   let after = moveReroutes(moveGroups(moveNodes(level, nodes), groups), reroutes);
-  for (const [id, [x, y]] of nodes) if (isBoundary(level, id)) after = moveBoundary(after as Subgraph, id, x, y - HEADER);
+  for (const [id, [x, y]] of nodes)
+    if (isBoundary(level, id)) after = moveBoundary(after as Subgraph, id, x, y - HEADER);
   return after;
 }
 

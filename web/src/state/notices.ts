@@ -32,4 +32,6 @@ export const dismiss = (id: number): void =>
 
 /** A tab's workflow is run again: what was said of runs before, and of its nodes, is over. */
 export const forgetRuns = (tab: string): void =>
-  useNotices.setState(({ notices }) => ({ notices: notices.filter(({ text, place }) => (place ? place.tab !== tab : !text.startsWith("run."))) }));
+  useNotices.setState(({ notices }) => ({
+    notices: notices.filter(({ text, place }) => (place ? place.tab !== tab : !text.startsWith("run."))),
+  }));

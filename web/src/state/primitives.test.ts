@@ -1,8 +1,8 @@
 import { describe, expect, it } from "vitest";
-import type { Doc, GraphNode } from "../graph/document";
-import { geometry } from "../graph/geometry";
-import { readCatalogue } from "../graph/schema";
-import { widgetViews } from "../graph/widget_views";
+import type { Doc, GraphNode } from "../document/document";
+import { geometry } from "../document/geometry";
+import { readCatalogue } from "../document/schema";
+import { widgetViews } from "../document/widget_views";
 import { advanced } from "./seeds";
 
 const catalogue = readCatalogue({
@@ -17,13 +17,27 @@ const catalogue = readCatalogue({
     },
     output: [],
   },
-  LoadImage: { input: { required: { image: [["a.png"], { image_upload: true }] } }, output: ["IMAGE"], output_name: ["IMAGE"] },
+  LoadImage: {
+    input: { required: { image: [["a.png"], { image_upload: true }] } },
+    output: ["IMAGE"],
+    output_name: ["IMAGE"],
+  },
 });
 
 /** A sampler with one field fed by a primitive. */
 function fed(field: string, type: string, values: unknown[]): Doc {
-  const primitive: GraphNode = { id: 1, type: "PrimitiveNode", widgets_values: values, outputs: [{ name: type, type, links: [1] }] };
-  const sampler: GraphNode = { id: 2, type: "KSampler", inputs: [{ name: field, type, link: 1, widget: { name: field } }], widgets_values: [5, "fixed", 0.5, "euler", ""] };
+  const primitive: GraphNode = {
+    id: 1,
+    type: "PrimitiveNode",
+    widgets_values: values,
+    outputs: [{ name: type, type, links: [1] }],
+  };
+  const sampler: GraphNode = {
+    id: 2,
+    type: "KSampler",
+    inputs: [{ name: field, type, link: 1, widget: { name: field } }],
+    widgets_values: [5, "fixed", 0.5, "euler", ""],
+  };
   return { nodes: [primitive, sampler], links: [[1, 1, 0, 2, 0, type]] };
 }
 
@@ -43,7 +57,11 @@ describe("a primitive, after a run", () => {
   });
 
   it("stays where it is fixed, a text, or feeds nothing", () => {
-    for (const doc of [fed("seed", "INT", [42, "fixed"]), fed("text", "STRING", ["increment"]), { ...fed("seed", "INT", [42, "increment"]), links: [] }]) {
+    for (const doc of [
+      fed("seed", "INT", [42, "fixed"]),
+      fed("text", "STRING", ["increment"]),
+      { ...fed("seed", "INT", [42, "increment"]), links: [] },
+    ]) {
       expect(advanced(doc, catalogue)).toBe(doc);
     }
   });
@@ -57,8 +75,14 @@ describe("a primitive, after a run", () => {
 
 it("a front end's button that a file lists among the inputs is no socket", () => {
   const slot = (name: string, type: string, link: number | null) => ({ name, type, link, widget: { name } });
-  const node = (link: number | null): GraphNode => ({ id: 1, type: "LoadImage", inputs: [slot("image", "COMBO", null), slot("upload", "IMAGEUPLOAD", link)], widgets_values: ["a.png", "image"] });
-  const sockets = (of: GraphNode) => geometry(of, { doc: { nodes: [of], links: [] }, catalogue }).inputs.map(({ name }) => name);
+  const node = (link: number | null): GraphNode => ({
+    id: 1,
+    type: "LoadImage",
+    inputs: [slot("image", "COMBO", null), slot("upload", "IMAGEUPLOAD", link)],
+    widgets_values: ["a.png", "image"],
+  });
+  const sockets = (of: GraphNode) =>
+    geometry(of, { doc: { nodes: [of], links: [] }, catalogue }).inputs.map(({ name }) => name);
   expect(sockets(node(null))).toEqual([]);
   expect(sockets(node(3))).toEqual(["upload"]);
 });

@@ -1,8 +1,8 @@
 /** What runs, how far it is, and what came of it: what the server says, by workflow and node. */
 
 import { create } from "zustand";
+import { newId } from "../document/ids";
 import { type JobState, type Output, type Problem, type QueueItem, Refused, server } from "../server/client";
-import { newId } from "../graph/ids";
 import { listen } from "../server/socket";
 import { announce } from "./announce";
 import { useEditor } from "./editor";
@@ -114,16 +114,28 @@ export function expect(promptId: string, origin: Origin): void {
 /** What validation said takes the place of what it said before. */
 export function showProblems(tab: string, errors: Record<string, { errors: Problem[] }>): void {
   const before = Object.entries(useRuns.getState().nodes[tab] ?? NOTHING);
-  amend(tab, before.filter(([, run]) => run.problems).map(([id]) => [id, { problems: undefined }]));
-  amend(tab, Object.entries(errors).map(([id, { errors: problems }]) => [id, { problems }]));
+  amend(
+    tab,
+    before.filter(([, run]) => run.problems).map(([id]) => [id, { problems: undefined }]),
+  );
+  amend(
+    tab,
+    Object.entries(errors).map(([id, { errors: problems }]) => [id, { problems }]),
+  );
 }
 
 /** A problem is gone as soon as its node is edited. */
 export function forgive(tab: string, id: string): void {
   const patch = { problems: undefined, error: undefined, state: undefined };
   // Of a subgraph's node also what is inside.
-  const mine = Object.entries(useRuns.getState().nodes[tab] ?? NOTHING).filter(([own, run]) => (own === id || own.startsWith(`${id}:`)) && (run.problems || run.error));
-  if (mine.length) amend(tab, mine.map(([own]) => [own, patch] as const));
+  const mine = Object.entries(useRuns.getState().nodes[tab] ?? NOTHING).filter(
+    ([own, run]) => (own === id || own.startsWith(`${id}:`)) && (run.problems || run.error),
+  );
+  if (mine.length)
+    amend(
+      tab,
+      mine.map(([own]) => [own, patch] as const),
+    );
 }
 
 // -- the queue ----------------------------------------------------------------------------------------------------
@@ -247,7 +259,10 @@ function receive(type: string, data: Record<string, unknown>): void {
       announce("run.saidStarted", { name: nameOf(tab) });
       break;
     case "execution_cached":
-      amend(tab, (data.nodes as string[]).map((id) => [id, { cached: true, state: "finished" }]));
+      amend(
+        tab,
+        (data.nodes as string[]).map((id) => [id, { cached: true, state: "finished" }]),
+      );
       break;
     case "executing":
       amend(tab, [[String(data.display_node ?? data.node), { state: "running", value: 0, max: 1 }]]);
@@ -285,7 +300,9 @@ function measure(promptId: string, { tab, nodes, steps }: Origin): void {
     else if (run.state === "finished") done += weight;
     else if (run.state === "running" && run.max) done += (weight * (run.value ?? 0)) / run.max;
   }
-  useRuns.setState((state) => ({ progress: { ...state.progress, [promptId]: Math.min(1, done / Math.max(1, whole)) } }));
+  useRuns.setState((state) => ({
+    progress: { ...state.progress, [promptId]: Math.min(1, done / Math.max(1, whole)) },
+  }));
 }
 
 const nameOf = (tab: string): string => useEditor.getState().tabs.find((entry) => entry.id === tab)?.name ?? "";
@@ -304,12 +321,20 @@ function end(tab: string, promptId: string, type: string, data: Record<string, u
     settle(tab, verdict);
     if (type === "execution_error" && data.node_id) amend(tab, [[String(data.node_id), failure(data)]]);
     // The seconds that each node took are known to the job.
-    void server.job(promptId).then((job) => useRuns.getState().shown[tab] === promptId && showJob(tab, promptId, job), () => undefined);
+    void server.job(promptId).then(
+      (job) => useRuns.getState().shown[tab] === promptId && showJob(tab, promptId, job),
+      () => undefined,
+    );
   }
   useRuns.setState((state) => ({ progress: without(state.progress, promptId), ended: state.ended + 1 }));
 }
 
-const failure = (data: Record<string, unknown>): Partial<NodeRun> => ({ state: "error", error: String(data.exception_message ?? ""), preview: undefined, text: undefined });
+const failure = (data: Record<string, unknown>): Partial<NodeRun> => ({
+  state: "error",
+  error: String(data.exception_message ?? ""),
+  preview: undefined,
+  text: undefined,
+});
 
 function without<T>(record: Readonly<Record<string, T>>, key: string): Record<string, T> {
   const { [key]: _, ...rest } = record;
@@ -318,9 +343,14 @@ function without<T>(record: Readonly<Record<string, T>>, key: string): Record<st
 
 /** Nothing of a tab's nodes runs any more. */
 function settle(tab: string, verdict: Verdict): void {
-  const running = Object.entries(useRuns.getState().nodes[tab] ?? NOTHING).filter(([, run]) => run.state === "running" || run.preview);
+  const running = Object.entries(useRuns.getState().nodes[tab] ?? NOTHING).filter(
+    ([, run]) => run.state === "running" || run.preview,
+  );
   const state = verdict === "done" ? ("finished" as const) : undefined;
-  amend(tab, running.map(([id]) => [id, { state, preview: undefined, text: undefined }]));
+  amend(
+    tab,
+    running.map(([id]) => [id, { state, preview: undefined, text: undefined }]),
+  );
   useRuns.setState((before) => ({ verdicts: { ...before.verdicts, [tab]: verdict } }));
 }
 
@@ -362,16 +392,29 @@ async function catchUp(): Promise<void> {
 }
 
 function showJob(tab: string, promptId: string, job: JobState): void {
-  amend(tab, Object.entries(job.outputs).map(([id, output]) => [id, { output }]));
-  amend(tab, Object.entries(job.timings).map(([id, seconds]) => [id, { seconds, state: "finished", preview: undefined }]));
-  amend(tab, (job.cached ?? []).map((id) => [id, { cached: true, state: "finished" }]));
+  amend(
+    tab,
+    Object.entries(job.outputs).map(([id, output]) => [id, { output }]),
+  );
+  amend(
+    tab,
+    Object.entries(job.timings).map(([id, seconds]) => [id, { seconds, state: "finished", preview: undefined }]),
+  );
+  amend(
+    tab,
+    (job.cached ?? []).map((id) => [id, { cached: true, state: "finished" }]),
+  );
   if (job.status === "running") {
-    useRuns.setState((state) => ({ progress: { ...state.progress, [promptId]: job.progress }, verdicts: { ...state.verdicts, [tab]: "running" } }));
+    useRuns.setState((state) => ({
+      progress: { ...state.progress, [promptId]: job.progress },
+      verdicts: { ...state.verdicts, [tab]: "running" },
+    }));
     if (job.node) amend(tab, [[job.node, { state: "running" }]]);
     return;
   }
   if (job.status === "pending") return;
-  if (useRuns.getState().verdicts[tab] === "running") settle(tab, ({ success: "done", error: "failed", interrupted: "stopped" } as const)[job.status]);
+  if (useRuns.getState().verdicts[tab] === "running")
+    settle(tab, ({ success: "done", error: "failed", interrupted: "stopped" } as const)[job.status]);
   if (job.error?.node_id) amend(tab, [[String(job.error.node_id), failure(job.error)]]);
   useRuns.setState((state) => ({ progress: without(state.progress, promptId) }));
 }

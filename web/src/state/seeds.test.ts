@@ -1,8 +1,17 @@
 import { describe, expect, it } from "vitest";
-import type { InputDef } from "../graph/schema";
+import type { InputDef } from "../document/schema";
 import { nextValue } from "./seeds";
 
-const seed: InputDef = { name: "seed", type: "INT", required: true, widget: "int", min: 0, max: 18446744073709551615n, controlled: true, folder: "input" };
+const seed: InputDef = {
+  name: "seed",
+  type: "INT",
+  required: true,
+  widget: "int",
+  min: 0,
+  max: 18446744073709551615n,
+  controlled: true,
+  folder: "input",
+};
 
 describe("a seed after a run", () => {
   it("stays, counts exactly past 2^53, and stops at its bounds", () => {

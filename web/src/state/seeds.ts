@@ -1,14 +1,14 @@
 /** Seeds move on after a run, as their nodes say: fixed, incremented, decremented, randomized. */
 
-import { control, primitiveControl, widgetInputs, widgetValues, withWidget } from "../format/widgets";
-import { type Doc, type GraphNode, type Level, linksById, type Subgraph, subgraphs } from "../graph/document";
-import { mapEveryNode } from "../graph/edits";
-import { OWN, shown, sourceOf } from "../graph/lifting";
-import type { Catalogue, InputDef } from "../graph/schema";
-import { primitiveTarget } from "../graph/widget_views";
+import { type Doc, type GraphNode, type Level, linksById, type Subgraph, subgraphs } from "../document/document";
+import { mapEveryNode } from "../document/edits";
+import { OWN, shown, sourceOf } from "../document/lifting";
+import type { Catalogue, InputDef } from "../document/schema";
+import { control, primitiveControl, widgetInputs, widgetValues, withWidget } from "../document/widget_values";
+import { primitiveTarget } from "../document/widget_views";
 
 /** `doc` with every controlled value at its next; the same object where nothing moves. */
-export const advanced = (doc: Doc, catalogue: Catalogue): Doc => 
+export const advanced = (doc: Doc, catalogue: Catalogue): Doc =>
   mapEveryNode(doc, (node, level) => {
     const definition = subgraphs(doc).get(node.type);
     if (definition) return nextHolder(node, definition, doc, catalogue);

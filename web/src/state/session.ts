@@ -6,8 +6,8 @@
  * a new window takes over what was in the one closed last, and can look at what others left unsaved.
  */
 
-import { type Doc, emptyDocument } from "../graph/document";
-import { newId } from "../graph/ids";
+import { type Doc, emptyDocument } from "../document/document";
+import { newId } from "../document/ids";
 import { activeTab, isChanged, newTab, type Tab, useEditor } from "./editor";
 import { notify } from "./notices";
 
@@ -135,7 +135,9 @@ async function recall(own: string | null): Promise<string | null> {
   const range = IDBKeyRange.bound([source.id], [source.id, []]);
   const kept = await answered<KeptTab[]>(store.transaction("tabs").objectStore("tabs").getAll(range));
   const order = source.order;
-  const restored = kept.toSorted((first, second) => order.indexOf(first.id) - order.indexOf(second.id)).map(restoredTab);
+  const restored = kept
+    .toSorted((first, second) => order.indexOf(first.id) - order.indexOf(second.id))
+    .map(restoredTab);
   if (restored.length) {
     useEditor.setState({ tabs: restored, active: source.active });
     activeTab(useEditor.getState());
@@ -197,7 +199,18 @@ function write(store: IDBDatabase, fresh: Tab[], closed: string[], entry: KeptWi
     const tabs = change.objectStore("tabs");
     for (const tab of fresh) {
       const { id, name, file, fileWas, views, path } = tab;
-      tabs.put({ window: windowId, id, at: entry.at, name, file, fileWas, doc: tab.history.present, changed: isChanged(tab), views, path } satisfies KeptTab);
+      tabs.put({
+        window: windowId,
+        id,
+        at: entry.at,
+        name,
+        file,
+        fileWas,
+        doc: tab.history.present,
+        changed: isChanged(tab),
+        views,
+        path,
+      } satisfies KeptTab);
     }
     for (const id of closed) tabs.delete([windowId, id]);
     change.objectStore("windows").put(entry);
@@ -227,7 +240,9 @@ async function tidy(): Promise<void> {
   const held = await live();
   if (held === null) return;
   const unsaved = new Set((await leftTabs(store)).map((tab) => tab.window));
-  const gone = all.filter(({ id, at }) => id !== windowId && !held.has(id) && !unsaved.has(id) && Date.now() - at > A_MONTH);
+  const gone = all.filter(
+    ({ id, at }) => id !== windowId && !held.has(id) && !unsaved.has(id) && Date.now() - at > A_MONTH,
+  );
   const change = store.transaction(["windows", "tabs"], "readwrite");
   for (const { id } of gone) {
     change.objectStore("windows").delete(id);

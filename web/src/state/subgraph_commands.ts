@@ -1,11 +1,11 @@
 /** Subgraphs, as commands on what is selected and on what is open. */
 
-import { type Doc, nodesById, subgraphs } from "../graph/document";
-import { changeLevel, withDefinition } from "../graph/edits";
-import { newId } from "../graph/ids";
-import { isLifted, lift, madeUnique, mapHolders } from "../graph/lifting";
-import { movePort, type PortPlace, removePort, renamePort } from "../graph/ports";
-import { unwrap, wrap } from "../graph/subgraph_edits";
+import { type Doc, nodesById, subgraphs } from "../document/document";
+import { changeLevel, withDefinition } from "../document/edits";
+import { newId } from "../document/ids";
+import { isLifted, lift, madeUnique, mapHolders } from "../document/lifting";
+import { movePort, type PortPlace, removePort, renamePort } from "../document/ports";
+import { unwrap, wrap } from "../document/subgraph_edits";
 import { t } from "../i18n";
 import { ask } from "./dialogs";
 import { changeTab, current, definitionPath, editDocument, levelOf, select, surroundings } from "./editor";
@@ -38,13 +38,21 @@ export function enterSubgraph(id: string): void {
 
 /** Out again, to a depth; the node that one comes out of is selected. */
 export function leaveTo(depth: number): void {
-  changeTab((tab) => ({ ...tab, ...none, path: tab.path.slice(0, depth), selection: new Set(tab.path.slice(depth, depth + 1).map((entry) => entry.holder)) }));
+  changeTab((tab) => ({
+    ...tab,
+    ...none,
+    path: tab.path.slice(0, depth),
+    selection: new Set(tab.path.slice(depth, depth + 1).map((entry) => entry.holder)),
+  }));
 }
 
 export function makeUnique(id: string): void {
   const tab = current();
   const holder = nodesById(levelOf(tab)).get(id);
-  if (holder) editDocument((doc) => madeUnique(doc, (listed, change) => changeLevel(listed, definitionPath(tab), change), holder, newId()));
+  if (holder)
+    editDocument((doc) =>
+      madeUnique(doc, (listed, change) => changeLevel(listed, definitionPath(tab), change), holder, newId()),
+    );
 }
 
 /** Show a field of a node of the open subgraph on the nodes that stand for it, or no longer. */
@@ -57,7 +65,8 @@ export function liftedHere(inner: string, name: string): boolean | null {
   const tab = current();
   const place = tab.path.at(-1);
   if (!place) return null;
-  const outer = tab.path.length > 1 ? subgraphs(tab.history.present).get(tab.path.at(-2)?.definition ?? "") : tab.history.present;
+  const outer =
+    tab.path.length > 1 ? subgraphs(tab.history.present).get(tab.path.at(-2)?.definition ?? "") : tab.history.present;
   const holder = outer && nodesById(outer).get(place.holder);
   return holder ? isLifted(holder, inner, name) : null;
 }
@@ -81,7 +90,11 @@ export async function askSubgraphName(definition: string): Promise<void> {
   if (!known) return;
   const given = await ask({
     title: t("subgraph.rename"),
-    field: { label: t("port.name"), value: known.name, check: (value) => (value.trim() ? null : t("file.nameMissing")) },
+    field: {
+      label: t("port.name"),
+      value: known.name,
+      check: (value) => (value.trim() ? null : t("file.nameMissing")),
+    },
     choices: [{ id: "rename", label: t("menu.rename"), kind: "primary" }],
   });
   if (given) editDocument((doc) => renamed(doc, definition, given.value.trim()));
@@ -92,5 +105,7 @@ function renamed(doc: Doc, definition: string, name: string): Doc {
   const before = subgraphs(doc).get(definition);
   if (!before) return doc;
   const after = withDefinition(doc, { ...before, name });
-  return mapHolders(after, definition, (holder) => (holder.title === before.name ? { ...holder, title: name } : holder));
+  return mapHolders(after, definition, (holder) =>
+    holder.title === before.name ? { ...holder, title: name } : holder,
+  );
 }

@@ -1,10 +1,10 @@
 /** Workflows to the server: once, so many times, whenever something changes, or again and again. */
 
 import { create } from "zustand";
+import { newId } from "../document/ids";
+import { writeJson } from "../document/json";
 import { type ApiWorkflow, FormatError, toApi } from "../format/api";
-import { writeJson } from "../format/json";
 import { withChosenPrompts, withFilledNames } from "../format/substitutions";
-import { newId } from "../graph/ids";
 import { Refused, server } from "../server/client";
 import { activeTab, amendDocument, current, useEditor } from "./editor";
 import { forgetRuns, notify } from "./notices";
@@ -44,7 +44,12 @@ async function submit(id: string, front: boolean): Promise<boolean> {
   } catch (error) {
     if (error instanceof Refused) {
       const { node } = error;
-      showProblems(tab.id, node === undefined ? error.nodeErrors : { [node]: { errors: [{ type: "refused", message: error.message, details: "" }] } });
+      showProblems(
+        tab.id,
+        node === undefined
+          ? error.nodeErrors
+          : { [node]: { errors: [{ type: "refused", message: error.message, details: "" }] } },
+      );
       const [first] = Object.keys(error.nodeErrors);
       if (node !== undefined) notify("error", "run.refused", error.message, { tab: tab.id, id: node });
       else if (first === undefined) notify("error", "run.refused", `${error.message} ${error.details}`.trim());
@@ -111,7 +116,12 @@ useEditor.subscribe((state, before) => {
 useRuns.subscribe((state, before) => {
   if (state.active !== before.active && !state.active.length && !state.pending.length) consider();
   // What is stopped by hand is not begun again by itself.
-  if (useRepeat.getState().repeat === "always" && Object.entries(state.verdicts).some(([tab, verdict]) => (verdict === "stopped" || verdict === "failed") && before.verdicts[tab] === "running")) {
+  if (
+    useRepeat.getState().repeat === "always" &&
+    Object.entries(state.verdicts).some(
+      ([tab, verdict]) => (verdict === "stopped" || verdict === "failed") && before.verdicts[tab] === "running",
+    )
+  ) {
     useRepeat.setState({ repeat: "once" });
   }
 });

@@ -1,8 +1,8 @@
 /** What of the editor itself is open: panels, dialogs, menus. */
 
 import { create } from "zustand";
+import type { Id } from "../document/document";
 import type { FileRef } from "../server/client";
-import type { Id } from "../graph/document";
 import type { Picture } from "./gallery";
 
 export type Panel = "start" | "gallery" | "queue";
@@ -39,7 +39,8 @@ export interface Pull {
   takers: ReadonlySet<string>;
 }
 
-export const socketKey = (node: string, side: "input" | "output", slot: number | string): string => `${node}/${side}/${slot}`;
+export const socketKey = (node: string, side: "input" | "output", slot: number | string): string =>
+  `${node}/${side}/${slot}`;
 
 export type Target =
   | { kind: "node"; id: string; widget?: string }

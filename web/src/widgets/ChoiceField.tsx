@@ -30,7 +30,9 @@ export function ChoiceField({ label, choices, value, open: others, onChange }: P
         onClick={() => setOpen((button.current as HTMLButtonElement).getBoundingClientRect())}
       >
         <span className="field-label">{label}</span>
-        <span className="field-value">{value === undefined || value === null || value === "" ? t("widget.none") : String(value)}</span>
+        <span className="field-value">
+          {value === undefined || value === null || value === "" ? t("widget.none") : String(value)}
+        </span>
       </button>
       {open && (
         <ChoiceList
@@ -55,7 +57,21 @@ export function ChoiceField({ label, choices, value, open: others, onChange }: P
 
 const ROW = 30;
 
-function ChoiceList({ anchor, label, choices, value, onChoose, onClose }: { anchor: DOMRect; label: string; choices: readonly unknown[]; value: unknown; onChoose(choice: unknown): void; onClose(): void }) {
+function ChoiceList({
+  anchor,
+  label,
+  choices,
+  value,
+  onChoose,
+  onClose,
+}: {
+  anchor: DOMRect;
+  label: string;
+  choices: readonly unknown[];
+  value: unknown;
+  onChoose(choice: unknown): void;
+  onClose(): void;
+}) {
   const t = useT();
   const [text, setText] = useState("");
   const found = choices.filter((choice) => String(choice).toLowerCase().includes(text.toLowerCase()));
@@ -65,13 +81,20 @@ function ChoiceList({ anchor, label, choices, value, onChoose, onClose }: { anch
   const width = Math.max(anchor.width, 220);
   const height = Math.min(340, found.length * ROW + 58);
   const below = window.innerHeight - anchor.bottom > height + 12 || anchor.top < height;
-  const top = Math.max(8, below ? Math.min(anchor.bottom + 4, window.innerHeight - height - 8) : anchor.top - height - 4);
+  const top = Math.max(
+    8,
+    below ? Math.min(anchor.bottom + 4, window.innerHeight - height - 8) : anchor.top - height - 4,
+  );
   const left = Math.max(8, Math.min(anchor.left, window.innerWidth - width - 8));
   useEffect(() => void list.current?.querySelector("[aria-selected=true]")?.scrollIntoView({ block: "nearest" }), [at]);
   return createPortal(
     <>
       <div className="veil" onPointerDown={onClose} />
-      <div className="popover" style={{ left, top, width, maxHeight: 340 }} onWheel={(event) => event.stopPropagation()}>
+      <div
+        className="popover"
+        style={{ left, top, width, maxHeight: 340 }}
+        onWheel={(event) => event.stopPropagation()}
+      >
         <input
           className="popover-search"
           placeholder={t("widget.search")}
@@ -99,7 +122,16 @@ function ChoiceList({ anchor, label, choices, value, onChoose, onClose }: { anch
         />
         <div className="popover-list" id={id} role="listbox" aria-label={label} ref={list}>
           {found.map((choice, index) => (
-            <div key={String(choice)} id={`${id}-${index}`} role="option" className="option" aria-selected={index === at} data-current={choice === value || undefined} onPointerMove={() => setAt(index)} onClick={() => onChoose(choice)}>
+            <div
+              key={String(choice)}
+              id={`${id}-${index}`}
+              role="option"
+              className="option"
+              aria-selected={index === at}
+              data-current={choice === value || undefined}
+              onPointerMove={() => setAt(index)}
+              onClick={() => onChoose(choice)}
+            >
               {String(choice)}
             </div>
           ))}

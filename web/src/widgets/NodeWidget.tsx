@@ -1,14 +1,21 @@
 /** The field for one input of a node. */
 
 import { memo } from "react";
+import type { GraphNode } from "../document/document";
+import { mapNode } from "../document/edits";
+import type { WidgetRow } from "../document/geometry";
+import {
+  CONTROLS,
+  type Control,
+  control,
+  primitiveControl,
+  withControl,
+  withPrimitiveControl,
+} from "../document/widget_values";
 import { useT } from "../i18n";
-import { control, type Control, CONTROLS, primitiveControl, withControl, withPrimitiveControl } from "../format/widgets";
-import type { GraphNode } from "../graph/document";
-import { mapNode } from "../graph/edits";
-import type { WidgetRow } from "../graph/geometry";
+import { writeWidget } from "../state/commands";
 import { current, edit, flatId, settleStep, useEditor } from "../state/editor";
 import { forgive } from "../state/runs";
-import { writeWidget } from "../state/commands";
 import { ChoiceField } from "./ChoiceField";
 import { NumberField } from "./NumberField";
 
@@ -46,19 +53,38 @@ export const NodeWidget = memo(function NodeWidget({ node, row }: { node: GraphN
       return (
         <label className="field">
           <span className="field-label">{label}</span>
-          <input type="color" value={`#${Number(value).toString(16).padStart(6, "0")}`} onChange={(event) => write(Number.parseInt(event.target.value.slice(1), 16))} onBlur={settleStep} />
+          <input
+            type="color"
+            value={`#${Number(value).toString(16).padStart(6, "0")}`}
+            onChange={(event) => write(Number.parseInt(event.target.value.slice(1), 16))}
+            onBlur={settleStep}
+          />
         </label>
       );
     case "switch":
       return (
         <label className="field">
           <span className="field-label">{label}</span>
-          <input type="checkbox" role="switch" className="switch" checked={value === true} onChange={(event) => done(event.target.checked)} />
+          <input
+            type="checkbox"
+            role="switch"
+            className="switch"
+            checked={value === true}
+            onChange={(event) => done(event.target.checked)}
+          />
         </label>
       );
     case "choice":
     case "image":
-      return <ChoiceField label={label} choices={input.choices ?? []} value={value} open={input.widget === "image"} onChange={done} />;
+      return (
+        <ChoiceField
+          label={label}
+          choices={input.choices ?? []}
+          value={value}
+          open={input.widget === "image"}
+          onChange={done}
+        />
+      );
     case "multiline":
       return (
         <textarea
@@ -93,15 +119,27 @@ export const NodeWidget = memo(function NodeWidget({ node, row }: { node: GraphN
 });
 
 /** The wheel scrolls a text that is being written in; over any other it zooms, as it does beside it. */
-export const scrollItself = (event: React.FocusEvent<HTMLTextAreaElement>): void => event.target.classList.add("nowheel");
+export const scrollItself = (event: React.FocusEvent<HTMLTextAreaElement>): void =>
+  event.target.classList.add("nowheel");
 
 function ControlChoice({ node, name }: { node: GraphNode; name: string }) {
   const t = useT();
   const def = useEditor((state) => state.catalogue.get(node.type));
   const value = def ? control(node, def, name) : primitiveControl(node);
-  const set = (next: Control) => edit((level) => mapNode(level, String(node.id), (before) => (def ? withControl(before, def, name, next) : withPrimitiveControl(before, next))));
+  const set = (next: Control) =>
+    edit((level) =>
+      mapNode(level, String(node.id), (before) =>
+        def ? withControl(before, def, name, next) : withPrimitiveControl(before, next),
+      ),
+    );
   return (
-    <select className="control" aria-label={t("widget.control")} title={t("widget.control")} value={value} onChange={(event) => set(event.target.value as Control)}>
+    <select
+      className="control"
+      aria-label={t("widget.control")}
+      title={t("widget.control")}
+      value={value}
+      onChange={(event) => set(event.target.value as Control)}
+    >
       {CONTROLS.map((mode) => (
         <option key={mode} value={mode}>
           {t(`control.${mode}`)}

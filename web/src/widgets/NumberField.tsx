@@ -1,7 +1,7 @@
 /** A number: dragged, typed, stepped with the arrow keys; with a bar where its bounds are tight. */
 
 import { useRef, useState } from "react";
-import type { InputDef } from "../graph/schema";
+import type { InputDef } from "../document/schema";
 import { useT } from "../i18n";
 import { clamp, shown, stepped } from "./numbers";
 
@@ -96,8 +96,7 @@ export function NumberField({ label, input, value, onChange, onDone }: Props) {
         onKeyDown={(event) => {
           if (event.key === "Enter" && !event.ctrlKey && !event.metaKey) {
             if (!wrong) event.currentTarget.blur();
-          }
-          else if (event.key === "Escape") {
+          } else if (event.key === "Escape") {
             dropped.current = true;
             event.currentTarget.blur();
           } else if (event.key === "ArrowUp" || event.key === "ArrowDown") {

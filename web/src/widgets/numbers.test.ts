@@ -1,9 +1,29 @@
 import { describe, expect, it } from "vitest";
-import type { InputDef } from "../graph/schema";
+import type { InputDef } from "../document/schema";
 import { clamp, shown, stepped } from "./numbers";
 
-const int: InputDef = { name: "seed", type: "INT", required: true, widget: "int", min: 0, max: 2n ** 64n - 1n, controlled: true, folder: "input" };
-const float: InputDef = { name: "cfg", type: "FLOAT", required: true, widget: "float", min: 0, max: 100, step: 0.1, round: 0.01, controlled: false, folder: "input" };
+const int: InputDef = {
+  name: "seed",
+  type: "INT",
+  required: true,
+  widget: "int",
+  min: 0,
+  max: 2n ** 64n - 1n,
+  controlled: true,
+  folder: "input",
+};
+const float: InputDef = {
+  name: "cfg",
+  type: "FLOAT",
+  required: true,
+  widget: "float",
+  min: 0,
+  max: 100,
+  step: 0.1,
+  round: 0.01,
+  controlled: false,
+  folder: "input",
+};
 
 describe("number fields", () => {
   it("keep to their bounds", () => {

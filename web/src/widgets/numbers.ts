@@ -1,6 +1,6 @@
 /** The arithmetic of number fields. Integers past 2^53, such as seeds, stay exact. */
 
-import type { InputDef } from "../graph/schema";
+import type { InputDef } from "../document/schema";
 
 /** What was typed, within bounds and to the step; null if it is no number. */
 export function clamp(input: InputDef, text: string): number | bigint | null {
@@ -32,7 +32,12 @@ function whole(value: unknown): bigint | null {
   return Number.isFinite(number) ? BigInt(Math.round(number)) : null;
 }
 
-export const decimals = (step: number): number => Math.min(10, (/\.(\d+)/.exec(String(step))?.[1] ?? "").length || (/e-(\d+)/.exec(String(step)) ? Number(/e-(\d+)/.exec(String(step))?.[1]) : 0));
+export const decimals = (step: number): number =>
+  Math.min(
+    10,
+    (/\.(\d+)/.exec(String(step))?.[1] ?? "").length ||
+      (/e-(\d+)/.exec(String(step)) ? Number(/e-(\d+)/.exec(String(step))?.[1]) : 0),
+  );
 
 function rounded(input: InputDef, value: number): number {
   const places = Math.max(decimals(input.round ?? 0), decimals(input.step ?? 0.01), 2);
@@ -41,7 +46,8 @@ function rounded(input: InputDef, value: number): number {
 
 /** So many steps on. */
 export function stepped(input: InputDef, value: number | bigint, steps: number): number | bigint {
-  if (input.type === "INT") return bounded(input, (whole(value) ?? 0n) + BigInt(steps) * BigInt(Math.max(1, Math.round(input.step ?? 1))));
+  if (input.type === "INT")
+    return bounded(input, (whole(value) ?? 0n) + BigInt(steps) * BigInt(Math.max(1, Math.round(input.step ?? 1))));
   return clamp(input, String((Number(value) || 0) + steps * (input.step ?? 0.01))) ?? value;
 }
 

@@ -53,7 +53,16 @@ export interface Geometry {
 
 /** Those that show a text. */
 const TEXT_NODES = new Set(["PreviewAny"]);
-const MEDIA_NODES = new Set(["SaveImage", "PreviewImage", "LoadImage", "LoadImageMask", "LoadImageOutput", "SaveAnimatedPNG", "SaveAnimatedWEBP", "MaskPreview"]);
+const MEDIA_NODES = new Set([
+  "SaveImage",
+  "PreviewImage",
+  "LoadImage",
+  "LoadImageMask",
+  "LoadImageOutput",
+  "SaveAnimatedPNG",
+  "SaveAnimatedWEBP",
+  "MaskPreview",
+]);
 
 let cacheOf: { doc: unknown; catalogue: Catalogue } | null = null;
 let cache = new WeakMap<GraphNode, Geometry>();
@@ -85,7 +94,18 @@ function measure(node: GraphNode, around: Surroundings): Geometry {
   const shown = look === "reroute" ? [] : widgetViews(node, around);
   const widgetSlots = new Set(shown.map((view) => view.slot).filter((slot) => slot !== null));
   const inputs = (node.inputs ?? []).flatMap((slot, index) =>
-    widgetSlots.has(index) || isButton(slot, def) ? [] : [{ index, name: slot.name, label: slot.label || labelOf(def?.inputs, slot.name) || slot.name, type: String(slot.type), y: 0, linked: slot.link !== null && slot.link !== undefined }],
+    widgetSlots.has(index) || isButton(slot, def)
+      ? []
+      : [
+          {
+            index,
+            name: slot.name,
+            label: slot.label || labelOf(def?.inputs, slot.name) || slot.name,
+            type: String(slot.type),
+            y: 0,
+            linked: slot.link !== null && slot.link !== undefined,
+          },
+        ],
   );
   const outputs = (node.outputs ?? []).map((slot, index) => ({
     index,
@@ -97,22 +117,50 @@ function measure(node: GraphNode, around: Surroundings): Geometry {
   }));
   if (look === "reroute") {
     const middle = (slot: SlotRow): SlotRow => ({ ...slot, label: "", y: 13 });
-    return { ...base, x, y, width: 44, height: 26, collapsed: false, inputs: inputs.map(middle), outputs: outputs.map(middle), widgets: [], media: null };
+    return {
+      ...base,
+      x,
+      y,
+      width: 44,
+      height: 26,
+      collapsed: false,
+      inputs: inputs.map(middle),
+      outputs: outputs.map(middle),
+      widgets: [],
+      media: null,
+    };
   }
   const wide = Math.max(width, LEAST_WIDTH);
   if (base.collapsed) {
     const middle = (slot: SlotRow): SlotRow => ({ ...slot, y: HEADER / 2 });
     const widgets = shown.map((view) => ({ ...view, y: 0, height: HEADER }));
-    return { ...base, x, y: y - HEADER, width: Math.min(wide, 220), height: HEADER, inputs: inputs.map(middle), outputs: outputs.map(middle), widgets, media: null };
+    return {
+      ...base,
+      x,
+      y: y - HEADER,
+      width: Math.min(wide, 220),
+      height: HEADER,
+      inputs: inputs.map(middle),
+      outputs: outputs.map(middle),
+      widgets,
+      media: null,
+    };
   }
   let at = HEADER + PAD;
   const rows = Math.max(inputs.length, outputs.length);
-  for (const side of [inputs, outputs]) side.forEach((slot, index) => (slot.y = at + SLOT * index + SLOT / 2));
+  for (const side of [inputs, outputs]) {
+    for (const [index, slot] of side.entries()) slot.y = at + SLOT * index + SLOT / 2;
+  }
   at += SLOT * rows;
   const texts = shown.filter((view) => view.input.widget === "multiline").length;
   const hasPictures = MEDIA_NODES.has(node.type) || shown.some((view) => view.input.widget === "image");
   const hasMedia = hasPictures || TEXT_NODES.has(node.type);
-  const least = at + (shown.length - texts) * WIDGET + texts * TEXT_LEAST + (hasPictures ? MEDIA_LEAST : hasMedia ? TEXT_LEAST : 0) + PAD;
+  const least =
+    at +
+    (shown.length - texts) * WIDGET +
+    texts * TEXT_LEAST +
+    (hasPictures ? MEDIA_LEAST : hasMedia ? TEXT_LEAST : 0) +
+    PAD;
   const isNote = look === "note";
   const floor = Math.max(least, isNote ? HEADER + TEXT_LEAST : 0);
   const whole = Math.max(floor, height + HEADER);
@@ -128,12 +176,28 @@ function measure(node: GraphNode, around: Surroundings): Geometry {
   // Space that a file's sizes leave and nothing needs is not kept: other fonts, other heights.
   const stretches = hasMedia || texts > 0 || isNote || look === "unknown" || look === "boundary";
   const smallest = look === "boundary" ? null : { width: LEAST_WIDTH, height: floor - HEADER };
-  return { ...base, x, y: y - HEADER, width: wide, height: stretches ? whole : least, inputs, outputs, widgets, media, least: smallest, stretches };
+  return {
+    ...base,
+    x,
+    y: y - HEADER,
+    width: wide,
+    height: stretches ? whole : least,
+    inputs,
+    outputs,
+    widgets,
+    media,
+    least: smallest,
+    stretches,
+  };
 }
 
 /** Newer files list a front end's buttons among the inputs, an image's upload for one: no class declares them. */
 const isButton = (slot: InputSlot, def: NodeDef | undefined): boolean =>
-  def !== undefined && slot.widget !== undefined && (slot.link ?? null) === null && UPLOADS.test(String(slot.type)) && !def.inputs.some((input) => input.name === slot.name);
+  def !== undefined &&
+  slot.widget !== undefined &&
+  (slot.link ?? null) === null &&
+  UPLOADS.test(String(slot.type)) &&
+  !def.inputs.some((input) => input.name === slot.name);
 
 const UPLOADS = /^[A-Z]+UPLOAD$/;
 
@@ -189,8 +253,20 @@ function boundary(level: Subgraph, side: "input" | "output"): GraphNode {
     title: side === "input" ? "Inputs" : "Outputs",
     pos: [x ?? 0, (y ?? 0) + HEADER],
     size: [width ?? 140, height ?? 80],
-    inputs: side === "output" ? [...ports.map(({ name, type, label, linkIds }) => ({ name, type, label, link: linkIds?.[0] ?? null })), { ...FREE, link: null }] : [],
-    outputs: side === "input" ? [...ports.map(({ name, type, label, linkIds }) => ({ name, type, label, links: linkIds ?? null })), { ...FREE, links: null }] : [],
+    inputs:
+      side === "output"
+        ? [
+            ...ports.map(({ name, type, label, linkIds }) => ({ name, type, label, link: linkIds?.[0] ?? null })),
+            { ...FREE, link: null },
+          ]
+        : [],
+    outputs:
+      side === "input"
+        ? [
+            ...ports.map(({ name, type, label, linkIds }) => ({ name, type, label, links: linkIds ?? null })),
+            { ...FREE, links: null },
+          ]
+        : [],
     ports,
   };
   boundaries.set(box, node);
@@ -198,7 +274,9 @@ function boundary(level: Subgraph, side: "input" | "output"): GraphNode {
 }
 
 /** The box around nodes; null if there are none. */
-export function bounds(places: Iterable<Pick<Geometry, "x" | "y" | "width" | "height">>): { x: number; y: number; width: number; height: number } | null {
+export function bounds(
+  places: Iterable<Pick<Geometry, "x" | "y" | "width" | "height">>,
+): { x: number; y: number; width: number; height: number } | null {
   let [left, top, right, bottom] = [Infinity, Infinity, -Infinity, -Infinity];
   for (const place of places) {
     left = Math.min(left, place.x);

@@ -5,8 +5,8 @@
  * that has an entry but is no input: what a seed does after each run, an image's upload button.
  */
 
-import type { GraphNode } from "../graph/document";
-import { firstValue, type InputDef, type NodeDef } from "../graph/schema";
+import type { GraphNode } from "./document";
+import { firstValue, type InputDef, type NodeDef } from "./schema";
 
 export const CONTROLS = ["fixed", "increment", "decrement", "randomize"] as const;
 export type Control = (typeof CONTROLS)[number];
@@ -160,8 +160,9 @@ function withValue(node: GraphNode, def: NodeDef, name: string, value: unknown, 
 function completed(node: GraphNode, def: NodeDef): unknown[] {
   const values = (node.widgets_values as unknown[] | undefined) ?? [];
   return entries(node, def).flatMap(({ input, at, companion: beside }) => {
-    const own = at === undefined ? firstValue(input) ?? null : values[at];
-    const extra = beside !== undefined ? [values[beside]] : input.controlled ? ["fixed"] : input.upload ? [input.upload] : [];
+    const own = at === undefined ? (firstValue(input) ?? null) : values[at];
+    const extra =
+      beside !== undefined ? [values[beside]] : input.controlled ? ["fixed"] : input.upload ? [input.upload] : [];
     return [own, ...extra];
   });
 }

@@ -1,12 +1,12 @@
 import { describe, expect, it } from "vitest";
 import textToImage from "../../../workflows/text_to_image.json";
+import { toApi } from "../format/api";
 import { type Doc, emptyDocument, linksOf, nodesById } from "./document";
 import { addNode, addReroute, connect, deleteNodes, disconnect, newNode } from "./edits";
 import { amend, begin, redo, settle, step, undo } from "./history";
 import { readCatalogue } from "./schema";
 import { unwrap, wrap } from "./subgraph_edits";
 import { reached } from "./walking";
-import { toApi } from "../format/api";
 
 const doc = textToImage as unknown as Doc;
 const catalogue = readCatalogue({
@@ -50,13 +50,20 @@ describe("links", () => {
 
   it("replace what an input had", () => {
     const level = connect(chain(), { origin: "1", originSlot: 0, target: "3", targetSlot: 0 }) as Doc;
-    expect(linksOf(level).map(({ origin_id, target_id }) => [origin_id, target_id])).toEqual([[1, 2], [1, 3]]);
+    expect(linksOf(level).map(({ origin_id, target_id }) => [origin_id, target_id])).toEqual([
+      [1, 2],
+      [1, 3],
+    ]);
     expect(isConsistent(level)).toBe(true);
   });
 
   it("make a socket of a field", () => {
     const level = connect(chain(), { origin: "1", originSlot: 0, target: "2", targetSlot: "strength" }, "FLOAT") as Doc;
-    expect(nodesById(level).get("2")?.inputs?.[1]).toMatchObject({ name: "strength", type: "FLOAT", widget: { name: "strength" } });
+    expect(nodesById(level).get("2")?.inputs?.[1]).toMatchObject({
+      name: "strength",
+      type: "FLOAT",
+      widget: { name: "strength" },
+    });
     expect(isConsistent(level)).toBe(true);
   });
 

@@ -2,7 +2,7 @@
 
 import dagre from "@dagrejs/dagre";
 import { type Group, type Level, linksOf } from "./document";
-import { bounds, geometry, GRID, HEADER, placedNodes } from "./geometry";
+import { bounds, GRID, geometry, HEADER, placedNodes } from "./geometry";
 import { GROUP_TITLE, membersOf } from "./grouping";
 import type { Surroundings } from "./widget_views";
 
@@ -20,7 +20,11 @@ export function arranged(level: Level, around: Surroundings, only?: ReadonlySet<
   const graph = new dagre.graphlib.Graph({ multigraph: true, compound: true });
   graph.setGraph({ rankdir: "LR", nodesep: 36, ranksep: 72 });
   graph.setDefaultEdgeLabel(() => ({}));
-  const places = new Map(placedNodes(level).flatMap((node) => (!only || only.has(String(node.id)) ? [[String(node.id), geometry(node, around)]] : [])));
+  const places = new Map(
+    placedNodes(level).flatMap((node) =>
+      !only || only.has(String(node.id)) ? [[String(node.id), geometry(node, around)]] : [],
+    ),
+  );
   if (!places.size) return { nodes: new Map(), boxes: new Map() };
   for (const [id, { width, height }] of places) graph.setNode(id, { width, height });
   const members = only ? new Map<number, string[]>() : innermost(level, around);
@@ -43,7 +47,12 @@ export function arranged(level: Level, around: Surroundings, only?: ReadonlySet<
   const top = before.y - Math.min(...found.map(({ y }) => y));
   const snap = (value: number) => Math.round(value / GRID) * GRID;
   const corners = new Map(found.map(({ id, x, y }) => [id, [snap(x + left), snap(y + top)] as [number, number]]));
-  const nodes = new Map([...corners].map(([id, [x, y]]) => [id, [x, y + (places.get(id)?.look === "reroute" ? 0 : HEADER)] as [number, number]]));
+  const nodes = new Map(
+    [...corners].map(([id, [x, y]]) => [
+      id,
+      [x, y + (places.get(id)?.look === "reroute" ? 0 : HEADER)] as [number, number],
+    ]),
+  );
   return { nodes, boxes: only ? new Map() : boxesOf(level, around, corners) };
 }
 
@@ -51,7 +60,9 @@ const groupId = (index: number) => `group\u0000${index}`;
 
 /** Every node with the smallest group it is in; dagre knows no overlapping ones. */
 function innermost(level: Level, around: Surroundings): Map<number, string[]> {
-  const bySize = (level.groups ?? []).map((group, index) => ({ group, index })).sort((first, second) => area(first.group) - area(second.group));
+  const bySize = (level.groups ?? [])
+    .map((group, index) => ({ group, index }))
+    .sort((first, second) => area(first.group) - area(second.group));
   const taken = new Set<string>();
   const found = new Map<number, string[]>();
   for (const { group, index } of bySize) {
@@ -64,7 +75,11 @@ function innermost(level: Level, around: Surroundings): Map<number, string[]> {
 
 const area = ({ bounding: [, , width, height] }: Group) => width * height;
 
-function boxesOf(level: Level, around: Surroundings, corners: ReadonlyMap<string, [number, number]>): Arrangement["boxes"] {
+function boxesOf(
+  level: Level,
+  around: Surroundings,
+  corners: ReadonlyMap<string, [number, number]>,
+): Arrangement["boxes"] {
   const boxes: Arrangement["boxes"] = new Map();
   const byId = new Map(placedNodes(level).map((node) => [String(node.id), node]));
   (level.groups ?? []).forEach((group, index) => {
@@ -73,7 +88,13 @@ function boxesOf(level: Level, around: Surroundings, corners: ReadonlyMap<string
       return node && corner ? [{ ...geometry(node, around), x: corner[0], y: corner[1] }] : [];
     });
     const box = bounds(inside);
-    if (box) boxes.set(index, [box.x - MARGIN, box.y - MARGIN - GROUP_TITLE, box.width + 2 * MARGIN, box.height + 2 * MARGIN + GROUP_TITLE]);
+    if (box)
+      boxes.set(index, [
+        box.x - MARGIN,
+        box.y - MARGIN - GROUP_TITLE,
+        box.width + 2 * MARGIN,
+        box.height + 2 * MARGIN + GROUP_TITLE,
+      ]);
   });
   return boxes;
 }

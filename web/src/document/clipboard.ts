@@ -1,8 +1,18 @@
 /** Nodes and groups as text on the clipboard: copied with the links among them, pasted with new ids. */
 
-import { parseJson, writeJson } from "../format/json";
-import { type Doc, type GraphNode, type Group, type Level, type LinkRecord, linksOf, position, type Subgraph, subgraphs } from "./document";
+import {
+  type Doc,
+  type GraphNode,
+  type Group,
+  type Level,
+  type LinkRecord,
+  linksOf,
+  position,
+  type Subgraph,
+  subgraphs,
+} from "./document";
 import { addGroup, addNode, connect, nextNodeId } from "./edits";
+import { parseJson, writeJson } from "./json";
 
 interface Clip {
   sumi: 1;
@@ -47,7 +57,11 @@ export function readClip(text: string): Clip | null {
 }
 
 /** `at`: where the middle of what is pasted goes. `offset`: instead, how far from where it was. */
-export function paste(level: Level, clip: Clip, place: { at: [number, number] } | { offset: [number, number] }): { level: Level; ids: Set<string>; groups: Set<number> } {
+export function paste(
+  level: Level,
+  clip: Clip,
+  place: { at: [number, number] } | { offset: [number, number] },
+): { level: Level; ids: Set<string>; groups: Set<number> } {
   const [dx, dy] = "offset" in place ? place.offset : shift(clip, place.at);
   const renamed = new Map<string, string>();
   let current = level;
@@ -57,25 +71,42 @@ export function paste(level: Level, clip: Clip, place: { at: [number, number] } 
     renamed.set(String(node.id), String(id));
     const inputs = node.inputs?.map((slot) => ({ ...slot, link: null }));
     const outputs = node.outputs?.map((slot) => ({ ...slot, links: null }));
-    current = addNode(current, { ...node, id, pos: [x + dx, y + dy], ...(inputs && { inputs }), ...(outputs && { outputs }) });
+    current = addNode(current, {
+      ...node,
+      id,
+      pos: [x + dx, y + dy],
+      ...(inputs && { inputs }),
+      ...(outputs && { outputs }),
+    });
   }
   for (const link of clip.links) {
     const origin = renamed.get(String(link.origin_id));
     const target = renamed.get(String(link.target_id));
-    if (origin && target) current = connect(current, { origin, originSlot: link.origin_slot, target, targetSlot: link.target_slot });
+    if (origin && target)
+      current = connect(current, { origin, originSlot: link.origin_slot, target, targetSlot: link.target_slot });
   }
   const first = current.groups?.length ?? 0;
   for (const { id: _, ...group } of clip.groups ?? []) {
     const [x, y, width, height] = group.bounding;
     current = addGroup(current, { ...group, title: group.title, bounding: [x + dx, y + dy, width, height] });
   }
-  return { level: current, ids: new Set(renamed.values()), groups: new Set((clip.groups ?? []).map((_, index) => first + index)) };
+  return {
+    level: current,
+    ids: new Set(renamed.values()),
+    groups: new Set((clip.groups ?? []).map((_, index) => first + index)),
+  };
 }
 
 function shift({ nodes, groups = [] }: Clip, [x, y]: [number, number]): [number, number] {
   const places = [
     ...nodes.map(position),
-    ...groups.flatMap(({ bounding: [left, top, width, height] }) => [[left, top], [left + width, top + height]] as [number, number][]),
+    ...groups.flatMap(
+      ({ bounding: [left, top, width, height] }) =>
+        [
+          [left, top],
+          [left + width, top + height],
+        ] as [number, number][],
+    ),
   ];
   const middle = (axis: 0 | 1) => {
     const values = places.map((place) => place[axis]);
@@ -88,5 +119,8 @@ function shift({ nodes, groups = [] }: Clip, [x, y]: [number, number]): [number,
 export function withDefinitions(doc: Doc, clip: Clip): Doc {
   const missing = (clip.subgraphs ?? []).filter((definition) => !subgraphs(doc).has(definition.id));
   if (!missing.length) return doc;
-  return { ...doc, definitions: { ...doc.definitions, subgraphs: [...(doc.definitions?.subgraphs ?? []), ...missing] } };
+  return {
+    ...doc,
+    definitions: { ...doc.definitions, subgraphs: [...(doc.definitions?.subgraphs ?? []), ...missing] },
+  };
 }

@@ -13,7 +13,10 @@ import { setWidget } from "./widget_views";
 const catalogue = readCatalogue({
   Text: { input: { required: { text: ["STRING", { multiline: true }], clip: ["CLIP"] } }, output: ["CONDITIONING"] },
   Load: { input: { required: { name: [["a", "b"]] } }, output: ["CLIP"] },
-  Draw: { input: { required: { positive: ["CONDITIONING"], seed: ["INT", { default: 3 }], steps: ["INT", { default: 20 }] } }, output: ["IMAGE"] },
+  Draw: {
+    input: { required: { positive: ["CONDITIONING"], seed: ["INT", { default: 3 }], steps: ["INT", { default: 20 }] } },
+    output: ["IMAGE"],
+  },
   Save: { input: { required: { images: ["IMAGE"] } }, output: [], output_node: true },
 });
 const around = (doc: Doc) => ({ doc, catalogue });
@@ -41,7 +44,8 @@ function made(doc = chain(), ids = ["2", "3"]): { doc: Doc; holder: string; defi
 }
 
 const api = (doc: Doc) => toApi(doc, catalogue);
-const holderOf = (doc: Doc, id: string) => nodesById(doc).get(id) as GraphNode & Required<Pick<GraphNode, "inputs" | "outputs" | "properties">>;
+const holderOf = (doc: Doc, id: string) =>
+  nodesById(doc).get(id) as GraphNode & Required<Pick<GraphNode, "inputs" | "outputs" | "properties">>;
 
 describe("making one", () => {
   it("runs what ran before, and shows prompt and seed", () => {
@@ -51,15 +55,25 @@ describe("making one", () => {
     expect(after[`${holder}:2`]).toEqual({ ...before["2"], inputs: { ...before["2"]?.inputs, clip: ["1", 0] } });
     expect(after[`${holder}:3`]?.inputs.positive).toEqual([`${holder}:2`, 0]);
     expect(after["4"]?.inputs.images).toEqual([`${holder}:3`, 0]);
-    expect(shown(holderOf(doc, holder)).map(({ inner, name }) => [inner, name])).toEqual([["2", "text"], ["3", "seed"]]);
+    expect(shown(holderOf(doc, holder)).map(({ inner, name }) => [inner, name])).toEqual([
+      ["2", "text"],
+      ["3", "seed"],
+    ]);
   });
 
   it("gives what is set on its node to the nodes inside", () => {
     const { doc, holder } = made();
-    const set = changeLevel(doc, [], (level) => ({ ...level, nodes: level.nodes.map((node) => (String(node.id) === holder ? setWidget(node, "2/text", "a tower", around(doc)) : node)) }));
+    const set = changeLevel(doc, [], (level) => ({
+      ...level,
+      nodes: level.nodes.map((node) =>
+        String(node.id) === holder ? setWidget(node, "2/text", "a tower", around(doc)) : node,
+      ),
+    }));
     expect(api(set)[`${holder}:2`]?.inputs.text).toBe("a tower");
     const flat = unwrap(set, [], holder, around(set));
-    expect(Object.values(api(flat?.doc as Doc)).find((node) => node.class_type === "Text")?.inputs.text).toBe("a tower");
+    expect(Object.values(api(flat?.doc as Doc)).find((node) => node.class_type === "Text")?.inputs.text).toBe(
+      "a tower",
+    );
   });
 
   it("comes apart into what it was, subgraphs in subgraphs too", () => {
@@ -68,7 +82,10 @@ describe("making one", () => {
     const once = unwrap(outer.doc, [], outer.holder, around(outer.doc)) as { doc: Doc; ids: string[] };
     const nested = once.doc.nodes.find((node) => subgraphs(once.doc).has(node.type));
     const twice = unwrap(once.doc, [], String(nested?.id), around(once.doc)) as { doc: Doc };
-    const shape = (doc: Doc) => Object.values(api(doc)).map(({ class_type, inputs }) => [class_type, Object.keys(inputs).length]).sort();
+    const shape = (doc: Doc) =>
+      Object.values(api(doc))
+        .map(({ class_type, inputs }) => [class_type, Object.keys(inputs).length])
+        .sort();
     expect(shape(twice.doc)).toEqual(shape(chain()));
     expect(twice.doc.definitions?.subgraphs).toEqual([]);
   });
@@ -77,21 +94,41 @@ describe("making one", () => {
 describe("ports", () => {
   it("come with a link to the free slot, named after what it goes to, with its field", () => {
     const { doc, holder, definition } = made();
-    const ends = [{ node: "-10", side: "output", slot: definition.inputs.length, type: "*" }, { node: "3", side: "input", slot: "steps", type: "INT" }] as const;
+    const ends = [
+      { node: "-10", side: "output", slot: definition.inputs.length, type: "*" },
+      { node: "3", side: "input", slot: "steps", type: "INT" },
+    ] as const;
     const opened = portFor(doc, [definition.id], ...ends);
-    const linked = changeLevel(opened, [definition.id], (level) => connect(level, { origin: "-10", originSlot: definition.inputs.length, target: "3", targetSlot: "steps" }, "INT"));
+    const linked = changeLevel(opened, [definition.id], (level) =>
+      connect(level, { origin: "-10", originSlot: definition.inputs.length, target: "3", targetSlot: "steps" }, "INT"),
+    );
     const after = subgraphs(linked).get(definition.id) as Subgraph;
-    expect(after.inputs.map(({ name, type }) => [name, type])).toEqual([["clip", "CLIP"], ["steps", "INT"]]);
-    expect(holderOf(linked, holder).inputs.at(-1)).toEqual({ name: "steps", type: "INT", link: null, widget: { name: "steps" } });
+    expect(after.inputs.map(({ name, type }) => [name, type])).toEqual([
+      ["clip", "CLIP"],
+      ["steps", "INT"],
+    ]);
+    expect(holderOf(linked, holder).inputs.at(-1)).toEqual({
+      name: "steps",
+      type: "INT",
+      link: null,
+      widget: { name: "steps" },
+    });
     expect(api(linked)[`${holder}:3`]?.inputs.steps).toBe(20);
-    const set = changeLevel(linked, [], (level) => ({ ...level, nodes: level.nodes.map((node) => (String(node.id) === holder ? setWidget(node, "-1/steps", 7, around(linked)) : node)) }));
+    const set = changeLevel(linked, [], (level) => ({
+      ...level,
+      nodes: level.nodes.map((node) =>
+        String(node.id) === holder ? setWidget(node, "-1/steps", 7, around(linked)) : node,
+      ),
+    }));
     expect(api(set)[`${holder}:3`]?.inputs).toMatchObject({ steps: 7, seed: 3 });
   });
 
   const two = () => {
     const { doc, holder, definition } = made();
     const more = addPort(doc, definition.id, "inputs", { name: "second", type: "CLIP" });
-    const linked = changeLevel(more, [], (level) => connect(level, { origin: "1", originSlot: 0, target: holder, targetSlot: 1 }));
+    const linked = changeLevel(more, [], (level) =>
+      connect(level, { origin: "1", originSlot: 0, target: holder, targetSlot: 1 }),
+    );
     return { doc: linked, holder, definition: definition.id };
   };
 
@@ -99,9 +136,18 @@ describe("ports", () => {
     const { doc, holder, definition } = two();
     const before = api(doc);
     const moved = movePort(doc, { definition, side: "inputs", index: 1 }, -1);
-    expect(subgraphs(moved).get(definition)?.inputs.map(({ name }) => name)).toEqual(["second", "clip"]);
+    expect(
+      subgraphs(moved)
+        .get(definition)
+        ?.inputs.map(({ name }) => name),
+    ).toEqual(["second", "clip"]);
     expect(holderOf(moved, holder).inputs.map(({ name }) => name)).toEqual(["second", "clip"]);
-    expect(moved.links.map((link) => (link as number[]).slice(3, 5)).filter(([node]) => String(node) === holder)).toEqual([[Number(holder), 1], [Number(holder), 0]]);
+    expect(
+      moved.links.map((link) => (link as number[]).slice(3, 5)).filter(([node]) => String(node) === holder),
+    ).toEqual([
+      [Number(holder), 1],
+      [Number(holder), 0],
+    ]);
     expect(api(moved)).toEqual(before);
     expect(movePort(moved, { definition, side: "inputs", index: 0 }, 1).links).toEqual(doc.links);
   });
@@ -111,7 +157,11 @@ describe("ports", () => {
     const without = removePort(doc, { definition, side: "inputs", index: 0 });
     expect(holderOf(without, holder).inputs.map(({ name }) => name)).toEqual(["second"]);
     expect(without.links.filter((link) => String((link as number[])[3]) === holder)).toHaveLength(1);
-    expect(subgraphs(without).get(definition)?.links.every((link) => (link as { origin_id: unknown }).origin_id !== -10)).toBe(true);
+    expect(
+      subgraphs(without)
+        .get(definition)
+        ?.links.every((link) => (link as { origin_id: unknown }).origin_id !== -10),
+    ).toBe(true);
     expect(api(without)[`${holder}:2`]?.inputs.clip).toBeUndefined();
     const noOutput = removePort(doc, { definition, side: "outputs", index: 0 });
     expect(api(noOutput)["4"]?.inputs.images).toBeUndefined();
@@ -129,7 +179,11 @@ describe("fields and instances", () => {
   it("are lifted on every node that stands for the subgraph, and put back", () => {
     const { doc, holder, definition } = made();
     const lifted = lift(doc, definition.id, "3", "steps", true);
-    expect(holderOf(lifted, holder).properties.proxyWidgets).toEqual([["2", "text"], ["3", "seed"], ["3", "steps"]]);
+    expect(holderOf(lifted, holder).properties.proxyWidgets).toEqual([
+      ["2", "text"],
+      ["3", "seed"],
+      ["3", "steps"],
+    ]);
     expect(lift(lifted, definition.id, "3", "steps", false)).toEqual(doc);
   });
 

@@ -104,7 +104,11 @@ const typeName = (type: unknown): string => (Array.isArray(type) ? "COMBO" : Str
 function readInput(name: string, entry: RawInput | string, required: boolean): InputDef {
   const [declared, given] = Array.isArray(entry) ? entry : [entry];
   const options = typeof given === "object" && given !== null ? given : {};
-  const choices = Array.isArray(declared) ? declared : declared === "COMBO" ? (options.options as unknown[]) ?? [] : undefined;
+  const choices = Array.isArray(declared)
+    ? declared
+    : declared === "COMBO"
+      ? ((options.options as unknown[]) ?? [])
+      : undefined;
   const type = choices ? "COMBO" : String(declared);
   const uploads = (["image", "video", "audio", "file", "model"] as const).filter((kind) => options[`${kind}_upload`]);
   return {

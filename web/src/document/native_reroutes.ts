@@ -5,7 +5,7 @@
  * both in `extra`, those of version 1 and subgraphs in the level itself. Several links may share points.
  */
 
-import { type Id, type Level, linksOf, type LinkRecord, pair, type Pair, type RawLink } from "./document";
+import { type Id, type Level, type LinkRecord, linksOf, type Pair, pair, type RawLink } from "./document";
 import type { Point } from "./geometry";
 
 export interface NativeReroute {
@@ -24,13 +24,16 @@ interface LinkExtension {
   [key: string]: unknown;
 }
 
-const inExtra = (level: Level): boolean => !Array.isArray(level.reroutes) && (Number(level.version ?? 0.4) < 1 && level.inputNode === undefined);
+const inExtra = (level: Level): boolean =>
+  !Array.isArray(level.reroutes) && Number(level.version ?? 0.4) < 1 && level.inputNode === undefined;
 
 const extraOf = (level: Level): Record<string, unknown> => (level.extra ?? {}) as Record<string, unknown>;
 
 function listed(level: Level): NativeReroute[] {
   const found = inExtra(level) ? extraOf(level).reroutes : level.reroutes;
-  return Array.isArray(found) && found.every((entry) => typeof entry === "object" && entry !== null) ? (found as NativeReroute[]) : NONE;
+  return Array.isArray(found) && found.every((entry) => typeof entry === "object" && entry !== null)
+    ? (found as NativeReroute[])
+    : NONE;
 }
 
 const NONE: NativeReroute[] = [];
@@ -53,7 +56,8 @@ export function reroutesById(level: Level): Map<string, NativeReroute> {
   return index;
 }
 
-const isSound = ({ pos }: NativeReroute): boolean => typeof pos === "object" && pair(pos, [NaN, NaN]).every(Number.isFinite);
+const isSound = ({ pos }: NativeReroute): boolean =>
+  typeof pos === "object" && pair(pos, [NaN, NaN]).every(Number.isFinite);
 
 const linkIdsOf = ({ linkIds }: NativeReroute): Id[] => (Array.isArray(linkIds) ? linkIds : []);
 
@@ -70,9 +74,13 @@ function parentsOf(level: Level): Map<string, Id> {
   const links = level.links ?? NO_LINKS;
   const known = parents.get(links);
   if (known && known.extra === level.extra) return known.of;
-  const own = links.flatMap((link) => (link !== null && !Array.isArray(link) ? [[String(link.id), link.parentId] as const] : []));
+  const own = links.flatMap((link) =>
+    link !== null && !Array.isArray(link) ? [[String(link.id), link.parentId] as const] : [],
+  );
   const beside = extensionsOf(level).map(({ id, parentId }) => [String(id), parentId] as const);
-  const of = new Map([...beside, ...own].filter((entry): entry is readonly [string, Id] => entry[1] !== undefined && entry[1] !== null));
+  const of = new Map(
+    [...beside, ...own].filter((entry): entry is readonly [string, Id] => entry[1] !== undefined && entry[1] !== null),
+  );
   parents.set(links, { extra: level.extra, of });
   return of;
 }
@@ -104,14 +112,24 @@ function withListed(level: Level, reroutes: NativeReroute[]): Level {
 function withParent(level: Level, link: Id, parentId: Id | undefined): Level {
   const id = String(link);
   if (level.links?.some((raw) => raw !== null && !Array.isArray(raw) && String(raw.id) === id)) {
-    return { ...level, links: level.links.map((raw) => (raw !== null && !Array.isArray(raw) && String(raw.id) === id ? parented(raw, parentId) : raw)) };
+    return {
+      ...level,
+      links: level.links.map((raw) =>
+        raw !== null && !Array.isArray(raw) && String(raw.id) === id ? parented(raw, parentId) : raw,
+      ),
+    };
   }
   const entries = extensionsOf(level);
   const others = entries.filter((entry) => String(entry.id) !== id);
   if (parentId === undefined && others.length === entries.length) return level;
   const { linkExtensions: _, ...extra } = extraOf(level);
   const at = entries.findIndex((entry) => String(entry.id) === id);
-  const linkExtensions = parentId === undefined ? others : at < 0 ? [...entries, { id: link, parentId }] : entries.with(at, { ...(entries[at] as LinkExtension), parentId });
+  const linkExtensions =
+    parentId === undefined
+      ? others
+      : at < 0
+        ? [...entries, { id: link, parentId }]
+        : entries.with(at, { ...(entries[at] as LinkExtension), parentId });
   return { ...level, extra: linkExtensions.length ? { ...extraOf(level), linkExtensions } : extra };
 }
 
@@ -147,8 +165,12 @@ export function deleteReroutes(level: Level, ids: ReadonlySet<string>): Level {
     return at !== undefined && gone.has(String(at)) ? undefined : at;
   };
   const kept = listed(level).filter((reroute) => !gone.has(String(reroute.id)));
-  let after = withListed(level, kept.map((reroute) => (gone.has(String(reroute.parentId)) ? parented(reroute, next(reroute.parentId)) : reroute)));
-  for (const [link, parentId] of parentsOf(level)) if (gone.has(String(parentId))) after = withParent(after, ownLinkId(level, link), next(parentId));
+  let after = withListed(
+    level,
+    kept.map((reroute) => (gone.has(String(reroute.parentId)) ? parented(reroute, next(reroute.parentId)) : reroute)),
+  );
+  for (const [link, parentId] of parentsOf(level))
+    if (gone.has(String(parentId))) after = withParent(after, ownLinkId(level, link), next(parentId));
   return after;
 }
 
@@ -168,8 +190,13 @@ export function withoutLinks(level: Level, before: Level, ids: ReadonlySet<strin
   if (changed) after = withListed(after, less);
   if (!led.size) return after;
   // Not by their lists: files are written where a point does not list what goes through those after it.
-  const still = new Set(linksOf(after).flatMap((link) => reroutesOf(after, link.id).map((reroute) => String(reroute.id))));
-  return deleteReroutes(after, new Set([...led].filter((id) => !still.has(id) && !reroutesById(after).get(id)?.floating)));
+  const still = new Set(
+    linksOf(after).flatMap((link) => reroutesOf(after, link.id).map((reroute) => String(reroute.id))),
+  );
+  return deleteReroutes(
+    after,
+    new Set([...led].filter((id) => !still.has(id) && !reroutesById(after).get(id)?.floating)),
+  );
 }
 
 /** Lead a link through points that another went through: what of them is gone is there again. */
@@ -178,8 +205,12 @@ export function ledThrough(level: Level, link: Id, chain: readonly NativeReroute
   if (!last) return level;
   const ids = new Set(chain.map((reroute) => String(reroute.id)));
   const known = reroutesById(level);
-  const joined = listed(level).map((reroute) => (ids.has(String(reroute.id)) ? { ...reroute, linkIds: [...linkIdsOf(reroute), link] } : reroute));
-  const again = chain.filter((reroute) => !known.has(String(reroute.id))).map((reroute) => ({ ...reroute, linkIds: [link] }));
+  const joined = listed(level).map((reroute) =>
+    ids.has(String(reroute.id)) ? { ...reroute, linkIds: [...linkIdsOf(reroute), link] } : reroute,
+  );
+  const again = chain
+    .filter((reroute) => !known.has(String(reroute.id)))
+    .map((reroute) => ({ ...reroute, linkIds: [link] }));
   return withParent(withListed(level, [...joined, ...again]), link, last.id);
 }
 
@@ -188,8 +219,14 @@ export function addNativeReroute(level: Level, link: Id, at: readonly [number, n
   const chain = reroutesOf(level, link);
   const [before, after] = [chain[leg - 1], chain[leg]];
   const state = level.state as Record<string, number> | undefined;
-  const id = Math.max(Number(state?.lastRerouteId ?? 0) || 0, ...listed(level).map((reroute) => Number(reroute.id) || 0)) + 1;
-  const made: NativeReroute = { id, ...(before && { parentId: before.id }), pos: [at[0], at[1]], linkIds: after ? linkIdsOf(after) : [link] };
+  const id =
+    Math.max(Number(state?.lastRerouteId ?? 0) || 0, ...listed(level).map((reroute) => Number(reroute.id) || 0)) + 1;
+  const made: NativeReroute = {
+    id,
+    ...(before && { parentId: before.id }),
+    pos: [at[0], at[1]],
+    linkIds: after ? linkIdsOf(after) : [link],
+  };
   const list = listed(level).map((reroute) => (reroute === after && after ? { ...after, parentId: id } : reroute));
   const counted = state ? { ...level, state: { ...state, lastRerouteId: id } } : level;
   const added = withListed(counted, [...list, made]);

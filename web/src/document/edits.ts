@@ -1,7 +1,6 @@
 /** Changes to a level of a workflow, as pure functions. Each keeps links, slots and counters in step. */
 
-import { bypass } from "../format/api";
-import { newValues } from "../format/widgets";
+import { bypass } from "./bypass";
 import {
   type Doc,
   fits,
@@ -23,6 +22,7 @@ import {
 import { withoutLinks } from "./native_reroutes";
 import { retyped } from "./reroute_types";
 import type { Catalogue, NodeDef } from "./schema";
+import { newValues } from "./widget_values";
 
 /** The level that `path` leads to: the ids of the subgraph definitions entered, outermost first. */
 export function levelAt(doc: Doc, path: readonly string[]): Level {
@@ -57,7 +57,8 @@ export function mapEveryNode(doc: Doc, change: (node: GraphNode, level: Level) =
   for (const definition of subgraphs(doc).values()) {
     const after = mapped(definition);
     // What is nested in it may have been replaced already.
-    if (after !== definition) changed = withDefinition(changed, { ...subgraphs(changed).get(definition.id)!, nodes: after.nodes });
+    if (after !== definition)
+      changed = withDefinition(changed, { ...subgraphs(changed).get(definition.id)!, nodes: after.nodes });
   }
   return changed;
 }
@@ -102,7 +103,9 @@ function counted(level: Level, kind: "node" | "link", value: number): Level {
 
 function lastId(level: Level, kind: "node" | "link"): number {
   const state = level.state as Record<string, number> | undefined;
-  const said = Number((kind === "node" ? state?.lastNodeId ?? level.last_node_id : state?.lastLinkId ?? level.last_link_id) ?? 0);
+  const said = Number(
+    (kind === "node" ? (state?.lastNodeId ?? level.last_node_id) : (state?.lastLinkId ?? level.last_link_id)) ?? 0,
+  );
   const entries: { id: Id }[] = kind === "node" ? level.nodes : linksOf(level);
   let last = Number.isFinite(said) ? said : 0;
   for (const { id } of entries) if (Number(id) > last) last = Number(id);
@@ -129,7 +132,11 @@ export function newNode(def: NodeDef, id: Id, at: [number, number]): GraphNode {
 }
 
 export function addNode(level: Level, node: GraphNode): Level {
-  return counted({ ...level, nodes: [...level.nodes, { ...node, order: level.nodes.length }] }, "node", Number(node.id) || 0);
+  return counted(
+    { ...level, nodes: [...level.nodes, { ...node, order: level.nodes.length }] },
+    "node",
+    Number(node.id) || 0,
+  );
 }
 
 export interface Ends {
@@ -146,7 +153,9 @@ export interface Boundary {
 }
 
 export const boundaryOf = (level: Level): Boundary | null =>
-  level.inputNode ? { input: String((level as Subgraph).inputNode.id), output: String((level as Subgraph).outputNode.id) } : null;
+  level.inputNode
+    ? { input: String((level as Subgraph).inputNode.id), output: String((level as Subgraph).outputNode.id) }
+    : null;
 
 /** Link an output to an input, which lets go of what it had. Types and cycles are the caller's to check. */
 export function connect(level: Level, ends: Ends, widgetType = "*"): Level {
@@ -192,7 +201,8 @@ function outputType(level: Level, origin: string, slot: number): string {
   return nodesById(level).get(origin)?.outputs?.[slot]?.type ?? "*";
 }
 
-const ownId = (level: Level, id: string): Id => nodesById(level).get(id)?.id ?? (Number.isFinite(Number(id)) ? Number(id) : id);
+const ownId = (level: Level, id: string): Id =>
+  nodesById(level).get(id)?.id ?? (Number.isFinite(Number(id)) ? Number(id) : id);
 
 function written(level: Level, link: LinkRecord): RawLink {
   const first = level.links?.[0];
@@ -244,7 +254,9 @@ export function disconnect(level: Level, ids: readonly Id[]): Level {
     const without = (links: Id[]) => links.filter((id) => String(id) !== String(link.id));
     also(link.origin_id, (node) => withOutputLinks(node, link.origin_slot, without));
     also(link.target_id, (node) =>
-      String(node.inputs?.[link.target_slot]?.link) === String(link.id) ? withInputLink(node, link.target_slot, null) : node,
+      String(node.inputs?.[link.target_slot]?.link) === String(link.id)
+        ? withInputLink(node, link.target_slot, null)
+        : node,
     );
     if (boundary) {
       const ends = { origin: String(link.origin_id), originSlot: link.origin_slot, target: String(link.target_id) };
@@ -252,7 +264,10 @@ export function disconnect(level: Level, ids: readonly Id[]): Level {
     }
   }
   current = mapNodes(current, new Set(changes.keys()), (node) => changes.get(String(node.id))?.(node) ?? node);
-  return retyped(withoutLinks(current, level, gone), lost.flatMap((link) => [link.origin_id, link.target_id]));
+  return retyped(
+    withoutLinks(current, level, gone),
+    lost.flatMap((link) => [link.origin_id, link.target_id]),
+  );
 }
 
 /** Delete nodes. What fed a node of one kind of data goes on to what it fed, as if it had been bypassed. */
@@ -261,7 +276,10 @@ export function deleteNodes(level: Level, chosen: ReadonlySet<string>, catalogue
   let current = level;
   if (relink) for (const id of ids) current = passedOn(current, id, catalogue);
   const touched = linksOf(current).filter((link) => ids.has(String(link.origin_id)) || ids.has(String(link.target_id)));
-  current = disconnect(current, touched.map((link) => link.id));
+  current = disconnect(
+    current,
+    touched.map((link) => link.id),
+  );
   const nodes = current.nodes.filter((node) => !ids.has(String(node.id)));
   return nodes.length === current.nodes.length ? current : { ...current, nodes };
 }
@@ -303,7 +321,12 @@ export function addReroute(level: Level, linkId: Id, at: [number, number]): Leve
   };
   const target = { target: String(link.target_id), targetSlot: link.target_slot };
   let current = addNode(level, node);
-  current = connect(current, { origin: String(link.origin_id), originSlot: link.origin_slot, target: String(id), targetSlot: 0 });
+  current = connect(current, {
+    origin: String(link.origin_id),
+    originSlot: link.origin_slot,
+    target: String(id),
+    targetSlot: 0,
+  });
   return connect(current, { origin: String(id), originSlot: 0, ...target });
 }
 

@@ -1,9 +1,9 @@
 /** The widgets a node shows, with their values: its own, or, on a subgraph, those it lifts out of its inside. */
 
-import { promotedNames } from "../format/api";
-import { entries, primitiveControl, widgetValues, withWidget } from "../format/widgets";
-import { type Doc, type GraphNode, linksById, nodesById, NOTES, type Subgraph, subgraphs } from "./document";
+import { type Doc, type GraphNode, linksById, NOTES, nodesById, type Subgraph, subgraphs } from "./document";
+import { promotedNames } from "./promoted";
 import { type Catalogue, firstValue, type InputDef, type NodeDef, type WidgetKind } from "./schema";
+import { entries, primitiveControl, widgetValues, withWidget } from "./widget_values";
 
 export interface WidgetView {
   /** Unique on the node; what `setWidget` takes. */
@@ -28,11 +28,18 @@ export function widgetViews(node: GraphNode, { doc, catalogue }: Surroundings): 
   const def = catalogue.get(node.type);
   if (!def) return [];
   const values = widgetValues(node, def);
-  return entries(node, def).map(({ input }) => ({ key: input.name, input, value: values[input.name], ...slotOf(node, input.name) }));
+  return entries(node, def).map(({ input }) => ({
+    key: input.name,
+    input,
+    value: values[input.name],
+    ...slotOf(node, input.name),
+  }));
 }
 
 function slotOf(node: GraphNode, name: string): Pick<WidgetView, "slot" | "linked"> {
-  const index = (node.inputs ?? []).findIndex((input) => (input.widget ? input.widget.name === name : input.name === name));
+  const index = (node.inputs ?? []).findIndex((input) =>
+    input.widget ? input.widget.name === name : input.name === name,
+  );
   if (index < 0) return { slot: null, linked: false };
   const link = node.inputs?.[index]?.link;
   return { slot: index, linked: link !== null && link !== undefined };
@@ -85,13 +92,20 @@ function behindPort(definition: Subgraph, name: string, around: Surroundings): S
     if (String(link.origin_id) !== String(definition.inputNode?.id ?? -10) || link.origin_slot !== index) continue;
     const target = nodesById(definition).get(String(link.target_id));
     const slot = target?.inputs?.[link.target_slot];
-    const found = target && widgetViews(target, around).find((view) => view.input.name === (slot?.widget?.name ?? slot?.name));
+    const found =
+      target && widgetViews(target, around).find((view) => view.input.name === (slot?.widget?.name ?? slot?.name));
     if (found) return { input: found.input, value: found.value };
   }
   return guessed(name, port.type);
 }
 
-const GUESSES: Record<string, WidgetKind> = { INT: "int", FLOAT: "float", STRING: "text", BOOLEAN: "switch", COMBO: "text" };
+const GUESSES: Record<string, WidgetKind> = {
+  INT: "int",
+  FLOAT: "float",
+  STRING: "text",
+  BOOLEAN: "switch",
+  COMBO: "text",
+};
 
 function guessed(name: string, type: string): Source | null {
   const widget = GUESSES[type];
@@ -104,10 +118,21 @@ function primitiveViews(node: GraphNode, around: Surroundings): WidgetView[] {
   const values = node.widgets_values ?? [];
   const value = Array.isArray(values) ? values[0] : Object.values(values)[0];
   const type = String(node.outputs?.[0]?.type ?? "*");
-  const widget: WidgetKind = GUESSES[type] ?? (typeof value === "number" ? "float" : typeof value === "boolean" ? "switch" : "text");
+  const widget: WidgetKind =
+    GUESSES[type] ?? (typeof value === "number" ? "float" : typeof value === "boolean" ? "switch" : "text");
   const target = primitiveTarget(node, around);
   const input: InputDef = target ?? { name: "value", type, required: true, widget, controlled: false, folder: "input" };
-  return value === undefined && !target ? [] : [{ key: "value", input: { ...input, controlled: primitiveControl(node) !== undefined }, value: value ?? firstValue(input), slot: null, linked: false }];
+  return value === undefined && !target
+    ? []
+    : [
+        {
+          key: "value",
+          input: { ...input, controlled: primitiveControl(node) !== undefined },
+          value: value ?? firstValue(input),
+          slot: null,
+          linked: false,
+        },
+      ];
 }
 
 /** The input that says what a primitive's value may be: the first that it feeds. */
@@ -118,7 +143,8 @@ export function primitiveTarget(node: GraphNode, { doc, catalogue }: Surrounding
       const link = linksById(level).get(String(id));
       const target = link && nodesById(level).get(String(link.target_id));
       const slot = target?.inputs?.[link?.target_slot ?? -1];
-      const found = target && catalogue.get(target.type)?.inputs.find((input) => input.name === (slot?.widget?.name ?? slot?.name));
+      const found =
+        target && catalogue.get(target.type)?.inputs.find((input) => input.name === (slot?.widget?.name ?? slot?.name));
       if (found?.widget) return found;
     }
   }

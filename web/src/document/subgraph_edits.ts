@@ -1,18 +1,38 @@
 /** Subgraphs made of a selection, and dissolved again. */
 
-import { type Doc, type GraphNode, type Group, type Id, type Level, linksById, type LinkRecord, linksOf, nodesById, position, type Port, type Subgraph, subgraphs } from "./document";
+import {
+  type Doc,
+  type GraphNode,
+  type Group,
+  type Id,
+  type Level,
+  type LinkRecord,
+  linksById,
+  linksOf,
+  nodesById,
+  type Port,
+  position,
+  type Subgraph,
+  subgraphs,
+} from "./document";
 import { addGroup, addNode, changeLevel, connect, deleteNodes, levelAt, nextNodeId } from "./edits";
-import { promotedNames } from "../format/api";
 import { bounds, geometry, HEADER } from "./geometry";
 import { newId } from "./ids";
 import { isWanted, liftable, withShown } from "./lifting";
-import { setWidget, type Surroundings, widgetViews } from "./widget_views";
+import { promotedNames } from "./promoted";
+import { type Surroundings, setWidget, widgetViews } from "./widget_views";
 
 const INPUT = -10;
 const OUTPUT = -20;
 
 /** The selection as one node; its links across the border become the subgraph's inputs and outputs. */
-export function wrap(doc: Doc, path: readonly string[], ids: ReadonlySet<string>, name: string, around: Surroundings): { doc: Doc; id: string } | null {
+export function wrap(
+  doc: Doc,
+  path: readonly string[],
+  ids: ReadonlySet<string>,
+  name: string,
+  around: Surroundings,
+): { doc: Doc; id: string } | null {
   const level = levelAt(doc, path);
   const inside = level.nodes.filter((node) => ids.has(String(node.id)));
   const box = bounds(inside.map((node) => geometry(node, around)));
@@ -60,7 +80,10 @@ export function wrap(doc: Doc, path: readonly string[], ids: ReadonlySet<string>
     links: [],
     extra: {},
   };
-  definition = { ...definition, state: { ...(definition.state as object), lastNodeId: Math.max(0, ...inside.map((node) => Number(node.id) || 0)) } };
+  definition = {
+    ...definition,
+    state: { ...(definition.state as object), lastNodeId: Math.max(0, ...inside.map((node) => Number(node.id) || 0)) },
+  };
   const inner = links.filter((link) => within(link.origin_id) && within(link.target_id));
   for (const link of inner) definition = joined(definition, link, {}) as Subgraph;
   sources.forEach((group, slot) => {
@@ -78,19 +101,35 @@ export function wrap(doc: Doc, path: readonly string[], ids: ReadonlySet<string>
     flags: {},
     order: 0,
     mode: 0,
-    inputs: inputs.map(({ name: port, type }) => ({ name: port, type, link: null, ...(fields.has(port) && { widget: { name: port } }) })),
+    inputs: inputs.map(({ name: port, type }) => ({
+      name: port,
+      type,
+      link: null,
+      ...(fields.has(port) && { widget: { name: port } }),
+    })),
     outputs: outputs.map(({ name: port, type }, slot_index) => ({ name: port, type, links: null, slot_index })),
     properties: { proxyWidgets: [] },
     widgets_values: [],
     title: name,
   };
-  const inView = { ...around, doc: { ...doc, definitions: { ...doc.definitions, subgraphs: [...(doc.definitions?.subgraphs ?? []), definition] } } };
-  const lifted = liftable(definition, inView).filter(isWanted).map((entry) => ({ inner: String(entry.node.id), name: entry.name, value: null }));
+  const inView = {
+    ...around,
+    doc: {
+      ...doc,
+      definitions: { ...doc.definitions, subgraphs: [...(doc.definitions?.subgraphs ?? []), definition] },
+    },
+  };
+  const lifted = liftable(definition, inView)
+    .filter(isWanted)
+    .map((entry) => ({ inner: String(entry.node.id), name: entry.name, value: null }));
   const holder = withShown(bare, lifted);
-  const listed = { ...doc, definitions: { ...doc.definitions, subgraphs: [...(doc.definitions?.subgraphs ?? []), definition] } };
+  const listed = {
+    ...doc,
+    definitions: { ...doc.definitions, subgraphs: [...(doc.definitions?.subgraphs ?? []), definition] },
+  };
   const changed = changeLevel(listed, path, (before) => {
     let after = addNode(deleteNodes(before, ids, around.catalogue, false), holder);
-    sources.forEach(([first], slot) => (after = joined(after, first, { target: [holderId, slot] })));
+    for (const [slot, [first]] of sources.entries()) after = joined(after, first, { target: [holderId, slot] });
     results.forEach((group, slot) => {
       for (const link of group) after = joined(after, link, { origin: [holderId, slot] });
     });
@@ -100,7 +139,12 @@ export function wrap(doc: Doc, path: readonly string[], ids: ReadonlySet<string>
 }
 
 /** The inside of a subgraph node in its place. */
-export function unwrap(doc: Doc, path: readonly string[], id: string, around: Surroundings): { doc: Doc; ids: string[] } | null {
+export function unwrap(
+  doc: Doc,
+  path: readonly string[],
+  id: string,
+  around: Surroundings,
+): { doc: Doc; ids: string[] } | null {
   const level = levelAt(doc, path);
   const holder = nodesById(level).get(id);
   const definition = holder && subgraphs(doc).get(holder.type);
@@ -110,7 +154,11 @@ export function unwrap(doc: Doc, path: readonly string[], id: string, around: Su
   const [dx, dy] = box ? [place.x - box.x, place.y - box.y] : [0, 0];
   const [inputId, outputId] = [String(definition.inputNode?.id ?? INPUT), String(definition.outputNode?.id ?? OUTPUT)];
   const renamed = new Map<string, number>();
-  const overrides = promotedNames(holder).map(([inner, name], index) => ({ inner, name, value: Array.isArray(holder.widgets_values) ? holder.widgets_values[index] : holder.widgets_values?.[name] }));
+  const overrides = promotedNames(holder).map(([inner, name], index) => ({
+    inner,
+    name,
+    value: Array.isArray(holder.widgets_values) ? holder.widgets_values[index] : holder.widgets_values?.[name],
+  }));
   const changed = changeLevel(doc, path, (before) => {
     let after: Level = before;
     for (const node of definition.nodes) {
@@ -118,35 +166,60 @@ export function unwrap(doc: Doc, path: readonly string[], id: string, around: Su
       renamed.set(String(node.id), number);
       const [x, y] = position(node);
       let own: GraphNode = { ...unlinked(node), id: number, pos: [Math.round(x + dx), Math.round(y + dy)] };
-      for (const { inner, name, value } of overrides) if (inner === String(node.id) && value !== null && value !== undefined) own = given(own, name, value, around);
+      for (const { inner, name, value } of overrides)
+        if (inner === String(node.id) && value !== null && value !== undefined) own = given(own, name, value, around);
       after = addNode(after, own);
     }
     const feeds = holder.inputs?.map((slot) => linksById(before).get(String(slot.link))) ?? [];
-    const slotOf = (port: number) => holder.inputs?.findIndex((slot) => slot.name === definition.inputs[port]?.name) ?? -1;
+    const slotOf = (port: number) =>
+      holder.inputs?.findIndex((slot) => slot.name === definition.inputs[port]?.name) ?? -1;
     for (const link of linksOf(definition)) {
       const [origin, target] = [String(link.origin_id), String(link.target_id)];
       if (origin === inputId && target !== outputId) {
         const feed = feeds[slotOf(link.origin_slot)];
-        const own = overrides.find(({ inner, name }) => inner === "-1" && name === definition.inputs[link.origin_slot]?.name)?.value;
-        if (feed) after = joined(after, link, { origin: [feed.origin_id, feed.origin_slot], target: [renamed.get(target) as Id, link.target_slot] });
+        const own = overrides.find(
+          ({ inner, name }) => inner === "-1" && name === definition.inputs[link.origin_slot]?.name,
+        )?.value;
+        if (feed)
+          after = joined(after, link, {
+            origin: [feed.origin_id, feed.origin_slot],
+            target: [renamed.get(target) as Id, link.target_slot],
+          });
         else if (own !== null && own !== undefined) {
           const to = String(renamed.get(target));
           const slot = nodesById(definition).get(target)?.inputs?.[link.target_slot];
-          after = { ...after, nodes: after.nodes.map((node) => (String(node.id) === to ? given(node, slot?.widget?.name ?? slot?.name ?? "", own, around) : node)) };
+          after = {
+            ...after,
+            nodes: after.nodes.map((node) =>
+              String(node.id) === to ? given(node, slot?.widget?.name ?? slot?.name ?? "", own, around) : node,
+            ),
+          };
         }
       } else if (target === outputId) {
-        for (const outer of linksOf(before).filter((entry) => String(entry.origin_id) === id && entry.origin_slot === link.target_slot)) {
-          const from: [Id, number] | null = origin === inputId
-            ? ((feed) => (feed ? [feed.origin_id, feed.origin_slot] as [Id, number] : null))(feeds[slotOf(link.origin_slot)])
-            : [renamed.get(origin) as Id, link.origin_slot];
+        for (const outer of linksOf(before).filter(
+          (entry) => String(entry.origin_id) === id && entry.origin_slot === link.target_slot,
+        )) {
+          const from: [Id, number] | null =
+            origin === inputId
+              ? ((feed) => (feed ? ([feed.origin_id, feed.origin_slot] as [Id, number]) : null))(
+                  feeds[slotOf(link.origin_slot)],
+                )
+              : [renamed.get(origin) as Id, link.origin_slot];
           if (from) after = joined(after, outer, { origin: from });
         }
-      } else after = joined(after, link, { origin: [renamed.get(origin) as Id, link.origin_slot], target: [renamed.get(target) as Id, link.target_slot] });
+      } else
+        after = joined(after, link, {
+          origin: [renamed.get(origin) as Id, link.origin_slot],
+          target: [renamed.get(target) as Id, link.target_slot],
+        });
     }
     after = deleteNodes(after, new Set([id]), around.catalogue, false);
     for (const { id: _, ...group } of definition.groups ?? []) {
       const [x = 0, y = 0, width = 0, height = 0] = group.bounding;
-      after = addGroup(after, { ...(group as Group), bounding: [x + Math.round(dx), y + Math.round(dy), width, height] });
+      after = addGroup(after, {
+        ...(group as Group),
+        bounding: [x + Math.round(dx), y + Math.round(dy), width, height],
+      });
     }
     return after;
   });

@@ -1,11 +1,16 @@
 /** From node to node without a mouse: to the neighbour in a direction, and along links. */
 
 import { type Level, linksOf } from "./document";
-import { type Geometry, type Point } from "./geometry";
+import type { Geometry, Point } from "./geometry";
 
 export type Direction = "left" | "right" | "up" | "down";
 
-export const AHEAD: Record<Direction, readonly [number, number]> = { left: [-1, 0], right: [1, 0], up: [0, -1], down: [0, 1] };
+export const AHEAD: Record<Direction, readonly [number, number]> = {
+  left: [-1, 0],
+  right: [1, 0],
+  up: [0, -1],
+  down: [0, 1],
+};
 
 const middle = (place: Geometry): Point => ({ x: place.x + place.width / 2, y: place.y + place.height / 2 });
 
@@ -53,7 +58,8 @@ export function linkedNodes(level: Level, id: string, side: "before" | "after"):
 export function reached(level: Level, from: readonly string[], way: "before" | "after"): ReadonlySet<string> {
   const next = new Map<string, string[]>();
   for (const { origin_id, target_id } of linksOf(level)) {
-    const [here, there] = way === "after" ? [String(origin_id), String(target_id)] : [String(target_id), String(origin_id)];
+    const [here, there] =
+      way === "after" ? [String(origin_id), String(target_id)] : [String(target_id), String(origin_id)];
     const known = next.get(here);
     if (known) known.push(there);
     else next.set(here, [there]);

@@ -23,7 +23,8 @@ export function groupsWithin(level: Level, index: number): number[] {
   const outer = groups[index]?.bounding;
   if (!outer) return [];
   return groups.flatMap(({ bounding: [x, y, width, height] }, at) => {
-    const within = x >= outer[0] && y >= outer[1] && x + width <= outer[0] + outer[2] && y + height <= outer[1] + outer[3];
+    const within =
+      x >= outer[0] && y >= outer[1] && x + width <= outer[0] + outer[2] && y + height <= outer[1] + outer[3];
     return within && at !== index ? [at] : [];
   });
 }

@@ -1,8 +1,8 @@
 /** The fields that a subgraph's node shows: of its own slots, and lifted out of nodes inside it. */
 
-import { promotedNames } from "../format/api";
 import { type Doc, type GraphNode, type Level, nodesById, type Subgraph, subgraphs } from "./document";
 import { mapNode, mapNodes, withDefinition } from "./edits";
+import { promotedNames } from "./promoted";
 import type { InputDef } from "./schema";
 import { type Surroundings, widgetViews } from "./widget_views";
 
@@ -18,19 +18,28 @@ export const OWN = "-1";
 
 export function shown(holder: GraphNode): Shown[] {
   const values = holder.widgets_values ?? [];
-  return promotedNames(holder).map(([inner, name], index) => ({ inner, name, value: (Array.isArray(values) ? values[index] : values[name]) ?? null }));
+  return promotedNames(holder).map(([inner, name], index) => ({
+    inner,
+    name,
+    value: (Array.isArray(values) ? values[index] : values[name]) ?? null,
+  }));
 }
 
 /** The node with exactly these fields. Slots that have a field and are not among them come first. */
 export function withShown(holder: GraphNode, entries: readonly Shown[]): GraphNode {
   const own = (holder.inputs ?? []).flatMap((slot) => (slot.widget ? [slot.name] : []));
   const missing = own.filter((name) => !entries.some((entry) => entry.inner === OWN && entry.name === name));
-  const all = [...missing.map((name) => ({ inner: OWN, name, value: null })), ...entries.filter((entry) => entry.inner !== OWN || own.includes(entry.name))];
+  const all = [
+    ...missing.map((name) => ({ inner: OWN, name, value: null })),
+    ...entries.filter((entry) => entry.inner !== OWN || own.includes(entry.name)),
+  ];
   const lifted = all.some((entry) => entry.inner !== OWN);
   return {
     ...holder,
     properties: { ...holder.properties, proxyWidgets: lifted ? all.map(({ inner, name }) => [inner, name]) : [] },
-    widgets_values: (lifted ? all : own.map((name) => all.find((entry) => entry.name === name))).map((entry) => entry?.value ?? null),
+    widgets_values: (lifted ? all : own.map((name) => all.find((entry) => entry.name === name))).map(
+      (entry) => entry?.value ?? null,
+    ),
   };
 }
 
@@ -62,7 +71,12 @@ export function lift(doc: Doc, definition: string, inner: string, name: string, 
   return mapHolders(doc, definition, (holder) => {
     if (isLifted(holder, inner, name) === on) return holder;
     const entries = shown(holder);
-    return withShown(holder, on ? [...entries, { inner, name, value: null }] : entries.filter((entry) => entry.inner !== inner || entry.name !== name));
+    return withShown(
+      holder,
+      on
+        ? [...entries, { inner, name, value: null }]
+        : entries.filter((entry) => entry.inner !== inner || entry.name !== name),
+    );
   });
 }
 
@@ -75,15 +89,25 @@ export interface Liftable {
 /** The fields inside a subgraph that nothing is linked to. */
 export function liftable(definition: Subgraph, around: Surroundings): Liftable[] {
   return definition.nodes.flatMap((node) =>
-    widgetViews(node, around).flatMap(({ input, linked, key }) => (linked || node.type === "PrimitiveNode" ? [] : [{ node, name: key.includes("/") ? key.slice(key.indexOf("/") + 1) : input.name, input }])),
+    widgetViews(node, around).flatMap(({ input, linked, key }) =>
+      linked || node.type === "PrimitiveNode"
+        ? []
+        : [{ node, name: key.includes("/") ? key.slice(key.indexOf("/") + 1) : input.name, input }],
+    ),
   );
 }
 
 /** What one wants at hand: prompts, seeds, pictures. */
-export const isWanted = ({ input }: Liftable): boolean => input.widget === "multiline" || input.widget === "image" || input.controlled;
+export const isWanted = ({ input }: Liftable): boolean =>
+  input.widget === "multiline" || input.widget === "image" || input.controlled;
 
 /** The node that a lifted field really belongs to, through subgraphs inside subgraphs. */
-export function sourceOf(doc: Doc, definition: Subgraph, inner: string, name: string): { node: GraphNode; level: Subgraph; name: string } | null {
+export function sourceOf(
+  doc: Doc,
+  definition: Subgraph,
+  inner: string,
+  name: string,
+): { node: GraphNode; level: Subgraph; name: string } | null {
   let level = definition;
   let id = inner;
   for (let depth = 0; depth < 50; depth += 1) {
@@ -100,7 +124,10 @@ export function sourceOf(doc: Doc, definition: Subgraph, inner: string, name: st
 
 /** How many nodes stand for a subgraph. */
 export function uses(doc: Doc, definition: string): number {
-  return [doc as Level, ...subgraphs(doc).values()].reduce((sum, level) => sum + level.nodes.filter((node) => node.type === definition).length, 0);
+  return [doc as Level, ...subgraphs(doc).values()].reduce(
+    (sum, level) => sum + level.nodes.filter((node) => node.type === definition).length,
+    0,
+  );
 }
 
 /** Whether one of some subgraphs is, or has inside it to any depth, one of others. */
@@ -115,11 +142,18 @@ export function holds(doc: Doc, types: Iterable<string>, wanted: ReadonlySet<str
 }
 
 /** The node with a subgraph of its own, so that changes inside it stay there. `id`: of the new definition. */
-export function madeUnique(doc: Doc, change: (doc: Doc, edit: (level: Level) => Level) => Doc, holder: GraphNode, id: string): Doc {
+export function madeUnique(
+  doc: Doc,
+  change: (doc: Doc, edit: (level: Level) => Level) => Doc,
+  holder: GraphNode,
+  id: string,
+): Doc {
   const definition = subgraphs(doc).get(holder.type);
   if (!definition) return doc;
   const copy: Subgraph = { ...definition, id };
-  const listed = { ...doc, definitions: { ...doc.definitions, subgraphs: [...(doc.definitions?.subgraphs ?? []), copy] } };
+  const listed = {
+    ...doc,
+    definitions: { ...doc.definitions, subgraphs: [...(doc.definitions?.subgraphs ?? []), copy] },
+  };
   return change(listed, (level) => mapNode(level, String(holder.id), (node) => ({ ...node, type: id })));
 }
-

@@ -18,7 +18,10 @@ describe("groups", () => {
   });
 
   it("hold groups that lie wholly in them", () => {
-    const nested: Doc = { ...doc, groups: [{ title: "all", bounding: [-100, -100, 3000, 2000] }, ...(doc.groups ?? [])] };
+    const nested: Doc = {
+      ...doc,
+      groups: [{ title: "all", bounding: [-100, -100, 3000, 2000] }, ...(doc.groups ?? [])],
+    };
     expect(groupsWithin(nested, 0)).toEqual([1, 2, 3, 4]);
     expect(groupsWithin(nested, 1)).toEqual([]);
   });
@@ -26,7 +29,10 @@ describe("groups", () => {
   it("move and go by themselves", () => {
     expect(moveGroups(doc, new Map([[0, [20, 140]]]))).toBe(doc);
     expect(moveGroups(doc, new Map([[0, [0, 0]]])).groups?.[0]?.bounding).toEqual([0, 0, 340, 220]);
-    expect(deleteGroups(doc, new Set([0, 2])).groups?.map(({ title }) => title)).toEqual(["Text becomes conditioning", "Decode and save"]);
+    expect(deleteGroups(doc, new Set([0, 2])).groups?.map(({ title }) => title)).toEqual([
+      "Text becomes conditioning",
+      "Decode and save",
+    ]);
   });
 });
 
@@ -40,7 +46,9 @@ describe("tidying", () => {
       for (const id of membersOf(doc, around, doc.groups?.[index] as never)) {
         const [x, y] = nodes.get(id) as [number, number];
         const place = geometry(nodesById(doc).get(id) as never, around);
-        expect(x > left && y > top && x + place.width < left + width && y - 30 + place.height < top + height).toBe(true);
+        expect(x > left && y > top && x + place.width < left + width && y - 30 + place.height < top + height).toBe(
+          true,
+        );
       }
     }
   });
@@ -65,7 +73,8 @@ describe("the clipboard", () => {
   });
 
   it("is only read where it is ours and whole", () => {
-    for (const text of ["", "hello", '{"sumi":1', '{"sumi":1}', '{"sumi":1,"nodes":5,"links":[]}']) expect(readClip(text), text).toBeNull();
+    for (const text of ["", "hello", '{"sumi":1', '{"sumi":1}', '{"sumi":1,"nodes":5,"links":[]}'])
+      expect(readClip(text), text).toBeNull();
   });
 });
 
@@ -74,9 +83,17 @@ describe("reroutes", () => {
     Source: { input: { required: {} }, output: ["IMAGE", "MASK"] },
     Sink: { input: { required: { images: ["IMAGE"] } }, output: [] },
   });
-  const place = (level: Doc, name: string, id: number) => addNode(level, newNode(catalogue.get(name) as never, id, [0, 0])) as Doc;
-  const reroute = (id: number) => ({ id, type: "Reroute", pos: [0, 0] as [number, number], inputs: [{ name: "", type: "*", link: null }], outputs: [{ name: "", type: "*", links: null }] });
-  const start = () => addNode(addNode(place(place(emptyDocument(), "Source", 1), "Sink", 2), reroute(3)), reroute(4)) as Doc;
+  const place = (level: Doc, name: string, id: number) =>
+    addNode(level, newNode(catalogue.get(name) as never, id, [0, 0])) as Doc;
+  const reroute = (id: number) => ({
+    id,
+    type: "Reroute",
+    pos: [0, 0] as [number, number],
+    inputs: [{ name: "", type: "*", link: null }],
+    outputs: [{ name: "", type: "*", links: null }],
+  });
+  const start = () =>
+    addNode(addNode(place(place(emptyDocument(), "Source", 1), "Sink", 2), reroute(3)), reroute(4)) as Doc;
 
   it("carry what feeds them, along the whole chain", () => {
     let level = connect(start(), { origin: "3", originSlot: 0, target: "4", targetSlot: 0 });
@@ -103,14 +120,26 @@ describe("reroutes", () => {
   it("come off a link as they went on it", () => {
     const on = addReroute(doc, 10, [0, 0]);
     const off = deleteNodes(on, new Set(["10"]), catalogue);
-    const bare = (level: Doc) => linksOf(level).map(({ origin_id, origin_slot, target_id, target_slot, type }) => [origin_id, origin_slot, target_id, target_slot, type].join()).sort();
+    const bare = (level: Doc) =>
+      linksOf(level)
+        .map(({ origin_id, origin_slot, target_id, target_slot, type }) =>
+          [origin_id, origin_slot, target_id, target_slot, type].join(),
+        )
+        .sort();
     expect(bare(off as Doc)).toEqual(bare(doc));
   });
 });
 
 describe("deleting", () => {
   it("leaves the links of a subgraph's ends, which are no nodes of it", () => {
-    const level = { ...doc, inputNode: { id: 1 }, outputNode: { id: -20 }, inputs: [], outputs: [], nodes: doc.nodes.filter(({ id }) => id !== 1) };
+    const level = {
+      ...doc,
+      inputNode: { id: 1 },
+      outputNode: { id: -20 },
+      inputs: [],
+      outputs: [],
+      nodes: doc.nodes.filter(({ id }) => id !== 1),
+    };
     expect(linksOf(deleteNodes(level, new Set(["1"]), new Map()))).toHaveLength(13);
   });
 });

@@ -102,7 +102,8 @@ export const BYPASSED = 4;
 export const NOTES: ReadonlySet<string> = new Set(["Note", "MarkdownNote", "MarkdownNode"]);
 
 export function pair(value: Pair | undefined, fallback: [number, number]): [number, number] {
-  const [first, second] = value === undefined || value === null ? fallback : [(value as number[])[0], (value as number[])[1]];
+  const [first, second] =
+    value === undefined || value === null ? fallback : [(value as number[])[0], (value as number[])[1]];
   return [Number(first ?? fallback[0]), Number(second ?? fallback[1])];
 }
 

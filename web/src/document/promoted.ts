@@ -1,0 +1,33 @@
+/** The fields a subgraph node promotes from its inside, as its file lists them. */
+
+import type { GraphNode, Id } from "./document";
+
+/** What a subgraph node's list of values says: [inner node or -1 for its own, widget, value]. */
+export function namedValues(holder: GraphNode): [string, string, unknown][] {
+  const names = promotedNames(holder);
+  const values = holder.widgets_values ?? [];
+  if (!Array.isArray(values)) {
+    const byName = new Map([...ownSlots(holder), ...proxies(holder)].map((entry) => [entry[1], entry]));
+    return Object.entries(values).map(([name, value]) => [...(byName.get(name) ?? (["-1", name] as const)), value]);
+  }
+  return names.slice(0, values.length).map(([inner, name], index) => [inner, name, values[index]]);
+}
+
+/** What each entry of a subgraph node's list of values is for. */
+export function promotedNames(holder: GraphNode): [string, string][] {
+  const slots = ownSlots(holder);
+  const listed = proxies(holder);
+  const values = holder.widgets_values;
+  if (!listed.length) return slots;
+  const both =
+    Array.isArray(values) &&
+    values.length === slots.length + listed.length &&
+    listed.every(([inner]) => inner !== "-1");
+  return both ? [...slots, ...listed] : listed;
+}
+
+export const ownSlots = (holder: GraphNode): [string, string][] =>
+  (holder.inputs ?? []).flatMap((slot) => (slot.widget ? [["-1", slot.name] as [string, string]] : []));
+
+export const proxies = (holder: GraphNode): [string, string][] =>
+  ((holder.properties?.proxyWidgets as [Id, string][] | undefined) ?? []).map(([inner, name]) => [String(inner), name]);
