@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import functools
 import math
-import os
 from collections.abc import Sequence
-from pathlib import Path
 
 from graph.errors import SumiError
+from graph.machine_memory import memory_limit
 
 
 class TooLargeError(SumiError):
@@ -27,31 +25,3 @@ def check_fits(what: str, shape: Sequence[int], bytes_per_value: int = 4) -> Non
             f"{what} would need {needed / 1e9:,.1f} GB of memory; this machine has {limit / 1e9:,.1f} GB. "
             "Choose a smaller width, height or batch size."
         )
-
-
-@functools.cache
-def memory_limit() -> int:
-    """Bytes of memory this process can hope for: the machine's, or its container's if that is less."""
-    limits = [_FALLBACK]
-    if hasattr(os, "sysconf") and "SC_PHYS_PAGES" in os.sysconf_names:
-        limits = [os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")]
-    for limit_file in (
-        Path("/sys/fs/cgroup/memory.max"),
-        Path("/sys/fs/cgroup/memory/memory.limit_in_bytes"),
-    ):
-        try:
-            text = limit_file.read_text().strip()
-        except OSError:
-            continue
-        if text.isdigit():
-            limits.append(int(text))
-    return min(limits)
-
-
-_CONTAINER_LIMITS = (
-    Path("/sys/fs/cgroup/memory.max"),
-    Path("/sys/fs/cgroup/memory/memory.limit_in_bytes"),
-)
-
-_FALLBACK = 64 * 2**30
-"""Where the system does not say how much memory there is (Windows)."""

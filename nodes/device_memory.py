@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import os
 import sys
 from typing import Any
 
+from graph.machine_memory import available_memory, memory_limit
 from nodes import device
-from nodes.allocation import memory_limit
 
 
 def device_stats() -> list[dict[str, Any]]:
@@ -25,15 +24,10 @@ def device_stats() -> list[dict[str, Any]]:
         unused = reserved - torch.cuda.memory_allocated(number)
         return [_entry(torch.cuda.get_device_name(number), kind, number, total, free + unused, reserved, unused)]
     if kind in ("cpu", "mps"):
-        total, free = memory_limit(), _free_memory()
-        return [_entry(name, kind, None, total, min(total, free), total, min(total, free))]
+        total, available = memory_limit(), available_memory()
+        free = total if available is None else min(total, available)
+        return [_entry(name, kind, None, total, free, total, free)]
     return [_entry(name, kind, int(index or 0), 0, 0, 0, 0)]
-
-
-def _free_memory() -> int:
-    if hasattr(os, "sysconf") and "SC_AVPHYS_PAGES" in os.sysconf_names:
-        return os.sysconf("SC_AVPHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
-    return memory_limit()
 
 
 def _entry(

@@ -12,7 +12,7 @@ from collections.abc import Callable, Hashable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from nodes.allocation import memory_limit
+from graph.machine_memory import memory_limit
 from nodes.heap import give_back_freed_memory
 
 if TYPE_CHECKING:

@@ -15,7 +15,7 @@ from torch import Tensor
 
 from graph.context import current
 from graph.errors import SumiError
-from nodes.models.memory import available_memory
+from graph.machine_memory import available_memory
 from nodes.tiles import tiled_thrice
 from nodes.vae.autoencoder import AutoencoderKL
 

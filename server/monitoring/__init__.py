@@ -1,1 +1,1 @@
-"""Logs, metrics and memory."""
+"""Logs and metrics."""

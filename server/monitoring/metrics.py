@@ -9,11 +9,11 @@ from prometheus_client import CollectorRegistry, Counter, Histogram, generate_la
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
 
+from graph.machine_memory import resident_memory
 from server.http.gate import Gate
 from server.http.hub import Hub
 from server.queue.scheduler import Scheduler
 from server.store.jobs import Job
-from server.workers.engine_host import resident_bytes
 
 _NODE_SECONDS: Final = (0.001, 0.01, 0.1, 0.5, 1, 2.5, 5, 10, 30, 60, 300, 1800)
 _JOB_SECONDS: Final = (0.1, 0.5, 1, 5, 10, 30, 60, 300, 900, 3600)
@@ -96,7 +96,7 @@ class _Now(Collector):
 
     def _of_workers(self) -> Iterator[Metric]:
         memory = GaugeMetricFamily("sumi_memory_bytes", "Resident memory", labels=["process"])
-        memory.add_metric(["server"], resident_bytes())
+        memory.add_metric(["server"], resident_memory())
         models = GaugeMetricFamily("sumi_models", "Models in memory", labels=["worker"])
         free = GaugeMetricFamily("sumi_device_free_bytes", "Free memory of a device", labels=["worker", "device"])
         cache: dict[str, GaugeMetricFamily] = {}

@@ -9,9 +9,9 @@ from typing import Any, Final
 
 from aiohttp import web
 
+from graph.machine_memory import available_memory, memory_limit
 from server.http.endpoint import ANYTHING, BOOLEAN, FREE_OBJECT, INTEGER, STRING, Endpoints, array, record
 from server.http.openapi import document
-from server.monitoring.memory import free_and_total
 from server.services import services
 from server.store.jobs import compact_json
 from server.workers.node_packs import noteworthy
@@ -26,12 +26,11 @@ SPOKEN_VERSION: Final = "0.3.76"
 async def system_stats(request: web.Request) -> web.StreamResponse:
     """The machine, the versions, and the memory of each device."""
     here = services(request)
-    free, total = free_and_total()
     versions = here.catalogue.versions
     system = {
         "os": os.name,
-        "ram_total": total,
-        "ram_free": free,
+        "ram_total": memory_limit(),
+        "ram_free": available_memory() or 0,
         "comfyui_version": SPOKEN_VERSION,
         "sumi_version": versions.get("sumi", ""),
         "python_version": sys.version,

@@ -5,14 +5,11 @@ from __future__ import annotations
 import http.client
 import json
 import logging
-import os
-import sys
 import threading
 import time
 import traceback
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any, Protocol
 
 from graph.engine import Engine
@@ -20,6 +17,7 @@ from graph.errors import Problem, SumiError
 from graph.events import Event, RunFailed, RunInterrupted, RunStarted, RunSucceeded
 from graph.folders import Folders
 from graph.formats.api import read_api
+from graph.machine_memory import resident_memory
 from graph.node_types.redeclare import Redeclarer
 from graph.node_types.schema_data import node_type_to_data
 from graph.schema import NodeType, Registry
@@ -207,7 +205,7 @@ class EngineHost:
             self._cache_due = time.monotonic() + _CACHE_SECONDS
             stats = self.engine.stats()
             self._cache = {name: value for name, value in stats.items() if isinstance(value, (int, float))}
-        return Stats(self.devices(), self.models(), self._cache, resident_bytes(), self.trouble)
+        return Stats(self.devices(), self.models(), self._cache, resident_memory(), self.trouble)
 
     def _stop_if_wanted(self, prompt_id: str) -> None:
         with self._lock:
@@ -230,21 +228,3 @@ def _classes(prompt: Mapping[str, Any]) -> set[str]:
 def _failure(request: RunRequest, error: BaseException) -> RunFailed:
     lines = tuple(traceback.format_exception(error))
     return RunFailed(request.prompt_id, "", "", "", type(error).__name__, str(error), lines)
-
-
-def resident_bytes() -> int:
-    """Memory that this process has in RAM; its peak where the system tells no more."""
-    try:
-        pages = int(Path("/proc/self/statm").read_text(encoding="ascii").split()[1])
-    except OSError:
-        return _peak_bytes()
-    return pages * os.sysconf("SC_PAGE_SIZE")
-
-
-def _peak_bytes() -> int:
-    try:
-        import resource
-    except ImportError:  # Windows
-        return 0
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    return peak if sys.platform == "darwin" else peak * 1024

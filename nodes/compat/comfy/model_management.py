@@ -12,9 +12,9 @@ from typing import Any, Final
 import torch
 
 from graph.errors import Interrupted
+from graph.machine_memory import available_memory, memory_limit
 from nodes import device as devices
 from nodes.compat.running import check_interrupted, interrupt
-from nodes.models.memory import available_memory
 
 InterruptProcessingException = Interrupted
 OOM_EXCEPTION = torch.OutOfMemoryError
@@ -276,8 +276,6 @@ def get_free_memory(dev: Any = None, torch_free_too: bool = False) -> Any:
 
 def get_total_memory(dev: Any = None, torch_total_too: bool = False) -> Any:
     """Bytes of a device."""
-    from nodes.allocation import memory_limit
-
     dev = torch.device(dev) if dev is not None else get_torch_device()
     total = torch.cuda.get_device_properties(dev).total_memory if dev.type == "cuda" else memory_limit()
     return (total, total) if torch_total_too else total
