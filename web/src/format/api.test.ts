@@ -21,7 +21,7 @@ const files = ["workflows", "tests/graph/formats/files"].flatMap((folder) =>
 /** What the engine makes of the files, and the catalogue it does so with. */
 const ENGINE = `
 import json, sys
-from graph.describe import describe
+from graph.node_types.describe import describe
 from graph.formats import load
 from nodes import registry
 
