@@ -1,15 +1,13 @@
 """The rooms, and the registry of all their nodes.
 
-A node's version is a hash of its room's source and of the rooms it imports, so that an edited
-sampler is not answered from what the old one left in the cache.
+A node's version is a hash over its room and everything in nodes/ that the room imports, so that results of an edited
+sampler are not taken from the cache of the old one.
 """
 
 from __future__ import annotations
 
 import dataclasses
-import hashlib
 import importlib
-import re
 from collections.abc import Mapping, Sequence
 from functools import cache
 from pathlib import Path
@@ -18,6 +16,7 @@ from typing import Final
 from graph.codec import Codec
 from graph.node import node_types_in
 from graph.schema import NodeType, Registry
+from nodes.source_tree import SourceTree, memory_beside
 
 ROOMS: Final = (
     "nodes.models",
@@ -32,8 +31,7 @@ ROOMS: Final = (
     "nodes.primitive",
 )
 
-_HERE = Path(__file__).parent
-_IMPORT = re.compile(r"^\s*(?:from|import)\s+(nodes(?:\.\w+)*)", re.MULTILINE)
+_HERE: Final = Path(__file__).parent
 
 
 def registry(extra: Mapping[str, NodeType] | None = None, codecs: Sequence[Codec] = ()) -> Registry:
@@ -50,46 +48,20 @@ def registry(extra: Mapping[str, NodeType] | None = None, codecs: Sequence[Codec
 @cache
 def _built_in() -> dict[str, NodeType]:
     types: dict[str, NodeType] = {}
+    versions = room_versions(_HERE.parent, memory_beside(str(_HERE / "__init__.py")))
     for room in ROOMS:
         module = importlib.import_module(f"{room}.nodes")
-        version = room_version(room)
         for node_type in node_types_in(module):
-            types[node_type.name] = dataclasses.replace(node_type, version=version)
+            types[node_type.name] = dataclasses.replace(node_type, version=versions[room])
     return types
 
 
-@cache
-def room_version(room: str) -> str:
-    """A hash of the sources of ``room`` and of every room it imports, directly or not."""
-    reached: set[str] = set()
-    waiting = [room]
-    while waiting:
-        current = waiting.pop()
-        if current not in reached:
-            reached.add(current)
-            waiting += imported_rooms(current)
-    digest = hashlib.blake2b(digest_size=16)
-    for name in sorted(reached):
-        digest.update(name.encode())
-        digest.update(_source_hash(name))
-    return digest.hexdigest()
+def room_versions(root: Path, memory: Path | None = None) -> dict[str, str]:
+    """Room → the version of its nodes, from the sources in the folder ``root``; ``memory`` keeps what was read.
 
-
-def imported_rooms(room: str) -> set[str]:
-    """The rooms and single modules of nodes/ that a room's sources import."""
-    names = {name for path in _sources(room) for name in _IMPORT.findall(path.read_text(encoding="utf-8"))}
-    return {".".join(name.split(".")[:2]) for name in names} - {"nodes", room, "nodes.rooms"}
-
-
-@cache
-def _source_hash(room: str) -> bytes:
-    digest = hashlib.blake2b(digest_size=16)
-    for path in _sources(room):
-        digest.update(path.name.encode())
-        digest.update(path.read_bytes())
-    return digest.digest()
-
-
-def _sources(room: str) -> list[Path]:
-    place = _HERE / room.partition(".")[2]
-    return sorted(place.rglob("*.py")) if place.is_dir() else [place.with_suffix(".py")]
+    The modules of graph/ do not count: they carry values and compute none.
+    """
+    tree = SourceTree(root, ["nodes"], memory)
+    versions = {room: tree.version(tree.members(room)) for room in ROOMS}
+    tree.remember()
+    return versions
