@@ -28,7 +28,7 @@ DONE, FAILED, INVALID, STOPPED = 0, 1, 2, 130
 
 def run(options: argparse.Namespace) -> int:
     """Run the workflow in ``options.file``; the exit status says how it went."""
-    import nodes.image.metadata
+    import nodes.pictures.metadata
     from graph import validate
 
     try:
@@ -40,7 +40,7 @@ def run(options: argparse.Namespace) -> int:
             raise ValidationError(problems)
     except SumiError as error:
         return _report(error, options.json, INVALID)
-    nodes.image.metadata.enabled = not options.disable_metadata
+    nodes.pictures.metadata.enabled = not options.disable_metadata
     with engine_of(options, registry, folders) as engine:
         return _run(engine, workflow, folders, options)
 

@@ -32,13 +32,13 @@ def worker(options: argparse.Namespace) -> int:
 
 def host_of(options: argparse.Namespace) -> EngineHost:
     """The engine with everything the options ask for."""
-    import nodes.image.metadata
+    import nodes.pictures.metadata
     from nodes import device
     from nodes.device_memory import device_stats
 
     folders = folders_of(options)
     registry, custom = registry_and_packs_of(options, folders)
-    nodes.image.metadata.enabled = not options.disable_metadata
+    nodes.pictures.metadata.enabled = not options.disable_metadata
     return EngineHost(
         registry,
         engine_of(options, registry, folders),

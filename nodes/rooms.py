@@ -16,7 +16,9 @@ from typing import Final
 from graph.codec import Codec
 from graph.node import node_types_in
 from graph.schema import NodeType, Registry
+from nodes.models.handle_codec import HandleCodec
 from nodes.source_tree import SourceTree, memory_beside
+from nodes.tensor_codec import TensorCodec
 
 ROOMS: Final = (
     "nodes.models",
@@ -31,6 +33,28 @@ ROOMS: Final = (
     "nodes.primitive",
 )
 
+LAYERS: Final[tuple[frozenset[str], ...]] = (
+    frozenset({"compat"}),
+    frozenset({"training", "explain"}),
+    frozenset({"changes", "conditioning", "upscale"}),
+    frozenset({"sampling"}),
+    frozenset({"unet", "text", "vision", "vae"}),
+    frozenset({"models"}),
+)
+"""The rooms that a model passes through, from the outermost in. A room imports only rooms of later rows."""
+
+APART: Final = frozenset({"image", "mask", "filters", "latent", "primitive"})
+"""The rooms that need no model. They import no room; of the others only ``compat`` imports them."""
+
+SHARED_PACKAGES: Final = frozenset({"pictures"})
+"""Folders of nodes/ that are not rooms. They and the single modules of nodes/ import no room; any room imports them."""
+
+COMPOSITION_ROOT: Final = frozenset({"rooms", "custom", "pack_import"})
+"""The modules that put the rooms together: they import any room, and only ``compat`` imports them."""
+
+CODECS: Final[tuple[Codec, ...]] = (TensorCodec(), HandleCodec())
+"""How the cache keeps the values of these nodes."""
+
 _HERE: Final = Path(__file__).parent
 
 
@@ -40,7 +64,6 @@ def registry(extra: Mapping[str, NodeType] | None = None, codecs: Sequence[Codec
     Reads signatures only: no room's mathematics is imported.
     """
     from nodes import device
-    from nodes.codecs import CODECS
 
     return Registry({**_built_in(), **(extra or {})}, (*CODECS, *codecs), device.tag())
 

@@ -8,6 +8,8 @@ from fractions import Fraction
 import torch
 from torch import Tensor
 
+from nodes.feather import ramp
+
 
 def tiled_thrice(
     function: Callable[[Tensor], Tensor],
@@ -54,14 +56,14 @@ def tiled(
     Returns float32 on the CPU.
     """
     grid = _grid(x, tile, overlap)
-    ramp = int(overlap * scale)
+    shared = int(overlap * scale)
     weight = torch.zeros(int(x.shape[2] * scale), int(x.shape[3] * scale))
     result: Tensor | None = None
     for index in range(len(x)):
         for number, (row, column) in enumerate(grid):
             tick(index * len(grid) + number, len(x) * len(grid))
             piece = function(x[index : index + 1, :, row, column])[0].float().cpu()
-            mask = _feather(piece.shape[1], ramp)[:, None] * _feather(piece.shape[2], ramp)
+            mask = _feather(piece.shape[1], shared)[:, None] * _feather(piece.shape[2], shared)
             if result is None:
                 result = torch.zeros(len(x), len(piece), *weight.shape)
             there = (_scaled(row, scale), _scaled(column, scale))
@@ -95,15 +97,12 @@ def _fitting(overlap: int, tile: tuple[int, int], unit: int) -> int:
     return min(overlap, (min(tile) - 1) // unit * unit)
 
 
-def _feather(side: int, ramp: int) -> Tensor:
-    """Weights along one side of a tile's result: rising as 1/ramp, 2/ramp … 1 from both ends.
+def _feather(side: int, overlap: int) -> Tensor:
+    """[side] weights of a tile's result, rising over ``overlap`` from both ends; a tile of overlaps alone has no ramp.
 
     The picture's own edges too: nothing else covers them, and dividing by the sum undoes it.
     """
-    if ramp == 0 or ramp >= side:
-        return torch.ones(side)
-    rising = (torch.arange(1, side + 1, dtype=torch.float32) / ramp).clamp(max=1.0)
-    return rising * rising.flip(0)
+    return ramp(side, overlap if overlap < side else 0, True, True)
 
 
 def _scaled(span: slice, scale: Fraction) -> slice:

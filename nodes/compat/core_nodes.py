@@ -201,7 +201,7 @@ class SaveImage(CoreNode):
         self, images: Any, filename_prefix: str = "ComfyUI", prompt: Any = None, extra_pnginfo: Any = None
     ) -> dict[str, Any]:
         """Save each picture of ``images`` [B, H, W, C]; what to show of them."""
-        from nodes.image.saving import save_png
+        from nodes.pictures.saving import save_png
 
         saved = save_png(
             running_node("pictures are saved"),

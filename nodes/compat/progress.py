@@ -33,7 +33,7 @@ def _encoder(preview: Any) -> Callable[[], PreviewImage] | None:
 def encoded(picture: Any, kind: str, largest: int | None) -> PreviewImage:
     """A Pillow image, or an IMAGE tensor, as a file of that format (PNG, or else JPEG), scaled down to ``largest``."""
     if hasattr(picture, "movedim"):
-        from nodes.image.pixels import to_pillow
+        from nodes.pictures.pixels import to_pillow
 
         picture = to_pillow(picture[0] if picture.ndim == 4 else picture)
     if largest is not None and max(picture.size) > largest:

@@ -7,8 +7,7 @@ from collections.abc import Callable, Mapping
 import torch
 
 from nodes.batches import repeat_to
-from nodes.image.arrange import with_channels
-from nodes.image.scale import scale
+from nodes.pictures.fitting import scale, with_channels
 
 Mode = Callable[[torch.Tensor, torch.Tensor], torch.Tensor]
 

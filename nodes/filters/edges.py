@@ -9,7 +9,7 @@ from __future__ import annotations
 import torch
 import torch.nn.functional as F
 
-from nodes.filters.gaussian import convolve
+from nodes.gaussian import convolve
 
 LUMA = (0.299, 0.587, 0.114)
 """ITU-R BT.601."""

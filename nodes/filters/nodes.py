@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal, NamedTuple
+from typing import Annotated, NamedTuple
 
 from graph.node import Choices, Range, node
 from nodes.types import Image, Seed
@@ -36,7 +36,7 @@ def image_blend(
 @node("ImageBlur", display_name=None, category="image/postprocessing")
 def image_blur(*, image: Image, blur_radius: Radius = 1, sigma: Annotated[float, Range(0.1, 10.0, 0.1)] = 1.0) -> Image:
     """Blurs with a Gaussian; ``sigma`` is in units of the radius. Raises SizeError."""
-    from nodes.filters import gaussian
+    from nodes import gaussian
 
     weights = gaussian.kernel(blur_radius, sigma)
     return gaussian.convolve(image.movedim(-1, 1), weights).movedim(1, -1)
@@ -51,7 +51,7 @@ def image_sharpen(
     alpha: Annotated[float, Range(0.0, 5.0, 0.01)] = 1.0,
 ) -> Image:
     """Sharpens by taking away a blur of the picture; ``sigma`` is in units of the radius. Raises SizeError."""
-    from nodes.filters import gaussian
+    from nodes import gaussian
 
     weights = gaussian.sharpening_kernel(sharpen_radius, sigma, alpha)
     return gaussian.convolve(image.movedim(-1, 1), weights).movedim(1, -1).clamp(0.0, 1.0)
@@ -108,18 +108,3 @@ def image_add_noise(*, image: Image, seed: Seed = 0, strength: Fraction = 0.5) -
 
     noise = torch.randn(image.shape, generator=torch.Generator().manual_seed(seed))
     return (image + strength * noise.to(image)).clamp(0.0, 1.0)
-
-
-@node("ResizeAndPadImage", category="image/transform")
-def resize_and_pad_image(
-    *,
-    image: Image,
-    target_width: Side = 512,
-    target_height: Side = 512,
-    padding_color: Literal["white", "black"],
-    interpolation: Literal["area", "bicubic", "nearest-exact", "bilinear", "lanczos"],
-) -> Image:
-    """Scales a picture to fit a size, whole, and fills what is left with white or black."""
-    from nodes.image import arrange
-
-    return arrange.fit_into(image, target_width, target_height, padding_color, interpolation)

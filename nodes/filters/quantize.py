@@ -6,7 +6,7 @@ import numpy as np
 import PIL.Image
 import torch
 
-from nodes.image.pixels import from_pillow, to_pillow
+from nodes.pictures.pixels import from_pillow, to_pillow
 
 _DITHER = {
     "none": PIL.Image.Dither.NONE,

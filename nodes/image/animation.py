@@ -8,8 +8,8 @@ import torch
 
 from graph.context import Context
 from graph.results import SavedFile
-from nodes.image import metadata
-from nodes.image.pixels import PixelError, to_pillow
+from nodes.pictures import metadata
+from nodes.pictures.pixels import PixelError, to_pillow
 from nodes.saving import save_files
 
 WEBP_LIMIT = 16383

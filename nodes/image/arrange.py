@@ -8,9 +8,8 @@ import torch
 import torch.nn.functional as F
 
 from nodes.allocation import check_fits
-from nodes.batches import repeat_to
 from nodes.composite import composite
-from nodes.image.scale import scale
+from nodes.pictures.fitting import scale, with_channels
 from nodes.resize import SizeError
 
 
@@ -26,12 +25,6 @@ def crop(images: torch.Tensor, width: int, height: int, x: int, y: int) -> torch
     """A window of the pictures, cut off at their edges, at least one pixel."""
     x, y = min(x, images.shape[2] - 1), min(y, images.shape[1] - 1)
     return images[:, y : y + height, x : x + width]
-
-
-def with_channels(images: torch.Tensor, channels: int) -> torch.Tensor:
-    """The pictures with ``channels`` channels: surplus ones dropped, an opaque alpha added."""
-    have = images.shape[-1]
-    return images[..., :channels] if have >= channels else F.pad(images, (0, channels - have), value=1.0)
 
 
 def join(first: torch.Tensor, second: torch.Tensor) -> torch.Tensor:
@@ -169,19 +162,6 @@ def _centred(images: torch.Tensor, dim: int, length: int) -> torch.Tensor:
 def take(images: torch.Tensor, start: int, length: int) -> torch.Tensor:
     """Pictures ``start`` to ``start + length``, or what there is of them; at least one."""
     return images[min(start, images.shape[0] - 1) :][:length]
-
-
-def join_alpha(images: torch.Tensor, alpha: torch.Tensor) -> torch.Tensor:
-    """RGB [B, H, W, 3+] and a mask [b, h, w], 1 where nothing is seen → RGBA; the mask is stretched to fit."""
-    count = max(images.shape[0], alpha.shape[0])
-    stretched = scale(alpha.reshape(-1, *alpha.shape[-2:], 1), images.shape[2], images.shape[1], "bilinear")
-    return torch.cat((repeat_to(images, count)[..., :3], 1.0 - repeat_to(stretched, count)), dim=-1)
-
-
-def split_alpha(images: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-    """RGB [B, H, W, 3] and the mask 1 - alpha [B, H, W], zeros if there is no alpha."""
-    alpha = images[..., 3] if images.shape[-1] > 3 else torch.ones_like(images[..., 0])
-    return images[..., :3], 1.0 - alpha
 
 
 def fit_into(images: torch.Tensor, width: int, height: int, color: str, method: str) -> torch.Tensor:

@@ -40,7 +40,7 @@ def load_image(*, image: ImageFile, context: Context) -> ImageAndMask:
     An animation becomes a batch. Without transparency the mask is 64×64 zeros.
     Raises InputFileError if the file is missing or no picture.
     """
-    from nodes.image import loading
+    from nodes.pictures import loading
 
     return ImageAndMask(*loading.load_image(context.folders.annotated(image)))
 
@@ -74,7 +74,7 @@ def load_image_output(
     context: Context,
 ) -> ImageAndMask:
     """Reads a picture that was saved in the output folder, as Load Image does."""
-    from nodes.image import loading
+    from nodes.pictures import loading
 
     return ImageAndMask(*loading.load_image(context.folders.annotated(image, "output")))
 
@@ -92,7 +92,7 @@ def save_image(
 
     Raises OutputFileError if it cannot be written; nothing half-written stays.
     """
-    from nodes.image import saving
+    from nodes.pictures import saving
 
     files = saving.save_png(context, images, prefix=filename_prefix, prompt=prompt, extra_pnginfo=extra_pnginfo)
     return NodeResult(ui={"images": [file.as_ui() for file in files]})
@@ -103,7 +103,7 @@ def preview_image(
     *, images: Image, prompt: Prompt = None, extra_pnginfo: ExtraPngInfo = None, context: Context
 ) -> NodeResult:
     """Shows the pictures without keeping them: they go to the temp folder."""
-    from nodes.image import saving
+    from nodes.pictures import saving
 
     files = saving.save_preview(context, images, prompt=prompt, extra_pnginfo=extra_pnginfo)
     return NodeResult(ui={"images": [file.as_ui() for file in files]})
@@ -176,7 +176,7 @@ def _always_anew() -> float:
 @node("SaveImageWebsocket", category="api/image", output_node=True, fingerprint=_always_anew)
 def save_image_websocket(*, images: Image, context: Context) -> NodeResult:
     """Sends the pictures to the client as PNG previews, without writing a file."""
-    from nodes.image import saving
+    from nodes.pictures import saving
 
     for number, image in enumerate(images, start=1):
         context.progress(number, len(images), partial(saving.png_preview, image))
@@ -261,11 +261,12 @@ def image_scale(
     crop: Crop,
 ) -> Image:
     """Scales pictures to a size; a side of 0 follows from the other."""
-    from nodes.image import scale
+    from nodes.image import sizes
+    from nodes.pictures.fitting import scale
 
     if width == 0 and height == 0:
         return image
-    return scale.scale(image, *scale.follow(image, width, height), upscale_method, crop)
+    return scale(image, *sizes.follow(image, width, height), upscale_method, crop)
 
 
 @node("ImageScaleBy", display_name="Upscale Image By", category="image/upscaling")
@@ -273,9 +274,10 @@ def image_scale_by(
     *, image: Image, upscale_method: Method, scale_by: Annotated[float, Range(0.01, 8.0, 0.01)] = 1.0
 ) -> Image:
     """Scales pictures by a factor."""
-    from nodes.image import scale
+    from nodes.image import sizes
+    from nodes.pictures.fitting import scale
 
-    return scale.scale(image, *scale.times(image, scale_by), upscale_method)
+    return scale(image, *sizes.times(image, scale_by), upscale_method)
 
 
 @node("ImageScaleToMaxDimension", category="image/upscaling")
@@ -286,9 +288,10 @@ def image_scale_to_max_dimension(
     largest_size: Offset = 512,
 ) -> Image:
     """Scales pictures so that their longer side is ``largest_size`` pixels."""
-    from nodes.image import scale
+    from nodes.image import sizes
+    from nodes.pictures.fitting import scale
 
-    return scale.scale(image, *scale.of_longest_side(image, largest_size), upscale_method)
+    return scale(image, *sizes.of_longest_side(image, largest_size), upscale_method)
 
 
 @node("ImageScaleToTotalPixels", display_name=None, category="image/upscaling")
@@ -299,9 +302,10 @@ def image_scale_to_total_pixels(
     megapixels: Annotated[float, Range(0.01, 16.0, 0.01)] = 1.0,
 ) -> Image:
     """Scales pictures to a number of pixels in all, in units of 1024 × 1024, keeping their shape."""
-    from nodes.image import scale
+    from nodes.image import sizes
+    from nodes.pictures.fitting import scale
 
-    return scale.scale(image, *scale.of_megapixels(image, megapixels), upscale_method)
+    return scale(image, *sizes.of_megapixels(image, megapixels), upscale_method)
 
 
 @node("ImageCrop", display_name="Image Crop", category="image/transform")
@@ -368,3 +372,18 @@ def rebatch_images(*, images: Images, batch_size: Count = 1) -> Annotated[Images
     from nodes.image import arrange
 
     return arrange.rebatch(images, batch_size[0])  # type: ignore[index]
+
+
+@node("ResizeAndPadImage", category="image/transform")
+def resize_and_pad_image(
+    *,
+    image: Image,
+    target_width: Side = 512,
+    target_height: Side = 512,
+    padding_color: Literal["white", "black"],
+    interpolation: Literal["area", "bicubic", "nearest-exact", "bilinear", "lanczos"],
+) -> Image:
+    """Scales a picture to fit a size, whole, and fills what is left with white or black."""
+    from nodes.image import arrange
+
+    return arrange.fit_into(image, target_width, target_height, padding_color, interpolation)

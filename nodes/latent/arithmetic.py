@@ -5,6 +5,7 @@ from __future__ import annotations
 import torch
 
 from nodes.batches import repeat_to
+from nodes.feather import ramp
 from nodes.latent.batch import fit
 from nodes.resize import SizeError
 
@@ -70,17 +71,6 @@ def paste(destination: torch.Tensor, source: torch.Tensor, x: int, y: int, feath
     place = result[..., y : y + rows, x : x + columns]
     place.copy_(source * weight + place * (1.0 - weight))
     return result
-
-
-def ramp(length: int, feather: int, at_start: bool, at_end: bool) -> torch.Tensor:
-    """[length] weights that rise as 1/feather, 2/feather … 1 from the start, the end, or both."""
-    rising = ((torch.arange(length) + 1.0) / max(feather, 1)).clamp(max=1.0)
-    weights = torch.ones(length)
-    if at_start:
-        weights = weights * rising
-    if at_end:
-        weights = weights * rising.flip(0)
-    return weights
 
 
 def crop(samples: torch.Tensor, width: int, height: int, x: int, y: int) -> torch.Tensor:

@@ -12,7 +12,7 @@ from safetensors import SafetensorError, safe_open
 from graph.context import Context
 from graph.errors import InputFileError
 from graph.results import SavedFile
-from nodes.image import metadata
+from nodes.pictures import metadata
 from nodes.saving import save_files
 
 TENSOR, VERSION = "latent_tensor", "latent_format_version_0"

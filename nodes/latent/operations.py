@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import torch
 
-from nodes.filters import gaussian
+from nodes import gaussian
 
 
 @dataclass(frozen=True)

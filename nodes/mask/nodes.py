@@ -38,7 +38,7 @@ def load_image_mask(
 
     Raises InputFileError if the file is missing or no picture.
     """
-    from nodes.image import loading
+    from nodes.pictures import loading
 
     return loading.load_channel(context.folders.annotated(image), channel)
 
@@ -134,8 +134,8 @@ def mask_preview(
     *, mask: Mask, prompt: Prompt = None, extra_pnginfo: ExtraPngInfo = None, context: Context
 ) -> NodeResult:
     """Shows a mask as a picture without keeping it: it goes to the temp folder."""
-    from nodes.image import saving
     from nodes.mask import pictures
+    from nodes.pictures import saving
 
     files = saving.save_preview(context, pictures.to_image(mask), prompt=prompt, extra_pnginfo=extra_pnginfo)
     return NodeResult(ui={"images": [file.as_ui() for file in files]})
@@ -144,17 +144,17 @@ def mask_preview(
 @node("JoinImageWithAlpha", display_name="Join Image with Alpha", category="mask/compositing")
 def join_image_with_alpha(*, image: Image, alpha: Mask) -> Image:
     """Gives a picture transparency where the mask is 1; the mask is stretched to the picture."""
-    from nodes.image import arrange
+    from nodes.mask import pictures
 
-    return arrange.join_alpha(image, alpha)
+    return pictures.join_alpha(image, alpha)
 
 
 @node("SplitImageWithAlpha", display_name="Split Image with Alpha", category="mask/compositing")
 def split_image_with_alpha(*, image: Image) -> ImageAndMask:
     """Takes transparency off a picture, as a mask that is 1 where nothing is seen."""
-    from nodes.image import arrange
+    from nodes.mask import pictures
 
-    return ImageAndMask(*arrange.split_alpha(image))
+    return ImageAndMask(*pictures.split_alpha(image))
 
 
 @node("PorterDuffImageComposite", display_name="Porter-Duff Image Composite", category="mask/compositing")

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import torch
 
+from nodes.batches import repeat_to
 from nodes.mask.shape import as_batch
+from nodes.pictures.fitting import scale
 from nodes.resize import SizeError
 
 CHANNELS = ("red", "green", "blue", "alpha")
@@ -31,3 +33,16 @@ def from_color(images: torch.Tensor, color: int) -> torch.Tensor:
     wanted = torch.tensor([color >> 16 & 0xFF, color >> 8 & 0xFF, color & 0xFF], device=images.device)
     values = (images[..., :3].clamp(0.0, 1.0) * 255.0).round()
     return (values == wanted).all(dim=-1).to(torch.float32)
+
+
+def join_alpha(images: torch.Tensor, alpha: torch.Tensor) -> torch.Tensor:
+    """RGB [B, H, W, 3+] and a mask [b, h, w], 1 where nothing is seen → RGBA; the mask is stretched to fit."""
+    count = max(images.shape[0], alpha.shape[0])
+    stretched = scale(alpha.reshape(-1, *alpha.shape[-2:], 1), images.shape[2], images.shape[1], "bilinear")
+    return torch.cat((repeat_to(images, count)[..., :3], 1.0 - repeat_to(stretched, count)), dim=-1)
+
+
+def split_alpha(images: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+    """RGB [B, H, W, 3] and the mask 1 - alpha [B, H, W], zeros if there is no alpha."""
+    alpha = images[..., 3] if images.shape[-1] > 3 else torch.ones_like(images[..., 0])
+    return images[..., :3], 1.0 - alpha

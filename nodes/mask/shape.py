@@ -8,7 +8,7 @@ import torch
 
 from nodes.allocation import check_fits
 from nodes.batches import repeat_to
-from nodes.latent.arithmetic import ramp
+from nodes.feather import ramp
 from nodes.resize import SizeError
 
 

@@ -9,13 +9,14 @@ from pathlib import Path
 import pytest
 import torch
 
-from nodes.codecs import HandleCodec, TensorCodec
 from nodes.models.checkpoint import Fingerprint
 from nodes.models.handle import Model, Vae
+from nodes.models.handle_codec import HandleCodec
 from nodes.models.unet_config import SD1
 from nodes.models.vae_config import VaeConfig
 from nodes.models.weight_patches import LowRank, WeightPatch
 from nodes.models.weights import Weights
+from nodes.tensor_codec import TensorCodec
 
 DTYPES = [
     *(torch.float64, torch.float32, torch.float16, torch.bfloat16, torch.float8_e4m3fn, torch.float8_e5m2),
@@ -105,7 +106,7 @@ def test_patches_of_weights_are_counted() -> None:
 
 def test_asking_imports_nothing_heavy() -> None:
     program = (
-        "import sys; from nodes.codecs import CODECS\n"
+        "import sys; from nodes.rooms import CODECS\n"
         "assert not any(codec.accepts(object()) for codec in CODECS)\n"
         "assert not {'torch', 'numpy'} & set(sys.modules)"
     )
@@ -114,7 +115,7 @@ def test_asking_imports_nothing_heavy() -> None:
 
 def test_asking_while_another_thread_imports_torch() -> None:
     program = (
-        "import sys, types; from nodes.codecs import TensorCodec\n"
+        "import sys, types; from nodes.tensor_codec import TensorCodec\n"
         "sys.modules['torch'] = types.ModuleType('torch')\n"
         "assert not TensorCodec().accepts(object())"
     )

@@ -170,7 +170,7 @@ from pathlib import Path
 import torch
 from graph.errors import OutputFileError
 from graph.folders import Folders
-from nodes.image.saving import save_png
+from nodes.pictures.saving import save_png
 
 class Context:
     folders = Folders(*[Path(sys.argv[1])] * 4)

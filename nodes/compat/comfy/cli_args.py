@@ -46,7 +46,7 @@ class _Flags:
     @property
     def disable_metadata(self) -> bool:
         """Whether pictures are saved without their workflow."""
-        from nodes.image import metadata
+        from nodes.pictures import metadata
 
         return not metadata.enabled
 

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
 import pytest
 import torch
@@ -12,9 +10,9 @@ from scipy import ndimage
 from nodes.filters import nodes
 from nodes.filters.blend import MODES
 from nodes.filters.edges import canny
-from nodes.filters.gaussian import kernel, sharpening_kernel
 from nodes.filters.morphology import OPERATIONS, dilate, erode
 from nodes.filters.quantize import bayer
+from nodes.gaussian import kernel, sharpening_kernel
 from nodes.resize import SizeError
 
 
@@ -191,16 +189,3 @@ def test_noise_is_the_seeds() -> None:
     assert float((noisy - 0.5).std()) == pytest.approx(0.1, rel=0.05)
     torch.manual_seed(7)
     torch.testing.assert_close(noisy, (grey + 0.1 * torch.randn(grey.shape)).clamp(0, 1))
-
-
-@pytest.mark.parametrize(
-    ("width", "height", "box"), [(30, 12, (7, 0, 15, 12)), (15, 30, (0, 9, 15, 12)), (5, 4, (0, 0, 5, 4))]
-)
-def test_fitting_whole_into_a_size(width: int, height: int, box: tuple[int, ...]) -> None:
-    options: Any = {"padding_color": "white", "interpolation": "area"}
-    fitted = nodes.resize_and_pad_image(image=IMAGE * 0.9, target_width=width, target_height=height, **options)
-    assert fitted.shape == (2, height, width, 3)
-    x, y, inner_width, inner_height = box
-    inside = torch.zeros(height, width, dtype=torch.bool)
-    inside[y : y + inner_height, x : x + inner_width] = True
-    assert torch.equal((fitted[0] < 1).all(-1), inside)

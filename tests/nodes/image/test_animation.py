@@ -14,8 +14,8 @@ import graph
 from nodes import registry
 from nodes.image import nodes
 from nodes.image.animation import WEBP_LIMIT
-from nodes.image.loading import load_image
-from nodes.image.pixels import PixelError
+from nodes.pictures.loading import load_image
+from nodes.pictures.pixels import PixelError
 
 FRAMES = torch.arange(3 * 6 * 5 * 3).reshape(3, 6, 5, 3) % 256 / 255
 PROMPT = {"1": {"class_type": "PreviewAny", "inputs": {"source": "猫"}}}

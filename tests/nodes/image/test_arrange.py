@@ -162,3 +162,18 @@ def test_the_size_is_told(context: Any) -> None:
 def test_inverting_twice_changes_nothing() -> None:
     image = torch.tensor([0.0, 0.25, 1.0]).reshape(1, 1, 1, 3)
     assert nodes.image_invert(image=image).flatten().tolist() == [1, 0.75, 0]
+
+
+@pytest.mark.parametrize(
+    ("width", "height", "box"), [(30, 12, (7, 0, 15, 12)), (15, 30, (0, 9, 15, 12)), (5, 4, (0, 0, 5, 4))]
+)
+def test_fitting_whole_into_a_size(width: int, height: int, box: tuple[int, ...]) -> None:
+    options: Any = {"padding_color": "white", "interpolation": "area"}
+    fitted = nodes.resize_and_pad_image(
+        image=random(2, 12, 15, 3) * 0.9, target_width=width, target_height=height, **options
+    )
+    assert fitted.shape == (2, height, width, 3)
+    x, y, inner_width, inner_height = box
+    inside = torch.zeros(height, width, dtype=torch.bool)
+    inside[y : y + inner_height, x : x + inner_width] = True
+    assert torch.equal((fitted[0] < 1).all(-1), inside)

@@ -11,10 +11,11 @@ import pytest
 import torch
 
 from graph.errors import OutputFileError
-from nodes.image import metadata, nodes
-from nodes.image.loading import load_image
-from nodes.image.pixels import PixelError, to_pillow
-from nodes.image.saving import save_png
+from nodes.image import nodes
+from nodes.pictures import metadata
+from nodes.pictures.loading import load_image
+from nodes.pictures.pixels import PixelError, to_pillow
+from nodes.pictures.saving import save_png
 
 PROMPT = {"1": {"class_type": "SaveImage", "inputs": {"filename_prefix": "猫"}}}
 WORKFLOW = {"nodes": [], "version": 0.4}

@@ -12,9 +12,9 @@ import torch
 from safetensors import safe_open
 
 from graph.errors import InputFileError
-from nodes.image import metadata
 from nodes.latent import nodes
 from nodes.latent.files import load_latent
+from nodes.pictures import metadata
 
 SAMPLES = torch.randn(2, 4, 3, 5, generator=torch.Generator().manual_seed(0))
 

@@ -8,8 +8,9 @@ import pytest
 import torch
 
 from nodes.allocation import TooLargeError
+from nodes.feather import ramp
 from nodes.latent import nodes
-from nodes.latent.arithmetic import interpolate, ramp
+from nodes.latent.arithmetic import interpolate
 from nodes.resize import SizeError
 
 

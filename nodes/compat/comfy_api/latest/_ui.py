@@ -55,7 +55,7 @@ class ImageSaveHelper:
         compress_level: int = 4,
     ) -> list[SavedResult]:
         """Save each picture of ``images`` [B, H, W, C] as a PNG file. ``cls`` is the node's class."""
-        from nodes.image.saving import save_png
+        from nodes.pictures.saving import save_png
 
         saved = save_png(
             running_node("pictures are saved"),

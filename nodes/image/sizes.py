@@ -1,4 +1,4 @@
-"""Sizes of scaled pictures. IMAGE tensors are [B, H, W, C]."""
+"""The size that a picture is scaled to. IMAGE tensors are [B, H, W, C]."""
 
 from __future__ import annotations
 
@@ -6,17 +6,7 @@ import math
 
 import torch
 
-from nodes.allocation import check_fits
-from nodes.resize import resize
-
 MEGAPIXEL = 1024 * 1024
-
-
-def scale(images: torch.Tensor, width: int, height: int, method: str, crop: str = "disabled") -> torch.Tensor:
-    """``images`` [B, H, W, C] → [B, height, width, C]. Raises SizeError and TooLargeError."""
-    what = f"a picture of {width}×{height} pixels, batch size {images.shape[0]},"
-    check_fits(what, (images.shape[0], height, width, images.shape[-1]))
-    return resize(images.movedim(-1, 1), width, height, method, crop).movedim(1, -1)
 
 
 def follow(images: torch.Tensor, width: int, height: int) -> tuple[int, int]:

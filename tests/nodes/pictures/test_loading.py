@@ -18,8 +18,8 @@ from hypothesis import strategies as st
 
 from graph.errors import InputFileError
 from nodes.image import nodes
-from nodes.image.loading import MAX_PIXELS, load_channel, load_image
 from nodes.mask import nodes as mask_nodes
+from nodes.pictures.loading import MAX_PIXELS, load_channel, load_image
 
 GRADIENT = np.arange(4 * 6 * 4, dtype=np.uint8).reshape(4, 6, 4) * 2
 

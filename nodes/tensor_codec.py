@@ -1,11 +1,11 @@
-"""How the cache sizes, stores and reads what nodes pass along: tensors, and handles of models."""
+"""How the cache sizes, stores and reads tensors."""
 
 from __future__ import annotations
 
 import sys
 from typing import TYPE_CHECKING, Any, Final
 
-from graph.codec import Blob, Codec
+from graph.codec import Blob
 
 if TYPE_CHECKING:
     import torch
@@ -60,26 +60,3 @@ class TensorCodec:
             return torch.empty(blob.shape, dtype=dtype)
         # A copy: tensors are writable, the bytes of a file or message need not be.
         return torch.frombuffer(bytearray(blob.data), dtype=dtype).reshape(blob.shape)
-
-
-class HandleCodec:
-    """MODEL, CLIP and VAE: the weights are counted and kept by nodes.models.residency; what patches them is counted."""
-
-    name = "handle"
-
-    def accepts(self, value: Any) -> bool:
-        from nodes.models.handle import Handle
-
-        return isinstance(value, Handle)
-
-    def nbytes(self, value: Any) -> int:
-        return sum(patch.nbytes for patch in getattr(value, "patches", ()))
-
-    def dump(self, value: Any) -> Blob | None:
-        return None
-
-    def load(self, blob: Blob) -> Any:
-        raise TypeError("a handle is never stored")
-
-
-CODECS: Final[tuple[Codec, ...]] = (TensorCodec(), HandleCodec())

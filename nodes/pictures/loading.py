@@ -14,7 +14,7 @@ import torch
 from PIL import ImageOps, ImageSequence
 
 from graph.errors import InputFileError
-from nodes.image.pixels import from_pillow
+from nodes.pictures.pixels import from_pillow
 
 MAX_PIXELS = 128 * 2**20
 """Pixels of a file, all frames together, that are read at most: 1.6 GB as an IMAGE."""
