@@ -174,12 +174,12 @@ def latent_batch_seed_behavior(
     *, samples: Latent, seed_behavior: Annotated[str, Choices(("random", "fixed"), as_object=True)] = "fixed"
 ) -> Latent:
     """Says whether the items of a batch draw noise of their own (random) or all the same (fixed)."""
-    changed = dict(samples)
+    changed: LatentDict = {**samples}
     if seed_behavior == "random":
         changed.pop("batch_index", None)
     else:
         changed["batch_index"] = [samples.get("batch_index", (0,))[0]] * samples["samples"].shape[0]
-    return changed  # type: ignore[return-value]
+    return changed
 
 
 @node("LatentBatch", display_name=None, category="latent/batch")
