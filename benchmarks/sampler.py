@@ -151,13 +151,13 @@ def our_step(path: Path, dtype: Any, context: Any) -> Any:
 
     from nodes.models.checkpoint import Checkpoint
     from nodes.models.unet_config import detect_unet, expected_shapes
-    from nodes.models.weights import load, weights_at
+    from nodes.models.weights import weights_at
     from nodes.unet.unet import UNet
 
     checkpoint = Checkpoint.open(path)
     config = detect_unet(checkpoint.shapes)
     weights = weights_at(checkpoint, "", config, expected_shapes(config))
-    unet = load(weights, UNet, dtype, torch.device("cpu"))
+    unet = weights.resident(UNet, dtype, torch.device("cpu"))
     projected = unet.project_context(context)
     return lambda latents, timesteps: unet(latents, timesteps, projected)
 

@@ -13,7 +13,7 @@ from graph.errors import SumiError
 
 def info(options: argparse.Namespace) -> int:
     """Print versions, devices, precision, folders and what model files are in each."""
-    from nodes import device
+    from nodes import device, vram
 
     try:
         folders = folders_of(options)
@@ -21,6 +21,7 @@ def info(options: argparse.Namespace) -> int:
         print(f"sumi {device.sumi_version()}, python {platform.python_version()}, torch {device.torch_version()}")
         device.device()  # Raises where torch cannot use the one asked for.
         print(f"computing on {device.describe()}")
+        print(f"memory: {vram.describe(device.device_name())}")
         for line in _devices():
             print(f"device: {line}")
         print(f"{len(registry)} nodes")

@@ -67,7 +67,37 @@ def device_options() -> argparse.ArgumentParser:
         help="of the networks; sigmas, guidance and solver state are always fp32",
     )
     group.add_argument("--verbose", action="store_true", help="log what happens inside")
+    _add_memory_options(parser)
     return parser
+
+
+def _add_memory_options(parser: argparse.ArgumentParser) -> None:
+    """ComfyUI's flags about a GPU's memory; :mod:`nodes.vram` follows them."""
+    group = parser.add_argument_group("memory of a GPU")
+    group.add_argument(
+        "--reserve-vram",
+        type=_size,
+        metavar="GB",
+        help="leave this much to other programs (default: 0.4; on Windows 0.6)",
+    )
+    modes = group.add_mutually_exclusive_group()
+    for flag, mode, text in (
+        ("--gpu-only", "gpu-only", "the same as --highvram: text encoders compute on the GPU anyway"),
+        ("--highvram", "high", "keep whole models on the GPU until it runs out of memory"),
+        ("--normalvram", "normal", "keep what fits beside the computation (the default)"),
+        ("--lowvram", "low", "keep a part of a model on the GPU and bring the rest for each call"),
+        ("--novram", "no", "keep no weights on the GPU: bring all of them for each call"),
+    ):
+        modes.add_argument(flag, dest="vram", action="store_const", const=mode, help=text)
+    parser.set_defaults(vram="normal")
+
+
+def configure_device(options: argparse.Namespace) -> None:
+    """Follow :func:`device_options` in this process. Raises DeviceError for a device that does not exist."""
+    from nodes import device, vram
+
+    device.configure(getattr(options, "device", "auto"), getattr(options, "precision", "auto"))
+    vram.configure(getattr(options, "vram", "normal"), getattr(options, "reserve_vram", None))
 
 
 def cache_options() -> argparse.ArgumentParser:
@@ -121,7 +151,6 @@ def registry_and_packs_of(options: argparse.Namespace, folders: Folders) -> tupl
     """The nodes, and how the packs in custom_nodes/ fared."""
     import nodes
     import server
-    from nodes import device
     from nodes.custom import CustomNodes, load_custom_nodes
     from nodes.import_record import ImportRecord
 
@@ -129,7 +158,7 @@ def registry_and_packs_of(options: argparse.Namespace, folders: Folders) -> tupl
         level=logging.INFO if getattr(options, "verbose", False) else logging.WARNING,
         format="%(levelname)s %(name)s: %(message)s",
     )
-    device.configure(getattr(options, "device", "auto"), getattr(options, "precision", "auto"))
+    configure_device(options)
     if _no_packs(options):
         return nodes.registry(), CustomNodes()
     record = getattr(options, "import_record", None)

@@ -11,7 +11,7 @@ from collections.abc import Callable, Mapping
 from functools import partial
 from pathlib import Path
 
-from commands.options import ROOT, folders_of, nodes_state
+from commands.options import ROOT, configure_device, folders_of, nodes_state
 from commands.run import DONE, INVALID
 from commands.server_options import without_secrets
 from graph.errors import SumiError
@@ -25,13 +25,12 @@ log = logging.getLogger(__name__)
 
 def serve(options: argparse.Namespace) -> int:
     """Serve until SIGTERM or Ctrl+C; 2 if the options cannot be followed or the port is taken."""
-    from nodes import device
     from server.service import run_service
 
     configure_logs(options.verbose, as_json=options.log_json)
     try:
         folders = folders_of(options)
-        device.configure(options.device, options.precision)
+        configure_device(options)
         if options.ignored:
             log.warning("these flags mean nothing here and are ignored: %s", " ".join(options.ignored))
         asyncio.run(run_service(config_of(options, folders), hire(options)))

@@ -15,14 +15,14 @@ _MEAN_NOTHING: Final = (
     "fp8_e5m2-text-enc", "fp16-text-enc", "fp32-text-enc", "bf16-text-enc", "force-channels-last",
     "disable-ipex-optimize", "supports-fp8-compute", "cache-classic", "use-split-cross-attention",
     "use-quad-cross-attention", "use-pytorch-cross-attention", "use-sage-attention", "use-flash-attention",
-    "disable-xformers", "force-upcast-attention", "dont-upcast-attention", "gpu-only", "highvram", "normalvram",
-    "lowvram", "novram", "disable-async-offload", "force-non-blocking", "disable-smart-memory", "deterministic",
+    "disable-xformers", "force-upcast-attention", "dont-upcast-attention",
+    "disable-async-offload", "force-non-blocking", "disable-smart-memory", "deterministic",
     "mmap-torch-files", "disable-mmap", "dont-print-server", "quick-test-for-ci", "windows-standalone-build",
     "disable-api-nodes", "multi-user", "log-stdout", "enable-compress-response-body", "disable-assets-autoscan",
     "enable-manager", "disable-manager-ui", "enable-manager-legacy-ui", "disable-pinned-memory",
 )  # fmt: skip
 _MEAN_NOTHING_WITH_VALUE: Final = (
-    "default-device", "directml", "oneapi-device-selector", "preview-size", "reserve-vram", "async-offload",
+    "default-device", "directml", "oneapi-device-selector", "preview-size", "async-offload",
     "default-hashing-function", "front-end-version", "comfy-api-base", "database-url",
 )  # fmt: skip
 _MEAN_NOTHING_WITH_VALUES: Final = ("fast",)

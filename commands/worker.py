@@ -85,7 +85,7 @@ def _run_begins(request: RunRequest) -> None:
 def _models() -> list[str]:
     """What is loaded. Nothing is, as long as nobody has imported what loads."""
     residency = sys.modules.get("nodes.models.residency")
-    return [str(entry.key) for entry in residency.loaded()] if residency is not None else []
+    return [str(entry) for entry in residency.loaded()] if residency is not None else []
 
 
 def _unload() -> None:

@@ -1,137 +1,417 @@
-"""The loaded networks: who is in memory, and who leaves when it runs short.
+"""The weights in memory: which networks have them, and which layers give theirs up when memory runs short.
 
 The one place that owns weights. Everything else holds light handles and asks here.
+
+A network is loaded once for each file, precision and device. Weight patches make a tree of their own, which shares
+every unpatched layer with the network's plain tree. A tree that somebody holds is in use: none of its layers is
+emptied. Layers for which memory does not suffice are read for each call.
 """
 
 from __future__ import annotations
 
+import gc
 import logging
 import threading
-from collections import OrderedDict
-from collections.abc import Callable, Hashable
+import weakref
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from functools import partial
+from typing import Any, Final
 
-from graph.machine_memory import memory_limit
+import torch
+from torch import nn
+
 from nodes.heap import give_back_freed_memory
-
-if TYPE_CHECKING:
-    import torch
+from nodes.models.layers import Layer, Tensors, copied, layer_modules, own_tensors, with_modules
+from nodes.models.uploads import Uploads
+from nodes.models.weight_patches import WeightPatch, WeightPatchError, by_name
+from nodes.models.weight_reader import WeightReader
+from nodes.models.weights import Source
+from nodes.vram import weight_budget
 
 log = logging.getLogger(__name__)
 
-SHARE_OF_MEMORY = 0.6
-"""The share of a device's memory that weights may keep; the rest is for activations, images, others."""
+Patches = tuple[WeightPatch, ...]
+
+Budget = Callable[[str, int], int]
+"""``budget(device name, bytes of weights there) -> bytes of weights that may be there``."""
+
+COPIES: Final = 2
+"""How often the weights of one network may be in memory, patched and plain, where the budget allows more."""
+
+WORKING_LAYERS: Final = 2
+"""Layers that are in memory at once while layers are read for each call: a GPU fetches one ahead, and a convolution
+on a CPU takes its weight in two orders for a moment."""
 
 
 @dataclass(frozen=True, slots=True)
 class Loaded:
-    """One loaded network. ``device`` is a device's name, ``nbytes`` its weights' size there."""
+    """One tree in memory. ``nbytes`` counts each layer once, in the first tree that has it."""
 
-    key: Hashable
-    module: torch.nn.Module
+    source: Source[Any]
+    patches: Patches
+    module: nn.Module
     device: str
     nbytes: int
 
+    def __str__(self) -> str:
+        patched = f", {len(self.patches)} weight patches" if self.patches else ""
+        return f"{self.source}{patched}, {self.nbytes >> 20} MB"
+
 
 class Residency:
-    """Loaded networks by key, least recently used first.
+    """Networks whose weights stay within ``budget``. What was used last stays longest."""
 
-    ``budget(device name) -> bytes`` bounds the weights kept on a device. A network larger than
-    the budget is still loaded, alone.
-    """
-
-    def __init__(self, budget: Callable[[str], int]):
+    def __init__(self, budget: Budget):
         self._budget = budget
-        self._loaded: OrderedDict[Hashable, Loaded] = OrderedDict()
-        # Of two networks built at once each would count on the same room. What is loaded can
+        self._networks: dict[Source[Any], _Network] = {}
+        self._clock = 0
+        self._emptied = 0
+        # Of two networks loaded at once each would count on the same room. What is loaded can
         # be asked, and freed, meanwhile.
-        self._building = threading.RLock()
+        self._loading = threading.RLock()
         self._lock = threading.RLock()
 
-    def resident(
-        self, key: Hashable, build: Callable[[], torch.nn.Module], nbytes: int = 0, device: Any = "cpu"
-    ) -> torch.nn.Module:
-        """The network of ``key``, made by ``build`` when it is not loaded.
+    def resident(self, source: Source[Any], patches: Patches = ()) -> nn.Module:
+        """The network of ``source`` with ``patches``, as much of it in memory as the budget allows.
 
-        ``nbytes`` is what it will take on ``device``: room is made for it before it is built.
-        If a GPU's memory runs out all the same, all others leave it and the build is tried once more.
+        Raises CheckpointError and WeightPatchError as :meth:`nodes.models.weights.Weights.resident` says.
         """
-        name = str(device)
-        with self._building:
-            with self._lock:
-                if key in self._loaded:
-                    self._loaded.move_to_end(key)
-                    return self._loaded[key].module
-                self._make_room(name, nbytes)
-            module = _built(build)
-            if module is None:
-                log.warning("%s: out of memory while loading; the other models leave it", name)
-                with self._lock:
-                    self._make_room(name, self._budget(name))
-                module = build()
-            size = sum(tensor.nbytes for tensor in [*module.parameters(), *module.buffers()])
-            with self._lock:
-                self._make_room(name, size)
-                self._loaded[key] = Loaded(key, module, name, size)
+        with self._loading:
+            network = self._network(source)
+            tree = network.tree(patches)
+            self._clock += 1
+            tree.used = self._clock
+            is_new_use = not tree.in_use
+            module = tree.lend()
+            if is_new_use or tree.settled != self._emptied:
+                try:
+                    self._settle(network, tree, is_new_use)
+                except Exception:
+                    if tree.patches:
+                        network.forget(tree)
+                    if not any(layer.is_present for layer in network.layers()):
+                        with self._lock:
+                            self._networks.pop(source, None)
+                    raise
+                tree.settled = self._emptied
             return module
 
     def free(self) -> None:
-        """Let go of every network. One that is computing stays until it is done."""
+        """Let go of every network. One that is in use stays in memory until it is not."""
         with self._lock:
-            self._loaded.clear()
-            _return_memory()
+            self._networks = {}
+        _return_memory()
+
+    def free_others(self, network: nn.Module) -> int:
+        """Empty every layer on any device that neither ``network`` nor another tree in use needs.
+
+        Returns the bytes of weights that were let go of.
+        """
+        with self._loading:
+            own = {id(layer) for _, tree in self._trees() if tree.lent(network) for layer in tree.layers}
+            freed = self._empty(layer for layer in self._unused() if id(layer) not in own)
+        gc.collect()
+        _return_memory()
+        return freed
 
     def loaded(self) -> list[Loaded]:
-        """What is in memory, least recently used first."""
+        """The trees with weights in memory, least recently used network first."""
+        counted: set[int] = set()
+        found = []
+        for network, tree in self._trees():
+            here = [layer for layer in tree.layers if layer.is_present and id(layer) not in counted]
+            counted |= {id(layer) for layer in here}
+            nbytes = sum(layer.nbytes for layer in here)
+            if nbytes:
+                found.append(Loaded(network.source, tree.patches, tree.module, str(network.source.device), nbytes))
+        return found
+
+    def nbytes(self, device: str) -> int:
+        """The bytes of weights on ``device``."""
+        return sum(layer.nbytes for layer in self._present(device))
+
+    def _network(self, source: Source[Any]) -> _Network:
         with self._lock:
-            return list(self._loaded.values())
+            network = self._networks.pop(source, None)
+        if network is None:
+            network = _Network(source)
+        with self._lock:
+            self._networks[source] = network  # last, as the one that was used last
+        return network
 
-    def _make_room(self, device: str, nbytes: int) -> None:
-        """Evict networks from ``device`` until ``nbytes`` more fit its budget, or none are left."""
-        there = [entry for entry in self._loaded.values() if entry.device == device]
-        excess = sum(entry.nbytes for entry in there) + nbytes - self._budget(device)
-        for entry in there:
-            if excess <= 0:
-                break
-            del self._loaded[entry.key]
-            excess -= entry.nbytes
-            log.info("unloaded %s (%d MB) from %s", type(entry.module).__name__, entry.nbytes >> 20, device)
-        if len(self._loaded) < len(there):
+    def _trees(self) -> Iterator[tuple[_Network, _Tree]]:
+        with self._lock:
+            networks = list(self._networks.values())
+        return ((network, tree) for network in networks for tree in list(network.trees.values()))
+
+    def _settle(self, network: _Network, tree: _Tree, is_new_use: bool) -> None:
+        """Bring the missing layers of ``tree`` into memory as far as the budget allows."""
+        missing = sorted((layer for layer in tree.layers if not layer.is_present), key=lambda layer: layer.nbytes)
+        if not missing:
+            return
+        needed = sum(layer.nbytes for layer in missing)
+        room = self._make_room(network, tree, needed)
+        if room < needed and gc.collect():  # a run that ended may hold its network in a circle of references
+            room = self._make_room(network, tree, needed)
+        if room < needed:
+            working = WORKING_LAYERS * missing[-1].nbytes
+            if is_new_use:
+                room += self._shrink(tree, working - room)
+            missing = list(_that_fit(missing, room - working))
+            log.info("%s: %d of %d layers are read for each call", network.source, *_absent(tree, missing))
+        try:
+            for number, layer in enumerate(missing):
+                if not _filled(layer):
+                    log.warning("%s: out of memory while loading; the other models leave it", network.source.device)
+                    self._empty(self._unused())
+                    _return_memory()
+                    if not _filled(layer):
+                        rest = len(missing) - number
+                        log.warning("%s: still out of memory; %d layers are read for each call", network.source, rest)
+                        break
+            network.reader.check()
+        except Exception:
+            self._empty(layer for layer in missing if layer.is_present)
+            raise
+        finally:
+            network.close()
+
+    def _make_room(self, network: _Network, tree: _Tree, needed: int) -> int:
+        """Empty layers that ``tree`` does not need until it may take ``needed`` more bytes; returns how many it may."""
+        device = str(network.source.device)
+        own = {id(layer) for layer in tree.layers}
+        copies = {id(layer): layer.nbytes for layer in network.layers() if layer.is_present}
+        held = self.nbytes(device)
+        room = self._budget(device, held) - held
+        room_for_copies = COPIES * network.nbytes - sum(copies.values())
+        leaving = []
+        for layer in self._unused(device):
+            if id(layer) in own or (room >= needed and (room_for_copies >= needed or id(layer) not in copies)):
+                continue
+            leaving.append(layer)
+            room += layer.nbytes
+            room_for_copies += copies.get(id(layer), 0)
+        if leaving:
+            log.info("%s: %d MB of other weights make room", device, self._empty(leaving) >> 20)
             _return_memory()
+        return room
+
+    def _shrink(self, tree: _Tree, nbytes: int) -> int:
+        """Empty the largest layers of ``tree`` alone until ``nbytes`` are free; returns how many became free."""
+        own = {id(layer) for layer in tree.layers}
+        shared = {
+            id(layer) for _, other in self._trees() if other is not tree and other.in_use for layer in other.layers
+        }
+        freed = 0
+        for layer in sorted(tree.layers, key=lambda layer: -layer.nbytes):
+            if freed < nbytes and layer.is_present and id(layer) in own - shared:
+                freed += self._empty([layer])
+        return freed
+
+    def _present(self, device: str | None = None) -> list[Layer]:
+        found = {
+            id(layer): layer
+            for network, tree in self._trees()
+            if device in (None, str(network.source.device))
+            for layer in tree.layers
+            if layer.is_present
+        }
+        return list(found.values())
+
+    def _unused(self, device: str | None = None) -> list[Layer]:
+        """Layers in memory of no tree that is in use: the first is the one to be missed least.
+
+        Where several trees have a layer at one place, the copies of those used longer ago come first; then come
+        the layers of the networks used longest ago.
+        """
+        used: dict[int, int] = {}
+        newest: dict[tuple[int, str], int] = defaultdict(int)
+        place: dict[int, tuple[int, str]] = {}
+        kept: set[int] = set()
+        for network, tree in self._trees():
+            for layer in tree.layers:
+                key = place[id(layer)] = (id(network), layer.path)
+                used[id(layer)] = max(used.get(id(layer), 0), tree.used)
+                newest[key] = max(newest[key], tree.used)
+                if tree.in_use:
+                    kept.add(id(layer))
+
+        def missed(layer: Layer) -> tuple[bool, int]:
+            return used[id(layer)] == newest[place[id(layer)]], used[id(layer)]
+
+        return sorted((layer for layer in self._present(device) if id(layer) not in kept), key=missed)
+
+    def _empty(self, layers: Iterable[Layer]) -> int:
+        freed = 0
+        for layer in layers:
+            layer.empty()
+            freed += layer.nbytes
+        if freed:
+            self._emptied += 1
+            for network, tree in list(self._trees()):
+                if tree.patches and not tree.in_use and not any(map(network.is_changed_and_present, tree.layers)):
+                    network.forget(tree)
+        return freed
 
 
-def _built(build: Callable[[], torch.nn.Module]) -> torch.nn.Module | None:
-    """What ``build`` makes, None if a GPU's memory does not suffice.
+class _Network:
+    """The trees of one file, precision and device."""
 
-    On return the error is gone, and with it the half-built network that its traceback holds.
-    """
-    import torch
+    def __init__(self, source: Source[Any]):
+        self.source = source
+        self.reader = WeightReader(source)
+        self.trees: dict[Patches, _Tree] = {}
+        self._uploads = Uploads(source.device, self.reader.check) if source.device.type == "cuda" else None
+        self._patched: weakref.WeakValueDictionary[Any, Layer] = weakref.WeakValueDictionary()
+        module = source.skeleton()
+        self._plain: dict[str, Layer] = {}
+        self._plain = {path: self._layer(path, part) for path, part in layer_modules(module)}
+        self.nbytes = sum(layer.nbytes for layer in self._plain.values())
+        self.trees[()] = _Tree(module, list(self._plain.values()), ())
 
+    def tree(self, patches: Patches) -> _Tree:
+        """The tree with ``patches``, made now or before. Raises WeightPatchError for a name that is no tensor's."""
+        if patches not in self.trees:
+            changed = self._changed(patches)
+            module = with_modules(self.trees[()].module, {path: layer.module for path, layer in changed.items()})
+            self.trees[patches] = _Tree(module, list({**self._plain, **changed}.values()), patches)
+        return self.trees[patches]
+
+    def forget(self, tree: _Tree) -> None:
+        self.trees.pop(tree.patches, None)
+
+    def close(self) -> None:
+        """Let go of the file, and of copies for uploads that are not needed while layers are in memory."""
+        self.reader.close()
+        if self._uploads is not None:
+            self._uploads.forget_present()
+
+    def layers(self) -> Iterator[Layer]:
+        """Every layer, patched or not."""
+        yield from self._plain.values()
+        yield from list(self._patched.values())
+
+    def is_changed_and_present(self, layer: Layer) -> bool:
+        """Whether it is a patched layer, and in memory."""
+        return layer.is_present and self._plain[layer.path] is not layer
+
+    def _changed(self, patches: Patches) -> dict[str, Layer]:
+        by_path: dict[str, list[WeightPatch]] = defaultdict(list)
+        for patch in patches:
+            path, _, name = patch.name.rpartition(".")
+            if path not in self._plain or name not in own_tensors(self._plain[path].module):
+                raise WeightPatchError(f"a patch names '{patch.name}', which is no tensor of the {self.source}")
+            by_path[path].append(patch)
+        changed = {}
+        for path, own in by_path.items():
+            layer = self._patched.get((path, *own))
+            if layer is None:
+                layer = self._patched[path, *own] = self._layer(path, copied(self._plain[path].module), own)
+            changed[path] = layer
+        return changed
+
+    def _layer(self, path: str, module: nn.Module, patches: Sequence[WeightPatch] = ()) -> Layer:
+        read = partial(
+            _read,
+            self.reader,
+            path,
+            {name: tensor.shape for name, tensor in own_tensors(module).items()},
+            by_name(patches),
+            self._plain.get(path),
+        )
+        fetch = self._uploads.take if self._uploads is not None else None
+        return Layer(path, module, self.source.dtype, self.source.device, read, fetch)
+
+
+def _read(
+    reader: WeightReader,
+    path: str,
+    shapes: Mapping[str, torch.Size],
+    patches: Mapping[str, Sequence[WeightPatch]],
+    plain: Layer | None,
+) -> Tensors:
+    """The weights of the layer at ``path``. ``plain`` is the layer without its patches."""
+    inside = f"{path}." if path else ""
+    known = {}
+    if plain is not None and plain.is_present:
+        tensors = {inside + name: tensor for name, tensor in own_tensors(plain.module).items()}
+        known = {name: tensor for name, tensor in tensors.items() if reader.is_exact(name, tensor)}
+    read = reader.read({inside + name: shape for name, shape in shapes.items()}, patches, known)
+    return {name.removeprefix(inside): tensor for name, tensor in read.items()}
+
+
+class _Tree:
+    """One set of patches. ``used`` is when it was last asked for; ``settled`` tells whether anything was emptied since
+    as many of its layers as possible were brought into memory."""
+
+    def __init__(self, module: nn.Module, layers: list[Layer], patches: Patches):
+        self.module = module
+        self.layers = layers
+        self.patches = patches
+        self.used = 0
+        self.settled = -1
+        self._lent: weakref.ref[nn.Module] | None = None
+        self._use: weakref.ref[_Use] | None = None
+
+    @property
+    def in_use(self) -> bool:
+        """Whether anybody holds the network, or a copy of it with another part."""
+        return self._use is not None and self._use() is not None
+
+    def lend(self) -> nn.Module:
+        """The network's root. While anybody holds it the tree is in use."""
+        module = self._lent() if self._lent is not None else None
+        if module is None:
+            use = (self._use() if self._use is not None else None) or _Use()
+            module = copied(self.module)
+            module.__dict__[_USE] = use
+            self._use, self._lent = weakref.ref(use), weakref.ref(module)
+        return module
+
+    def lent(self, module: nn.Module) -> bool:
+        """Whether ``module`` is the root that this tree lent, or a copy of it."""
+        use = module.__dict__.get(_USE)
+        return use is not None and self._use is not None and self._use() is use
+
+
+class _Use:
+    """Lives as long as anybody holds a tree's root: copies of the root hold it too."""
+
+
+_USE: Final = "residency_use"
+
+
+def _filled(layer: Layer) -> bool:
+    """Bring ``layer`` into memory; False if a GPU's does not suffice. By then the error, and what it holds, is gone."""
     try:
-        return build()
+        layer.fill()
     except torch.OutOfMemoryError:
-        return None
+        return False
+    return True
 
 
-def memory_budget(device: str) -> int:
-    """Bytes of weights that may stay on ``device``: a share of its memory."""
-    if device.startswith("cuda"):
-        import torch
+def _that_fit(layers: Iterable[Layer], room: int) -> Iterator[Layer]:
+    for layer in layers:
+        room -= layer.nbytes
+        if room < 0:
+            return
+        yield layer
 
-        return int(torch.cuda.get_device_properties(device).total_memory * SHARE_OF_MEMORY)
-    return int(memory_limit() * SHARE_OF_MEMORY)
+
+def _absent(tree: _Tree, coming: Sequence[Layer]) -> tuple[int, int]:
+    return sum(not layer.is_present for layer in tree.layers) - len(coming), len(tree.layers)
 
 
 def _return_memory() -> None:
-    import torch
-
     give_back_freed_memory()
     if torch.cuda.is_available():
         torch.cuda.empty_cache()
 
 
-_residency = Residency(memory_budget)
+_residency = Residency(weight_budget)
 resident = _residency.resident
 free = _residency.free
+free_others = _residency.free_others
 loaded = _residency.loaded

@@ -1,7 +1,7 @@
 """Changes of a network's weights, made when it is loaded: LoRA, differences, other models' weights.
 
 A patch names a tensor; the patches of one name are applied in their order, in float32, before the result takes
-the network's precision. Networks with different patches are different networks in memory.
+the network's precision. Networks with different patches share every layer that no patch changes.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ class Change(Protocol):
         """What it keeps in memory."""
 
     def __call__(self, weight: Tensor, strength: float) -> Tensor:
-        """``weight``, float32, changed with that strength; it may be changed in place."""
+        """A new tensor: ``weight``, float32, changed with that strength. ``weight`` itself must not be written to."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -80,11 +80,15 @@ class LowRank:
 
     def __call__(self, weight: Tensor, strength: float) -> Tensor:
         up, down = self.up.flatten(1).to(weight), self.down.flatten(1).to(weight)
+        scale = 1.0 if self.alpha is None else self.alpha / self.down.shape[0]
+        if self.middle is None and self.magnitude is None and weight.ndim > 1:
+            # One pass over the weight instead of four.
+            changed = torch.addmm(weight.flatten(1), up, down, alpha=strength * scale)
+            return changed.reshape(weight.shape)
         if self.middle is None:
             change = up @ down
         else:
             change = torch.einsum("or,rshw,si->oihw", up, self.middle.to(weight), down)
-        scale = 1.0 if self.alpha is None else self.alpha / self.down.shape[0]
         change = _fitting(change, weight) * scale
         if self.magnitude is None:
             return weight + strength * change
@@ -128,6 +132,8 @@ class WeightPatch:
         weight = weight * self.scale if self.scale != 1.0 else weight
         try:
             changed = self.change(weight, self.strength)
+        except torch.OutOfMemoryError:
+            raise
         except (RuntimeError, ValueError) as error:  # torch says only which numbers do not go together
             raise WeightPatchError(
                 f"a patch of '{self.name}' does not fit: the tensor is {list(weight.shape)}, "
@@ -146,7 +152,7 @@ def by_name(patches: Sequence[WeightPatch]) -> Mapping[str, list[WeightPatch]]:
 
 def patched(weight: Tensor, patches: Sequence[WeightPatch]) -> Tensor:
     """``weight`` after ``patches``, float32; ``weight`` stays as it is."""
-    weight = weight.to(torch.float32, copy=True)
+    weight = weight.to(torch.float32)
     for patch in patches:
         weight = patch(weight)
     return weight

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Generic, TypeVar, cast
@@ -47,16 +47,40 @@ class Weights(Generic[Config]):
         device: torch.device,
         patches: tuple[WeightPatch, ...] = (),
     ) -> Module:
-        """The module ``build(config)`` with these weights and ``patches`` of them, loaded now or before.
+        """The module ``build(config)`` with these weights and ``patches`` of them. Treat it as read-only.
 
-        Raises CheckpointError, WeightPatchError as :func:`load` does.
+        It shares every layer that ``patches`` do not concern with the network without them, and works as long as
+        anybody holds it. Layers for which memory does not suffice are read for each call.
+        Raises CheckpointError if the file changed since it was examined, lacks a tensor, or holds NaN or infinity;
+        WeightPatchError if a patch names no tensor of the network or does not fit it.
         """
         from nodes.models import residency
 
-        key = (self, build, dtype, device, patches)
-        nbytes = self.parameters * dtype.itemsize
-        loaded = residency.resident(key, lambda: load(self, build, dtype, device, patches), nbytes, device)
-        return cast("Module", loaded)
+        return cast("Module", residency.resident(Source(self, build, dtype, device), patches))
+
+
+@dataclass(frozen=True)
+class Source(Generic[Config]):
+    """One network in one precision on one device: what its weights are read from, and what they are put into."""
+
+    weights: Weights[Config]
+    build: Callable[[Config], torch.nn.Module]
+    dtype: torch.dtype
+    device: torch.device
+
+    def skeleton(self) -> torch.nn.Module:
+        """The network on the meta device. Raises CheckpointError if the file lacks any of its tensors."""
+        import torch
+
+        with torch.device("meta"):
+            module = self.build(self.weights.config)
+        wanted = {name: tuple(tensor.shape) for name, tensor in module.state_dict().items()}
+        check_shapes(Checkpoint.open(self.weights.path), self.weights.prefix, wanted)
+        return module.requires_grad_(False).eval()
+
+    def __str__(self) -> str:
+        kind = getattr(self.build, "__name__", "network")
+        return f"{kind} of {self.weights.path.name}, {str(self.dtype).removeprefix('torch.')} on {self.device}"
 
 
 def weights_at(
@@ -95,66 +119,6 @@ def check_shapes(checkpoint: Checkpoint, prefix: str, expected: Mapping[str, tup
     ]
     if misshapen:
         raise CheckpointError(f"{checkpoint.path}: tensors have the wrong shape: {some_of(misshapen)}")
-
-
-def load(
-    weights: Weights[Config],
-    build: Callable[[Config], Module],
-    dtype: torch.dtype,
-    device: torch.device,
-    patches: Sequence[WeightPatch] = (),
-) -> Module:
-    """The module ``build(config)`` with its weights, patched and converted tensor by tensor.
-
-    The module is made without memory (on the meta device) and receives each converted tensor
-    as it is: the peak is the converted weights plus one tensor. Convolution kernels are laid
-    out channels-last. Raises CheckpointError if the file changed since it was examined, lacks
-    a tensor, or holds NaN or infinity; WeightPatchError if a patch does not fit its tensor.
-    """
-    import torch
-
-    from nodes.models.weight_patches import by_name
-
-    checkpoint = Checkpoint.open(weights.path)
-    if checkpoint.fingerprint != weights.fingerprint:
-        raise CheckpointError(f"{weights.path}: has changed since the workflow named it; run the workflow again")
-    with torch.device("meta"):
-        module = build(weights.config)
-    wanted = {name: tuple(tensor.shape) for name, tensor in module.state_dict().items()}
-    check_shapes(checkpoint, weights.prefix, wanted)
-    changes = by_name(patches) if patches else {}
-    state = {
-        name: _converted(checkpoint, weights.prefix + name, shape, dtype, device, changes.get(name, ()))
-        for name, shape in wanted.items()
-    }
-    module.load_state_dict(state, assign=True)
-    return module.requires_grad_(False).eval()
-
-
-def _converted(
-    checkpoint: Checkpoint,
-    name: str,
-    shape: tuple[int, ...],
-    dtype: torch.dtype,
-    device: torch.device,
-    patches: Sequence[WeightPatch],
-) -> torch.Tensor:
-    import torch
-
-    source = checkpoint.tensor(name).reshape(shape)
-    if patches:
-        from nodes.models.weight_patches import patched
-
-        source = patched(source, patches)
-    layout = torch.channels_last if len(shape) == 4 else torch.contiguous_format
-    # Made first and copied into, so that not even a tensor that needs no conversion stays mapped.
-    tensor = torch.empty(shape, dtype=dtype, device=device, memory_format=layout)
-    tensor.copy_(source)
-    if tensor.numel() and not all(math.isfinite(bound) for bound in torch.aminmax(tensor)):
-        what = "holds NaN or infinity" if not source.float().isfinite().all() else f"does not fit {dtype}"
-        what += " once patched" if patches else ""
-        raise CheckpointError(f"{checkpoint.path}: tensor '{name}' {what}")
-    return tensor
 
 
 def some_of(names: list[str]) -> str:

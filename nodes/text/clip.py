@@ -74,7 +74,7 @@ class Embeddings(nn.Module):
         x = self.token_embedding(ids)
         for (row, position), vector in vectors.items():
             x[row, position] = vector.to(x)
-        return x + self.position_embedding.weight[: ids.shape[1]]
+        return x + self.position_embedding(torch.arange(ids.shape[1], device=ids.device))
 
 
 class Layers(nn.Module):

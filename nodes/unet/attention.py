@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from nodes.unet.fused import Linear, linear
+from nodes.unet.fused import Linear, TokenConvolution
 
 if TYPE_CHECKING:
     from nodes.unet.patches import UNetPatches
@@ -71,8 +71,7 @@ class GEGLU(nn.Module):
         self.proj = Linear(in_width, 2 * out_width)
 
     def forward(self, x: Tensor) -> Tensor:
-        value, gate = zip(self.proj.weight.chunk(2), self.proj.bias.chunk(2), strict=True)
-        return linear(x, *value, times=linear(x, *gate, gelu=True))
+        return self.proj(x, gated=True)
 
 
 class FeedForward(nn.Module):
@@ -124,22 +123,18 @@ class SpatialTransformer(nn.Module):
     def forward(self, x: Tensor, context: Sequence[KV | None], patches: UNetPatches | None = None) -> Tensor:
         """``context`` holds one entry for each layer."""
         height, width = x.shape[2:]
-        tokens = _project(self.proj_in, _tokens(self.norm(x)))
+        tokens = self.proj_in(_tokens(self.norm(x)))
         if patches is not None:
             tokens = patches.transformer(self.transformer_blocks, tokens, context, x.shape)
         else:
             for layer, kv in zip(self.transformer_blocks, context, strict=True):
                 tokens = layer(tokens, kv)
-        tokens = _project(self.proj_out, tokens, plus=_tokens(x))
+        tokens = self.proj_out(tokens, plus=_tokens(x))
         return tokens.transpose(1, 2).unflatten(2, (height, width))
 
 
-def _projection(channels: int, linear_projections: bool) -> nn.Linear | nn.Conv2d:
-    return Linear(channels, channels) if linear_projections else nn.Conv2d(channels, channels, 1)
-
-
-def _project(projection: nn.Linear | nn.Conv2d, tokens: Tensor, plus: Tensor | None = None) -> Tensor:
-    return linear(tokens, projection.weight.flatten(1), projection.bias, plus=plus)
+def _projection(channels: int, linear_projections: bool) -> Linear | TokenConvolution:
+    return Linear(channels, channels) if linear_projections else TokenConvolution(channels, channels, 1)
 
 
 def _tokens(x: Tensor) -> Tensor:

@@ -43,10 +43,23 @@ def linear(
 
 
 class Linear(nn.Linear):
-    """A linear layer over the last dimension, with an optional ``plus`` added to its result."""
+    """A linear layer over the last dimension, with an optional ``plus`` added to its result.
+
+    With ``gated``, the first half of the result is multiplied by GELU of the second (Shazeer, arXiv:2002.05202).
+    """
+
+    def forward(self, x: Tensor, plus: Tensor | None = None, *, gated: bool = False) -> Tensor:
+        if gated:
+            value, gate = zip(self.weight.chunk(2), self.bias.chunk(2), strict=True)
+            return linear(x, *value, times=linear(x, *gate, gelu=True))
+        return linear(x, self.weight, self.bias, plus=plus)
+
+
+class TokenConvolution(nn.Conv2d):
+    """A 1x1 convolution over tokens [B, h*w, channels], with an optional ``plus`` added to its result."""
 
     def forward(self, x: Tensor, plus: Tensor | None = None) -> Tensor:
-        return linear(x, self.weight, self.bias, plus=plus)
+        return linear(x, self.weight.flatten(1), self.bias, plus=plus)
 
 
 class Convolution(nn.Conv2d):

@@ -152,23 +152,30 @@ class ResidualBlock(nn.Module):
         return h.add_(x)
 
 
+class TokenConvolution(nn.Conv2d):
+    """A 1x1 convolution over tokens [..., h * w, C]: as a matrix product it skips the convolution's own layouts."""
+
+    def forward(self, tokens: Tensor) -> Tensor:
+        return F.linear(tokens, self.weight.flatten(1), self.bias)
+
+
 class PixelAttention(nn.Module):
     """Self-attention with one head over all positions of a feature map [B, C, h, w], added to it."""
 
     def __init__(self, channels: int):
         super().__init__()
         self.norm = _norm(channels)
-        self.q = nn.Conv2d(channels, channels, 1)
-        self.k = nn.Conv2d(channels, channels, 1)
-        self.v = nn.Conv2d(channels, channels, 1)
-        self.proj_out = nn.Conv2d(channels, channels, 1)
+        self.q = TokenConvolution(channels, channels, 1)
+        self.k = TokenConvolution(channels, channels, 1)
+        self.v = TokenConvolution(channels, channels, 1)
+        self.proj_out = TokenConvolution(channels, channels, 1)
 
     def forward(self, x: Tensor) -> Tensor:
         height, width = x.shape[2:]
         tokens = _tokens(self.norm(x))
-        query, key, value = (_linear(projection, tokens) for projection in (self.q, self.k, self.v))
+        query, key, value = (projection(tokens) for projection in (self.q, self.k, self.v))
         attended = F.scaled_dot_product_attention(query, key, value)
-        attended = _linear(self.proj_out, attended.squeeze(1))
+        attended = self.proj_out(attended.squeeze(1))
         return x + attended.transpose(1, 2).unflatten(2, (height, width))
 
 
@@ -207,8 +214,3 @@ def _norm(channels: int) -> nn.GroupNorm:
 def _tokens(x: Tensor) -> Tensor:
     """[B, C, h, w] to [B, 1, h * w, C]: under channels-last a view."""
     return x.permute(0, 2, 3, 1).flatten(1, 2).unsqueeze(1)
-
-
-def _linear(projection: nn.Conv2d, tokens: Tensor) -> Tensor:
-    """A 1x1 convolution over tokens: as a matrix product it skips the convolution's own layouts."""
-    return F.linear(tokens, projection.weight.flatten(1), projection.bias)

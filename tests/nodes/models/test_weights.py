@@ -12,7 +12,8 @@ from safetensors.torch import save_file
 from torch import Tensor, nn
 
 from nodes.models.checkpoint import Checkpoint, CheckpointError
-from nodes.models.weights import Weights, load, weights_at
+from nodes.models.weights import Weights, weights_at
+from tests.nodes.models.networks import load
 
 CPU = torch.device("cpu")
 
