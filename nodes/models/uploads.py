@@ -10,8 +10,8 @@ from typing import Final, NamedTuple
 import torch
 from torch import Tensor
 
-from nodes.models.layers import Layer, Tensors
 from graph.machine_memory import available_memory
+from nodes.models.layers import Layer, Tensors
 
 ALIGNMENT: Final = 256
 """Bytes. Tensors of a pack begin at multiples of this, as the allocator's own do."""
@@ -81,7 +81,8 @@ class Uploads:
         current, other = self._slots
         # Everything that reads the layer before this one has been queued by now.
         current.done.record(compute)
-        if (before := current.layer and current.layer()) is not None:
+        before = current.layer() if current.layer is not None else None
+        if before is not None:
             self._next[before] = weakref.ref(layer)
         if other.layer is None or other.layer() is not layer:
             other.fill(layer, pack, self._stream)

@@ -16,6 +16,7 @@ from torch import Tensor
 from graph.context import current
 from graph.errors import SumiError
 from graph.machine_memory import available_memory
+from nodes.models import residency
 from nodes.tiles import tiled_thrice
 from nodes.vae.autoencoder import AutoencoderKL
 
@@ -40,14 +41,14 @@ class VaeInputError(SumiError):
 def decode(network: AutoencoderKL, samples: Tensor) -> Tensor:
     """Latents to images: clamp((x + 1) / 2, 0, 1), one item of the batch at a time.
 
-    A picture that does not fit in memory is decoded in tiles, which the log says.
+    Where memory runs short the other networks leave it; a picture that does not fit then is decoded in tiles, and the
+    log says so.
     Raises VaeInputError.
     """
     _check_latents(network, samples)
     factor = network.config.factor
     height, width = samples.shape[2] * factor, samples.shape[3] * factor
-    fits = _fits(network, network.config.decoder_widths, height, width)
-    decoded = _each(network.decode, samples) if fits else None
+    decoded = _each(network, network.decode, samples, network.config.decoder_widths, height, width)
     if decoded is None:
         _say_tiles("decoding", samples.shape)
         return decode_tiled(network, samples, _FALLBACK_TILE, _FALLBACK_OVERLAP)
@@ -70,12 +71,12 @@ def decode_tiled(network: AutoencoderKL, samples: Tensor, tile_size: int, overla
 def encode(network: AutoencoderKL, pixels: Tensor) -> Tensor:
     """Images to latents: cropped to multiples of 8, first three channels, 2x - 1, posterior sampled.
 
-    A picture that does not fit in memory is encoded in tiles, which the log says.
+    Where memory runs short the other networks leave it; a picture that does not fit then is encoded in tiles, and the
+    log says so.
     Raises VaeInputError.
     """
     pictures = _as_pictures(network, pixels)
-    fits = _fits(network, network.config.encoder_widths, *pictures.shape[2:])
-    moments = _each(network.moments, pictures) if fits else None
+    moments = _each(network, network.moments, pictures, network.config.encoder_widths, *pictures.shape[2:])
     if moments is None:
         _say_tiles("encoding", pictures.shape)
         return _encode_pictures_tiled(network, pictures, _FALLBACK_TILE, _FALLBACK_OVERLAP)
@@ -128,11 +129,30 @@ def _say_tiles(what: str, shape: torch.Size) -> None:
         torch.cuda.empty_cache()
 
 
-def _each(function: Callable[[Tensor], Tensor], x: Tensor) -> Tensor | None:
+def _each(
+    network: AutoencoderKL,
+    function: Callable[[Tensor], Tensor],
+    x: Tensor,
+    widths: tuple[int, ...],
+    height: int,
+    width: int,
+) -> Tensor | None:
     """``function`` of each item of the batch, float32 on the CPU: memory is needed for one at a time.
 
-    None if a GPU's memory does not suffice; by then the error is gone, and with it what it kept alive.
+    Where memory does not suffice the other networks leave it. None if it does not suffice then either.
     """
+    for others_left in (False, True):
+        if others_left:
+            residency.free_others(network)
+        if _fits(network, widths, height, width):
+            results = _of_each_item(function, x)
+            if results is not None:
+                return results
+    return None
+
+
+def _of_each_item(function: Callable[[Tensor], Tensor], x: Tensor) -> Tensor | None:
+    """None if a GPU's memory does not suffice; by then the error is gone, and with it what it kept alive."""
     results = []
     try:
         for index, item in enumerate(x.split(1)):

@@ -8,10 +8,11 @@ from pathlib import Path
 
 import pytest
 
-from commands.options import folders_of
+from commands.options import configure_device, folders_of
 from commands.serve import config_of, devices_of, hire, worker_command
 from commands.server_options import without_secrets
 from main import parser
+from nodes import vram
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -50,9 +51,17 @@ def test_folders_are_put_where_the_flags_say(tmp_path: Path) -> None:
 
 def test_flags_that_mean_nothing_here_are_collected() -> None:
     options = parsed(
-        "--lowvram", "--disable-auto-launch", "--reserve-vram", "2", "--fast", "a", "b", "--cpu", "--verbose"
+        "--disable-smart-memory",
+        "--disable-auto-launch",
+        "--preview-size",
+        "2",
+        "--fast",
+        "a",
+        "b",
+        "--cpu",
+        "--verbose",
     )
-    assert options.ignored == ["--lowvram", "--disable-auto-launch", "--reserve-vram", "--fast"]
+    assert options.ignored == ["--disable-smart-memory", "--disable-auto-launch", "--preview-size", "--fast"]
     assert options.verbose == "DEBUG"
 
 
@@ -61,6 +70,37 @@ def test_flags_that_mean_nothing_here_are_collected() -> None:
 )
 def test_comfyuis_precisions(flag: str, precision: str) -> None:
     assert parsed(flag).precision == precision
+
+
+@pytest.mark.parametrize("command", ["serve", "run"])
+@pytest.mark.parametrize(
+    ("flag", "mode"),
+    [
+        ("--gpu-only", "gpu-only"),
+        ("--highvram", "high"),
+        ("--normalvram", "normal"),
+        ("--lowvram", "low"),
+        ("--novram", "no"),
+    ],
+)
+def test_comfyuis_memory_flags_reach_whoever_computes(command: str, flag: str, mode: str) -> None:
+    arguments = [flag, "--reserve-vram", "1.5"]
+    options = parser().parse_args([command, *arguments, *(["a.json"] if command == "run" else [])])
+    assert (options.vram, options.reserve_vram) == (mode, 3 << 29)
+    options.arguments = arguments
+    again = parser().parse_args(worker_command(options, "cpu")[2:])
+    assert (again.vram, again.reserve_vram, again.ignored) == (mode, 3 << 29, [])
+    try:
+        configure_device(again)
+        assert (vram.mode(), vram.reserved()) == (mode, 3 << 29)
+    finally:
+        vram.configure()
+
+
+def test_memory_flags_exclude_each_other(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit):
+        parsed("--lowvram", "--highvram")
+    assert "not allowed with argument" in capsys.readouterr().err
 
 
 def test_a_worker_gets_the_same_flags_but_no_secret() -> None:

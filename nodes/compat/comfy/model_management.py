@@ -5,7 +5,7 @@ Sumi's own networks are kept by ``nodes.models.residency``. A pack's networks ar
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from enum import Enum
 from typing import Any, Final
 
@@ -14,6 +14,7 @@ import torch
 from graph.errors import Interrupted
 from graph.machine_memory import available_memory, memory_limit
 from nodes import device as devices
+from nodes import vram
 from nodes.compat.running import check_interrupted, interrupt
 
 InterruptProcessingException = Interrupted
@@ -49,12 +50,20 @@ class CPUState(Enum):
 
 set_vram_to = VRAMState
 
+_VRAM_STATES: Final[Mapping[vram.Mode, VRAMState]] = {
+    "gpu-only": VRAMState.HIGH_VRAM,
+    "high": VRAMState.HIGH_VRAM,
+    "normal": VRAMState.NORMAL_VRAM,
+    "low": VRAMState.LOW_VRAM,
+    "no": VRAMState.NO_VRAM,
+}
+
 
 def __getattr__(name: str) -> Any:
     """What takes a look at the machine is found out when asked for: ``vram_state``, ``cpu_state``, and
     ``total_vram`` and ``total_ram`` in MiB."""
     if name == "vram_state":
-        return VRAMState.DISABLED if is_device_cpu(get_torch_device()) else VRAMState.NORMAL_VRAM
+        return VRAMState.DISABLED if is_device_cpu(get_torch_device()) else _VRAM_STATES[vram.mode()]
     if name == "cpu_state":
         return {"cpu": CPUState.CPU, "mps": CPUState.MPS}.get(get_torch_device().type, CPUState.GPU)
     if name == "total_vram":
@@ -282,8 +291,8 @@ def get_total_memory(dev: Any = None, torch_total_too: bool = False) -> Any:
 
 
 def minimum_inference_memory() -> int:
-    """Bytes that are left free for computing."""
-    return 1 << 30
+    """Bytes of a GPU left for activations, and those left to other programs."""
+    return vram.FOR_COMPUTING + vram.reserved()
 
 
 def maximum_vram_for_weights(device: Any = None) -> int:
@@ -292,13 +301,13 @@ def maximum_vram_for_weights(device: Any = None) -> int:
 
 
 def extra_reserved_memory() -> int:
-    """Bytes that are left to other programs."""
-    return 0
+    """Bytes of a GPU left to other programs."""
+    return vram.reserved()
 
 
 def module_size(module: torch.nn.Module) -> int:
-    """Bytes of a network's weights."""
-    return sum(tensor.nbytes for tensor in module.state_dict().values())
+    """Bytes of a network's weights, whether they are in memory or not."""
+    return sum(tensor.nbytes for tensor in [*module.parameters(), *module.buffers()])
 
 
 def soft_empty_cache(force: bool = False) -> None:

@@ -9,12 +9,13 @@ import pytest
 import torch
 from torch import Tensor
 
-from nodes.models import contents
+from nodes.models import contents, residency
 from nodes.models.checkpoint import Checkpoint
 from nodes.models.vae_config import VaeConfig, detect_vae, expected_shapes
 from nodes.vae import coding as vae_coding
 from nodes.vae.autoencoder import AutoencoderKL
 from nodes.vae.coding import VaeInputError, decode, decode_tiled, encode, encode_tiled, sample_posterior
+from tests.nodes.models.networks import Net, saved
 
 EMBEDDED = Path(__file__).parents[3] / "models" / "checkpoints" / "sumi-tiny.safetensors"
 CONFIG = VaeConfig(encoder_widths=(32, 32, 32, 64), encoder_blocks=1, decoder_widths=(32, 32, 64, 64), decoder_blocks=2)
@@ -135,6 +136,20 @@ def test_a_picture_that_does_not_fit_is_done_in_tiles_and_said_so(
     assert [record.getMessage().split(":")[1] for record in caplog.records] == [
         " it is done in tiles of 512 pixels"
     ] * 2
+
+
+def test_other_networks_leave_before_a_picture_is_done_in_tiles(
+    network: AutoencoderKL, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    weights = saved(tmp_path / "other.safetensors")
+    monkeypatch.setattr(vae_coding, "available_memory", lambda: 1 << 20 if residency.loaded() else 1 << 40)
+    latents, image = torch.randn(1, 4, 72, 8), _random(1, 576, 64, 3)
+    for does, value in ((decode, latents), (encode, image)):
+        weights.resident(Net, torch.float32, torch.device("cpu"))
+        assert residency.loaded()
+        does(network, value)
+        assert residency.loaded() == []
+    assert "tiles" not in caplog.text
 
 
 def test_a_gpu_that_runs_out_leads_to_tiles(network: AutoencoderKL, caplog: pytest.LogCaptureFixture) -> None:
