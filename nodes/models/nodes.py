@@ -12,6 +12,7 @@ from graph.node import Files, Hint, node
 from graph.results import Blocked
 from nodes.models import contents, training_config
 from nodes.models.checkpoint import Checkpoint, CheckpointError, fingerprint
+from nodes.models.weights import some_of
 from nodes.types import Clip, Model, Vae
 
 log = logging.getLogger(__name__)
@@ -175,7 +176,7 @@ def _models_of(checkpoint: Checkpoint, folders: Folders) -> CheckpointModels:
     if not present:
         raise CheckpointError(
             f"{checkpoint.path}: holds no Stable Diffusion model; "
-            f"its {len(checkpoint.shapes)} tensors are {contents.some_of(sorted(checkpoint.shapes))}"
+            f"its {len(checkpoint.shapes)} tensors are {some_of(sorted(checkpoint.shapes))}"
         )
     contents.say_what_is_left_over(checkpoint, [model.weights.prefix for model in present])
     return models

@@ -125,7 +125,7 @@ class SpatialTransformer(nn.Module):
         height, width = x.shape[2:]
         tokens = self.proj_in(_tokens(self.norm(x)))
         if patches is not None:
-            tokens = patches.transformer(self.transformer_blocks, tokens, context, x.shape)
+            tokens = patches.transformer(list(self.transformer_blocks), tokens, context, x.shape)
         else:
             for layer, kv in zip(self.transformer_blocks, context, strict=True):
                 tokens = layer(tokens, kv)
