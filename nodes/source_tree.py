@@ -41,13 +41,21 @@ class SourceTree:
     """The modules of ``packages`` in the folder ``root``. A module is read when it is first asked about.
 
     ``memory`` is a file in which :meth:`remember` keeps what was read, so that the next process reads only what has
-    changed since. Every method raises SyntaxError for a file that is not Python.
+    changed since. ``registered`` names, for a module that keeps a register, the modules that put code into it:
+    whoever reaches the register runs that code. Every method raises SyntaxError for a file that is not Python.
     """
 
-    def __init__(self, root: Path, packages: Iterable[str], memory: Path | None = None):
+    def __init__(
+        self,
+        root: Path,
+        packages: Iterable[str],
+        memory: Path | None = None,
+        registered: Mapping[str, Iterable[str]] | None = None,
+    ):
         self.files = {name: path for package in packages for name, path in _modules(root, package)}
         """Module name → file. A package's file is its ``__init__.py``."""
         self._memory = memory
+        self._registered = registered or {}
         self._remembered = _load(memory) if memory is not None else {}
         self._sources: dict[str, _Source] = {}
 
@@ -73,7 +81,7 @@ class SourceTree:
         )
 
     def reached(self, modules: Iterable[str]) -> frozenset[str]:
-        """``modules``, what they import, directly or not, and the packages around all of these.
+        """``modules``, what they import and what is registered with that, directly or not, and the packages around it.
 
         The outermost package is left out unless its own names are imported, since it imports every room.
         """
@@ -85,10 +93,11 @@ class SourceTree:
                 found.add(current)
                 waiting += self.imports(current)
                 waiting += _packages_around(current)
+                waiting += self._registered.get(current, ())
         return frozenset(found)
 
     def version(self, modules: Iterable[str]) -> str:
-        """A hash of what ``modules`` and everything that they import compute."""
+        """A hash of what ``modules`` and everything that they reach compute."""
         digest = blake2b(digest_size=16)
         for name in sorted(self.reached(modules)):
             digest.update(f"{name} {self._source(name).digest}\n".encode())

@@ -65,6 +65,13 @@ def test_what_is_reached_takes_the_packages_along_but_not_the_outermost(tmp_path
     assert sources.reached(["house.a"]) == {"house.a", "house.room", "house.room.b", "house.c"}
 
 
+def test_what_is_registered_with_a_module_is_reached_through_it(tmp_path: Path) -> None:
+    tree(tmp_path, a="import house.networks", networks="", unet="import house.networks\nimport house.layers", layers="")
+    sources = SourceTree(tmp_path, ["house"], registered={"house.networks": ["house.unet"]})
+    assert sources.reached(["house.a"]) == {"house.a", "house.networks", "house.unet", "house.layers"}
+    assert "house.unet" not in sources.imports("house.networks")
+
+
 BODY = "def f(x):\n    return x + 1\n"
 
 
