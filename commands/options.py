@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from graph import Engine
     from graph.folders import Folders
     from graph.schema import Registry
-    from nodes.custom import CustomNodes
+    from nodes.packs.loading import CustomNodes
 
 ROOT = Path(__file__).resolve().parent.parent
 GIGABYTE = 1024**3
@@ -151,8 +151,8 @@ def registry_and_packs_of(options: argparse.Namespace, folders: Folders) -> tupl
     """The nodes, and how the packs in custom_nodes/ fared."""
     import nodes
     import server
-    from nodes.custom import CustomNodes, load_custom_nodes
-    from nodes.import_record import ImportRecord
+    from nodes.packs.loading import CustomNodes, load_custom_nodes
+    from nodes.packs.record import ImportRecord
 
     logging.basicConfig(
         level=logging.INFO if getattr(options, "verbose", False) else logging.WARNING,
@@ -176,7 +176,7 @@ def registry_and_packs_of(options: argparse.Namespace, folders: Folders) -> tupl
 
 def nodes_state(options: argparse.Namespace, folders: Folders) -> str:
     """A text that differs when the nodes may: other options, or code of Sumi's or a pack's that has changed."""
-    from nodes.custom import code_state
+    from nodes.packs.loading import code_state
 
     flags = f"{options.disable_all_custom_nodes} {sorted(options.whitelist_custom_nodes)}"
     directories = [] if _no_packs(options) else _pack_directories(options, folders)

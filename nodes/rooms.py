@@ -49,8 +49,8 @@ APART: Final = frozenset({"image", "mask", "filters", "latent", "primitive"})
 SHARED_PACKAGES: Final = frozenset({"pictures"})
 """Folders of nodes/ that are not rooms. They and the single modules of nodes/ import no room; any room imports them."""
 
-COMPOSITION_ROOT: Final = frozenset({"rooms", "custom", "pack_import"})
-"""The modules that put the rooms together: they import any room, and only ``compat`` imports them."""
+COMPOSITION_ROOT: Final = frozenset({"rooms", "packs"})
+"""What puts the rooms and the packs' nodes together: it imports any room, and only ``compat`` imports it."""
 
 CODECS: Final[tuple[Codec, ...]] = (TensorCodec(), HandleCodec())
 """How the cache keeps the values of these nodes."""

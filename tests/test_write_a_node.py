@@ -36,8 +36,8 @@ from graph import (
     node,
 )
 from graph.node_types.describe import describe
-from nodes.custom import CustomNodes, load_custom_nodes
 from nodes.model_folders import folders
+from nodes.packs.loading import CustomNodes, load_custom_nodes
 from nodes.types import Image, Mask
 
 ROOT = Path(__file__).resolve().parents[1]

@@ -28,8 +28,8 @@ from graph.codec import Codec, codecs_in
 from graph.folders import Folders
 from graph.node import node_types_in
 from graph.schema import NodeType
-from nodes.import_record import ENDED, ImportRecord
-from nodes.pack_import import PackImport, requirements_hint
+from nodes.packs.importing import PackImport, requirements_hint
+from nodes.packs.record import ENDED, ImportRecord
 
 log = logging.getLogger(__name__)
 

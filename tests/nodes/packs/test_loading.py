@@ -18,10 +18,10 @@ from graph import CacheSettings, Engine, Workflow, WorkflowNode
 from graph.events import NodeStarted
 from graph.folders import Folders
 from graph.node_types.describe import describe
-from nodes import pack_import
-from nodes.custom import CustomNodes, load_custom_nodes
-from nodes.import_record import ImportRecord
 from nodes.model_folders import folders
+from nodes.packs import importing
+from nodes.packs.loading import CustomNodes, load_custom_nodes
+from nodes.packs.record import ImportRecord
 from nodes.rooms import registry
 
 NATIVE = """
@@ -137,8 +137,8 @@ def test_a_pack_does_not_silence_the_log(tmp_path: Path, places: Folders, caplog
 LOADER = """
 import json, sys
 from pathlib import Path
-from nodes.custom import load_custom_nodes
-from nodes.import_record import ImportRecord
+from nodes.packs.loading import load_custom_nodes
+from nodes.packs.record import ImportRecord
 from nodes.model_folders import folders
 base = Path(sys.argv[1])
 found = load_custom_nodes([base / "custom_nodes"], folders(base), own={}, record=ImportRecord(base / "record.json"))
@@ -216,7 +216,7 @@ def test_a_keyboard_interrupt_of_a_packs_own_making_is_its_failure(tmp_path: Pat
 
 
 def test_a_pack_that_does_not_end_is_given_up(tmp_path: Path, places: Folders, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(pack_import, "LIMIT_SECONDS", 0.3)
+    monkeypatch.setattr(importing, "LIMIT_SECONDS", 0.3)
     swallows = "import time\ntry:\n    time.sleep(60)\nexcept Exception:\n    pass\n"
     started = time.monotonic()
     found = load(tmp_path, places, hangs=swallows, good=NATIVE.format(name="Good", given=1))
