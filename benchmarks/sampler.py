@@ -150,7 +150,8 @@ def our_step(path: Path, dtype: Any, context: Any) -> Any:
     import torch
 
     from nodes.models.checkpoint import Checkpoint
-    from nodes.models.unet_config import detect_unet, expected_shapes
+    from nodes.models.unet_config import expected_shapes
+    from nodes.models.unet_detection import detect_unet
     from nodes.models.weights import weights_at
     from nodes.unet.unet import UNet
 

@@ -52,10 +52,17 @@ SHARED_PACKAGES: Final = frozenset({"pictures"})
 COMPOSITION_ROOT: Final = frozenset({"rooms", "packs"})
 """What puts the rooms and the packs' nodes together: it imports any room, and only ``compat`` imports it."""
 
+NETWORKS: Final = ("nodes.text", "nodes.unet", "nodes.vae")
+"""The rooms whose packages register a network with nodes/models when they are imported."""
+
 CODECS: Final[tuple[Codec, ...]] = (TensorCodec(), HandleCodec())
 """How the cache keeps the values of these nodes."""
 
 _HERE: Final = Path(__file__).parent
+
+
+for _room in NETWORKS:
+    importlib.import_module(_room)
 
 
 def registry(extra: Mapping[str, NodeType] | None = None, codecs: Sequence[Codec] = ()) -> Registry:

@@ -51,7 +51,7 @@ mask, mask_strength, set_area_to_bounds, start_percent, end_percent, control."""
 Model = Annotated[Any, Socket("MODEL")]
 """A ``nodes.models.handle.Model``: a diffusion model, as a light handle."""
 Clip = Annotated[Any, Socket("CLIP")]
-"""A ``nodes.text.handle.Clip``: tokenizer and text encoder, as a light handle."""
+"""A ``nodes.models.handle.Clip``: tokenizer and text encoders, as a light handle."""
 Vae = Annotated[Any, Socket("VAE")]
 """A ``nodes.models.handle.Vae``, as a light handle."""
 Tokens = Annotated[Any, Socket("TOKENS")]

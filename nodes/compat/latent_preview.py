@@ -17,17 +17,20 @@ class LatentPreviewer:
     """Makes a picture of a latent in the network's scale."""
 
     def __init__(self, model: Any):
-        self._factors = factors_for(taken(model))
+        self._factors = factors_for(taken(model).latent)
 
     def decode_latent_to_preview(self, x0: Any) -> Any:
-        """The first of ``x0`` [B, C, h, w] as a Pillow image."""
+        """The first of ``x0`` [B, C, h, w] as a Pillow image; None where no colours of the family are known."""
+        if self._factors is None:
+            return None
         from PIL import Image
 
         return Image.fromarray(latent_to_rgb(x0[0], self._factors).numpy())
 
-    def decode_latent_to_preview_image(self, preview_format: str, x0: Any) -> tuple[str, Any, int]:
+    def decode_latent_to_preview_image(self, preview_format: str, x0: Any) -> tuple[str, Any, int] | None:
         """What :class:`comfy.utils.ProgressBar` takes as a preview."""
-        return preview_format, self.decode_latent_to_preview(x0), MAX_PREVIEW_RESOLUTION
+        picture = self.decode_latent_to_preview(x0)
+        return None if picture is None else (preview_format, picture, MAX_PREVIEW_RESOLUTION)
 
 
 def get_previewer(device: Any, latent_format: Any) -> None:

@@ -19,6 +19,7 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, BinaryIO, NamedTuple
 
 from graph.errors import SumiError
+from nodes.models.openclip_names import Source, translated
 
 if TYPE_CHECKING:
     import torch
@@ -70,7 +71,8 @@ class Checkpoint:
     """An open file of named tensors: its header, and tensors on request.
 
     ``shapes`` and ``dtypes`` (safetensors names: ``F16``, ``BF16``) hold every tensor, in the
-    file's order. ``metadata`` is safetensors' ``__metadata__``, empty for other files.
+    file's order. ``metadata`` is safetensors' ``__metadata__``, empty for other files. Text encoders are
+    seen in transformers' layout, whichever layout the file has.
     """
 
     path: Path
@@ -79,7 +81,7 @@ class Checkpoint:
     dtypes: Mapping[str, str]
     metadata: Mapping[str, str]
     _source: _Safetensors | _Pickled = field(repr=False)
-    _names_in_file: Mapping[str, str] = field(repr=False)
+    _places: Mapping[str, Source] = field(repr=False)
 
     @classmethod
     def open(cls, path: Path | str) -> Checkpoint:
@@ -91,15 +93,17 @@ class Checkpoint:
         path = Path(path)
         state = fingerprint(path)
         header, source = _read(path, state.size)
-        names = {_OLDER_TEXT_ENCODER.sub(r"\1text_model.", name): name for name in header.shapes}
+        places = {
+            _OLDER_TEXT_ENCODER.sub(r"\1text_model.", name): place for name, place in translated(header.shapes).items()
+        }
         return cls(
             path,
             state,
-            MappingProxyType({name: header.shapes[in_file] for name, in_file in names.items()}),
-            MappingProxyType({name: header.dtypes[in_file] for name, in_file in names.items()}),
+            MappingProxyType({name: place.shape(header.shapes[place.name]) for name, place in places.items()}),
+            MappingProxyType({name: header.dtypes[place.name] for name, place in places.items()}),
             MappingProxyType(header.metadata),
             source,
-            names,
+            places,
         )
 
     def tensor(self, name: str) -> torch.Tensor:
@@ -107,7 +111,11 @@ class Checkpoint:
         read-only and let go of it soon. Raises CheckpointError if there is none of that name."""
         if name not in self.shapes:
             raise CheckpointError(f"{self.path}: holds no tensor named '{name}'")
-        return self._source.tensor(self._names_in_file[name])
+        place = self._places[name]
+        tensor = self._source.tensor(place.name)
+        if place.third is not None:
+            tensor = tensor.chunk(3)[place.third]
+        return tensor.T if place.transposed else tensor
 
 
 class _Header(NamedTuple):

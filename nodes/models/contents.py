@@ -4,34 +4,36 @@ from __future__ import annotations
 
 import logging
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Final, TypeVar
 
 from graph.folders import Folders
 from nodes.models.checkpoint import Checkpoint, CheckpointError
-from nodes.models.handle import Model, ModelSampling, Vae
-from nodes.models.text_config import CHECKPOINT_PREFIX, UnknownTextEncoderError, text_prefix
-from nodes.models.unet_config import UNetConfig, UnknownUNetError, detect_unet
+from nodes.models.families import ModelFamily, UnknownFamilyError, family_of, with_heads
+from nodes.models.file_sampling import MARKERS, latent_in, sampling_in
+from nodes.models.handle import Clip, Handle, Model, TextEncoder, Vae
+from nodes.models.text_config import TOKEN_EMBEDDING, UnknownTextEncoderError, detect_text, is_optional, text_prefixes
+from nodes.models.text_config import expected_shapes as text_shapes
+from nodes.models.text_roles import TextRole, kinds, role_alone
+from nodes.models.unet_config import UNetConfig
 from nodes.models.unet_config import expected_shapes as unet_shapes
-from nodes.models.vae_config import UnknownVaeError, VaeConfig, detect_vae
+from nodes.models.unet_detection import UnknownUNetError, detect_unet
+from nodes.models.vae_config import UnknownVaeError, detect_vae
 from nodes.models.vae_config import expected_shapes as vae_shapes
 from nodes.models.weights import some_of, weights_at
-from nodes.text.handle import Clip, clip_in
 
 log = logging.getLogger(__name__)
 
-Config = TypeVar("Config", UNetConfig, VaeConfig)
+Config = TypeVar("Config")
 
 UNET_PREFIXES: Final = ("model.diffusion_model.", "diffusion_model.", "")
 VAE_PREFIXES: Final = ("first_stage_model.", "vae.", "")
-
-_SD2_CONTEXT: Final = 1024
-_SDXL_LATENT_SCALE: Final = 0.13025
-_LATENT_SCALE: Final = 0.18215
+_UNET_INPUT: Final = "input_blocks.0.0.weight"
 
 _LEFT_BY_TRAINING: Final = re.compile(
     r"model_ema\.|(alphas_cumprod|betas|posterior_|sqrt_|log_one_minus|logvar|lvlb_weights|scale_factor$)"
-    r"|(v_pred|ztsnr)$|denoiser\.|cond_stage_model\.(logit_scale|text_projection)|.*\.(loss|model_ema)\."
+    rf"|({'|'.join(re.escape(marker) for marker in MARKERS)})$"
+    r"|denoiser\.|cond_stage_model\.(logit_scale|text_projection)|.*\.(loss|model_ema)\."
 )
 """What training leaves in a checkpoint and sampling does not need: averages, buffers of the noise schedule."""
 
@@ -45,12 +47,12 @@ def model_in(checkpoint: Checkpoint) -> Model:
 
     Raises AbsentModelError if it holds none, CheckpointError naming missing and misshapen tensors.
     """
-    prefix = _prefix(checkpoint, UNET_PREFIXES, "input_blocks.0.0.weight")
+    prefix = _prefix(checkpoint, UNET_PREFIXES, _UNET_INPUT)
     if prefix is None:
-        raise _absent(checkpoint, "diffusion model", f"{UNET_PREFIXES[0]}input_blocks.0.0.weight")
-    config = _read(checkpoint, lambda: detect_unet(checkpoint.shapes, prefix))
+        raise _absent(checkpoint, "diffusion model", UNET_PREFIXES[0] + _UNET_INPUT)
+    family, config = _family_and_config(checkpoint, prefix)
     weights = weights_at(checkpoint, prefix, config, unet_shapes(config))
-    return Model(weights, sampling_of(checkpoint, config), latent_scale_of(config))
+    return Model(weights, sampling_in(checkpoint, prefix, family), family, latent_in(checkpoint, family))
 
 
 def vae_in(checkpoint: Checkpoint) -> Vae:
@@ -66,44 +68,69 @@ def vae_in(checkpoint: Checkpoint) -> Vae:
 
 
 def text_encoder_in(checkpoint: Checkpoint, folders: Folders | None = None) -> Clip:
-    """The text encoder of ``checkpoint``: a full checkpoint's, or one in a file of its own.
+    """The text encoders of ``checkpoint``: those of a full checkpoint's family, or one in a file of its own.
 
     ``folders`` is where ``embedding:name`` in a prompt is looked up.
     Raises AbsentModelError if it holds none, CheckpointError naming missing and misshapen tensors.
     """
-    found = text_prefix(checkpoint.shapes)
-    try:
-        return clip_in(checkpoint, CHECKPOINT_PREFIX if found is None else found, folders)
-    except UnknownTextEncoderError as error:
-        kind = AbsentModelError if found is None else CheckpointError
-        raise kind(f"{checkpoint.path}: {error}") from error
+    unet = _prefix(checkpoint, UNET_PREFIXES, _UNET_INPUT)
+    if unet is None:
+        places = [_place_alone(checkpoint)]
+    else:
+        places = _places(checkpoint, _family_and_config(checkpoint, unet)[0])
+    return Clip(tuple(_text_encoder(checkpoint, role, prefix) for role, prefix in places), folders=folders)
 
 
-def sampling_of(checkpoint: Checkpoint, config: UNetConfig) -> ModelSampling:
-    """What the diffusion network predicts.
-
-    Shapes do not tell. A tensor named ``v_pred`` (and ``ztsnr``) or safetensors metadata
-    (``modelspec.prediction_type``, https://github.com/Stability-AI/ModelSpec) does; without them SD2's
-    width means v-prediction, which all but its 512-pixel base models have, and anything else eps.
-    """
-    stated = checkpoint.metadata.get("modelspec.prediction_type", "").lower()
-    sd2 = config.context_width == _SD2_CONTEXT and config.in_channels == 4
-    predicts_v = "v_pred" in checkpoint.shapes or stated.startswith("v") or (sd2 and not stated)
-    return ModelSampling("v" if predicts_v else "eps", zero_terminal_snr="ztsnr" in checkpoint.shapes)
-
-
-def latent_scale_of(config: UNetConfig) -> float:
-    """SDXL (and its refiner), told by its vector of picture sizes, was trained on latents of another VAE."""
-    is_sdxl = config.adm_in_channels is not None and config.context_width != _SD2_CONTEXT
-    return _SDXL_LATENT_SCALE if is_sdxl else _LATENT_SCALE
-
-
-def say_what_is_left_over(checkpoint: Checkpoint, prefixes: list[str]) -> None:
+def say_what_is_left_over(checkpoint: Checkpoint, prefixes: Iterable[str]) -> None:
     """Log the tensors that belong neither to a model under ``prefixes`` nor to what training leaves behind."""
     known = tuple(prefixes)
     left = [name for name in checkpoint.shapes if not name.startswith(known) and not _LEFT_BY_TRAINING.match(name)]
     if left:
         log.warning("%s: tensors that are not used: %s", checkpoint.path, some_of(left))
+
+
+def prefixes_of(handle: Handle) -> list[str]:
+    """Where the networks of a MODEL, CLIP or VAE lie in their file."""
+    if isinstance(handle, Clip):
+        return [encoder.weights.prefix for encoder in handle.encoders]
+    assert isinstance(handle, (Model, Vae))
+    return [handle.weights.prefix]
+
+
+def _family_and_config(checkpoint: Checkpoint, prefix: str) -> tuple[ModelFamily, UNetConfig]:
+    config = _read(checkpoint, lambda: detect_unet(checkpoint.shapes, prefix))
+    family = _read(checkpoint, lambda: family_of(config))
+    return family, with_heads(config, family)
+
+
+def _places(checkpoint: Checkpoint, family: ModelFamily) -> list[tuple[TextRole, str]]:
+    """The family's text encoders and their prefixes. Raises AbsentModelError naming those that are missing."""
+    found = text_prefixes(checkpoint.shapes)
+    places = [(role, next((prefix for prefix in role.prefixes if prefix in found), None)) for role in family.text]
+    if len(family.text) == len(found) == 1:  # wherever it is, it can only be this one
+        return [(family.text[0], found[0])]
+    missing = [role for role, prefix in places if prefix is None]
+    if missing:
+        where = " or ".join(repr(prefix + TOKEN_EMBEDDING) for prefix in missing[0].prefixes)
+        raise AbsentModelError(
+            f"{checkpoint.path}: holds no {kinds(missing)}, the text encoder of {family.label} ({where} is missing)"
+        )
+    return [(role, prefix) for role, prefix in places if prefix is not None]
+
+
+def _place_alone(checkpoint: Checkpoint) -> tuple[TextRole, str]:
+    """The text encoder of a file without a diffusion model. Raises AbsentModelError if there is none."""
+    found = text_prefixes(checkpoint.shapes)
+    if not found:
+        raise _absent(checkpoint, "CLIP text encoder", TOKEN_EMBEDDING)
+    prefix = min(found, key=len)
+    shape = checkpoint.shapes[prefix + TOKEN_EMBEDDING]
+    return role_alone(shape[-1] if shape else 0), prefix
+
+
+def _text_encoder(checkpoint: Checkpoint, role: TextRole, prefix: str) -> TextEncoder:
+    config = _read(checkpoint, lambda: detect_text(checkpoint.shapes, prefix, role.activation))
+    return TextEncoder(weights_at(checkpoint, prefix, config, text_shapes(config), is_optional), role)
 
 
 def _prefix(checkpoint: Checkpoint, prefixes: tuple[str, ...], *telling: str) -> str | None:
@@ -115,7 +142,7 @@ def _read(checkpoint: Checkpoint, read: Callable[[], Config]) -> Config:
     """``read()``, its complaints about tensors extended by the file they are in."""
     try:
         return read()
-    except (UnknownUNetError, UnknownVaeError) as error:
+    except (UnknownUNetError, UnknownFamilyError, UnknownVaeError, UnknownTextEncoderError) as error:
         raise CheckpointError(f"{checkpoint.path}: {error}") from error
 
 

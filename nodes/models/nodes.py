@@ -178,7 +178,7 @@ def _models_of(checkpoint: Checkpoint, folders: Folders) -> CheckpointModels:
             f"{checkpoint.path}: holds no Stable Diffusion model; "
             f"its {len(checkpoint.shapes)} tensors are {some_of(sorted(checkpoint.shapes))}"
         )
-    contents.say_what_is_left_over(checkpoint, [model.weights.prefix for model in present])
+    contents.say_what_is_left_over(checkpoint, [p for model in present for p in contents.prefixes_of(model)])
     return models
 
 

@@ -1,34 +1,40 @@
-"""How noisy a model's timesteps are, and what its network's output says about the clean latent.
+"""How noisy a model's timesteps are.
 
 A latent x at noise level sigma is ``clean + sigma * noise`` with unit-variance noise (the
 variance-exploding form of Karras et al., arXiv:2206.00364). The models were trained on the
 variance-preserving form of DDPM (arXiv:2006.11239): the same thing, divided by sqrt(1 + sigma²).
+What the network's output means: :mod:`nodes.models.prediction`.
 """
 
 from __future__ import annotations
 
 import math
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Final
 
 import torch
 from torch import Tensor
 
-if TYPE_CHECKING:
-    from nodes.models.handle import ModelSampling
+from nodes.models.prediction import PREDICTIONS, NoisePrediction, Prediction
 
-Prediction = Literal["eps", "v"]
+if TYPE_CHECKING:
+    from nodes.models.model_sampling import ModelSampling
 
 # sqrt(alpha_bar) of the last step is 0 after the rescale; this keeps its sigma finite (about 4518).
 _LAST_ALPHA_BAR_OF_ZERO_TERMINAL_SNR = 4.8973451890853435e-08
 
+_EPS: Final = NoisePrediction()
+_CONTINUOUS_TABLE: Final = 1000
+"""Levels that a continuous range shows to schedules which pick from a table."""
+
 
 class NoiseLevels:
-    """The table of a model's noise levels, one per training timestep, rising.
+    """The table of a model's noise levels, one per training timestep, rising, and the model's prediction.
 
-    ``sigmas`` float32 [T] on the CPU. Between timesteps sigma is linear in log-sigma.
+    ``sigmas`` float32 [T] on the CPU. Between timesteps sigma is linear in log-sigma. Models whose levels are no such
+    table have a subclass.
     """
 
-    def __init__(self, sigmas: Tensor, prediction: Prediction = "eps"):
+    def __init__(self, sigmas: Tensor, prediction: Prediction = _EPS):
         self.sigmas = sigmas.float()
         self.prediction = prediction
         self._log_sigmas = sigmas.log().float()
@@ -41,14 +47,16 @@ class NoiseLevels:
         alpha_bar = (1 - betas).cumprod(0)
         if sampling.zero_terminal_snr:
             alpha_bar = with_zero_terminal_snr(alpha_bar)
-        return cls(((1 - alpha_bar) / alpha_bar).sqrt(), sampling.prediction)
+        return cls(((1 - alpha_bar) / alpha_bar).sqrt(), PREDICTIONS[sampling.prediction](1.0))
 
     @property
     def sigma_min(self) -> float:
+        """The smallest level."""
         return float(self.sigmas[0])
 
     @property
     def sigma_max(self) -> float:
+        """The largest level."""
         return float(self.sigmas[-1])
 
     def sigma(self, timestep: Tensor | float) -> Tensor:
@@ -57,7 +65,7 @@ class NoiseLevels:
         below, above = t.floor().long(), t.ceil().long()
         return self._log_sigmas[below].lerp(self._log_sigmas[above], t - below).exp()
 
-    def timestep(self, sigma: Tensor | float) -> int:
+    def timestep(self, sigma: Tensor | float) -> float:
         """The timestep whose noise level is nearest to ``sigma``, compared in log-sigma."""
         log_sigma = torch.as_tensor(sigma, dtype=torch.float32, device="cpu").log()
         return int((log_sigma - self._log_sigmas).abs().argmin())
@@ -68,31 +76,52 @@ class NoiseLevels:
             return math.inf
         if percent >= 1:
             return 0.0
-        return float(self.sigma((len(self.sigmas) - 1) * (1 - percent)))
+        return self._sigma_between(percent)
 
     def is_maximum(self, sigma: float) -> bool:
         """Whether sampling that starts at ``sigma`` starts from pure noise."""
         return sigma > self.sigma_max or math.isclose(sigma, self.sigma_max, rel_tol=1e-5)
 
     def noised(self, latent: Tensor, noise: Tensor, sigma: float) -> Tensor:
-        """Where sampling from ``sigma`` starts.
+        """Where sampling from ``sigma`` starts."""
+        return self.prediction.noised(latent, noise, sigma, self.is_maximum(sigma))
 
-        From the largest level the variance is that of a unit-variance latent plus its noise, so
-        that an empty latent starts as the network expects its input.
-        """
-        return noise * (math.sqrt(1 + sigma**2) if self.is_maximum(sigma) else sigma) + latent
+    def inverse_noised(self, x: Tensor, sigma: float) -> Tensor:
+        """Undo the scale that :meth:`noised` gave the latent; ``sigma`` is the run's last level."""
+        return self.prediction.inverse_noised(x, sigma)
 
     def network_input(self, x: Tensor, sigma: float) -> Tensor:
-        return x / math.sqrt(sigma**2 + 1)
+        """What the network is given for the noisy latent ``x``."""
+        return self.prediction.network_input(x, sigma)
 
     def denoised(self, x: Tensor, output: Tensor, sigma: float) -> Tensor:
-        """The clean latent that the network's ``output`` for ``x`` at ``sigma`` stands for.
+        """The clean latent that the network's ``output`` for ``x`` at ``sigma`` stands for."""
+        return self.prediction.denoised(x, output, sigma)
 
-        ``eps``: the output is the noise. ``v``: it is the velocity of arXiv:2202.00512.
-        """
-        if self.prediction == "v":
-            return x / (sigma**2 + 1) - output * (sigma / math.sqrt(sigma**2 + 1))
-        return x - output * sigma
+    def _sigma_between(self, percent: float) -> float:
+        return float(self.sigma((len(self.sigmas) - 1) * (1 - percent)))
+
+
+class ContinuousLevels(NoiseLevels):
+    """All noise levels between two. The network is given a quarter of their logarithm (arXiv:2206.00364, table 1)."""
+
+    @classmethod
+    def between(cls, sigma_min: float, sigma_max: float, prediction: Prediction) -> ContinuousLevels:
+        """The levels from ``sigma_min`` to ``sigma_max``; the table that schedules see is log-uniform."""
+        table = torch.linspace(math.log(sigma_min), math.log(sigma_max), _CONTINUOUS_TABLE, dtype=torch.float64)
+        return cls(table.exp(), prediction)
+
+    def sigma(self, timestep: Tensor | float) -> Tensor:
+        """The noise level of which ``timestep`` is a quarter of the logarithm."""
+        return (4 * torch.as_tensor(timestep, dtype=torch.float32)).exp()
+
+    def timestep(self, sigma: Tensor | float) -> float:
+        """A quarter of the logarithm of ``sigma``."""
+        return 0.25 * float(torch.as_tensor(sigma, dtype=torch.float32, device="cpu").log())
+
+    def _sigma_between(self, percent: float) -> float:
+        lowest, highest = math.log(self.sigma_min), math.log(self.sigma_max)
+        return math.exp(lowest + (highest - lowest) * (1 - percent))
 
 
 def with_zero_terminal_snr(alpha_bar: Tensor) -> Tensor:

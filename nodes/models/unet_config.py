@@ -3,26 +3,21 @@
 Plain data: nothing here needs torch, so a checkpoint's header can be judged
 without loading anything. The network of SD1, SD2 and SDXL is one architecture
 (Rombach et al., arXiv:2112.10752; Podell et al., arXiv:2307.01952) in different
-sizes, and its size follows from its tensors' shapes alone.
+sizes, and its size follows from its tensors' shapes alone. The number of attention heads
+does not: the family says it (:mod:`nodes.models.families`).
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
 from functools import cached_property
 from math import prod
-
-from graph.errors import SumiError
 
 Shape = tuple[int, ...]
 
 HEAD_WIDTH = 64
 HEADS_WITH_CONVOLUTIONS = 8
-
-
-class UnknownUNetError(SumiError):
-    """The tensors are not those of a Stable Diffusion U-Net; says what was found and what was sought."""
 
 
 @dataclass(frozen=True)
@@ -33,7 +28,11 @@ class UNetConfig:
     downwards. ``input_depth`` and ``output_depth`` give the number of transformer
     layers behind each residual block (0: no attention there), in the order in which
     they run; on the way up a level has one residual block more than on the way down.
-    ``middle_depth`` None stands for a middle that is a single residual block.
+    ``middle_depth`` None stands for a middle that is a single residual block (SSD-1B), ``has_middle`` False for
+    none at all (KOALA-700M). ``adm_in_channels`` is the width of the vector that is given besides the text;
+    ``classes`` the number of class labels that are given instead. ``text_only`` has one entry a level: True where
+    both attentions of a transformer layer look at the text; empty stands for nowhere.
+    ``head_count`` None: heads are 64 channels wide behind linear projections, 8 in number behind convolutions.
     """
 
     in_channels: int = 4
@@ -43,10 +42,14 @@ class UNetConfig:
     res_blocks: tuple[int, ...] = (2, 2, 2, 2)
     input_depth: tuple[int, ...] = (1, 1, 1, 1, 1, 1, 0, 0)
     middle_depth: int | None = 1
+    has_middle: bool = True
     output_depth: tuple[int, ...] = (0, 0, 0, 1, 1, 1, 1, 1, 1, 1, 1, 1)
     context_width: int = 768
     adm_in_channels: int | None = None
+    classes: int | None = None
     linear_projections: bool = False
+    text_only: tuple[bool, ...] = ()
+    head_count: int | None = None
 
     def __post_init__(self) -> None:
         levels, down, up = len(self.channel_mult), sum(self.res_blocks), sum(n + 1 for n in self.res_blocks)
@@ -55,6 +58,8 @@ class UNetConfig:
                 f"{levels} levels with {self.res_blocks} residual blocks need {down} input and {up} output depths, "
                 f"not {len(self.input_depth)} and {len(self.output_depth)}"
             )
+        if self.text_only and len(self.text_only) != levels:
+            raise ValueError(f"text_only has {len(self.text_only)} entries for {levels} levels")
 
     @property
     def embedding_width(self) -> int:
@@ -62,7 +67,9 @@ class UNetConfig:
         return 4 * self.model_channels
 
     def heads(self, channels: int) -> int:
-        """Attention heads at a level of that many channels; the tensors' shapes do not tell."""
+        """Attention heads at a level of that many channels."""
+        if self.head_count is not None:
+            return self.head_count
         return channels // HEAD_WIDTH if self.linear_projections else HEADS_WITH_CONVOLUTIONS
 
     @cached_property
@@ -81,6 +88,40 @@ SDXL = UNetConfig(
     context_width=2048,
     adm_in_channels=2816,
     linear_projections=True,
+)
+SSD_1B = replace(
+    SDXL,
+    input_depth=(0, 0, 2, 2, 4, 4),
+    middle_depth=None,
+    output_depth=(4, 4, 10, 2, 1, 1, 0, 0, 0),
+)
+VEGA = replace(
+    SDXL,
+    input_depth=(0, 0, 1, 1, 2, 2),
+    middle_depth=None,
+    output_depth=(2, 2, 2, 1, 1, 1, 0, 0, 0),
+)
+KOALA_1B = replace(
+    SDXL,
+    res_blocks=(1, 1, 1),
+    input_depth=(0, 2, 6),
+    middle_depth=6,
+    output_depth=(6, 6, 2, 2, 0, 0),
+)
+KOALA_700M = replace(
+    KOALA_1B, input_depth=(0, 2, 5), middle_depth=None, has_middle=False, output_depth=(5, 5, 2, 2, 0, 0)
+)
+SD2_UPSCALER = UNetConfig(
+    in_channels=7,
+    model_channels=256,
+    channel_mult=(1, 2, 2, 4),
+    input_depth=(0, 0, 1, 1, 1, 1, 1, 1),
+    output_depth=(1, 1, 1, 1, 1, 1, 1, 1, 1, 0, 0, 0),
+    context_width=1024,
+    classes=1000,
+    linear_projections=True,
+    text_only=(False, True, True, False),
+    head_count=8,
 )
 SDXL_REFINER = UNetConfig(
     model_channels=384,
@@ -109,6 +150,8 @@ class Residual:
 class Transformer:
     channels: int
     depth: int
+    text_only: bool = False
+    """Whether both attentions of each layer look at the text."""
 
 
 @dataclass(frozen=True)
@@ -141,6 +184,7 @@ class Layout:
 def layout(config: UNetConfig) -> Layout:
     """Every part of the network with its channels."""
     levels = len(config.channel_mult)
+    text_only = config.text_only or (False,) * levels
     widths = [config.model_channels * mult for mult in config.channel_mult]
 
     channels = config.model_channels
@@ -149,15 +193,15 @@ def layout(config: UNetConfig) -> Layout:
     depths = iter(config.input_depth)
     for level, width in enumerate(widths):
         for _ in range(config.res_blocks[level]):
-            down.append((Residual(channels, width), *_transformer(width, next(depths))))
+            down.append((Residual(channels, width), *_transformer(width, next(depths), text_only[level])))
             skips.append(width)
             channels = width
         if level < levels - 1:
             down.append((Downsample(channels),))
             skips.append(channels)
 
-    middle: Block = (Residual(channels, channels),)
-    if config.middle_depth is not None:
+    middle: Block = (Residual(channels, channels),) if config.has_middle else ()
+    if config.has_middle and config.middle_depth is not None:
         middle = (*middle, *_transformer(channels, config.middle_depth), Residual(channels, channels))
 
     up: list[Block] = []
@@ -166,7 +210,7 @@ def layout(config: UNetConfig) -> Layout:
         for block in range(config.res_blocks[level] + 1):
             parts = (
                 Residual(channels + skips.pop(), widths[level]),
-                *_transformer(widths[level], next(depths)),
+                *_transformer(widths[level], next(depths), text_only[level]),
             )
             channels = widths[level]
             last = block == config.res_blocks[level]
@@ -174,8 +218,8 @@ def layout(config: UNetConfig) -> Layout:
     return Layout(tuple(down), middle, tuple(up))
 
 
-def _transformer(channels: int, depth: int) -> Block:
-    return (Transformer(channels, depth),) if depth else ()
+def _transformer(channels: int, depth: int, text_only: bool = False) -> Block:
+    return (Transformer(channels, depth, text_only),) if depth else ()
 
 
 def expected_shapes(config: UNetConfig) -> dict[str, Shape]:
@@ -192,6 +236,8 @@ def expected_shapes(config: UNetConfig) -> dict[str, Shape]:
     if config.adm_in_channels is not None:
         add(_affine("label_emb.0.0", (width, config.adm_in_channels)))
         add(_affine("label_emb.0.2", (width, width)))
+    if config.classes is not None:
+        shapes["label_emb.weight"] = (config.classes, width)
     for index, block in enumerate(parts.input_blocks):
         add(_block(f"input_blocks.{index}", block, config))
     add(_block("middle_block", parts.middle_block, config))
@@ -219,12 +265,14 @@ def _part(name: str, part: Part, config: UNetConfig) -> Iterator[tuple[str, Shap
             yield from _affine(f"{name}.out_layers.3", (out_channels, out_channels, 3, 3))
             if in_channels != out_channels:
                 yield from _affine(f"{name}.skip_connection", (out_channels, in_channels, 1, 1))
-        case Transformer(channels, depth):
+        case Transformer(channels, depth, text_only):
             projection: Shape = (channels, channels) if config.linear_projections else (channels, channels, 1, 1)
             yield from _norm(f"{name}.norm", channels)
             yield from _affine(f"{name}.proj_in", projection)
             for layer in range(depth):
-                yield from _transformer_layer(f"{name}.transformer_blocks.{layer}", channels, config.context_width)
+                yield from _transformer_layer(
+                    f"{name}.transformer_blocks.{layer}", channels, config.context_width, text_only
+                )
             yield from _affine(f"{name}.proj_out", projection)
         case Downsample(channels):
             yield from _affine(f"{name}.op", (channels, channels, 3, 3))
@@ -232,8 +280,8 @@ def _part(name: str, part: Part, config: UNetConfig) -> Iterator[tuple[str, Shap
             yield from _affine(f"{name}.conv", (channels, channels, 3, 3))
 
 
-def _transformer_layer(name: str, channels: int, context_width: int) -> Iterator[tuple[str, Shape]]:
-    for attention, width in (("attn1", channels), ("attn2", context_width)):
+def _transformer_layer(name: str, channels: int, context_width: int, text_only: bool) -> Iterator[tuple[str, Shape]]:
+    for attention, width in (("attn1", context_width if text_only else channels), ("attn2", context_width)):
         yield f"{name}.{attention}.to_q.weight", (channels, channels)
         yield f"{name}.{attention}.to_k.weight", (channels, width)
         yield f"{name}.{attention}.to_v.weight", (channels, width)
@@ -251,112 +299,3 @@ def _affine(name: str, shape: Shape) -> Iterator[tuple[str, Shape]]:
 
 def _norm(name: str, channels: int) -> Iterator[tuple[str, Shape]]:
     return _affine(name, (channels,))
-
-
-def detect_unet(shapes: Mapping[str, Shape], prefix: str = "") -> UNetConfig:
-    """The U-Net that tensors of these shapes make up.
-
-    ``shapes`` may hold other tensors too; only names that start with ``prefix``
-    (``model.diffusion_model.`` in a full checkpoint) are looked at. What this does
-    not look at (a missing bias, say) shows when ``expected_shapes`` of the result is
-    compared with the file.
-
-    Raises:
-        UnknownUNetError: no U-Net of this family, with what was missing or unfit.
-    """
-
-    def shape(name: str, dimensions: int) -> Shape:
-        found = shapes.get(prefix + name)
-        if found is None:
-            raise UnknownUNetError(_not_found(shapes, prefix, name))
-        if len(found) != dimensions:
-            raise UnknownUNetError(
-                f"not a Stable Diffusion U-Net: {prefix}{name} has shape {tuple(found)}, "
-                f"expected {dimensions} dimensions"
-            )
-        return tuple(found)
-
-    def has(name: str) -> bool:
-        return prefix + name in shapes
-
-    model_channels, in_channels, *_ = shape("input_blocks.0.0.weight", 4)
-    out_channels = shape("out.2.weight", 4)[0]
-    if has("label_emb.weight"):
-        raise UnknownUNetError(
-            f"not a U-Net of SD1, SD2 or SDXL: {prefix}label_emb.weight is an embedding of class numbers"
-        )
-
-    widths: list[int] = []
-    res_blocks: list[int] = []
-    input_depth: list[int] = []
-    index = 1
-    level_open = False
-    while has(f"input_blocks.{index}.0.in_layers.0.weight") or has(f"input_blocks.{index}.0.op.weight"):
-        name = f"input_blocks.{index}"
-        if has(f"{name}.0.op.weight"):
-            level_open = False
-        else:
-            if not level_open:
-                widths.append(shape(f"{name}.0.out_layers.3.weight", 4)[0])
-                res_blocks.append(0)
-                level_open = True
-            res_blocks[-1] += 1
-            input_depth.append(_depth(has, f"{name}.1"))
-        index += 1
-    if not widths:
-        raise UnknownUNetError(_not_found(shapes, prefix, "input_blocks.1.0.in_layers.0.weight"))
-    mults = [width // model_channels for width in widths]
-    if any(mult * model_channels != width or mult == 0 for mult, width in zip(mults, widths, strict=True)):
-        raise UnknownUNetError(
-            f"not a Stable Diffusion U-Net: levels of {widths} channels are no multiples of the first, {model_channels}"
-        )
-
-    shape("middle_block.0.in_layers.0.weight", 1)
-    middle_depth = _depth(has, "middle_block.1") if has("middle_block.1.norm.weight") else None
-    if middle_depth is None and has("middle_block.1.in_layers.0.weight"):
-        middle_depth = 0
-    output_depth = [_depth(has, f"output_blocks.{block}.1") for block in range(sum(n + 1 for n in res_blocks))]
-
-    transformer = next((name for name in _transformers(shapes, prefix)), None)
-    if transformer is None:
-        raise UnknownUNetError(
-            f"not a Stable Diffusion U-Net: no cross-attention ({prefix}*.transformer_blocks.0.attn2.to_k.weight)"
-        )
-    context_width = shape(f"{transformer}.transformer_blocks.0.attn2.to_k.weight", 2)[1]
-    projection = shapes.get(f"{prefix}{transformer}.proj_in.weight", ())
-    if len(projection) not in (2, 4):
-        shape(f"{transformer}.proj_in.weight", 4)
-    return UNetConfig(
-        in_channels=in_channels,
-        out_channels=out_channels,
-        model_channels=model_channels,
-        channel_mult=tuple(mults),
-        res_blocks=tuple(res_blocks),
-        input_depth=tuple(input_depth),
-        middle_depth=middle_depth,
-        output_depth=tuple(output_depth),
-        context_width=context_width,
-        adm_in_channels=shape("label_emb.0.0.weight", 2)[1] if has("label_emb.0.0.weight") else None,
-        linear_projections=len(projection) == 2,
-    )
-
-
-def _depth(has: Callable[[str], bool], transformer: str) -> int:
-    depth = 0
-    while has(f"{transformer}.transformer_blocks.{depth}.norm1.weight"):
-        depth += 1
-    return depth
-
-
-def _transformers(shapes: Mapping[str, Shape], prefix: str) -> Iterator[str]:
-    ending = ".transformer_blocks.0.attn2.to_k.weight"
-    return (name[len(prefix) : -len(ending)] for name in shapes if name.startswith(prefix) and name.endswith(ending))
-
-
-def _not_found(shapes: Mapping[str, Shape], prefix: str, name: str) -> str:
-    mine = [key for key in shapes if key.startswith(prefix)]
-    if not mine:
-        found = f"none of its {len(shapes)} tensors is named {prefix}*"
-    else:
-        found = f"{len(mine)} tensors, {', '.join(sorted(mine)[:3])}{' …' if len(mine) > 3 else ''}"
-    return f"not a Stable Diffusion U-Net: no tensor {prefix}{name} (found {found})"

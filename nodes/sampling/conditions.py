@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
@@ -13,7 +13,6 @@ from torch import Tensor
 
 from graph.errors import SumiError
 from nodes.models.noise_levels import NoiseLevels
-from nodes.sampling.vector_conditioning import vector
 from nodes.types import Conditioning
 
 if TYPE_CHECKING:
@@ -22,6 +21,9 @@ if TYPE_CHECKING:
 _RAMP = 8
 """Over how many latent pixels, at most, an area's weight rises from its inner edges."""
 _SMALLEST_MASKED_AREA = 8
+
+VectorFor = Callable[[Mapping[str, Any], int, int], Tensor | None]
+"""The vector of a conditioning entry's options, for a latent of that height and width."""
 
 
 class ConditionError(SumiError):
@@ -135,13 +137,13 @@ def resolve(
     conditioning: Conditioning,
     latent: Tensor,
     levels: NoiseLevels,
-    vector_width: int | None = None,
+    vector: VectorFor | None = None,
 ) -> list[Condition]:
     """The entries of a CONDITIONING as conditions for latents like ``latent`` [B, C, h, w].
 
-    ``vector_width`` is the width of ``y`` if the network takes one. Raises ConditionError.
+    ``vector`` makes the network's ``y``; None if it takes none. Raises ConditionError.
     """
-    return [_resolve_one(embedding, options, latent, levels, vector_width) for embedding, options in conditioning]
+    return [_resolve_one(embedding, options, latent, levels, vector) for embedding, options in conditioning]
 
 
 def with_partners(conditions: Sequence[Condition], opposite: Sequence[Condition]) -> list[Condition]:
@@ -192,19 +194,16 @@ def _resolve_one(
     options: Mapping[str, Any],
     latent: Tensor,
     levels: NoiseLevels,
-    vector_width: int | None,
+    vector: VectorFor | None,
 ) -> Condition:
     place = place_of(options, latent)
-    y = None
-    if vector_width is not None:
-        height, width = latent.shape[-2:]
-        y = vector(options, vector_width, height * 8, width * 8).to(latent.device)
+    y = None if vector is None else vector(options, *latent.shape[-2:])
     return Condition(
         embedding=embedding.to(latent.device),
         area=place.area,
         weight=place.weight(options, latent),
         explicit_area=place.explicit,
-        y=y,
+        y=None if y is None else y.to(latent.device),
         sigma_start=levels.sigma_at(options["start_percent"]) if "start_percent" in options else float("inf"),
         sigma_end=levels.sigma_at(options["end_percent"]) if "end_percent" in options else 0.0,
         control=options.get("control"),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from typing import TYPE_CHECKING
 
 import torch
@@ -16,6 +17,7 @@ from nodes.sampling.guidance import Guided
 from nodes.sampling.inpainting import Inpainted, mask_for
 from nodes.sampling.noise import SEEDS, initial_noise
 from nodes.sampling.sampler import PackSampler, Sampler
+from nodes.sampling.vector_conditioning import vector
 from nodes.types import Conditioning
 
 if TYPE_CHECKING:
@@ -84,12 +86,12 @@ def sample(
         )
     where = device.device()
     levels = model.sampling.levels()
-    latent = fitting_latent(model, latent).to(where, torch.float32) * model.latent_scale
+    latent = model.latent.scaled(fitting_latent(model, latent).to(where, torch.float32))
     noise = noise.to(where, torch.float32)
     sigmas = sigmas.cpu().float()
 
-    vector_width = model.config.adm_in_channels
-    cond, uncond = (resolve(side, latent, levels, vector_width) for side in (positive, negative))
+    cond = resolve(positive, latent, levels, partial(vector, model))
+    uncond = resolve(negative, latent, levels, partial(vector, model, negative=True))
     uncond = with_partners(uncond, cond)
     cond = with_partners(cond, uncond)
     if any(options.get("control_apply_to_uncond") for _, options in positive):
@@ -104,7 +106,8 @@ def sample(
 
     x = levels.noised(latent, noise, float(sigmas[0]))
     x = sampler.run(denoiser, x, sigmas, seed, levels)
-    return (check_finite(x) / model.latent_scale).cpu()
+    x = levels.inverse_noised(x, float(sigmas[-1]))
+    return model.latent.unscaled(check_finite(x)).cpu()
 
 
 def check_finite(x: Tensor) -> Tensor:

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor
 
-from graph.context import Context, PreviewImage
+from graph.context import Context
 from nodes.sampling.latent_preview import factors_for, preview
 from nodes.sampling.noise import initial_noise
 from nodes.sampling.sample import OnStep, fitting_latent, sample
@@ -69,7 +70,7 @@ def sample_latent(
 
 
 def _progress(context: Context, model: Model) -> OnStep:
-    factors = factors_for(model)
+    factors = factors_for(model.latent)
     reported = 0
 
     def on_step(step: int, steps: int, denoised: Tensor) -> None:
@@ -79,9 +80,6 @@ def _progress(context: Context, model: Model) -> OnStep:
             return
         reported = step
 
-        def picture() -> PreviewImage:
-            return preview(denoised, factors)
-
-        context.progress(step, steps, picture)
+        context.progress(step, steps, None if factors is None else partial(preview, denoised, factors))
 
     return on_step

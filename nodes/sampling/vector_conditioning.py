@@ -1,36 +1,70 @@
-"""The vector that SDXL is given besides the text. Podell et al., arXiv:2307.01952, section 2.2."""
+"""What a network is given besides the text: SDXL's sizes, unCLIP's image, the upscaler's noise class."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor
 
+from nodes.models.vector_kinds import ImageVector, NoiseClass, SizeVector
 from nodes.unet.timestep_embedding import timestep_embedding
 
-_EMBEDDING_WIDTH = 256
-_BASE_NUMBERS = 6
+if TYPE_CHECKING:
+    from nodes.models.handle import Model
+
 _AESTHETIC_SCORE = 6.0
+_NEGATIVE_AESTHETIC_SCORE = 2.5
+"""What SDXL's refiner is given for the side to stay away from."""
 
 
-def vector(options: Mapping[str, Any], width: int, picture_height: int, picture_width: int) -> Tensor:
-    """``y`` [1, width]: the pooled text, then an embedding of 256 for each of some numbers.
+def vector(
+    model: Model, options: Mapping[str, Any], latent_height: int, latent_width: int, negative: bool = False
+) -> Tensor | None:
+    """The vector ``y`` [1, width], or the class label [1], for a latent of that size; None if the model takes neither.
 
-    ``options`` are those of a conditioning entry; sizes that it does not give are the picture's,
-    in pixels. The base model is told the original size, the crop's corner and the target size;
-    the refiner, whose vector is shorter by 256, has an aesthetic score in place of the target size.
+    ``options`` are those of a conditioning entry. ``negative``: for the side that guidance leads away from.
+    """
+    width = model.config.adm_in_channels or 0
+    match model.family.vector:
+        case SizeVector() as kind:
+            factor = model.latent.factor
+            return size_vector(kind, options, width, latent_height * factor, latent_width * factor, negative)
+        case ImageVector():
+            return torch.zeros(1, width)
+        case NoiseClass(largest):
+            return torch.tensor([round(largest * options.get("noise_augmentation", 0.0))])
+        case None:
+            return None
+
+
+def size_vector(
+    kind: SizeVector,
+    options: Mapping[str, Any],
+    width: int,
+    picture_height: int,
+    picture_width: int,
+    negative: bool = False,
+) -> Tensor:
+    """``y`` [1, width]: the pooled text, then an embedding for each of ``kind.numbers`` (arXiv:2307.01952).
+
+    Sizes that ``options`` do not give are the picture's, in pixels. SDXL's base model takes the original size, the
+    corner of the crop and the target size; its refiner an aesthetic score in place of the target size.
     """
     height, breadth = options.get("height", picture_height), options.get("width", picture_width)
-    numbers = [height, breadth, options.get("crop_h", 0), options.get("crop_w", 0)]
+    usual = {
+        "height": height,
+        "width": breadth,
+        "crop_h": 0,
+        "crop_w": 0,
+        "target_height": height,
+        "target_width": breadth,
+        "aesthetic_score": _NEGATIVE_AESTHETIC_SCORE if negative else _AESTHETIC_SCORE,
+    }
+    numbers = torch.tensor([float(options.get(name, usual[name])) for name in kind.numbers])
+    sizes = timestep_embedding(numbers, kind.number_width).flatten()[None]
     pooled = options.get("pooled_output")
-    pooled_width = width - _BASE_NUMBERS * _EMBEDDING_WIDTH if pooled is None else pooled.shape[-1]
-    if width - pooled_width >= _BASE_NUMBERS * _EMBEDDING_WIDTH:
-        numbers += [options.get("target_height", height), options.get("target_width", breadth)]
-    else:
-        numbers += [options.get("aesthetic_score", _AESTHETIC_SCORE)]
     if pooled is None:
-        pooled = torch.zeros(1, width - len(numbers) * _EMBEDDING_WIDTH)
-    sizes = timestep_embedding(torch.tensor([float(n) for n in numbers]), _EMBEDDING_WIDTH)
-    return torch.cat([pooled.float().cpu(), sizes.flatten()[None]], dim=1)
+        pooled = torch.zeros(1, width - sizes.shape[1])
+    return torch.cat([pooled.float().cpu(), sizes], dim=1)

@@ -26,7 +26,7 @@ class Encoded(NamedTuple):
 
 
 class ClipText(nn.Module):
-    """The text encoder of SD1, in any size."""
+    """The text encoder of the Stable Diffusion families: CLIP's and OpenCLIP's, in any size."""
 
     def __init__(self, config: TextConfig):
         super().__init__()
@@ -35,15 +35,22 @@ class ClipText(nn.Module):
         if config.projection is not None:
             self.text_projection = nn.Linear(config.width, config.projection, bias=False)
 
-    def forward(self, ids: Tensor, vectors: Mapping[tuple[int, int], Tensor] | None = None, layer: int = -1) -> Encoded:
+    def forward(
+        self,
+        ids: Tensor,
+        vectors: Mapping[tuple[int, int], Tensor] | None = None,
+        layer: int = -1,
+        final_norm: bool = True,
+    ) -> Encoded:
         """Encode ``ids`` [B, T], int64, each row holding an end token; T is at most 77.
 
         ``vectors`` (row, position) → [width] stand in for the embedding of the id there: textual
         inversion, arXiv:2208.01618. ``layer`` -1 gives the last layer's output, -2 the one before, and so
-        on to minus the number of layers; each goes through the final norm.
-        ``pooled`` is the last layer's output at the first end token.
+        on to minus the number of layers; with ``final_norm`` it goes through the final norm.
+        ``pooled`` is the last layer's output at the first end token, after the final norm, projected if the encoder
+        has a projection.
         """
-        last, chosen = self.text_model(ids, vectors or {}, layer)
+        last, chosen = self.text_model(ids, vectors or {}, layer, final_norm)
         ends = (ids == END).int().argmax(dim=1)
         pooled = last[torch.arange(len(ids), device=ids.device), ends]
         if self.text_projection is not None:
@@ -58,10 +65,12 @@ class Transformer(nn.Module):
         self.encoder = Layers(config)
         self.final_layer_norm = nn.LayerNorm(config.width)
 
-    def forward(self, ids: Tensor, vectors: Mapping[tuple[int, int], Tensor], layer: int) -> tuple[Tensor, Tensor]:
-        """The outputs [B, T, width] of the last layer and of ``layer``, after the final norm."""
+    def forward(
+        self, ids: Tensor, vectors: Mapping[tuple[int, int], Tensor], layer: int, final_norm: bool
+    ) -> tuple[Tensor, Tensor]:
+        """The output [B, T, width] of the last layer after the final norm, and that of ``layer``, normed or not."""
         last, chosen = self.encoder(self.embeddings(ids, vectors), layer)
-        return self.final_layer_norm(last), self.final_layer_norm(chosen)
+        return self.final_layer_norm(last), self.final_layer_norm(chosen) if final_norm else chosen
 
 
 class Embeddings(nn.Module):

@@ -60,7 +60,7 @@ def find_embedding(name: str, folders: Folders | None) -> Path | None:
     return None
 
 
-def open_embedding(path: Path, encoder: str = "l") -> Embedding:
+def open_embedding(path: Path, encoder: str) -> Embedding:
     """The vectors for ``encoder`` ("l", "g", "h") in the file at ``path``.
 
     Raises CheckpointError if the file cannot be read or holds no vectors.
@@ -75,8 +75,10 @@ def open_embedding(path: Path, encoder: str = "l") -> Embedding:
     return Embedding(checkpoint, key, shape[0] if len(shape) == 2 else 1, shape[-1])
 
 
-def usable_embedding(name: str, folders: Folders | None, width: int, encoder: str = "l") -> Embedding | None:
-    """The embedding called ``name``; None if there is none, or none ``width`` wide, which the log says.
+def usable_embedding(name: str, folders: Folders | None, width: int, encoder: str) -> Embedding | None:
+    """The vectors called ``name`` for ``encoder`` ("l", "g", "h"), which takes vectors ``width`` wide.
+
+    None if there are none, or none of that width, which the log says.
 
     Raises CheckpointError if there is such a file but it cannot be read.
     """

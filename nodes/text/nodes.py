@@ -9,6 +9,7 @@ from graph.folders import Folders
 from graph.node import Hint, Range, node
 from graph.results import NodeResult
 from nodes.text.embeddings import embedding_fingerprint
+from nodes.text.prompt import tokenize_prompt
 from nodes.text.tokens import describe
 from nodes.types import Clip, Conditioning, Tokens
 
@@ -32,14 +33,16 @@ def clip_tokenize(*, clip: Clip, text: Text) -> Tokens:
     ``(word)`` weighs 1.1, ``(word:1.4)`` weighs 1.4, ``embedding:name`` inserts a textual inversion.
     Raises PromptError for prompts that are too long, nested too deep or no valid Unicode.
     """
-    tokens = clip.tokenize(text)
+    tokens = tokenize_prompt(clip, text)
     return NodeResult(tokens, ui={"text": [describe(tokens)]})
 
 
 @node("CLIPEncodeTokens", display_name="CLIP Encode Tokens", category="conditioning")
 def clip_encode_tokens(*, clip: Clip, tokens: Tokens) -> Conditioning:
     """Turns tokens into the vectors that steer the diffusion model: [1, 77 per chunk, width]."""
-    embedding, pooled = clip.encode(tokens)
+    from nodes.text.encoding import encode_tokens
+
+    embedding, pooled = encode_tokens(clip, tokens)
     return [[embedding, {"pooled_output": pooled}]]
 
 
@@ -54,7 +57,7 @@ def clip_text_encode(*, text: Text, clip: Clip) -> Conditioning:
 
     Raises PromptError for prompts that are too long, nested too deep or no valid Unicode.
     """
-    return clip_encode_tokens(tokens=clip.tokenize(text), clip=clip)
+    return clip_encode_tokens(tokens=tokenize_prompt(clip, text), clip=clip)
 
 
 @node("CLIPSetLastLayer", display_name="CLIP Set Last Layer", category="conditioning", environment=False)

@@ -18,15 +18,15 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 from graph.errors import SumiError
+from nodes.models.text_config import VOCABULARY_SIZE
 
 if TYPE_CHECKING:
     from tokenizers import Tokenizer
 
-START: Final = 49406
-END: Final = 49407
+START: Final = VOCABULARY_SIZE - 2
+END: Final = VOCABULARY_SIZE - 1
 START_WORD: Final = "<|startoftext|>"
 END_WORD: Final = "<|endoftext|>"
-VOCABULARY_SIZE: Final = 49408
 MAX_BYTES: Final = 200_000
 """Longer texts (in UTF-8) are refused: a sign of a file pasted into a prompt. 10,000 words are some 60,000."""
 

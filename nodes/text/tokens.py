@@ -1,7 +1,7 @@
 """A prompt as chunks of weighted tokens.
 
-Plain data, so that it can be read, stored and sent: ``{"l": chunks}``, "l" for CLIP ViT-L and its
-like; a model with two encoders has an entry for each. A chunk is what the encoder sees at once: 77
+Plain data, so that it can be read, stored and sent: ``{"l": chunks}`` for a model with CLIP ViT-L, an entry for
+each text encoder of a model with several (``{"l": …, "g": …}`` for SDXL). A chunk is what the encoder sees at once: 77
 tokens, the first the start token, an end token behind the text, the rest padding. A token is
 ``(id, weight, word)``, for example ``(1125, 1.0, "photo</w>")``; in place of the id a vector of a
 textual inversion is ``{"embedding": name, "vector": number}``.

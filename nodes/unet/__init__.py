@@ -1,1 +1,20 @@
 """The diffusion U-Net and what may change it from outside."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from nodes.models.networks import register_network
+from nodes.models.unet_config import UNetConfig
+
+if TYPE_CHECKING:
+    from nodes.unet.unet import UNet
+
+
+def _unet(config: UNetConfig) -> UNet:
+    from nodes.unet.unet import UNet
+
+    return UNet(config)
+
+
+register_network(UNetConfig, _unet)

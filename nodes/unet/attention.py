@@ -21,12 +21,14 @@ if TYPE_CHECKING:
 class KV(NamedTuple):
     """Keys and values of one attention layer, each [B, heads, tokens, head width].
 
-    ``mask`` [1, 1, 1, tokens] is added to the scores: -inf where there is only padding.
+    ``mask`` [1, 1, 1, tokens] is added to the scores: -inf where there is only padding. ``first`` holds those of the
+    transformer layer's first attention if that looks at the text too.
     """
 
     key: Tensor
     value: Tensor
     mask: Tensor | None = None
+    first: KV | None = None
 
 
 class CrossAttention(nn.Module):
@@ -46,7 +48,7 @@ class CrossAttention(nn.Module):
 
     def forward(self, x: Tensor, kv: KV | None = None, plus: Tensor | None = None) -> Tensor:
         """[B, T, C] to the same, ``plus`` added."""
-        key, value, mask = kv or self.project(x)
+        key, value, mask, _ = kv or self.project(x)
         attended = F.scaled_dot_product_attention(self._split(self.to_q(x)), key, value, attn_mask=mask)
         return self.to_out[0](attended.transpose(1, 2).flatten(2), plus)
 
@@ -84,16 +86,25 @@ class FeedForward(nn.Module):
 
 
 class BasicTransformerBlock(nn.Module):
-    """Self-attention, cross-attention to the text, feed-forward: each behind a norm, added to its input."""
+    """Self-attention, cross-attention to the text, feed-forward: each behind a norm, added to its input.
 
-    def __init__(self, channels: int, context_width: int, heads: int):
+    With ``text_only`` the first attention looks at the text as well (the SD2 4× upscaler).
+    """
+
+    def __init__(self, channels: int, context_width: int, heads: int, text_only: bool = False):
         super().__init__()
-        self.attn1 = CrossAttention(channels, channels, heads)
+        self.text_only = text_only
+        self.attn1 = CrossAttention(channels, context_width if text_only else channels, heads)
         self.ff = FeedForward(channels)
         self.attn2 = CrossAttention(channels, context_width, heads)
         self.norm1 = nn.LayerNorm(channels)
         self.norm2 = nn.LayerNorm(channels)
         self.norm3 = nn.LayerNorm(channels)
+
+    def project(self, context: Tensor, mask: Tensor | None = None) -> KV:
+        """Keys and values of a text [B, T, width], for the attentions that look at it."""
+        kv = self.attn2.project(context, mask)
+        return kv._replace(first=self.attn1.project(context, mask)) if self.text_only else kv
 
     def forward(self, x: Tensor, context: KV | Tensor, transformer_options: Mapping[str, Any] | None = None) -> Tensor:
         """``context``: the text's projection, or the text itself [B, T, width]; then ``transformer_options`` count."""
@@ -101,7 +112,7 @@ class BasicTransformerBlock(nn.Module):
             from nodes.unet.patches import patched_layer
 
             return patched_layer(self, x, context, transformer_options or {})
-        x = self.attn1(self.norm1(x), plus=x)
+        x = self.attn1(self.norm1(x), context.first, plus=x)
         x = self.attn2(self.norm2(x), context, plus=x)
         return self.ff(self.norm3(x), plus=x)
 
@@ -109,13 +120,21 @@ class BasicTransformerBlock(nn.Module):
 class SpatialTransformer(nn.Module):
     """Transformer layers over the positions of a feature map [B, C, h, w], added to it."""
 
-    def __init__(self, channels: int, context_width: int, depth: int, heads: int, linear_projections: bool):
+    def __init__(
+        self,
+        channels: int,
+        context_width: int,
+        depth: int,
+        heads: int,
+        linear_projections: bool,
+        text_only: bool = False,
+    ):
         super().__init__()
         self.norm = nn.GroupNorm(32, channels, eps=1e-6)
         self.proj_in = _projection(channels, linear_projections)
         self.proj_out = _projection(channels, linear_projections)
         self.transformer_blocks = nn.ModuleList(
-            BasicTransformerBlock(channels, context_width, heads) for _ in range(depth)
+            BasicTransformerBlock(channels, context_width, heads, text_only) for _ in range(depth)
         )
         self.contexts = slice(0, depth)
         """Which of a U-Net's keys and values of the text are its layers'; the U-Net sets it."""

@@ -115,9 +115,9 @@ class UNetPatches:
     def layer(self, layer: BasicTransformerBlock, x: Tensor, kv: KV) -> Tensor:
         """One layer; ``kv`` is the text's projection for it."""
         if self._concerns("attn1"):
-            x = self._attention("attn1", layer.attn1, x, layer.norm1(x))
+            x = self._attention("attn1", layer.attn1, x, layer.norm1(x), self._context if layer.text_only else None)
         else:
-            x = layer.attn1(layer.norm1(x), plus=x)
+            x = layer.attn1(layer.norm1(x), kv.first, plus=x)
         for patch in self._around.get("middle_patch", ()):
             x = patch(x, self._layer_options(layer.attn1))
         if self._concerns("attn2"):
@@ -170,7 +170,7 @@ def patched_layer(
 ) -> Tensor:
     """``layer`` with the options that it, or what stands in its place, was called with."""
     patches = UNetPatches(transformer_options, transformer_options.get("original_shape", ()), context)
-    return patches.layer(layer, x, layer.attn2.project(context))
+    return patches.layer(layer, x, layer.project(context))
 
 
 def with_part(network: Module, path: str, part: Any) -> Module:

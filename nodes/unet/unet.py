@@ -79,6 +79,8 @@ class UNet(nn.Module):
             self.label_emb = nn.Sequential(
                 nn.Sequential(Linear(config.adm_in_channels, width), nn.SiLU(), Linear(width, width))
             )
+        elif config.classes is not None:
+            self.label_emb = nn.Embedding(config.classes, width)
         self.input_blocks = nn.ModuleList(build_block(block, config) for block in plan.input_blocks)
         self.middle_block = build_block(plan.middle_block, config)
         self.output_blocks = nn.ModuleList(build_block(block, config) for block in plan.output_blocks)
@@ -109,7 +111,7 @@ class UNet(nn.Module):
         context, mask = _padded(context.to(self.dtype))
         return ContextKV(
             tuple(
-                layer.attn2.project(context, mask) if isinstance(layer, BasicTransformerBlock) else None
+                layer.project(context, mask) if isinstance(layer, BasicTransformerBlock) else None
                 for module in self.modules()
                 if isinstance(module, SpatialTransformer)
                 for layer in module.transformer_blocks
@@ -132,7 +134,8 @@ class UNet(nn.Module):
             x: scaled latents, of any height and width from 1.
             timesteps: [B], 0 to 999, fractions allowed.
             context: text [B, T, context_width], or its projection by ``project_context``.
-            y: [B, adm_in_channels], for the models that take it (SDXL).
+            y: [B, adm_in_channels] for the models that take a vector (SDXL), [B] int64 for those that take class
+                labels (the SD2 4× upscaler).
             control: residuals of a ControlNet.
             transformer_options: functions that change the call; see :mod:`nodes.unet.patches`.
 
@@ -182,7 +185,7 @@ class UNet(nn.Module):
         if patches is not None:
             embedding = patches.embedding(embedding, self.config.model_channels)
         if y is not None:
-            embedding = embedding + self.label_emb(y.to(self.dtype))
+            embedding = embedding + self.label_emb(y if self.config.classes is not None else y.to(self.dtype))
         return F.silu(embedding)
 
     def _run(
@@ -211,15 +214,15 @@ class UNet(nn.Module):
             raise UNetInputError(
                 f"latents have shape {tuple(x.shape)}, this U-Net takes [batch, {config.in_channels}, height, width]"
             )
-        if (y is None) != (config.adm_in_channels is None) or (
-            y is not None and y.shape != (x.shape[0], config.adm_in_channels)
-        ):
+        if config.adm_in_channels is not None:
+            expected, what = (x.shape[0], config.adm_in_channels), " (pooled text and sizes)"
+        elif config.classes is not None:
+            expected, what = (x.shape[0],), " class labels"
+        else:
+            expected, what = None, ""
+        if (None if y is None else tuple(y.shape)) != expected:
             found = "none" if y is None else f"shape {tuple(y.shape)}"
-            wanted = (
-                "none"
-                if config.adm_in_channels is None
-                else f"[{x.shape[0]}, {config.adm_in_channels}] (pooled text and sizes)"
-            )
+            wanted = "none" if expected is None else f"{list(expected)}{what}"
             raise UNetInputError(f"vector conditioning y: {found}, this U-Net takes {wanted}")
         batch = context.batch if isinstance(context, ContextKV) else context.shape[0]
         if batch not in (x.shape[0], None):
@@ -249,9 +252,10 @@ def _build_part(part: parts.Part, config: UNetConfig) -> nn.Module:
             return Convolution(in_channels, out_channels, 3, padding=1)
         case parts.Residual(in_channels, out_channels):
             return ResidualBlock(in_channels, out_channels, config.embedding_width)
-        case parts.Transformer(channels, depth):
+        case parts.Transformer(channels, depth, text_only):
+            heads = config.heads(channels)
             return SpatialTransformer(
-                channels, config.context_width, depth, config.heads(channels), config.linear_projections
+                channels, config.context_width, depth, heads, config.linear_projections, text_only
             )
         case parts.Downsample(channels):
             return Downsample(channels)

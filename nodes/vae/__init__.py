@@ -1,1 +1,20 @@
 """Between pictures and latents."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from nodes.models.networks import register_network
+from nodes.models.vae_config import VaeConfig
+
+if TYPE_CHECKING:
+    from nodes.vae.autoencoder import AutoencoderKL
+
+
+def _autoencoder(config: VaeConfig) -> AutoencoderKL:
+    from nodes.vae.autoencoder import AutoencoderKL
+
+    return AutoencoderKL(config)
+
+
+register_network(VaeConfig, _autoencoder)

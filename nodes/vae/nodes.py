@@ -21,7 +21,10 @@ def vae_decode(*, samples: Latent, vae: Vae) -> Image:
     A picture that does not fit in memory is decoded in tiles, and a notice says so.
     Raises VaeInputError for a latent of another kind of model.
     """
-    return vae.decode(samples["samples"])
+    from nodes.vae import coding
+    from nodes.vae.network import autoencoder
+
+    return coding.decode(autoencoder(vae), samples["samples"])
 
 
 @node("VAEEncode", display_name="VAE Encode", category="latent")
@@ -30,7 +33,10 @@ def vae_encode(*, pixels: Image, vae: Vae) -> Latent:
 
     Sides are cropped, centred, to multiples of 8; transparency is dropped. Raises VaeInputError.
     """
-    return {"samples": vae.encode(pixels)}
+    from nodes.vae import coding
+    from nodes.vae.network import autoencoder
+
+    return {"samples": coding.encode(autoencoder(vae), pixels)}
 
 
 @node("VAEDecodeTiled", display_name="VAE Decode (Tiled)", category="_for_testing")
@@ -48,7 +54,10 @@ def vae_decode_tiled(
     Sizes are in pixels. Tiles do not see each other: colours may differ slightly from the whole's.
     Raises VaeInputError.
     """
-    return vae.decode_tiled(samples["samples"], tile_size, overlap)
+    from nodes.vae import coding
+    from nodes.vae.network import autoencoder
+
+    return coding.decode_tiled(autoencoder(vae), samples["samples"], tile_size, overlap)
 
 
 @node("VAEEncodeTiled", display_name="VAE Encode (Tiled)", category="_for_testing")
@@ -65,7 +74,10 @@ def vae_encode_tiled(
 
     Sizes are in pixels. Raises VaeInputError.
     """
-    return {"samples": vae.encode_tiled(pixels, tile_size, overlap)}
+    from nodes.vae import coding
+    from nodes.vae.network import autoencoder
+
+    return {"samples": coding.encode_tiled(autoencoder(vae), pixels, tile_size, overlap)}
 
 
 @node("VAEEncodeForInpaint", display_name="VAE Encode (for Inpainting)", category="latent/inpaint")
@@ -76,7 +88,8 @@ def vae_encode_for_inpaint(
 
     The mask grows by ``grow_mask_by`` pixels, so that the seam is painted too. Raises VaeInputError.
     """
-    from nodes.vae import inpainting
+    from nodes.vae import coding, inpainting
+    from nodes.vae.network import autoencoder
 
     greyed, noise_mask = inpainting.prepare(pixels, mask, grow_mask_by, vae.config.factor)
-    return {"samples": vae.encode(greyed), "noise_mask": noise_mask}
+    return {"samples": coding.encode(autoencoder(vae), greyed), "noise_mask": noise_mask}

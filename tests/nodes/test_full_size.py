@@ -27,16 +27,18 @@ import torch
 from nodes.models import contents
 from nodes.models.checkpoint import Checkpoint
 from nodes.sampling.nodes import ksampler
+from nodes.text.nodes import clip_text_encode
+from nodes.vae.nodes import vae_decode
 
 checkpoint = Checkpoint.open(sys.argv[1])
 model, vae, clip = contents.model_in(checkpoint), contents.vae_in(checkpoint), contents.text_encoder_in(checkpoint)
-prompts = [[[clip.encode(clip.tokenize(text))[0], {}]] for text in ("a drop of ink", "")]
+prompts = [clip_text_encode(text=text, clip=clip) for text in ("a drop of ink", "")]
 latent = ksampler(
     context=SimpleNamespace(progress=lambda *a, **k: None, check_interrupted=lambda: None),
     model=model, seed=1, steps=2, cfg=7.0, sampler_name="euler", scheduler="normal",
     positive=prompts[0], negative=prompts[1], latent_image={"samples": torch.zeros(1, 4, 64, 64)},
 )
-image = vae.decode(latent["samples"])
+image = vae_decode(samples=latent, vae=vae)
 assert image.shape == (1, 512, 512, 3) and image.isfinite().all()
 print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss)
 """

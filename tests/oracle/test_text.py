@@ -1,5 +1,6 @@
 """Tokens and text encodings against transformers."""
 
+from dataclasses import replace
 from functools import cache
 from pathlib import Path
 
@@ -11,9 +12,13 @@ from safetensors.torch import load_file, save_file
 from transformers import CLIPTextConfig, CLIPTextModelWithProjection, CLIPTokenizer
 
 from nodes.models.checkpoint import Checkpoint
-from nodes.models.text_config import CHECKPOINT_PREFIX, TextConfig, expected_shapes, text_prefix
+from nodes.models.contents import text_encoder_in
+from nodes.models.handle import Clip, TextEncoder
+from nodes.models.text_config import CHECKPOINT_PREFIX, TextConfig, expected_shapes, text_prefixes
+from nodes.models.text_roles import SD1_TEXT
 from nodes.models.weights import weights_at
-from nodes.text.handle import Clip, clip_in
+from nodes.text.encoding import encode_tokens
+from nodes.text.prompt import tokenize_prompt
 from nodes.text.tokenizer import merges, tokenize, vocabulary
 
 MODELS = Path(__file__).parents[2] / "models/checkpoints"
@@ -79,11 +84,11 @@ def check_encodings(clip: Clip, model: CLIPTextModelWithProjection) -> None:
     """Every layer's output and the pooled one, for several prompts of one chunk."""
     norm = model.text_model.final_layer_norm
     for prompt in PROMPTS:
-        tokens = clip.tokenize(prompt)
+        tokens = tokenize_prompt(clip, prompt)
         ids = torch.tensor([[token[0] for token in tokens["l"][0]]])
         out = model(ids, output_hidden_states=True)
-        for layer in range(-clip.config.layers, 0):
-            embedding, pooled = Clip(clip.weights, layer).encode(tokens)
+        for layer in range(-clip.encoder("l").config.layers, 0):
+            embedding, pooled = encode_tokens(replace(clip, layer=layer), tokens)
             assert (embedding - norm(out.hidden_states[layer])).abs().max() < TOLERANCE
             assert (pooled - out.text_embeds).abs().max() < TOLERANCE
 
@@ -104,18 +109,19 @@ def test_random_weights(config: TextConfig, prefix: str, tmp_path: Path) -> None
     }
     path = tmp_path / "clip.safetensors"
     save_file({prefix + name: tensor for name, tensor in weights.items()}, path)
-    clip = Clip(weights_at(Checkpoint.open(path), prefix, config, expected_shapes(config)))
+    weights_of_file = weights_at(Checkpoint.open(path), prefix, config, expected_shapes(config))
+    clip = Clip((TextEncoder(weights_of_file, SD1_TEXT[0]),))
     check_encodings(clip, oracle(config, weights))
 
 
 def test_the_embedded_model() -> None:
     path = MODELS / "sumi-tiny.safetensors"
     checkpoint = Checkpoint.open(path)
-    assert text_prefix(checkpoint.shapes) == CHECKPOINT_PREFIX
-    clip = clip_in(checkpoint, CHECKPOINT_PREFIX)
+    assert text_prefixes(checkpoint.shapes) == [CHECKPOINT_PREFIX]
+    clip = text_encoder_in(checkpoint)
     weights = {
         name.removeprefix(CHECKPOINT_PREFIX): tensor.float()
         for name, tensor in load_file(path).items()
         if name.startswith(CHECKPOINT_PREFIX)
     }
-    check_encodings(clip, oracle(clip.config, weights))
+    check_encodings(clip, oracle(clip.encoder("l").config, weights))

@@ -19,6 +19,8 @@ from nodes.models.contents import model_in, text_encoder_in, vae_in
 from nodes.sampling.nodes import ksampler
 from nodes.text.nodes import clip_text_encode
 from nodes.text.tokenizer import merges, vocabulary
+from nodes.vae.coding import decode
+from nodes.vae.network import autoencoder
 from tests.oracle.diffusers_unet import diffusers_unet
 from tests.oracle.test_text import oracle as transformers_text_encoder
 
@@ -77,7 +79,9 @@ def their_vae() -> AutoencoderKL:
 def their_text(prompt: str) -> Tensor:
     tokenizer = CLIPTokenizer(vocab=vocabulary(), merges=merges())
     ids = tokenizer(prompt, padding="max_length", max_length=77, truncation=True, return_tensors="pt")["input_ids"]
-    encoder = transformers_text_encoder(text_encoder_in(checkpoint()).config, weights("cond_stage_model.transformer."))
+    encoder = transformers_text_encoder(
+        text_encoder_in(checkpoint()).encoder("l").config, weights("cond_stage_model.transformer.")
+    )
     return encoder(ids).last_hidden_state
 
 
@@ -125,7 +129,7 @@ def test_euler_agrees_with_diffusers_to_the_picture(prompt: str) -> None:
     theirs = their_latent(scheduler, prompt, scheduler.timesteps.tolist())
     ours = our_latent("euler", "simple", prompt, torch.zeros(1, 4, SIZE, SIZE))
     agree(ours, theirs)
-    picture = vae_in(checkpoint()).decode(ours)
+    picture = decode(autoencoder(vae_in(checkpoint())), ours)
     with torch.no_grad():
         expected = ((their_vae().decode(theirs).sample + 1) / 2).clamp(0, 1).movedim(1, -1)
     assert (picture - expected).abs().max() <= PICTURE_TOLERANCE

@@ -9,7 +9,8 @@ import pytest
 import torch
 from safetensors import safe_open
 
-from nodes.models.unet_config import UNetConfig, detect_unet
+from nodes.models.unet_config import UNetConfig
+from nodes.models.unet_detection import detect_unet
 from nodes.unet.timestep_embedding import timestep_embedding
 from nodes.unet.unet import Control, UNet
 from tests.oracle.diffusers_unet import PREFIX, SIZES, diffusers_unet, random_weights

@@ -6,6 +6,8 @@ from typing import Final
 
 from torch import Tensor
 
+from nodes.models.latent_space import LatentSpace
+
 
 class LatentFormat:
     """How latents are scaled."""
@@ -16,6 +18,7 @@ class LatentFormat:
         self.scale_factor = scale_factor
         self.latent_channels = latent_channels
         self.latent_rgb_factors: list[list[float]] | None = None
+        self.latent_rgb_factors_bias: list[float] | None = None
         self.taesd_decoder_name: str | None = None
 
     def process_in(self, latent: Tensor) -> Tensor:
@@ -25,6 +28,25 @@ class LatentFormat:
     def process_out(self, latent: Tensor) -> Tensor:
         """From the network's scale to the VAE's."""
         return latent / self.scale_factor
+
+
+class FamilyLatents(LatentFormat):
+    """The latents of one of Sumi's families."""
+
+    def __init__(self, space: LatentSpace):
+        super().__init__(space.scale, space.channels)
+        self._space = space
+        if space.preview is not None:
+            self.latent_rgb_factors = [list(row) for row in space.preview.channels]
+            self.latent_rgb_factors_bias = list(space.preview.bias)
+
+    def process_in(self, latent: Tensor) -> Tensor:
+        """From the VAE's scale to the network's."""
+        return self._space.scaled(latent)
+
+    def process_out(self, latent: Tensor) -> Tensor:
+        """From the network's scale to the VAE's."""
+        return self._space.unscaled(latent)
 
 
 class SD15(LatentFormat):

@@ -11,11 +11,11 @@ from torch import Tensor
 
 from nodes import device as devices
 from nodes.compat.comfy import conds
-from nodes.compat.comfy.latent_formats import LatentFormat
+from nodes.compat.comfy.latent_formats import FamilyLatents, LatentFormat
 from nodes.compat.comfy.model_sampling import model_sampling_of, settings_of
 from nodes.compat.comfy.patcher_extension import WrapperExecutor, WrappersMP, get_all_wrappers
 from nodes.models.handle import Model
-from nodes.models.handle import ModelSampling as Betas
+from nodes.models.model_sampling import ContinuousSampling
 from nodes.models.unet_config import UNetConfig
 from nodes.sampling.vector_conditioning import vector
 from nodes.unet.patches import with_part
@@ -38,7 +38,7 @@ class ModelConfig:
 
     def __init__(self, config: UNetConfig, sampling: Any, latent_format: LatentFormat):
         self.latent_format = latent_format
-        self.sampling_settings = settings_of(sampling if isinstance(sampling, Betas) else Betas())
+        self.sampling_settings = settings_of(sampling)
         self.unet_config = {
             "in_channels": config.in_channels,
             "out_channels": config.out_channels,
@@ -46,7 +46,7 @@ class ModelConfig:
             "num_res_blocks": list(config.res_blocks),
             "channel_mult": list(config.channel_mult),
             "transformer_depth": list(config.input_depth),
-            "transformer_depth_middle": -2 if config.middle_depth is None else config.middle_depth,
+            "transformer_depth_middle": _middle_depth(config),
             "transformer_depth_output": list(config.output_depth),
             "context_dim": config.context_width,
             "adm_in_channels": config.adm_in_channels,
@@ -64,10 +64,9 @@ class BaseModel:
         self._parts = {path: part for path, part in objects.items() if path.startswith(NETWORK)}
         self.model_sampling: Any = objects.get("model_sampling") or model_sampling_of(handle.sampling)
         config = handle.config
-        self.latent_format: Any = objects.get("latent_format") or LatentFormat(handle.latent_scale, config.out_channels)
+        self.latent_format: Any = objects.get("latent_format") or FamilyLatents(handle.latent)
         self.model_config = ModelConfig(config, handle.sampling, self.latent_format)
-        velocity = getattr(handle.sampling, "prediction", "eps") == "v"
-        self.model_type = ModelType.V_PREDICTION if velocity else ModelType.EPS
+        self.model_type = _model_type(handle.sampling)
         self.adm_channels = config.adm_in_channels or 0
         self.manual_cast_dtype: torch.dtype | None = None
         self.current_patcher: Any = None
@@ -117,11 +116,9 @@ class BaseModel:
         return {prefix + name: tensor for name, tensor in self.diffusion_model.state_dict().items()}
 
     def encode_adm(self, **kwargs: Any) -> Tensor | None:
-        """The vector [1, width] that SDXL is given besides the text; None for a network that takes none."""
-        if not self.is_adm():
-            return None
+        """The vector [1, width] that the network takes besides the text; None if it takes none."""
         height, width = kwargs["noise"].shape[-2:] if "noise" in kwargs else (128, 128)
-        return vector(kwargs, self.adm_channels, height * 8, width * 8)
+        return vector(self._handle, kwargs, height, width, negative=kwargs.get("prompt_type") == "negative")
 
     def extra_conds(self, **kwargs: Any) -> dict[str, Any]:
         """What the network is told: the text ``cross_attn``, and a vector if it takes one."""
@@ -187,9 +184,24 @@ class SDXLRefiner(BaseModel):
     """SDXL's refiner."""
 
 
+_CLASSES: Final[Mapping[str, type[BaseModel]]] = {"sdxl": SDXL, "sdxl_refiner": SDXLRefiner}
+"""Classes of their own, by the family's name."""
+
+
 def base_model(handle: Model, objects: Mapping[str, Any] | None = None) -> BaseModel:
     """The model of a handle, of the class that packs tell families by."""
-    if handle.config.adm_in_channels is None or handle.config.context_width == 1024:
-        return BaseModel(handle, objects)
-    refiner = handle.config.context_width == 1280
-    return (SDXLRefiner if refiner else SDXL)(handle, objects)
+    return _CLASSES.get(handle.family.name, BaseModel)(handle, objects)
+
+
+def _model_type(sampling: Any) -> ModelType:
+    prediction = getattr(sampling, "prediction", "eps")
+    if isinstance(sampling, ContinuousSampling):
+        return ModelType.EDM if prediction == "edm" else ModelType.V_PREDICTION_EDM
+    return ModelType.V_PREDICTION if prediction == "v" else ModelType.EPS
+
+
+def _middle_depth(config: UNetConfig) -> int:
+    """-1 for a middle without attention, -2 for none: how packs are used to read it."""
+    if not config.has_middle:
+        return -2
+    return -1 if config.middle_depth is None else config.middle_depth

@@ -15,10 +15,13 @@ from torch import Tensor
 from nodes import device as devices
 from nodes.compat.comfy._diffusion_model import DiffusionModel
 from nodes.compat.comfy._patched_weights import PatchedWeights
-from nodes.models.handle import Handle, Model, Vae
+from nodes.models.handle import Clip, Handle, Model, TextEncoder, TextWeights, Vae
 from nodes.models.text_config import expected_shapes
 from nodes.models.weight_patches import WeightPatch
-from nodes.text.handle import Clip, TextWeights
+from nodes.text.encoding import encode_tokens
+from nodes.text.prompt import tokenize_prompt
+from nodes.vae import coding
+from nodes.vae.network import autoencoder
 
 
 def lent(handle: Handle) -> Any:
@@ -35,10 +38,41 @@ def taken(value: Any) -> Any:
     return value.handle if isinstance(value, (DiffusionModel, CLIP, VAE)) else value
 
 
-class CLIP(PatchedWeights):
-    """A tokenizer and a text encoder. Tokens are ``{"l": [[(id, weight), …], …]}``."""
+class EncoderWeights(PatchedWeights):
+    """The weights of one text encoder of a CLIP, under the names that packs know: ``clip_l.transformer.…``."""
 
-    _weight_prefix = "clip_l.transformer."
+    def __init__(self, clip: CLIP, name: str):
+        self._clip = clip
+        self._name = name
+        self._weight_prefix = f"clip_{name}.transformer."
+
+    @property
+    def _encoder(self) -> TextEncoder:
+        return self._clip.handle.encoder(self._name)
+
+    @property
+    def _weights(self) -> TextWeights:
+        return self._encoder.weights
+
+    @property
+    def _weight_patches(self) -> tuple[WeightPatch, ...]:
+        return self._encoder.patches
+
+    @_weight_patches.setter
+    def _weight_patches(self, patches: tuple[WeightPatch, ...]) -> None:
+        handle = self._clip.handle
+        encoders = tuple(
+            dataclasses.replace(encoder, patches=patches) if encoder.role.name == self._name else encoder
+            for encoder in handle.encoders
+        )
+        self._clip.handle = dataclasses.replace(handle, encoders=encoders)
+
+    def _tensor_names(self) -> Iterable[str]:
+        return expected_shapes(self._encoder.config)
+
+
+class CLIP:
+    """A tokenizer and text encoders. Tokens are ``{"l": [[(id, weight), …], …]}``, an entry for each encoder."""
 
     def __init__(self, handle: Clip):
         self.handle = handle
@@ -57,20 +91,27 @@ class CLIP(PatchedWeights):
         """What has ``add_patches`` and the like: here the same."""
         return self
 
-    @property
-    def _weights(self) -> TextWeights:
-        return self.handle.weights
+    def _parts(self) -> list[EncoderWeights]:
+        return [EncoderWeights(self, encoder.role.name) for encoder in self.handle.encoders]
+
+    def add_patches(
+        self, patches: Mapping[Any, Any], strength_patch: float = 1.0, strength_model: float = 1.0
+    ) -> list[Any]:
+        """Change weights of any of the encoders; see :meth:`PatchedWeights.add_patches`."""
+        return [key for part in self._parts() for key in part.add_patches(patches, strength_patch, strength_model)]
 
     @property
-    def _weight_patches(self) -> tuple[WeightPatch, ...]:
-        return self.handle.patches
+    def patches(self) -> dict[str, list[Any]]:
+        """The changes of weights, by tensor."""
+        return {name: found for part in self._parts() for name, found in part.patches.items()}
 
-    @_weight_patches.setter
-    def _weight_patches(self, patches: tuple[WeightPatch, ...]) -> None:
-        self.handle = dataclasses.replace(self.handle, patches=patches)
+    def get_key_patches(self, filter_prefix: str | None = None) -> dict[str, list[Any]]:
+        """Each tensor with its changes: what :meth:`add_patches` of another CLIP takes, to merge the two."""
+        return {name: found for part in self._parts() for name, found in part.get_key_patches(filter_prefix).items()}
 
-    def _tensor_names(self) -> Iterable[str]:
-        return expected_shapes(self.handle.config)
+    def model_state_dict(self, filter_prefix: str | None = None) -> dict[str, Tensor]:
+        """The file's tensors, without changes. They are read-only."""
+        return {name: found for part in self._parts() for name, found in part.model_state_dict(filter_prefix).items()}
 
     def clip_layer(self, layer_idx: int) -> None:
         """Use the output of that layer: -1 is the last."""
@@ -78,7 +119,7 @@ class CLIP(PatchedWeights):
 
     def tokenize(self, text: str, return_word_ids: bool = False, **_: Any) -> dict[str, list[list[tuple[Any, ...]]]]:
         """``text`` as chunks of weighted tokens; with ``return_word_ids`` each has its place as a third item."""
-        tokens = self.handle.tokenize(text)
+        tokens = tokenize_prompt(self.handle, text)
         if return_word_ids:
             return {
                 name: [[(*token[:2], number) for number, token in enumerate(chunk)] for chunk in chunks]
@@ -94,7 +135,7 @@ class CLIP(PatchedWeights):
             name: [[(token[0], float(token[1]), "") for token in chunk] for chunk in chunks]
             for name, chunks in tokens.items()
         }
-        embedding, pooled = self.handle.encode(full)
+        embedding, pooled = encode_tokens(self.handle, full)
         if return_dict:
             return {"cond": embedding, "pooled_output": pooled}
         return (embedding, pooled) if return_pooled else embedding
@@ -144,21 +185,21 @@ class VAE:
 
     def decode(self, samples_in: Tensor, **_: Any) -> Tensor:
         """Latents to pictures in 0..1."""
-        return self.handle.decode(samples_in)
+        return coding.decode(autoencoder(self.handle), samples_in)
 
     def encode(self, pixel_samples: Tensor) -> Tensor:
         """Pictures to latents."""
-        return self.handle.encode(pixel_samples)
+        return coding.encode(autoencoder(self.handle), pixel_samples)
 
     def decode_tiled(self, samples: Tensor, tile_x: int = 64, tile_y: int = 64, overlap: int = 16, **_: Any) -> Tensor:
         """:meth:`decode` in tiles of that many latent positions."""
-        return self.handle.decode_tiled(samples, min(tile_x, tile_y) * 8, overlap * 8)
+        return coding.decode_tiled(autoencoder(self.handle), samples, min(tile_x, tile_y) * 8, overlap * 8)
 
     def encode_tiled(
         self, pixel_samples: Tensor, tile_x: int = 512, tile_y: int = 512, overlap: int = 64, **_: Any
     ) -> Tensor:
         """:meth:`encode` in tiles of that many pixels."""
-        return self.handle.encode_tiled(pixel_samples, min(tile_x, tile_y), overlap)
+        return coding.encode_tiled(autoencoder(self.handle), pixel_samples, min(tile_x, tile_y), overlap)
 
     def spacial_compression_decode(self) -> int:
         """How many pixels a latent position is wide."""

@@ -14,7 +14,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from nodes.models.handle import ModelSampling as Betas
+from nodes.models.model_sampling import ContinuousSampling
+from nodes.models.model_sampling import ModelSampling as Betas
 from nodes.models.noise_levels import NoiseLevels, with_zero_terminal_snr
 
 _BEGINNING = 999999999.9
@@ -185,6 +186,22 @@ class _Velocity(ModelSamplingDiscrete, V_PREDICTION):
     pass
 
 
+class _Clean(ModelSamplingDiscrete, X0):
+    pass
+
+
+class _ContinuousVelocity(ModelSamplingContinuousEDM, V_PREDICTION):
+    pass
+
+
+class _ContinuousEDM(ModelSamplingContinuousEDM, EDM):
+    pass
+
+
+_DISCRETE = {"eps": _Eps, "v": _Velocity, "x0": _Clean}
+_CONTINUOUS = {"v": _ContinuousVelocity, "edm": _ContinuousEDM}
+
+
 @dataclass(frozen=True)
 class SamplingSettings:
     """What :class:`ModelSamplingDiscrete` is told of a model."""
@@ -234,8 +251,15 @@ class ObjectLevels(NoiseLevels):
         return float(self._object.percent_to_sigma(percent))
 
 
-def settings_of(betas: Betas) -> dict[str, Any]:
-    """Those of a model whose betas are these."""
+def settings_of(sampling: Any) -> dict[str, Any]:
+    """The settings of a handle's sampling; the usual betas where it is an object of a pack's."""
+    if isinstance(sampling, ContinuousSampling):
+        return {
+            "sigma_min": sampling.sigma_min,
+            "sigma_max": sampling.sigma_max,
+            "sigma_data": sampling.sigma_data,
+        }
+    betas = sampling if isinstance(sampling, Betas) else Betas()
     return {
         "linear_start": betas.linear_start,
         "linear_end": betas.linear_end,
@@ -248,7 +272,8 @@ def model_sampling_of(sampling: Any) -> Any:
     """The object that stands for a handle's sampling."""
     if isinstance(sampling, ObjectSampling):
         return sampling.model_sampling
-    return (_Velocity if sampling.prediction == "v" else _Eps)(SamplingSettings(settings_of(sampling)))
+    kinds: Any = _CONTINUOUS if isinstance(sampling, ContinuousSampling) else _DISCRETE
+    return kinds[sampling.prediction](SamplingSettings(settings_of(sampling)))
 
 
 def _by_item(sigma: Tensor, x: Tensor) -> Tensor:

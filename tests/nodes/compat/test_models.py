@@ -111,8 +111,7 @@ def test_guidance_functions_of_a_clone_are_followed(tmp_path: Path) -> None:
 
 
 def test_models_return_as_handles(tmp_path: Path) -> None:
-    from nodes.models.handle import Model, Vae
-    from nodes.text.handle import Clip
+    from nodes.models.handle import Clip, Model, Vae
 
     class Pass(Node):
         RETURN_TYPES = ("MODEL", "CLIP", "VAE", "FLOAT")

@@ -14,7 +14,7 @@ from nodes.models import contents
 from nodes.models.checkpoint import Checkpoint, CheckpointError
 from nodes.models.text_config import TextConfig
 from nodes.models.text_config import expected_shapes as text_shapes
-from nodes.models.unet_config import SD1, SD2, SDXL, SDXL_REFINER, UNetConfig
+from nodes.models.unet_config import SD1, UNetConfig
 from nodes.models.unet_config import expected_shapes as unet_shapes
 from nodes.models.vae_config import VaeConfig
 from nodes.models.vae_config import expected_shapes as vae_shapes
@@ -55,9 +55,10 @@ def _file(path: Path, shapes: Shapes) -> Checkpoint:
 def test_the_embedded_model_is_used_to_the_last_tensor(caplog: pytest.LogCaptureFixture) -> None:
     checkpoint = Checkpoint.open(EMBEDDED)
     models = contents.model_in(checkpoint), contents.vae_in(checkpoint), contents.text_encoder_in(checkpoint)
-    contents.say_what_is_left_over(checkpoint, [model.weights.prefix for model in models])
+    contents.say_what_is_left_over(checkpoint, [p for model in models for p in contents.prefixes_of(model)])
     assert not caplog.records
-    counted = sum(len(model.network().state_dict()) for model in models)
+    model, vae, clip = models
+    counted = sum(len(part.network().state_dict()) for part in (model, vae, clip.encoder("l")))
     assert counted == len(checkpoint.shapes) == 806
 
 
@@ -82,14 +83,15 @@ def test_a_vae_alone(tmp_path: Path, prefix: str) -> None:
 @pytest.mark.parametrize("prefix", ["cond_stage_model.transformer.", "transformer.", ""])
 def test_a_text_encoder_alone(tmp_path: Path, prefix: str) -> None:
     clip = contents.text_encoder_in(_file(tmp_path / "m.safetensors", _under(prefix, text_shapes(TEXT))))
-    assert (clip.config, clip.weights.prefix) == (TEXT, prefix)
+    [encoder] = clip.encoders
+    assert (encoder.config, encoder.weights.prefix, encoder.role.name) == (TEXT, prefix, "l")
 
 
 def test_a_text_encoder_with_older_names(tmp_path: Path) -> None:
     shapes = {name.replace(".text_model.", "."): shape for name, shape in _full().items()}
-    clip = contents.text_encoder_in(_file(tmp_path / "m.safetensors", shapes))
-    assert clip.config == TEXT
-    assert set(clip.network().state_dict()) == set(text_shapes(TEXT))
+    encoder = contents.text_encoder_in(_file(tmp_path / "m.safetensors", shapes)).encoder("l")
+    assert encoder.config == TEXT
+    assert set(encoder.network().state_dict()) == set(text_shapes(TEXT))
 
 
 def test_equal_files_give_equal_handles(tmp_path: Path) -> None:
@@ -115,7 +117,7 @@ def test_what_training_leaves_behind_is_not_spoken_of(tmp_path: Path, caplog: py
     }
     checkpoint = _file(tmp_path / "m.safetensors", _full() | left)
     models = contents.model_in(checkpoint), contents.vae_in(checkpoint), contents.text_encoder_in(checkpoint)
-    contents.say_what_is_left_over(checkpoint, [model.weights.prefix for model in models])
+    contents.say_what_is_left_over(checkpoint, [p for model in models for p in contents.prefixes_of(model)])
     assert not caplog.records
 
 
@@ -180,33 +182,3 @@ def test_a_file_without_the_model_says_which(tmp_path: Path) -> None:
     ):
         with pytest.raises(contents.AbsentModelError, match=f"no {what}"):
             read(checkpoint)
-
-
-def test_a_text_encoder_of_another_layout_is_told_so(tmp_path: Path) -> None:
-    shapes = unet_shapes(UNET) | {"cond_stage_model.model.token_embedding.weight": (2, 2)}
-    with pytest.raises(contents.AbsentModelError, match="OpenCLIP"):
-        contents.text_encoder_in(_file(tmp_path / "m.safetensors", shapes))
-
-
-@pytest.mark.parametrize(
-    ("config", "scale"), [(SD1, 0.18215), (SD2, 0.18215), (SDXL, 0.13025), (SDXL_REFINER, 0.13025)]
-)
-def test_the_latent_scale_follows_the_family(config: UNetConfig, scale: float) -> None:
-    assert contents.latent_scale_of(config) == scale
-
-
-def _header(tmp_path: Path, names: list[str], metadata: dict[str, str] | None = None) -> Checkpoint:
-    save_file({name: torch.zeros(1) for name in names}, tmp_path / "m.safetensors", metadata)
-    return Checkpoint.open(tmp_path / "m.safetensors")
-
-
-def test_what_the_network_predicts(tmp_path: Path) -> None:
-    plain = _header(tmp_path, ["w"])
-    assert contents.sampling_of(plain, SD1).prediction == "eps"
-    assert contents.sampling_of(plain, SDXL).prediction == "eps"
-    assert contents.sampling_of(plain, SD2).prediction == "v"
-    marked = _header(tmp_path, ["v_pred", "ztsnr"])
-    assert contents.sampling_of(marked, SDXL).prediction == "v"
-    assert contents.sampling_of(marked, SDXL).zero_terminal_snr
-    stated = _header(tmp_path, ["w"], {"modelspec.prediction_type": "epsilon"})
-    assert contents.sampling_of(stated, SD2).prediction == "eps"

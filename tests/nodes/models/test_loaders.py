@@ -19,14 +19,17 @@ from graph.results import Blocked
 from nodes import model_folders
 from nodes.models import nodes as loaders
 from nodes.models.checkpoint import CheckpointError
-from nodes.models.handle import Model, Vae
+from nodes.models.handle import Clip, Model, Vae
 from nodes.models.text_config import TextConfig
 from nodes.models.text_config import expected_shapes as text_shapes
 from nodes.models.unet_config import UNetConfig
 from nodes.models.unet_config import expected_shapes as unet_shapes
 from nodes.models.vae_config import VaeConfig
 from nodes.models.vae_config import expected_shapes as vae_shapes
-from nodes.text.handle import Clip
+from nodes.text.encoding import encode_tokens
+from nodes.text.prompt import tokenize_prompt
+from nodes.vae.coding import decode
+from nodes.vae.network import autoencoder
 
 UNET = UNetConfig(
     model_channels=32,
@@ -84,12 +87,12 @@ def test_a_checkpoint_gives_three_working_models(place: Place) -> None:
     assert isinstance(models.MODEL, Model)
     assert isinstance(models.CLIP, Clip)
     assert isinstance(models.VAE, Vae)
-    assert (models.MODEL.config, models.CLIP.config, models.VAE.config) == (UNET, TEXT, VAE)
-    assert models.MODEL.latent_scale == 0.18215
-    embedding, _ = models.CLIP.encode(models.CLIP.tokenize("ink"))
+    assert (models.MODEL.config, models.CLIP.encoder("l").config, models.VAE.config) == (UNET, TEXT, VAE)
+    assert models.MODEL.latent.scale == 0.18215
+    embedding, _ = encode_tokens(models.CLIP, tokenize_prompt(models.CLIP, "ink"))
     with torch.no_grad():
         assert models.MODEL.network()(torch.zeros(1, 4, 8, 8), torch.zeros(1), embedding).shape == (1, 4, 8, 8)
-    assert models.VAE.decode(torch.zeros(1, 4, 8, 8)).shape == (1, 16, 16, 3)
+    assert decode(autoencoder(models.VAE), torch.zeros(1, 4, 8, 8)).shape == (1, 16, 16, 3)
 
 
 def test_what_a_file_lacks_is_blocked_with_the_reason(place: Place) -> None:
@@ -117,15 +120,15 @@ def test_nan_is_found_when_the_model_is_used(place: Place) -> None:
     tensors["first_stage_model.decoder.conv_in.weight"][0, 0, 0, 0] = float("nan")
     vae = _load(place, tensors).VAE
     with pytest.raises(CheckpointError, match=r"first_stage_model\.decoder\.conv_in\.weight' holds NaN"):
-        vae.decode(torch.zeros(1, 4, 8, 8))
+        decode(autoencoder(vae), torch.zeros(1, 4, 8, 8))
 
 
 def test_a_pytorch_checkpoint_gives_the_same_picture(place: Place) -> None:
     latent = torch.randn(1, 4, 4, 4)
-    expected = _load(place, _vae()).VAE.decode(latent)
+    expected = decode(autoencoder(_load(place, _vae()).VAE), latent)
     torch.save({"state_dict": _vae()}, _path(place, "checkpoints").with_suffix(".ckpt"))
     models = loaders.checkpoint_loader_simple(ckpt_name="m.ckpt", context=place)  # type: ignore[arg-type]
-    assert torch.equal(models.VAE.decode(latent), expected)
+    assert torch.equal(decode(autoencoder(models.VAE), latent), expected)
 
 
 def test_models_in_files_of_their_own(place: Place) -> None:
@@ -134,7 +137,7 @@ def test_models_in_files_of_their_own(place: Place) -> None:
         save_file(tensors, _path(place, folder))
     name = "m.safetensors"
     assert loaders.unet_loader(unet_name=name, weight_dtype="default", context=context).config == UNET
-    assert loaders.clip_loader(clip_name=name, type="stable_diffusion", context=context).config == TEXT
+    assert loaders.clip_loader(clip_name=name, type="stable_diffusion", context=context).encoder("l").config == TEXT
     assert loaders.vae_loader(vae_name=name, context=context).config == VAE
     with pytest.raises(CheckpointError, match="'sd3' are not supported"):
         loaders.clip_loader(clip_name=name, type="sd3", context=context)

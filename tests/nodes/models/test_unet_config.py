@@ -7,15 +7,19 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from nodes.models.unet_config import (
+    KOALA_1B,
+    KOALA_700M,
     SD1,
     SD2,
+    SD2_UPSCALER,
     SDXL,
     SDXL_REFINER,
+    SSD_1B,
+    VEGA,
     UNetConfig,
-    UnknownUNetError,
-    detect_unet,
     expected_shapes,
 )
+from nodes.models.unet_detection import UnknownUNetError, detect_unet
 
 PREFIX = "model.diffusion_model."
 
@@ -29,6 +33,7 @@ def configs(draw: st.DrawFn) -> UNetConfig:
     down = draw(st.lists(depth, min_size=sum(blocks), max_size=sum(blocks)))
     up = draw(st.lists(depth, min_size=sum(blocks) + levels, max_size=sum(blocks) + levels))
     middle = draw(st.sampled_from([None, 0, 1, 3]))
+    has_middle = middle is not None or draw(st.booleans())
     if not any([*down, *up, middle or 0]):
         up[-1] = 1
     return UNetConfig(
@@ -39,6 +44,7 @@ def configs(draw: st.DrawFn) -> UNetConfig:
         res_blocks=tuple(blocks),
         input_depth=tuple(down),
         middle_depth=middle,
+        has_middle=has_middle,
         output_depth=tuple(up),
         context_width=draw(st.integers(1, 2048)),
         adm_in_channels=draw(st.sampled_from([None, 1024, 2816])),
@@ -61,11 +67,22 @@ def test_a_configuration_is_read_back_from_its_shapes(config, prefix):
         (SD2, 686, 865_910_724),
         (SDXL, 1680, 2_567_463_684),
         (SDXL_REFINER, 1220, 2_276_000_000),
+        # SSD-1B 1.3 B, Segmind Vega 0.74 B, KOALA 1.16 B and 782 M, the 4x upscaler 473 M.
+        (SSD_1B, None, 1_330_000_000),
+        (VEGA, None, 745_000_000),
+        (KOALA_1B, None, 1_160_000_000),
+        (KOALA_700M, None, 782_000_000),
+        (SD2_UPSCALER, None, 473_000_000),
     ],
 )
 def test_published_models_have_their_published_sizes(config, tensors, parameters):
-    assert len(expected_shapes(config)) == tensors
-    assert config.parameters == pytest.approx(parameters, rel=1e-2 if config is SDXL_REFINER else 0)
+    shapes = expected_shapes(config)
+    if tensors is None or config is SDXL_REFINER:
+        assert config.parameters == pytest.approx(parameters, rel=1e-2)
+    else:
+        assert config.parameters == parameters
+    assert len(shapes) == tensors or tensors is None
+    assert replace(detect_unet(shapes), head_count=config.head_count) == config
 
 
 def test_heads_follow_the_kind_of_projection():
@@ -94,7 +111,6 @@ def test_a_foreign_network_is_named_by_what_it_holds():
         ({"out.2.weight": None}, r"no tensor out\.2\.weight"),
         ({"middle_block.0.in_layers.0.weight": None}, r"no tensor middle_block\.0"),
         ({"input_blocks.4.0.out_layers.3.weight": (100, 640, 3, 3)}, r"no multiples of the first, 320"),
-        ({"label_emb.weight": (1000, 1280)}, r"class numbers"),
     ],
 )
 def test_a_damaged_layout_is_named(change, message):

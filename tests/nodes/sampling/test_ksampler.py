@@ -22,6 +22,8 @@ from nodes.sampling.latent_preview import factors_for, latent_to_rgb
 from nodes.sampling.nodes import ksampler, ksampler_advanced
 from nodes.sampling.sample import SamplingError
 from nodes.sampling.schedules import sigmas_for
+from nodes.vae.coding import encode
+from nodes.vae.network import autoencoder
 
 CHECKPOINT = Path(__file__).parents[3] / "models" / "checkpoints" / "sumi-tiny.safetensors"
 
@@ -115,8 +117,10 @@ def test_previews_resemble_the_picture(model: Model) -> None:
     vae = vae_in(Checkpoint.open(CHECKPOINT))
     white = torch.ones(1, 64, 64, 3)
     white[:, :, 32:] = torch.tensor([0.9, 0.1, 0.1])
-    latent = vae.encode(white)[0] * model.latent_scale
-    colours = latent_to_rgb(latent, factors_for(model)).float() / 255
+    latent = model.latent.scaled(encode(autoencoder(vae), white))[0]
+    factors = factors_for(model.latent)
+    assert factors is not None
+    colours = latent_to_rgb(latent, factors).float() / 255
     assert colours[:, :3].mean() > 0.8
     red, green, blue = colours[:, 5:].mean((0, 1)).tolist()
     assert red > 0.7 and max(green, blue) < 0.4
@@ -198,9 +202,9 @@ def test_an_advanced_run_without_steps_returns_the_latent(model: Model) -> None:
 
 def test_an_early_end_removes_all_noise_unless_it_is_to_be_left(model: Model) -> None:
     sigma = float(sigmas_for("normal", 4, NoiseLevels.of(model.sampling))[1])
-    clean = run_advanced(model, empty(), end_at_step=1)["samples"] * model.latent_scale
+    clean = run_advanced(model, empty(), end_at_step=1)["samples"] * model.latent.scale
     noisy = run_advanced(model, empty(), end_at_step=1, return_with_leftover_noise="enable")["samples"]
-    assert (noisy * model.latent_scale - clean).std() == pytest.approx(sigma, rel=0.15)
+    assert (noisy * model.latent.scale - clean).std() == pytest.approx(sigma, rel=0.15)
     assert clean.std() < sigma / 2
 
 

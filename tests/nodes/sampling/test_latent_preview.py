@@ -7,11 +7,15 @@ import io
 import torch
 from PIL import Image
 
-from nodes.sampling.latent_preview import SD_FACTORS, latent_to_rgb, preview
+from nodes.models.latent_space import SD_LATENTS
+from nodes.sampling.latent_preview import factors_for, latent_to_rgb, preview
+
+FACTORS = factors_for(SD_LATENTS)
+assert FACTORS is not None
 
 
 def opened(latents: torch.Tensor) -> Image.Image:
-    shown = preview(latents, torch.tensor(SD_FACTORS))
+    shown = preview(latents, FACTORS)
     assert shown.format == "JPEG"
     return Image.open(io.BytesIO(shown.data))
 
@@ -26,6 +30,6 @@ def test_colours_are_a_linear_map_of_the_first_latent() -> None:
     latent = torch.zeros(4, 1, 3)
     latent[0, 0, 1] = 1.0
     latent[3, 0, 2] = 100.0
-    rgb = latent_to_rgb(latent, torch.tensor(SD_FACTORS))
+    rgb = latent_to_rgb(latent, FACTORS)
     assert rgb.shape == (1, 3, 3) and rgb.dtype == torch.uint8
-    assert rgb[0].tolist() == [[127, 127, 127], [int((f + 1) * 127.5) for f in SD_FACTORS[0]], [0, 0, 0]]
+    assert rgb[0].tolist() == [[127, 127, 127], [int((f + 1) * 127.5) for f in FACTORS[0].tolist()], [0, 0, 0]]

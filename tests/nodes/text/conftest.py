@@ -7,8 +7,9 @@ import torch
 from safetensors.torch import save_file
 
 from nodes.models.checkpoint import Checkpoint
+from nodes.models.contents import text_encoder_in
+from nodes.models.handle import Clip
 from nodes.models.text_config import CHECKPOINT_PREFIX, TextConfig, expected_shapes
-from nodes.text.handle import Clip, clip_in
 
 CONFIG = TextConfig(width=64, layers=3, mlp=128)
 
@@ -30,4 +31,4 @@ def checkpoint(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="session")
 def clip(checkpoint: Path) -> Clip:
-    return clip_in(Checkpoint.open(checkpoint), CHECKPOINT_PREFIX)
+    return text_encoder_in(Checkpoint.open(checkpoint))

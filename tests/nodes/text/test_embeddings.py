@@ -14,8 +14,10 @@ from graph.cache.tree import decode, encode
 from graph.folders import Folders
 from nodes.model_folders import folders as installation
 from nodes.models.checkpoint import CheckpointError
+from nodes.models.handle import Clip
 from nodes.text.embeddings import embedding_fingerprint, find_embedding, open_embedding
-from nodes.text.handle import Clip
+from nodes.text.encoding import encode_tokens
+from nodes.text.prompt import tokenize_prompt
 from nodes.text.tokens import Token
 
 VECTORS = torch.arange(3 * 64, dtype=torch.float32).reshape(3, 64) / 100
@@ -33,7 +35,7 @@ def place(folders: Folders) -> Callable[[str], Path]:
 
 
 def text_of(clip: Clip, prompt: str) -> list[Token]:
-    [chunk] = clip.tokenize(prompt)["l"]
+    [chunk] = tokenize_prompt(clip, prompt)["l"]
     return chunk[1 : next(i for i, token in enumerate(chunk) if token[0] == 49407)]
 
 
@@ -67,12 +69,12 @@ def test_every_kind_of_file_gives_its_vectors(
         torch.save(content, place(name))
     path = find_embedding("e", folders)
     assert path == place(name)
-    assert torch.equal(open_embedding(path).vectors(), VECTORS)
+    assert torch.equal(open_embedding(path, "l").vectors(), VECTORS)
 
 
 def test_one_vector_may_lie_flat(place: Callable[[str], Path]) -> None:
     torch.save({"<e>": VECTORS[0]}, place("e.bin"))
-    assert torch.equal(open_embedding(place("e.bin")).vectors(), VECTORS[:1])
+    assert torch.equal(open_embedding(place("e.bin"), "l").vectors(), VECTORS[:1])
 
 
 def test_vectors_stand_among_words(clip: Clip, folders: Folders, place: Callable[[str], Path]) -> None:
@@ -89,7 +91,7 @@ def test_vectors_stand_among_words(clip: Clip, folders: Folders, place: Callable
 
 def test_tokens_with_vectors_can_be_stored(clip: Clip, folders: Folders, place: Callable[[str], Path]) -> None:
     save_file({"emb_params": VECTORS}, place("Style.safetensors"))
-    tokens = replace(clip, folders=folders).tokenize("a (red:1.3) embedding:Style")
+    tokens = tokenize_prompt(replace(clip, folders=folders), "a (red:1.3) embedding:Style")
     stored = encode(tokens, [])
     assert stored is not None and stored.blobs == []
     assert decode(stored, []) == tokens
@@ -118,16 +120,16 @@ def test_damaged_files_are_errors(clip: Clip, folders: Folders, place: Callable[
     clip = replace(clip, folders=folders)
     place("web.pt").write_text("<!DOCTYPE html>")
     with pytest.raises(CheckpointError, match=r"web\.pt"):
-        clip.tokenize("embedding:web")
+        tokenize_prompt(clip, "embedding:web")
     save_file({"emb_params": torch.zeros(2, 3, 64)}, place("cube.safetensors"))
     with pytest.raises(CheckpointError, match=r"\[2, 3, 64\]; expected the vectors"):
-        clip.tokenize("embedding:cube")
+        tokenize_prompt(clip, "embedding:cube")
     save_file({}, place("empty.safetensors"))
     with pytest.raises(CheckpointError, match="expected the vectors"):
-        clip.tokenize("embedding:empty")
+        tokenize_prompt(clip, "embedding:empty")
     save_file({"emb_params": torch.full((1, 64), torch.nan)}, place("nan.safetensors"))
     with pytest.raises(CheckpointError, match="NaN"):
-        clip.encode(clip.tokenize("embedding:nan"))
+        encode_tokens(clip, tokenize_prompt(clip, "embedding:nan"))
 
 
 def test_a_file_that_vanished_between_the_nodes_is_an_error(
@@ -135,10 +137,10 @@ def test_a_file_that_vanished_between_the_nodes_is_an_error(
 ) -> None:
     clip = replace(clip, folders=folders)
     save_file({"emb_params": VECTORS}, place("gone.safetensors"))
-    tokens = clip.tokenize("embedding:gone")
+    tokens = tokenize_prompt(clip, "embedding:gone")
     place("gone.safetensors").unlink()
     with pytest.raises(CheckpointError, match="'gone' is gone"):
-        clip.encode(tokens)
+        encode_tokens(clip, tokens)
 
 
 def test_the_fingerprint_is_that_of_the_files_named(folders: Folders, place: Callable[[str], Path]) -> None:

@@ -9,19 +9,22 @@ import torch
 from safetensors.torch import load_file, save_file
 
 from nodes.models.checkpoint import Checkpoint, CheckpointError
+from nodes.models.contents import text_encoder_in
+from nodes.models.handle import Clip
 from nodes.models.text_config import CHECKPOINT_PREFIX
-from nodes.text.handle import Clip, clip_in
+from nodes.text.encoding import encode_tokens
 from nodes.text.nodes import clip_encode_tokens, clip_set_last_layer, clip_text_encode, clip_tokenize
+from nodes.text.prompt import tokenize_prompt
 from nodes.text.tokenizer import PromptError
 from nodes.text.tokens import Token, describe
 
 
 def encode(clip: Clip, text: str) -> torch.Tensor:
-    return clip.encode(clip.tokenize(text))[0]
+    return encode_tokens(clip, tokenize_prompt(clip, text))[0]
 
 
 def test_shapes_and_types(clip: Clip) -> None:
-    embedding, pooled = clip.encode(clip.tokenize("a cat"))
+    embedding, pooled = encode_tokens(clip, tokenize_prompt(clip, "a cat"))
     assert embedding.shape == (1, 77, 64) and pooled.shape == (1, 64)
     assert embedding.dtype == pooled.dtype == torch.float32
     assert not embedding.requires_grad and not embedding.is_inference()
@@ -44,8 +47,8 @@ def test_chunks_are_encoded_alone_and_joined(clip: Clip) -> None:
 
 
 def test_pooled_is_the_first_chunk_s(clip: Clip) -> None:
-    pooled = clip.encode(clip.tokenize("cat " * 75 + "(dog:1.5)"))[1]
-    assert torch.allclose(pooled, clip.encode(clip.tokenize("cat " * 75))[1], atol=1e-5)
+    pooled = encode_tokens(clip, tokenize_prompt(clip, "cat " * 75 + "(dog:1.5)"))[1]
+    assert torch.allclose(pooled, encode_tokens(clip, tokenize_prompt(clip, "cat " * 75))[1], atol=1e-5)
 
 
 def test_ten_thousand_words(clip: Clip) -> None:
@@ -63,8 +66,8 @@ def test_layers_count_from_the_end(clip: Clip, caplog: pytest.LogCaptureFixture)
 
 
 def test_the_pooled_output_does_not_skip_layers(clip: Clip) -> None:
-    tokens = clip.tokenize("a cat")
-    assert torch.equal(replace(clip, layer=-2).encode(tokens)[1], clip.encode(tokens)[1])
+    tokens = tokenize_prompt(clip, "a cat")
+    assert torch.equal(encode_tokens(replace(clip, layer=-2), tokens)[1], encode_tokens(clip, tokens)[1])
 
 
 def test_the_stages_give_what_the_one_node_gives(clip: Clip) -> None:
@@ -81,7 +84,7 @@ def test_vectors_are_read_in_the_place_of_ids(clip: Clip, checkpoint: Path, tmp_
     from nodes.model_folders import folders
 
     table = load_file(checkpoint)[CHECKPOINT_PREFIX + "text_model.embeddings.token_embedding.weight"]
-    [cat] = [token[0] for token in clip.tokenize("cat")["l"][0] if token[2] == "cat</w>"]
+    [cat] = [token[0] for token in tokenize_prompt(clip, "cat")["l"][0] if token[2] == "cat</w>"]
     (tmp_path / "models/embeddings").mkdir(parents=True)
     save_file({"emb_params": table[[320, cat]].clone()}, tmp_path / "models/embeddings/cat.safetensors")
     with_folders = replace(clip, folders=folders(tmp_path))
@@ -89,16 +92,16 @@ def test_vectors_are_read_in_the_place_of_ids(clip: Clip, checkpoint: Path, tmp_
 
 
 def test_handles_are_light_and_compared_by_value(clip: Clip, checkpoint: Path) -> None:
-    again = clip_in(Checkpoint.open(checkpoint), CHECKPOINT_PREFIX)
+    again = text_encoder_in(Checkpoint.open(checkpoint))
     assert again == clip and hash(again) == hash(clip)
-    assert again.network() is clip.network()
+    assert again.encoder("l").network() is clip.encoder("l").network()
     assert replace(clip, layer=-2) != clip
 
 
 def test_tokens_of_another_model_are_refused(clip: Clip) -> None:
-    other: list[list[Token]] = clip.tokenize("")["l"]
-    with pytest.raises(PromptError, match=r"encoders \['g'\]; this model has one, 'l'"):
-        clip.encode({"g": other})
+    other: list[list[Token]] = tokenize_prompt(clip, "")["l"]
+    with pytest.raises(PromptError, match=r"encoders \['g'\]; this model's are \['l'\]"):
+        encode_tokens(clip, {"g": other})
 
 
 def test_missing_and_misshapen_tensors_are_named(checkpoint: Path, tmp_path: Path) -> None:
@@ -107,7 +110,7 @@ def test_missing_and_misshapen_tensors_are_named(checkpoint: Path, tmp_path: Pat
     bent = CHECKPOINT_PREFIX + "text_model.final_layer_norm.weight"
     save_file({name: tensor for name, tensor in weights.items() if name != lost}, tmp_path / "lost.safetensors")
     with pytest.raises(CheckpointError, match=lost):
-        clip_in(Checkpoint.open(tmp_path / "lost.safetensors"), CHECKPOINT_PREFIX)
+        text_encoder_in(Checkpoint.open(tmp_path / "lost.safetensors"))
     save_file({**weights, bent: torch.ones(63)}, tmp_path / "bent.safetensors")
     with pytest.raises(CheckpointError, match=rf"{bent} is \[63\] instead of \[64\]"):
-        clip_in(Checkpoint.open(tmp_path / "bent.safetensors"), CHECKPOINT_PREFIX)
+        text_encoder_in(Checkpoint.open(tmp_path / "bent.safetensors"))

@@ -1,0 +1,31 @@
+"""Which network is built for which configuration.
+
+The rooms of the networks register a factory when their package is imported; nodes/rooms.py imports them all. So this
+room builds networks without importing theirs, and importing a room costs no torch.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any, TypeVar
+
+if TYPE_CHECKING:
+    from torch.nn import Module
+
+Config = TypeVar("Config")
+Factory = Callable[[Config], "Module"]
+
+_factories: dict[type, Factory[Any]] = {}
+
+
+def register_network(config: type[Config], factory: Factory[Config]) -> None:
+    """Build networks of that type of configuration with ``factory``, which may import torch when it is called."""
+    _factories[config] = factory
+
+
+def network_factory(config: type[Config]) -> Factory[Config]:
+    """The factory that was registered for a type of configuration. Raises LookupError if there is none."""
+    try:
+        return _factories[config]
+    except KeyError:
+        raise LookupError(f"no network is registered for {config.__name__}; its room has not been imported") from None

@@ -1,0 +1,146 @@
+"""Which Stable Diffusion U-Net the tensors of a file make up, told from their names and shapes."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+
+from graph.errors import SumiError
+from nodes.models.unet_config import Shape, UNetConfig
+
+
+class UnknownUNetError(SumiError):
+    """The tensors are not those of a Stable Diffusion U-Net; says what was found and what was sought."""
+
+
+def detect_unet(shapes: Mapping[str, Shape], prefix: str = "") -> UNetConfig:
+    """The U-Net that tensors of these shapes make up.
+
+    ``shapes`` may hold other tensors too; only names that start with ``prefix``
+    (``model.diffusion_model.`` in a full checkpoint) are looked at. What this does
+    not look at (a missing bias, say) shows when ``expected_shapes`` of the result is
+    compared with the file.
+
+    Raises:
+        UnknownUNetError: no U-Net of this family, with what was missing or unfit.
+    """
+
+    def shape(name: str, dimensions: int) -> Shape:
+        found = shapes.get(prefix + name)
+        if found is None:
+            raise UnknownUNetError(_not_found(shapes, prefix, name))
+        if len(found) != dimensions:
+            raise UnknownUNetError(
+                f"not a Stable Diffusion U-Net: {prefix}{name} has shape {tuple(found)}, "
+                f"expected {dimensions} dimensions"
+            )
+        return tuple(found)
+
+    def has(name: str) -> bool:
+        return prefix + name in shapes
+
+    model_channels, in_channels, *_ = shape("input_blocks.0.0.weight", 4)
+    out_channels = shape("out.2.weight", 4)[0]
+    widths: list[int] = []
+    res_blocks: list[int] = []
+    input_depth: list[int] = []
+    index = 1
+    level_open = False
+    while has(f"input_blocks.{index}.0.in_layers.0.weight") or has(f"input_blocks.{index}.0.op.weight"):
+        name = f"input_blocks.{index}"
+        if has(f"{name}.0.op.weight"):
+            level_open = False
+        else:
+            if not level_open:
+                widths.append(shape(f"{name}.0.out_layers.3.weight", 4)[0])
+                res_blocks.append(0)
+                level_open = True
+            res_blocks[-1] += 1
+            input_depth.append(_depth(has, f"{name}.1"))
+        index += 1
+    if not widths:
+        raise UnknownUNetError(_not_found(shapes, prefix, "input_blocks.1.0.in_layers.0.weight"))
+    mults = [width // model_channels for width in widths]
+    if any(mult * model_channels != width or mult == 0 for mult, width in zip(mults, widths, strict=True)):
+        raise UnknownUNetError(
+            f"not a Stable Diffusion U-Net: levels of {widths} channels are no multiples of the first, {model_channels}"
+        )
+
+    has_middle = any(name.startswith(f"{prefix}middle_block.") for name in shapes)
+    if has_middle:
+        shape("middle_block.0.in_layers.0.weight", 1)
+    middle_depth = _depth(has, "middle_block.1") if has("middle_block.1.norm.weight") else None
+    if middle_depth is None and has("middle_block.1.in_layers.0.weight"):
+        middle_depth = 0
+    output_depth = [_depth(has, f"output_blocks.{block}.1") for block in range(sum(n + 1 for n in res_blocks))]
+
+    transformer = next((name for name in _transformers(shapes, prefix)), None)
+    if transformer is None:
+        raise UnknownUNetError(
+            f"not a Stable Diffusion U-Net: no cross-attention ({prefix}*.transformer_blocks.0.attn2.to_k.weight)"
+        )
+    context_width = shape(f"{transformer}.transformer_blocks.0.attn2.to_k.weight", 2)[1]
+    text_only = tuple(
+        _looks_at_text_only(shapes, prefix, block, context_width, width)
+        for block, width in _first_transformers(res_blocks, input_depth, output_depth, widths)
+    )
+    projection = shapes.get(f"{prefix}{transformer}.proj_in.weight", ())
+    if len(projection) not in (2, 4):
+        shape(f"{transformer}.proj_in.weight", 4)
+    return UNetConfig(
+        in_channels=in_channels,
+        out_channels=out_channels,
+        model_channels=model_channels,
+        channel_mult=tuple(mults),
+        res_blocks=tuple(res_blocks),
+        input_depth=tuple(input_depth),
+        middle_depth=middle_depth,
+        has_middle=has_middle,
+        output_depth=tuple(output_depth),
+        context_width=context_width,
+        adm_in_channels=shape("label_emb.0.0.weight", 2)[1] if has("label_emb.0.0.weight") else None,
+        classes=shape("label_emb.weight", 2)[0] if has("label_emb.weight") else None,
+        linear_projections=len(projection) == 2,
+        text_only=text_only if any(text_only) else (),
+    )
+
+
+def _depth(has: Callable[[str], bool], transformer: str) -> int:
+    depth = 0
+    while has(f"{transformer}.transformer_blocks.{depth}.norm1.weight"):
+        depth += 1
+    return depth
+
+
+def _first_transformers(
+    res_blocks: Sequence[int], input_depth: Sequence[int], output_depth: Sequence[int], widths: Sequence[int]
+) -> Iterator[tuple[str | None, int]]:
+    """Of each level the name of one of its transformers, None if it has none, and its channels."""
+    down, up = 0, len(output_depth)
+    for level, blocks in enumerate(res_blocks):
+        up -= blocks + 1
+        inputs = [f"input_blocks.{down + level + n + 1}.1" for n in range(blocks) if input_depth[down + n]]
+        outputs = [f"output_blocks.{up + n}.1" for n in range(blocks + 1) if output_depth[up + n]]
+        down += blocks
+        yield next(iter([*inputs, *outputs]), None), widths[level]
+
+
+def _looks_at_text_only(
+    shapes: Mapping[str, Shape], prefix: str, transformer: str | None, context_width: int, channels: int
+) -> bool:
+    """Whether a transformer's first attention takes its keys from the text, as far as widths can tell."""
+    keys = shapes.get(f"{prefix}{transformer}.transformer_blocks.0.attn1.to_k.weight", ())
+    return len(keys) == 2 and keys[1] == context_width != channels
+
+
+def _transformers(shapes: Mapping[str, Shape], prefix: str) -> Iterator[str]:
+    ending = ".transformer_blocks.0.attn2.to_k.weight"
+    return (name[len(prefix) : -len(ending)] for name in shapes if name.startswith(prefix) and name.endswith(ending))
+
+
+def _not_found(shapes: Mapping[str, Shape], prefix: str, name: str) -> str:
+    mine = [key for key in shapes if key.startswith(prefix)]
+    if not mine:
+        found = f"none of its {len(shapes)} tensors is named {prefix}*"
+    else:
+        found = f"{len(mine)} tensors, {', '.join(sorted(mine)[:3])}{' …' if len(mine) > 3 else ''}"
+    return f"not a Stable Diffusion U-Net: no tensor {prefix}{name} (found {found})"

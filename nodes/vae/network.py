@@ -1,0 +1,16 @@
+"""The network of a VAE handle."""
+
+from __future__ import annotations
+
+from typing import cast
+
+from nodes.models.handle import Vae
+from nodes.vae.autoencoder import AutoencoderKL
+
+
+def autoencoder(vae: Vae) -> AutoencoderKL:
+    """The autoencoder with its weights, loaded now or before.
+
+    Raises CheckpointError if its file changed, or holds NaN or infinity.
+    """
+    return cast(AutoencoderKL, vae.network())
