@@ -48,13 +48,13 @@ class LatentSpace:
         if (self.mean is None) != (self.std is None):
             raise ValueError("a latent space has both a mean and a standard deviation for each channel, or neither")
 
-    def scaled(self, latent: Tensor) -> Tensor:
+    def scaled_in(self, latent: Tensor) -> Tensor:
         """``latent`` [B, C, h, w] as the VAE gives it, in the diffusion model's scale."""
         if self.mean is None or self.std is None:
             return (latent - self.shift) * self.scale if self.shift else latent * self.scale
         return (latent - _by_channel(self.mean, latent)) * (self.scale / _by_channel(self.std, latent))
 
-    def unscaled(self, latent: Tensor) -> Tensor:
+    def scaled_out(self, latent: Tensor) -> Tensor:
         """``latent`` [B, C, h, w] in the diffusion model's scale, as the VAE takes it."""
         if self.mean is None or self.std is None:
             return latent / self.scale + self.shift if self.shift else latent / self.scale

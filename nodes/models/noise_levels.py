@@ -86,9 +86,13 @@ class NoiseLevels:
         """Where sampling from ``sigma`` starts."""
         return self.prediction.noised(latent, noise, sigma, self.is_maximum(sigma))
 
-    def inverse_noised(self, x: Tensor, sigma: float) -> Tensor:
-        """Undo the scale that :meth:`noised` gave the latent; ``sigma`` is the run's last level."""
-        return self.prediction.inverse_noised(x, sigma)
+    def noised_to(self, latent: Tensor, noise: Tensor, sigma: float) -> Tensor:
+        """A clean latent at noise level ``sigma`` in the course of a run."""
+        return self.prediction.noised(latent, noise, sigma, from_pure_noise=False)
+
+    def finished(self, x: Tensor, sigma: float) -> Tensor:
+        """The latent at the end of a run, ``sigma``, without the scale that :meth:`noised` gave it."""
+        return self.prediction.finished(x, sigma)
 
     def network_input(self, x: Tensor, sigma: float) -> Tensor:
         """What the network is given for the noisy latent ``x``."""

@@ -29,7 +29,7 @@ class Prediction(Protocol):
     def noised(self, latent: Tensor, noise: Tensor, sigma: float, from_pure_noise: bool) -> Tensor:
         """The latent with which sampling from ``sigma`` starts; ``from_pure_noise`` at the model's largest level."""
 
-    def inverse_noised(self, x: Tensor, sigma: float) -> Tensor:
+    def finished(self, x: Tensor, sigma: float) -> Tensor:
         """Undo the scale that ``noised`` gave the latent; ``sigma`` is the run's last level."""
 
 
@@ -51,7 +51,7 @@ class _VarianceExploding:
         """
         return noise * (math.sqrt(1 + sigma**2) if from_pure_noise else sigma) + latent
 
-    def inverse_noised(self, x: Tensor, sigma: float) -> Tensor:
+    def finished(self, x: Tensor, sigma: float) -> Tensor:
         """``x``: the latent was not scaled."""
         return x
 

@@ -86,7 +86,7 @@ def sample(
         )
     where = device.device()
     levels = model.sampling.levels()
-    latent = model.latent.scaled(fitting_latent(model, latent).to(where, torch.float32))
+    latent = model.latent.scaled_in(fitting_latent(model, latent).to(where, torch.float32))
     noise = noise.to(where, torch.float32)
     sigmas = sigmas.cpu().float()
 
@@ -106,8 +106,8 @@ def sample(
 
     x = levels.noised(latent, noise, float(sigmas[0]))
     x = sampler.run(denoiser, x, sigmas, seed, levels)
-    x = levels.inverse_noised(x, float(sigmas[-1]))
-    return model.latent.unscaled(check_finite(x)).cpu()
+    x = levels.finished(x, float(sigmas[-1]))
+    return model.latent.scaled_out(check_finite(x)).cpu()
 
 
 def check_finite(x: Tensor) -> Tensor:

@@ -11,6 +11,7 @@ from __future__ import annotations
 import dataclasses
 import math
 from collections.abc import Iterator, Mapping, Sequence
+from functools import partial
 from typing import Any
 
 import torch
@@ -21,6 +22,7 @@ from nodes.compat.comfy.conds import CONDCrossAttn, CONDRegular
 from nodes.compat.comfy.model_sampling import ObjectLevels
 from nodes.compat.comfy.patcher_extension import WrapperExecutor, WrappersMP, get_all_wrappers
 from nodes.sampling.conditions import Condition, place_of, repeat_to_batch, resolve, share_control, with_partners
+from nodes.sampling.vector_conditioning import vector
 
 Cond = dict[str, Any]
 
@@ -37,9 +39,13 @@ def process_conds(
 ) -> dict[str, Any]:
     """Sides, by name, made ready for a run with latents like ``noise``. Raises ConditionError."""
     levels = ObjectLevels(model.model_sampling)
-    width = model.adm_channels or None
     sides = {
-        name: resolve([[_text(cond), cond] for cond in side], noise, levels, width)
+        name: resolve(
+            [[_text(cond), cond] for cond in side],
+            noise,
+            levels,
+            partial(vector, model._handle, negative=name == "negative"),
+        )
         for name, side in conds.items()
         if side is not None
     }

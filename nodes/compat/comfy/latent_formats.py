@@ -42,11 +42,11 @@ class FamilyLatents(LatentFormat):
 
     def process_in(self, latent: Tensor) -> Tensor:
         """From the VAE's scale to the network's."""
-        return self._space.scaled(latent)
+        return self._space.scaled_in(latent)
 
     def process_out(self, latent: Tensor) -> Tensor:
         """From the network's scale to the VAE's."""
-        return self._space.unscaled(latent)
+        return self._space.scaled_out(latent)
 
 
 class SD15(LatentFormat):

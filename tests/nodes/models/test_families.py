@@ -164,8 +164,8 @@ def test_playground_says_how_its_latents_are_normalized(tmp_path: Path) -> None:
     space = latent_in(checkpoint, families.SDXL)
     latent = torch.randn(2, 4, 3, 3, generator=torch.Generator().manual_seed(0)) * 8
     centre, deviation = (torch.tensor(numbers).view(1, 4, 1, 1) for numbers in (mean, std))
-    torch.testing.assert_close(space.scaled(latent), (latent - centre) * 0.5 / deviation)
-    torch.testing.assert_close(space.unscaled(space.scaled(latent)), latent, rtol=1e-5, atol=1e-5)
+    torch.testing.assert_close(space.scaled_in(latent), (latent - centre) * 0.5 / deviation)
+    torch.testing.assert_close(space.scaled_out(space.scaled_in(latent)), latent, rtol=1e-5, atol=1e-5)
     assert latent_in(_marked(tmp_path), families.SDXL) == SDXL_LATENTS
 
 
@@ -177,14 +177,14 @@ def test_previews_of_normalized_latents_show_the_same_colours(tmp_path: Path) ->
     latent = torch.randn(1, 4, 1, 1, generator=torch.Generator().manual_seed(0))
     plain, normalized = factors_for(SDXL_LATENTS), factors_for(space)
     assert plain is not None and normalized is not None
-    colours = SDXL_LATENTS.scaled(latent).flatten() @ plain[:-1] + plain[-1]
-    torch.testing.assert_close(space.scaled(latent).flatten() @ normalized[:-1] + normalized[-1], colours)
+    colours = SDXL_LATENTS.scaled_in(latent).flatten() @ plain[:-1] + plain[-1]
+    torch.testing.assert_close(space.scaled_in(latent).flatten() @ normalized[:-1] + normalized[-1], colours)
 
 
 def test_a_shift_is_taken_off_before_scaling() -> None:
     space = LatentSpace(scale=2.0, shift=0.5, channels=1)
     latent = torch.full((1, 1, 1, 1), 3.0)
-    assert space.scaled(latent).item() == 5.0 and space.unscaled(space.scaled(latent)).item() == 3.0
+    assert space.scaled_in(latent).item() == 5.0 and space.scaled_out(space.scaled_in(latent)).item() == 3.0
 
 
 @pytest.mark.parametrize(

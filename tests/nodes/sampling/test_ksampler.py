@@ -117,7 +117,7 @@ def test_previews_resemble_the_picture(model: Model) -> None:
     vae = vae_in(Checkpoint.open(CHECKPOINT))
     white = torch.ones(1, 64, 64, 3)
     white[:, :, 32:] = torch.tensor([0.9, 0.1, 0.1])
-    latent = model.latent.scaled(encode(autoencoder(vae), white))[0]
+    latent = model.latent.scaled_in(encode(autoencoder(vae), white))[0]
     factors = factors_for(model.latent)
     assert factors is not None
     colours = latent_to_rgb(latent, factors).float() / 255
