@@ -209,6 +209,9 @@ def test_patches_of_a_text_encoders_weights(tmp_path: Path) -> None:
             assert torch.equal(clip.encode("a red car"), before)
             return ({"samples": changed.encode("a car")}, changed)
 
+    from nodes.text.encoding import encode_tokens
+    from nodes.text.prompt import tokenize_prompt
+
     latent, clip = run(Patched, tmp_path, **LINKS)
     assert torch.equal(encode_tokens(clip, tokenize_prompt(clip, "a car"))[0], latent["samples"])
     assert clip.layer == -2 and len(clip.patches) == 1
