@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from functools import partial
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
 import torch
 from torch import Tensor
@@ -22,6 +22,7 @@ from nodes.types import Conditioning
 
 if TYPE_CHECKING:
     from nodes.models.handle import Model
+    from nodes.unet.unet import UNet
 
 OnStep = Callable[[int, int, Tensor], None]
 """Told ``(step, steps, denoised)``, step from 1, after each call of the network; ``denoised`` is scaled."""
@@ -97,7 +98,7 @@ def sample(
     if any(options.get("control_apply_to_uncond") for _, options in positive):
         uncond = share_control(cond, uncond)
 
-    denoiser: Denoiser = Guided(model.network(), levels, cond, uncond, scale)
+    denoiser: Denoiser = Guided(cast("UNet", model.network()), levels, cond, uncond, scale)
     if noise_mask is not None:
         kept_noise = initial_noise(noise.shape, (seed + 1) % SEEDS).to(noise) if sampler.renews_masked_noise else noise
         denoiser = Inpainted(denoiser, mask_for(latent, noise_mask), latent, kept_noise)

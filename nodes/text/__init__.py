@@ -11,10 +11,10 @@ if TYPE_CHECKING:
     from nodes.text.clip import ClipText
 
 
-def _text_encoder(config: TextConfig) -> ClipText:
+def text_encoder(config: TextConfig) -> ClipText:
     from nodes.text.clip import ClipText
 
     return ClipText(config)
 
 
-register_network(TextConfig, _text_encoder)
+register_network(TextConfig, text_encoder)

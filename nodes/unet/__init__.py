@@ -11,10 +11,10 @@ if TYPE_CHECKING:
     from nodes.unet.unet import UNet
 
 
-def _unet(config: UNetConfig) -> UNet:
+def diffusion_model(config: UNetConfig) -> UNet:
     from nodes.unet.unet import UNet
 
     return UNet(config)
 
 
-register_network(UNetConfig, _unet)
+register_network(UNetConfig, diffusion_model)

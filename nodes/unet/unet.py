@@ -75,6 +75,7 @@ class UNet(nn.Module):
         width = config.embedding_width
         plan = layout(config)
         self.time_embed = nn.Sequential(Linear(config.model_channels, width), nn.SiLU(), Linear(width, width))
+        self.label_emb: nn.Module
         if config.adm_in_channels is not None:
             self.label_emb = nn.Sequential(
                 nn.Sequential(Linear(config.adm_in_channels, width), nn.SiLU(), Linear(width, width))
@@ -214,6 +215,7 @@ class UNet(nn.Module):
             raise UNetInputError(
                 f"latents have shape {tuple(x.shape)}, this U-Net takes [batch, {config.in_channels}, height, width]"
             )
+        expected: tuple[int, ...] | None
         if config.adm_in_channels is not None:
             expected, what = (x.shape[0], config.adm_in_channels), " (pooled text and sizes)"
         elif config.classes is not None:

@@ -11,10 +11,10 @@ if TYPE_CHECKING:
     from nodes.vae.autoencoder import AutoencoderKL
 
 
-def _autoencoder(config: VaeConfig) -> AutoencoderKL:
+def autoencoder(config: VaeConfig) -> AutoencoderKL:
     from nodes.vae.autoencoder import AutoencoderKL
 
     return AutoencoderKL(config)
 
 
-register_network(VaeConfig, _autoencoder)
+register_network(VaeConfig, autoencoder)
