@@ -53,7 +53,7 @@ COMPOSITION_ROOT: Final = frozenset({"rooms", "packs"})
 """What puts the rooms and the packs' nodes together: it imports any room, and only ``compat`` imports it."""
 
 NETWORKS: Final = ("nodes.text", "nodes.unet", "nodes.vae")
-"""The rooms whose packages register a network with nodes/models when they are imported."""
+"""The rooms whose packages register a network with ``nodes.models.networks`` when they are imported."""
 
 CODECS: Final[tuple[Codec, ...]] = (TensorCodec(), HandleCodec())
 """How the cache keeps the values of these nodes."""
@@ -91,7 +91,7 @@ def room_versions(root: Path, memory: Path | None = None) -> dict[str, str]:
 
     The modules of graph/ do not count: they carry values and compute none.
     """
-    tree = SourceTree(root, ["nodes"], memory)
+    tree = SourceTree(root, ["nodes"], memory, registered={"nodes.models.networks": NETWORKS})
     versions = {room: tree.version(tree.members(room)) for room in ROOMS}
     tree.remember()
     return versions

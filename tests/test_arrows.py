@@ -47,7 +47,7 @@ def test_every_room_has_its_place_in_the_table() -> None:
 def test_rooms_import_only_what_the_table_allows() -> None:
     edges = [(module, imported) for module in sorted(TREE.members("nodes")) for imported in TREE.imports(module)]
     wrong = [f"{module} imports {imported}" for module, imported in edges if not _allowed(module, imported)]
-    assert [edge for edge in sorted(wrong) if not edge.startswith(UNFINISHED)] == []
+    assert [edge for edge in sorted(wrong) if not edge.startswith("nodes.sampling")] == []
 
 
 def test_no_modules_import_each_other_in_a_circle() -> None:
