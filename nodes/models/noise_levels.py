@@ -9,15 +9,12 @@ What the network's output means: :mod:`nodes.models.prediction`.
 from __future__ import annotations
 
 import math
-from typing import TYPE_CHECKING, Final
+from typing import Final, Protocol
 
 import torch
 from torch import Tensor
 
 from nodes.models.prediction import PREDICTIONS, NoisePrediction, Prediction
-
-if TYPE_CHECKING:
-    from nodes.models.model_sampling import ModelSampling
 
 # sqrt(alpha_bar) of the last step is 0 after the rescale; this keeps its sigma finite (about 4518).
 _LAST_ALPHA_BAR_OF_ZERO_TERMINAL_SNR = 4.8973451890853435e-08
@@ -25,6 +22,30 @@ _LAST_ALPHA_BAR_OF_ZERO_TERMINAL_SNR = 4.8973451890853435e-08
 _EPS: Final = NoisePrediction()
 _CONTINUOUS_TABLE: Final = 1000
 """Levels that a continuous range shows to schedules which pick from a table."""
+
+
+class Betas(Protocol):
+    """The table of betas that a DDPM was trained with, as :class:`nodes.models.model_sampling.ModelSampling` has it."""
+
+    @property
+    def prediction(self) -> str:
+        """A name in :data:`nodes.models.prediction.PREDICTIONS`."""
+
+    @property
+    def zero_terminal_snr(self) -> bool:
+        """Whether the betas are rescaled so that the last step is noise alone."""
+
+    @property
+    def linear_start(self) -> float:
+        """The first beta."""
+
+    @property
+    def linear_end(self) -> float:
+        """The last beta."""
+
+    @property
+    def timesteps(self) -> int:
+        """How many betas there are."""
 
 
 class NoiseLevels:
@@ -40,7 +61,7 @@ class NoiseLevels:
         self._log_sigmas = sigmas.log().float()
 
     @classmethod
-    def of(cls, sampling: ModelSampling) -> NoiseLevels:
+    def of(cls, sampling: Betas) -> NoiseLevels:
         """The levels of a model's betas, which are linear in their square root, as Stable Diffusion's are."""
         start, end = sampling.linear_start**0.5, sampling.linear_end**0.5
         betas = torch.linspace(start, end, sampling.timesteps, dtype=torch.float64) ** 2

@@ -14,8 +14,6 @@ from typing import Final, Protocol
 
 from torch import Tensor
 
-from nodes.models.model_sampling import PredictionName
-
 
 class Prediction(Protocol):
     """Everything that a kind of prediction decides about a run."""
@@ -96,7 +94,7 @@ class CleanPrediction(_VarianceExploding):
         return output
 
 
-PREDICTIONS: Final[Mapping[PredictionName, Callable[[float], Prediction]]] = {
+PREDICTIONS: Final[Mapping[str, Callable[[float], Prediction]]] = {
     "eps": NoisePrediction,
     "v": VelocityPrediction,
     "x0": CleanPrediction,
