@@ -1,0 +1,311 @@
+"""How well the embedded model draws what its prompt says.
+
+    python benchmarks/model.py [--checkpoint NAME] [--pictures models/tiny/pictures] [--out FOLDER] [--seeds 4]
+
+Draws through the engine with workflows/text_to_image.json (20 steps) and judges with benchmarks/likeness.py:
+    concepts     the training picture nearest to the result shows the prompt's concept, in English and in Chinese
+    colours      for concept × colour pairs that training never showed, the colour is nearest to that of a drawing
+                 in the prompt's colour
+    backgrounds  for concept × background pairs that training never showed, the background has the prompt's colour
+    seeds        mean distance between a prompt's pictures, relative to that between the icon sets' drawings
+    unseen       unknown words give a picture as near to a training picture as known ones do, or a plain one
+How far to trust the judges is measured first, on drawings they have not seen, softened and with noise. Needs the
+training pictures (models/tiny/make_pictures.py). Writes figures.json and contact sheets to --out.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import statistics
+import sys
+import time
+from collections.abc import Callable, Sequence
+from itertools import combinations
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from PIL import Image
+
+ROOT = Path(__file__).resolve().parents[1]
+sys.path[:0] = [str(ROOT), str(ROOT / "models" / "tiny")]
+
+from colour import ZH  # noqa: E402
+from concepts import Concept, concepts, drawings  # noqa: E402
+from contact_sheet import contact_sheet  # noqa: E402
+from make_pictures import compose  # noqa: E402
+from scenes import COLOURS, Scene, Thing, holdouts  # noqa: E402
+
+from benchmarks.likeness import Look, Recogniser, look, shape_distance, worn  # noqa: E402
+
+WORKFLOW = ROOT / "workflows" / "text_to_image.json"
+KNOWN_EACH = 80  # training pictures of a concept that the recogniser keeps
+TIMED = 5
+UNSEEN = (
+    "a submarine", "a dinosaur", "a violin", "a castle", "a sandwich", "a bridge", "a xylophone", "qwertyuiop",
+    "democracy", "a red dinosaur", "a computer on a blue background", "two lamps", "an astronaut riding a horse",
+    "一条龙", "一座桥", "一台电脑", "一只孔雀", "红色的椅子", "春天", "一双鞋子",
+)  # fmt: skip
+
+Draw = Callable[[str, int], list[Image.Image]]
+
+
+def main() -> None:
+    options = arguments()
+    options.out.mkdir(parents=True, exist_ok=True)
+    recogniser, judged = recogniser_of(options.pictures)
+    figures: dict[str, Any] = {"judge": judged | colour_judge()}
+    show("judge", figures["judge"])
+    with drawing(options) as draw_with:
+        draw, seconds = draw_with
+        for name, prompts in parts(options.only).items():
+            pictures = [draw(prompt, options.seeds) for prompt, _ in prompts]
+            figures[name] = MEASURES[name](pictures, [wanted for _, wanted in prompts], recogniser, judged)
+            show(name, figures[name])
+            contact_sheet(pictures, [[prompt] for prompt, _ in prompts], 4, 64).save(options.out / f"{name}.png")
+        figures["seconds"] = seconds()
+        show("seconds", figures["seconds"])
+    (options.out / "figures.json").write_text(json.dumps(figures, indent=1, ensure_ascii=False), encoding="utf-8")
+
+
+def arguments() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
+    parser.add_argument("--checkpoint", default="sumi-tiny.safetensors")
+    parser.add_argument("--pictures", type=Path, default=ROOT / "models" / "tiny" / "pictures")
+    parser.add_argument("--out", type=Path, default=ROOT / "output" / "model_quality")
+    parser.add_argument("--seeds", type=int, default=4, help="pictures of each prompt")
+    parser.add_argument("--threads", type=int, help="threads for torch (default: its own choice)")
+    parser.add_argument("--only", nargs="*", choices=sorted(MEASURES), default=sorted(MEASURES))
+    return parser.parse_args()
+
+
+def show(name: str, figures: dict[str, Any]) -> None:
+    print(f"{name:<12}", "  ".join(f"{key} {value}" for key, value in figures.items() if key != "wrong"), flush=True)
+
+
+class drawing:
+    """Opens an engine; gives functions that draw a prompt and that time single pictures."""
+
+    def __init__(self, options: argparse.Namespace) -> None:
+        self.options = options
+
+    def __enter__(self) -> tuple[Draw, Callable[[], dict[str, float]]]:
+        import torch
+
+        import nodes
+        from commands.overrides import set_inputs, set_prompt
+        from graph import Engine, load
+        from nodes.model_folders import folders
+
+        if self.options.threads:
+            torch.set_num_threads(self.options.threads)
+        registry = nodes.registry()
+        workflow = set_inputs(
+            load(WORKFLOW, registry), [f"CheckpointLoaderSimple.ckpt_name={self.options.checkpoint}"], registry
+        )
+        self.engine = Engine(registry, folders=folders(ROOT)).__enter__()
+
+        def draw(prompt: str, count: int, seed: int = 1) -> list[Image.Image]:
+            asked = set_inputs(
+                set_prompt(workflow, prompt, registry),
+                [f"KSampler.seed={seed}", f"EmptyLatentImage.batch_size={count}"],
+                registry,
+            )
+            decode = next(id_ for id_, node in asked.nodes.items() if node.class_type == "VAEDecode")
+            (batch,) = self.engine.run(asked, targets=[decode]).values(decode)
+            return [Image.fromarray((picture.numpy().clip(0, 1) * 255 + 0.5).astype(np.uint8)) for picture in batch]
+
+        def seconds() -> dict[str, float]:
+            draw("a red apple", 1, 100)
+            spent = []
+            for seed in range(TIMED):
+                start = time.perf_counter()
+                draw("a red apple", 1, 101 + seed)
+                spent.append(time.perf_counter() - start)
+            return {"a_picture": round(statistics.median(spent), 3), "threads": torch.get_num_threads()}
+
+        return draw, seconds
+
+    def __exit__(self, *error: Any) -> None:
+        self.engine.__exit__(*error)
+
+
+def parts(only: Sequence[str]) -> dict[str, list[tuple[str, Any]]]:
+    """Measure → prompts, each with what it asks for."""
+    known = concepts()
+    prompts: dict[str, list[tuple[str, Any]]] = {
+        "concepts": [(english(concept), name) for name, concept in known.items()],
+        "chinese": [(f"一{concept.measure}{concept.zh[0]}", name) for name, concept in known.items()],
+        "colours": [(english(known[name], colour), (name, colour)) for name, colour in sorted(holdouts().colours)],
+        "colours_zh": [
+            (f"一{known[name].measure}{ZH[colour]}色的{known[name].zh[0]}", (name, colour))
+            for name, colour in sorted(holdouts().colours)
+        ],
+        "backgrounds": [
+            (f"{english(known[name])} on {_a(colour)} background", (name, colour))
+            for name, colour in sorted(holdouts().grounds)
+        ],
+        "unseen": [(prompt, None) for prompt in UNSEEN],
+    }
+    return {name: listed for name, listed in prompts.items() if name in only}
+
+
+def english(concept: Concept, colour: str = "") -> str:
+    noun = f"{colour} {concept.en[0]}".strip()
+    return _a(noun) if concept.article else noun
+
+
+def _a(noun: str) -> str:
+    return f"{'an' if noun[0] in 'aeiou' else 'a'} {noun}"
+
+
+def recogniser_of(folder: Path) -> tuple[Recogniser, dict[str, float]]:
+    """Learn the feature space from the training pictures, and measure it on worn pictures that it has not seen."""
+    rng = np.random.default_rng(0)
+    lines = [json.loads(line) for line in (folder / "metadata.jsonl").open(encoding="utf-8")]
+    by_concept: dict[str, list[str]] = {name: [] for name in concepts()}
+    for line in lines:
+        if len(line["concepts"]) == 1:
+            by_concept[line["concepts"][0]].append(line["file_name"])
+    known, unseen = [], []
+    for name, files in by_concept.items():
+        mixed = [(name, files[index]) for index in rng.permutation(len(files))]
+        known += mixed[:KNOWN_EACH]
+        unseen += mixed[KNOWN_EACH : KNOWN_EACH + 5]
+    features = np.stack([look(Image.open(folder / file)).features for _, file in known])
+    names = np.array([name for name, _ in known])
+    recogniser = Recogniser(features, names)
+    drawn = np.stack([look(worn(Image.open(folder / file), rng)).features for _, file in unseen])
+    said, distances = recogniser.nearest(drawn)
+    sets = {line["file_name"]: line["icon_sets"][0] for line in lines if len(line["concepts"]) == 1}
+    of_set = np.array([sets[file] for _, file in known])
+    other_sets = [
+        Recogniser(features[of_set != name], names[of_set != name]).nearest(features[of_set == name])[0]
+        == names[of_set == name]
+        for name in np.unique(of_set)
+    ]
+    return recogniser, {
+        "unseen_worn_pictures_right": share(said == np.array([name for name, _ in unseen])),
+        "unseen_icon_set_right": share(np.concatenate(other_sets)),
+        "familiar_below": round(float(np.percentile(distances, 95)), 3),
+    }
+
+
+def share(right: Any) -> float:
+    return round(float(np.mean(right)), 3)
+
+
+def colour_judge() -> dict[str, float]:
+    """How often `colour_seen` is right on worn pictures of the held-out pairs."""
+    rng = np.random.default_rng(1)
+    right = []
+    for name, colour in sorted(holdouts().colours):
+        for index in _drawings_of(name):
+            picture = worn(compose(Scene((Thing(index, colour),), "white"), rng), rng)
+            right.append(colour_seen(look(picture), name, leave_out=index) == colour)
+    return {"colour_right": share(right)}
+
+
+def _drawings_of(name: str) -> list[int]:
+    return [i for i, icon in enumerate(drawings()) if icon.concept == name and icon.colour is None]
+
+
+_palettes: dict[str, list[tuple[int, str, np.ndarray]]] = {}
+
+
+def colour_seen(seen: Look, name: str, leave_out: int | None = None) -> str:
+    """The colour, of all that the concept's drawings can be given, whose drawing has the most similar colours."""
+    if name not in _palettes:
+        _palettes[name] = [
+            (i, colour, look(compose(Scene((Thing(i, colour),), "white", True), np.random.default_rng(0))).colours)
+            for i in _drawings_of(name)
+            for colour in COLOURS
+            if colour != "white"
+        ]
+    others = [(colour, shares) for index, colour, shares in _palettes[name] if index != leave_out]
+    return min(others, key=lambda other: float(np.abs(other[1] - seen.colours).sum()))[0]
+
+
+def measure_concepts(
+    pictures: list[list[Image.Image]], wanted: list[str], recogniser: Recogniser, judged: dict[str, float]
+) -> dict[str, Any]:
+    looks = [[look(picture) for picture in strip] for strip in pictures]
+    right = [[_shows(seen, name, recogniser) for seen in strip] for strip, name in zip(looks, wanted, strict=True)]
+    apart = [_spread([seen.features for seen in strip]) for strip in looks]
+    drawn = [_spread(_own_features(name)) for name in wanted]
+    sound = [index for index, strip in enumerate(right) if all(strip)]
+    return {
+        "right": share(right),
+        "seeds_apart": round(sum(apart) / sum(drawn), 3),
+        "seeds_apart_where_all_right": round(sum(apart[i] for i in sound) / max(sum(drawn[i] for i in sound), 1e-6), 3),
+        "wrong": {
+            name: f"{len(strip) - sum(strip)} of {len(strip)}"
+            for name, strip in zip(wanted, right, strict=True)
+            if not all(strip)
+        },
+    }
+
+
+def _shows(seen: Look, name: str, recogniser: Recogniser) -> bool:
+    return not seen.plain and recogniser.nearest(seen.features)[0][0] == name
+
+
+def _spread(features: list[np.ndarray]) -> float:
+    return float(np.mean([shape_distance(one, other) for one, other in combinations(features, 2)] or [0]))
+
+
+def _own_features(name: str) -> list[np.ndarray]:
+    rng = np.random.default_rng(0)
+    return [look(compose(Scene((Thing(i),), "white", centred=True), rng)).features for i in _drawings_of(name)]
+
+
+def measure_colours(
+    pictures: list[list[Image.Image]], wanted: list[tuple[str, str]], recogniser: Recogniser, judged: dict[str, float]
+) -> dict[str, Any]:
+    colour, concept, wrong = [], [], {}
+    for strip, (name, asked) in zip(pictures, wanted, strict=True):
+        looks = [look(picture) for picture in strip]
+        said = [None if seen.plain else colour_seen(seen, name) for seen in looks]
+        colour.append([answer == asked for answer in said])
+        concept.append([_shows(seen, name, recogniser) for seen in looks])
+        if not all(colour[-1]):
+            wrong[f"{asked} {name}"] = [str(answer) for answer in said]
+    both = np.array(colour) & np.array(concept)
+    return {"colour_right": share(colour), "concept_right": share(concept), "both": share(both), "wrong": wrong}
+
+
+def measure_backgrounds(
+    pictures: list[list[Image.Image]], wanted: list[tuple[str, str]], recogniser: Recogniser, judged: dict[str, float]
+) -> dict[str, Any]:
+    ground, concept, wrong = [], [], {}
+    for strip, (name, asked) in zip(pictures, wanted, strict=True):
+        looks = [look(picture) for picture in strip]
+        ground.append([seen.ground == asked for seen in looks])
+        concept.append([_shows(seen, name, recogniser) for seen in looks])
+        if not all(ground[-1]):
+            wrong[f"{name} on {asked}"] = [seen.ground for seen in looks]
+    both = np.array(ground) & np.array(concept)
+    return {"background_right": share(ground), "concept_right": share(concept), "both": share(both), "wrong": wrong}
+
+
+def measure_unseen(
+    pictures: list[list[Image.Image]], wanted: list[None], recogniser: Recogniser, judged: dict[str, float]
+) -> dict[str, Any]:
+    looks = [look(picture) for strip in pictures for picture in strip]
+    plain = [seen.plain for seen in looks]
+    near = [recogniser.nearest(seen.features)[1][0] <= judged["familiar_below"] for seen in looks]
+    return {"recognisable_or_plain": share(np.array(plain) | np.array(near)), "plain": share(plain)}
+
+
+MEASURES = {
+    "concepts": measure_concepts,
+    "chinese": measure_concepts,
+    "colours": measure_colours,
+    "colours_zh": measure_colours,
+    "backgrounds": measure_backgrounds,
+    "unseen": measure_unseen,
+}
+
+if __name__ == "__main__":
+    main()
