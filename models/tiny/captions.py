@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import numpy as np
-from colour import ZH
-from concepts import ICON_SETS, bare, labels
-from scenes import Scene, Thing
+
+from models.tiny.colour import ZH
+from models.tiny.concepts import ICON_SETS, bare, labels
+from models.tiny.scenes import Scene, Thing
 
 CAPTIONS_EACH = 10
 CHINESE_EACH = 3

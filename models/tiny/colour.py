@@ -7,6 +7,7 @@ about equally large, so that a hue can change without the lightness changing wit
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cache
 
 import numpy as np
 
@@ -100,7 +101,8 @@ def ground(colour: str, rng: np.random.Generator) -> np.ndarray:
 
 def name_of(lab: np.ndarray) -> np.ndarray:
     """Return the index into COLOURS of the named colour nearest to each OKLab colour [..., 3]."""
-    return np.argmin(np.linalg.norm(lab[..., None, :] - _named(), axis=-1), -1)
+    named = named_colours()
+    return np.argmin((named**2).sum(-1) - 2 * (lab @ named.T), -1)
 
 
 def clear_name(part: Part) -> str | None:
@@ -108,7 +110,7 @@ def clear_name(part: Part) -> str | None:
     names = list(COLOURS)
     radians = np.radians(part.hue)
     lab = np.array([part.lightness, part.chroma * np.cos(radians), part.chroma * np.sin(radians)])
-    distances = np.linalg.norm(_named() - lab, axis=-1)
+    distances = np.linalg.norm(named_colours() - lab, axis=-1)
     first, second = np.argsort(distances)[:2]
     chroma, hue = COLOURS[names[first]][1:]
     hue_agrees = _turn(np.array(part.hue), hue) < 16 and part.chroma > 0.5 * chroma
@@ -117,10 +119,12 @@ def clear_name(part: Part) -> str | None:
     return names[first] if hue_agrees and distances[first] < min(0.14, 0.75 * distances[second]) else None
 
 
-def _named() -> np.ndarray:
+@cache
+def named_colours() -> np.ndarray:
+    """The named colours in OKLab, [names, 3] float32, in the order of COLOURS."""
     lightness, chroma, hue = np.array(list(COLOURS.values())).T
     radians = np.radians(hue)
-    return np.stack([lightness, chroma * np.cos(radians), chroma * np.sin(radians)], -1)
+    return np.stack([lightness, chroma * np.cos(radians), chroma * np.sin(radians)], -1).astype(np.float32)
 
 
 def find_part(rgba: np.ndarray, rule: str) -> Part:

@@ -148,5 +148,5 @@ def _icon_book(icon_set: str) -> dict:
 
 def _read(path: Path) -> dict:
     if not path.is_file():
-        raise PackagesMissing(f"{path} is missing. Run `npm ci` in {HERE}, or `make tiny-data`.")
+        raise PackagesMissing(f"{path} is missing. Run `npm ci` in {HERE}, or `make tiny-pictures`.")
     return json.loads(path.read_text(encoding="utf-8"))

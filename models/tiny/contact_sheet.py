@@ -46,7 +46,9 @@ def contact_sheet(
     for place, (strip, lines) in enumerate(zip(strips, captions, strict=True)):
         left, top = GAP + place % columns * width, GAP + place // columns * height
         for index, picture in enumerate(strip):
-            page.paste(picture.convert("RGB").resize((side, side), Image.Resampling.LANCZOS), (left + index * side, top))
+            page.paste(
+                picture.convert("RGB").resize((side, side), Image.Resampling.LANCZOS), (left + index * side, top)
+            )
         for index, text in enumerate(lines):
             while len(text) > 1 and pen.textlength(text, font) > width - GAP:
                 text = text[:-2] + "…"

@@ -19,13 +19,13 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-sys.path.insert(0, str(Path(__file__).resolve().parent))
+sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
-from captions import captions
-from colour import ground as shade_of
-from colour import recolour
-from concepts import HERE, drawings
-from scenes import Scene, Thing, choose_holdouts, holdouts, part_of, scenes
+from models.tiny.captions import captions
+from models.tiny.colour import ground as shade_of
+from models.tiny.colour import recolour
+from models.tiny.concepts import HERE, drawings
+from models.tiny.scenes import Scene, Thing, choose_holdouts, holdouts, part_of, scenes
 
 SIDE = 128  # px; shifts and margins below are for this side
 CHUNK = 256

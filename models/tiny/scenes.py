@@ -8,8 +8,9 @@ from dataclasses import dataclass
 from functools import cache
 
 import numpy as np
-from colour import COLOURS, Part, clear_name, find_part
-from concepts import HERE, Concept, Drawing, concepts, drawings
+
+from models.tiny.colour import COLOURS, SOLID_ALPHA, Part, clear_name, find_part, named_colours, oklab
+from models.tiny.concepts import HERE, Concept, Drawing, concepts, drawings
 
 GROUNDS = tuple(name for name in COLOURS if name != "white")
 ON_WHITE_EACH = 20  # pictures of a drawing in its own colours on white
@@ -144,7 +145,15 @@ def allowed(thing: Thing, ground: str) -> bool:
         return False
     if ground == "white":
         return thing.colour != "white"
-    return thing.named != ground
+    return thing.named != ground and (thing.colour is not None or not _blends(thing.drawing, ground))
+
+
+@cache
+def _blends(drawing: int, ground: str) -> bool:
+    """Whether two fifths of an unchanged drawing have almost the ground's colour."""
+    rgba = drawings()[drawing].rgba[::3, ::3]
+    solid = oklab(rgba[rgba[..., 3] > SOLID_ALPHA][:, :3])
+    return float((np.linalg.norm(solid - named_colours()[list(COLOURS).index(ground)], axis=-1) < 0.13).mean()) > 0.4
 
 
 def choose_holdouts(seed: int) -> dict[str, list[list[str]]]:
@@ -157,9 +166,10 @@ def choose_holdouts(seed: int) -> dict[str, list[list[str]]]:
     by_itself = {(icon.concept, own_colour(index)) for index, icon in enumerate(drawings())}
     able = [c.name for c in concepts().values() if c.recolour and c.name not in NEVER_HELD_OUT]
     others = [name for name in concepts() if name not in NEVER_HELD_OUT]
+    blending = {(icon.concept, ground) for i, icon in enumerate(drawings()) for ground in GROUNDS if _blends(i, ground)}
     return {
         "colours": _draw_pairs(rng, able, 60, by_itself),
-        "grounds": _draw_pairs(rng, others, 30, by_itself),
+        "grounds": _draw_pairs(rng, others, 30, by_itself | blending),
     }
 
 
