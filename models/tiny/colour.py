@@ -74,15 +74,24 @@ def from_lch(lightness: np.ndarray, chroma: np.ndarray, hue: np.ndarray) -> np.n
     """OKLCH → sRGB in 0..1. Chroma is reduced where a screen cannot show it; lightness and hue stay."""
     radians = np.radians(hue)
     axes = np.stack([np.cos(radians), np.sin(radians)], -1)
+    rgb = _shown(lightness, chroma, axes)
+    outside = ~_fits(rgb)
+    if outside.any():
+        rgb[outside] = _with_less_chroma(lightness[outside], chroma[outside], axes[outside])
+    return np.clip(rgb, 0, 1)
+
+
+def _with_less_chroma(lightness: np.ndarray, chroma: np.ndarray, axes: np.ndarray) -> np.ndarray:
     low, high = np.zeros_like(chroma), np.ones_like(chroma)
     for _ in range(7):
         middle = (low + high) / 2
-        shown = _shown(lightness, chroma * middle, axes)
-        fits = np.all((shown > -0.002) & (shown < 1.002), -1)
+        fits = _fits(_shown(lightness, chroma * middle, axes))
         low, high = np.where(fits, middle, low), np.where(fits, high, middle)
-    whole = _shown(lightness, chroma, axes)
-    fits = np.all((whole > -0.002) & (whole < 1.002), -1)
-    return np.clip(np.where(fits[..., None], whole, _shown(lightness, chroma * low, axes)), 0, 1)
+    return _shown(lightness, chroma * low, axes)
+
+
+def _fits(rgb: np.ndarray) -> np.ndarray:
+    return np.all((rgb > -0.002) & (rgb < 1.002), -1)
 
 
 def _shown(lightness: np.ndarray, chroma: np.ndarray, axes: np.ndarray) -> np.ndarray:
@@ -177,7 +186,8 @@ def _part(weight: np.ndarray, lab: np.ndarray, solid: np.ndarray) -> Part:
 def recolour(rgba: np.ndarray, part: Part, colour: str) -> np.ndarray:
     """Give a part the named colour. Its light and shade keep their order, and hues keep a third of their spread."""
     target_l, target_c, target_h = COLOURS[colour]
-    lightness, chroma, hue = lch(oklab(rgba[..., :3]))
+    touched = part.weight > 0
+    lightness, chroma, hue = lch(oklab(rgba[touched][:, :3]))
     offset = lightness - part.lightness
     up = min(0.9, (0.985 - target_l) / max(1 - part.lightness, 0.05))
     down = min(0.9, (target_l - 0.08) / max(part.lightness, 0.05)) * (0.55 if colour == "white" else 1)
@@ -187,6 +197,8 @@ def recolour(rgba: np.ndarray, part: Part, colour: str) -> np.ndarray:
     else:  # a grey body: full chroma at its own lightness, less in the highlights
         new_c = target_c * np.clip((1 - new_l) / max(1 - target_l, 0.02), 0, 1)
     spread = np.clip((hue - part.hue + 180) % 360 - 180, -40, 40) / 3 * (part.chroma > GREY_BELOW)
-    painted = from_lch(new_l, new_c, target_h + spread)
-    weight = part.weight[..., None]
-    return np.concatenate([rgba[..., :3] * (1 - weight) + painted * weight, rgba[..., 3:]], -1).astype(np.float32)
+    weight = part.weight[touched][:, None]
+    painted = rgba.copy()
+    painted[touched, :3] *= 1 - weight
+    painted[touched, :3] += weight * from_lch(new_l, new_c, target_h + spread)
+    return painted
