@@ -40,7 +40,7 @@ from models.tiny.make_pictures import compose  # noqa: E402
 from models.tiny.scenes import COLOURS, Scene, Thing, holdouts  # noqa: E402
 
 WORKFLOW = ROOT / "workflows" / "text_to_image.json"
-KNOWN_EACH = 60  # training pictures of a concept that the recogniser keeps, each once clean and once worn
+KNOWN_EACH = 40  # training pictures of a concept that the recogniser keeps, each once clean and once worn
 TIMED = 5
 UNSEEN = (
     "a submarine", "a dinosaur", "a violin", "a castle", "a sandwich", "a bridge", "a xylophone", "qwertyuiop",

@@ -2,23 +2,35 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import numpy as np
 
 from models.tiny.colour import ZH
 from models.tiny.concepts import ICON_SETS, bare, labels
 from models.tiny.scenes import Scene, Thing
+from nodes.text.tokenizer import tokenize
 
 CAPTIONS_EACH = 10
 CHINESE_EACH = 3
+MOST_TOKENS = 75  # the text encoder's 77 positions less start and end
 
 _PICTURES = ("a picture of", "a photo of", "a drawing of", "an image of", "an icon of", "an emoji of")
-_ZH_PICTURES = ("一张{}的图片", "一张{}的照片", "{}的图标", "{}的表情符号", "画{}")
+_ZH_PICTURES = ("一张{}的图片", "一张{}的照片", "{}的图标", "{}的表情符号")
 
 
 def captions(scene: Scene, rng: np.random.Generator) -> list[str]:
     """Write CAPTIONS_EACH captions for a scene, the first CHINESE_EACH of them in Chinese."""
-    chinese = [_chinese(scene, rng) for _ in range(CHINESE_EACH)]
-    return chinese + [_english(scene, rng) for _ in range(CAPTIONS_EACH - CHINESE_EACH)]
+    chinese = [_that_fits(_chinese, scene, rng) for _ in range(CHINESE_EACH)]
+    return chinese + [_that_fits(_english, scene, rng) for _ in range(CAPTIONS_EACH - CHINESE_EACH)]
+
+
+def _that_fits(write: Callable[[Scene, np.random.Generator], str], scene: Scene, rng: np.random.Generator) -> str:
+    """Write captions until one fits the text encoder. Chinese takes two or three tokens a character."""
+    while True:
+        text = write(scene, rng)
+        if len(tokenize(text)) <= MOST_TOKENS:
+            return text
 
 
 def _english(scene: Scene, rng: np.random.Generator) -> str:
@@ -95,12 +107,17 @@ def _chinese(scene: Scene, rng: np.random.Generator) -> str:
     if not scene.things:
         return str(rng.choice([ground, f"{ZH[scene.ground]}色的背景", f"纯{ZH[scene.ground]}色"]))
     style = _style(scene, rng, 1)
+    style = f"{style}{rng.choice(['的', '风格的'])}" if style else ""
     says_colour = _says_colour(scene, rng)
-    text = _zh_two(scene, rng, says_colour) if len(scene.things) == 2 else _zh_one(scene.things[0], rng, says_colour[0])
-    if style:
-        text = f"{style}{rng.choice(['的', '风格的'])}{text}"
-    elif rng.random() < 0.1:
-        text = str(rng.choice(_ZH_PICTURES)).format(text)
+    counted = rng.random() < 0.65
+    if len(scene.things) == 2:
+        text = style + _zh_two(scene, rng, says_colour)
+    elif counted:
+        text = _counted("一", scene.things[0], rng, says_colour[0], style)
+    else:
+        text = style + _zh_noun(scene.things[0], rng, says_colour[0])
+        if rng.random() < 0.25:
+            text = str(rng.choice(_ZH_PICTURES)).format(text)
     if scene.ground != "white" or rng.random() < 0.12:
         draw = rng.random()
         if draw < 0.4:
@@ -110,13 +127,6 @@ def _chinese(scene: Scene, rng: np.random.Generator) -> str:
         else:
             text = f"{ground}上的{text}"
     return text
-
-
-def _zh_one(thing: Thing, rng: np.random.Generator, says_colour: bool) -> str:
-    draw = rng.random()
-    if draw < 0.4:
-        return _zh_noun(thing, rng, says_colour)
-    return _counted("一", thing, rng, says_colour)
 
 
 def _zh_two(scene: Scene, rng: np.random.Generator, says_colour: list[bool]) -> str:
@@ -132,9 +142,9 @@ def _zh_two(scene: Scene, rng: np.random.Generator, says_colour: list[bool]) -> 
     return f"左边{first}，右边{second}" if draw < 0.88 else f"{first}旁边有{second}"
 
 
-def _counted(number: str, thing: Thing, rng: np.random.Generator, says_colour: bool) -> str:
+def _counted(number: str, thing: Thing, rng: np.random.Generator, says_colour: bool, style: str = "") -> str:
     measure = "个" if rng.random() < 0.12 else thing.concept.measure
-    return f"{number}{measure}{_zh_noun(thing, rng, says_colour)}"
+    return f"{number}{measure}{style}{_zh_noun(thing, rng, says_colour)}"
 
 
 def _zh_noun(thing: Thing, rng: np.random.Generator, says_colour: bool) -> str:

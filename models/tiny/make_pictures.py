@@ -72,10 +72,9 @@ def _write_chunk(task: tuple[Path, int, int, int, list[Scene]]) -> list[dict]:
     out, seed, side, start, chunk = task
     lines = []
     for number, scene in enumerate(chunk, start):
-        rng = np.random.default_rng([seed, number])
         name = f"{number:06d}.png"
-        compose(scene, rng, side).save(out / name)
-        texts = captions(scene, rng)
+        compose(scene, np.random.default_rng([seed, number]), side).save(out / name)
+        texts = captions(scene, np.random.default_rng([seed, number, 1]))
         lines.append({"file_name": name, "text": texts[-1], "texts": texts, **facts(scene)})
     return lines
 
