@@ -35,7 +35,9 @@ def _that_fits(write: Callable[[Scene, np.random.Generator], str], scene: Scene,
 
 def _english(scene: Scene, rng: np.random.Generator) -> str:
     if not scene.things:
-        return str(rng.choice([f"a {scene.ground} background", f"{scene.ground} background", f"plain {scene.ground}"]))
+        return str(
+            rng.choice([_a(f"{scene.ground} background"), f"{scene.ground} background", f"plain {scene.ground}"])
+        )
     style = _style(scene, rng, 0)
     says_colour = _says_colour(scene, rng)
     full = len(scene.things) == 2 or rng.random() < 0.65
