@@ -133,11 +133,12 @@ def _svg(icon_set: str, emoji: str) -> str | None:
             break
     else:
         return None
-    size = {side: icon.get(side, book.get(side, 16)) for side in ("width", "height")}
-    corner = f"{icon.get('left', 0)} {icon.get('top', 0)}"
+    width, height = (icon.get(side, book.get(side, 16)) for side in ("width", "height"))
+    side = max(width, height)  # a few icons are not square: they get a margin
+    left, top = icon.get("left", 0) - (side - width) / 2, icon.get("top", 0) - (side - height) / 2
     return (
         f'<svg xmlns="http://www.w3.org/2000/svg" xmlns:xlink="http://www.w3.org/1999/xlink" '
-        f'viewBox="{corner} {size["width"]} {size["height"]}">{icon["body"]}</svg>'
+        f'viewBox="{left} {top} {side} {side}">{icon["body"]}</svg>'
     )
 
 
