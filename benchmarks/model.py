@@ -207,7 +207,7 @@ def recogniser_of(folder: Path) -> tuple[Recogniser, dict[str, Any]]:
     sets = {line["file_name"]: line["icon_sets"][0] for line in lines if len(line["concepts"]) == 1}
     of_set = np.array([sets[file] for _, file in known] * 2)
     other_sets = {
-        name: share(
+        str(name): share(
             Recogniser(features[of_set != name], names[of_set != name]).nearest(features[of_set == name])[0]
             == names[of_set == name]
         )
