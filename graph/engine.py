@@ -14,7 +14,7 @@ from graph.folders import Folders
 from graph.plan.kind import Kind
 from graph.plan.node_state import NodeState
 from graph.run.async_nodes import EventLoopThread
-from graph.run.executor import Run, Surroundings
+from graph.run.executor import EngineServices, Run
 from graph.run.journal import RunJournal, sweep
 from graph.schema import Registry
 from graph.validation.nearest import Nearest
@@ -22,7 +22,7 @@ from graph.workflow import Workflow
 
 
 class RunResult:
-    """What a run came to. ``outputs``: what each output node shows, by node id."""
+    """The result of a run. ``outputs``: what each output node shows, by node id."""
 
     def __init__(self, outputs: Mapping[str, Mapping[str, Any]], targets: Mapping[str, NodeState]):
         self.outputs = dict(outputs)
@@ -40,7 +40,7 @@ class Engine:
     """Runs workflows of the ``registry``'s nodes, one at a time, and keeps their results.
 
     ``folders`` is where nodes find and put files. With ``check_values`` every value is hashed
-    when it is made and around each use, and a node that changes what it is lent is an error.
+    when it is made and around each use, and a node that changes a value it received is an error.
     """
 
     def __init__(
@@ -57,7 +57,9 @@ class Engine:
         self._nearest = Nearest()
         self._loop_thread = EventLoopThread()
         self._cache = ResultCache(settings, registry.codecs, folders)
-        self._around = Surroundings(self._kind, registry.codecs, self._cache, folders, self._loop_thread, check_values)
+        self._services = EngineServices(
+            self._kind, registry.codecs, self._cache, folders, self._loop_thread, check_values
+        )
         self._journals = settings.journal or (settings.disk / "journal" if settings.disk else None)
         if self._journals is not None:
             sweep(self._journals)
@@ -84,7 +86,7 @@ class Engine:
 
         ``run_id`` names the job: one that is run again under the same id after a crash does not
         save again what it had saved. ``extra_pnginfo`` is what nodes write into pictures; by
-        default the workflow as the editor saved it. ``previews``: whether anybody looks at
+        default the workflow as the editor saved it. ``previews``: whether someone looks at
         pictures of work in progress. The workflow should have been validated.
 
         Raises NodeError if a node fails or cannot be run, Interrupted after :meth:`interrupt`,
@@ -97,31 +99,31 @@ class Engine:
                 raise WorkflowError(f"there is no node {target} in the workflow")
         journal = RunJournal(self._journals if run_id is not None else None, run_id or "")
         with self._one_run:
-            run = Run(self._around, workflow, run_id or uuid.uuid4().hex, listener, journal, extra_pnginfo, previews)
+            run = Run(self._services, workflow, run_id or uuid.uuid4().hex, listener, journal, extra_pnginfo, previews)
             self._running[run.run_id] = run
             try:
                 states = run.execute(targets)
             finally:
                 self._running.pop(run.run_id, None)
-        return RunResult(run.say.outputs, states)
+        return RunResult(run.emitter.outputs, states)
 
     def interrupt(self, run_id: str | None = None) -> bool:
-        """Stop that run, or whatever runs, at its next tick; false if there is none. Thread-safe."""
+        """Stop the named run, or the current one, at its next tick; False if there is none. Thread-safe."""
         runs = [run for run in list(self._running.values()) if run_id in (None, run.run_id)]
         for run in runs:
             run.interrupt()
         return bool(runs)
 
     def free(self) -> None:
-        """Let go of all results in memory; what is on disk stays. Thread-safe."""
+        """Drop all results in memory; results on disk stay. Thread-safe."""
         self._cache.memory.clear()
 
     def cached_keys(self) -> set[str]:
-        """The keys of the results that are known."""
+        """Return the keys of the results in the cache."""
         return self._cache.keys()
 
     def stats(self) -> dict[str, Any]:
-        """How full the cache is, as plain data. Thread-safe."""
+        """Return entries, bytes and limits of the cache, as plain data. Thread-safe."""
         return self._cache.stats()
 
     def close(self) -> None:

@@ -1,4 +1,4 @@
-"""Where results are kept between runs: a memory tier over a disk tier."""
+"""The cache of results between runs: a memory tier over a disk tier."""
 
 from __future__ import annotations
 
@@ -12,18 +12,17 @@ from graph.cache.entry import Entry
 from graph.cache.memory import MemoryCache
 from graph.codec import Codec
 from graph.folders import Folders
-from graph.plan.node_state import NodeState
 
 
 @dataclass(frozen=True, slots=True)
 class CacheSettings:
-    """How much is kept, and where.
+    """The sizes and places of the cache.
 
-    ``memory_bytes`` bounds the memory tier. ``disk`` is the folder of the disk tier (None for
-    none), ``disk_bytes`` its bound, ``disk_after_seconds`` the time that a result must have taken
-    to be written there. ``lru`` keeps that many results, in memory only.
-    ``enabled=False`` keeps nothing between runs. ``journal`` is where nodes note the files they
-    are about to save; by default a folder in ``disk``, even if nothing is cached there.
+    ``memory_bytes`` limits the memory tier. ``disk`` is the folder of the disk tier (None: no disk tier),
+    ``disk_bytes`` its limit. Results that took less than ``disk_after_seconds`` are not written there.
+    ``lru`` keeps that many results, in memory only. ``enabled=False`` keeps no result between runs.
+    ``journal`` is the folder where nodes note the files they are about to save; by default a folder in ``disk``,
+    even if no result is cached there.
     """
 
     memory_bytes: int = 4 * 1024**3
@@ -46,44 +45,48 @@ class ResultCache:
         on_disk = settings.enabled and settings.disk is not None and settings.lru is None
         self.disk = DiskCache(settings.disk, settings.disk_bytes, codecs) if on_disk and settings.disk else None
 
-    def has(self, state: NodeState) -> bool:
-        """Whether the node's result is known. A record of saved files counts if they are in place."""
-        if state.kind.type.output_node:
-            state.entry = self.get(state)
-            return state.entry is not None
-        assert state.key is not None
-        entry = self.memory.get(state.key)
-        if entry is not None:
-            if entry.expanded is not None:
-                state.identity, state.storable = entry.expanded
-            return self._in_place(entry)
-        return self.disk is not None and state.storable and self.disk.has(state.key)
+    def has(self, key: str, storable: bool) -> bool:
+        """Whether the result is in the cache and the files it names are in place. Changes nothing.
 
-    def get(self, state: NodeState) -> Entry | None:
-        """The node's result, if it is known and the files it names are in place."""
-        assert state.key is not None
-        entry = self.memory.get(state.key)
-        if entry is None and self.disk is not None and state.storable:
-            entry = self.disk.get(state.key)
+        ``storable``: the key means the same in other processes, so the disk tier may have the result.
+        """
+        entry = self.memory.peek(key)
+        if entry is not None:
+            return self._in_place(entry)
+        return self.disk is not None and storable and self.disk.has(key)
+
+    def touch(self, key: str) -> Entry | None:
+        """Count the result as just used. Returns it if it is in memory."""
+        return self.memory.get(key)
+
+    def get(self, key: str, storable: bool) -> Entry | None:
+        """Return the result, or None if it is unknown or a file it names is not in place.
+
+        A result read from disk is kept in memory, too. ``storable``: as in :meth:`has`.
+        """
+        entry = self.memory.get(key)
+        if entry is None and self.disk is not None and storable:
+            entry = self.disk.get(key)
             if entry is not None:
-                self.memory.put(state.key, entry)
+                self.memory.put(key, entry)
         return entry if self._in_place(entry) else None
 
-    def put(self, state: NodeState, entry: Entry, seconds: float, on_disk: bool = True) -> None:
-        """Keep a result that took ``seconds`` to make; ``on_disk=False`` keeps it in memory only."""
-        if not self.enabled or state.never_same or state.key is None:
+    def put(self, key: str, entry: Entry, seconds: float, *, storable: bool, is_output: bool) -> None:
+        """Keep a result that took ``seconds`` to make.
+
+        ``storable``: it may be written to disk. ``is_output``: it is an output node's record, which is written
+        even if it was quick to make.
+        """
+        if not self.enabled:
             return
-        self.memory.put(state.key, entry)
-        if self.disk is None or not on_disk or not state.storable:
+        self.memory.put(key, entry)
+        if self.disk is None or not storable or any(file.folder == "temp" for file in entry.files):
             return
-        if any(file.folder == "temp" for file in entry.files):
-            return
-        is_output = state.kind.type.output_node
         if is_output or (seconds >= self._disk_after_seconds and not entry.files):
-            self.disk.put(state.key, entry)
+            self.disk.put(key, entry)
 
     def flush(self) -> None:
-        """Wait until everything that was put is on disk."""
+        """Wait until every result that was put is on disk."""
         if self.disk is not None:
             self.disk.flush()
 

@@ -16,13 +16,13 @@ class DynamicPrompt(Mapping[str, Mapping[str, Any]]):
         self._plan = plan
 
     def __getitem__(self, node_id: str) -> dict[str, Any]:
-        source = self._plan.source(node_id)
-        if source is None:
+        written = self._plan.written(node_id)
+        if written is None:
             raise KeyError(f"there is no node {node_id}")
-        return _to_api(source[0])
+        return _to_api(written[0])
 
     def __contains__(self, node_id: object) -> bool:
-        return isinstance(node_id, str) and self._plan.source(node_id) is not None
+        return isinstance(node_id, str) and self._plan.written(node_id) is not None
 
     def __iter__(self) -> Iterator[str]:
         yield from self._plan.workflow.nodes
@@ -54,7 +54,7 @@ class DynamicPrompt(Mapping[str, Mapping[str, Any]]):
         return added[1].placed_id if added else node_id
 
     def get_display_node_id(self, node_id: str) -> str:
-        """The node that shows in the editor what ``node_id`` does."""
+        """Return the node in the editor that shows the progress and output of ``node_id``."""
         return self._plan.display_id(node_id)
 
 

@@ -1,9 +1,8 @@
 """A node's key: the content address of its result.
 
-blake2b over class, version, environment, effective inputs, the key and output of each feeder
-and the fingerprint of what the node reads from files. Node ids play no part, except for nodes
-whose result may depend on them. Each node is hashed once; what follows a node that expands is
-hashed again when it is known to what.
+blake2b over class, version, environment, effective inputs, the key and output of each source, and the
+fingerprint of the files that the node reads. Node ids play no part, except for nodes whose result may depend
+on them. Each node is hashed once. Nodes behind one that expands are hashed again after it has expanded.
 """
 
 from __future__ import annotations
@@ -18,15 +17,14 @@ from typing import Any
 from graph.cache.tree import SCALARS, digest, digest_of, encode
 from graph.codec import Codec
 from graph.folders import Folders
-from graph.plan.feed import Feed
 from graph.plan.lists import slices
-from graph.plan.node_state import NodeState
+from graph.plan.node_state import InputLink, NodeState
 from graph.results import Blocked
 
 log = logging.getLogger(__name__)
 
-Elements = Callable[[Feed], tuple[Any, ...]]
-"""The elements that a linked input has."""
+Elements = Callable[[InputLink], tuple[Any, ...]]
+"""Returns the elements of a linked input."""
 
 
 class Keys:
@@ -37,39 +35,54 @@ class Keys:
         self._folders = folders
         self._wait = wait
 
-    def needs(self, state: NodeState) -> list[Feed]:
-        """The linked inputs whose values the node's fingerprint takes; lazy ones only by name."""
-        wanted = state.kind.fingerprint
-        if wanted is None or not state.kind.type.fingerprint_links:
+    def needs(self, state: NodeState) -> list[InputLink]:
+        """Return the linked inputs whose values the node's fingerprint takes; lazy ones only by name."""
+        accepted = state.kind.fingerprint
+        if accepted is None or not state.kind.type.fingerprint_links:
             return []
         return [
-            feed
-            for feed in state.feeds
-            if not feed.raw and (feed.parameter in wanted.names or (wanted.every and not feed.lazy))
+            link
+            for link in state.links
+            if not link.raw and (link.parameter in accepted.names or (accepted.every and not link.lazy))
         ]
 
-    def seal(self, state: NodeState, elements: Elements) -> None:
-        """Give ``state`` its key. Its feeders have theirs, and what :meth:`needs` says is known.
+    def assign_key(self, state: NodeState, elements: Elements) -> None:
+        """Give ``state`` its key. Its sources have theirs, and the values that :meth:`needs` names are known.
 
         A fingerprint that raises is kept as ``state.failure``, for when the node runs.
         """
         hasher = state.kind.hasher.copy()
         parts = []
-        for parameter, value in state.literals.items():
-            text = repr(value) if type(value) in SCALARS else self._content(state, parameter, value)
-            parts.append(f"{parameter!r}={text}")
         never_same = state.never_same
         storable = state.storable
-        fed = []
+        for parameter, value in state.literals.items():
+            if type(value) in SCALARS:
+                parts.append(f"{parameter!r}={value!r}")
+                continue
+            content = digest(value, self._codecs)
+            if content is not None:
+                parts.append(f"{parameter!r}=content {content.hex()}")
+                continue
+            # Only a node that expands can have put such a value here, and it does so again
+            # whenever its own key is the same.
+            parent = state.parent
+            if parent is None or parent.key is None:
+                never_same = True
+                parts.append(f"{parameter!r}=unknown")
+            else:
+                never_same = never_same or parent.never_same
+                storable = storable and parent.storable
+                parts.append(f"{parameter!r}=made by {parent.key}{state.id.removeprefix(parent.id)} for {parameter!r}")
+        sources = []
         is_static = True
-        for feed in state.feeds:
-            feeder = feed.feeder
-            source = feeder.static_key
-            if feeder.identity is not source and state.reads(feed):
-                source, is_static = feeder.identity, False
-            fed.append(f"{feed.parameter!r}<{source}.{feed.output}\n")
-            never_same = never_same or feeder.never_same
-            storable = storable and feeder.storable
+        for link in state.links:
+            source = link.source
+            identity = source.static_key
+            if source.identity is not identity and state.reads(link):
+                identity, is_static = source.identity, False
+            sources.append(f"{link.parameter!r}<{identity}.{link.output}\n")
+            never_same = never_same or source.never_same
+            storable = storable and source.storable
         if state.kind.id_matters:
             parts.append(f"id {state.id!r}")
         if state.kind.fingerprint is not None:
@@ -79,57 +92,46 @@ class Keys:
         hasher.update("\n".join([*parts, ""]).encode())
         if never_same:
             hasher.update(os.urandom(16))
-        state.never_same = never_same
-        state.storable = storable and not never_same
-        static = hasher.copy()
-        hasher.update("".join(fed).encode())
-        state.key = state.identity = hasher.hexdigest()
-        if state.static_key is None:
-            state.static_key = state.key if is_static else _static_key(static, state)
+        static = None if is_static else hasher.copy()
+        hasher.update("".join(sources).encode())
+        state.set_key(
+            hasher.hexdigest(),
+            None if static is None else _static_key(static, state),
+            storable=storable and not never_same,
+            never_same=never_same,
+        )
 
     def refine(self, state: NodeState) -> None:
-        """Make what ``state`` expanded to part of its identity: the versions, environment and
-        files of those nodes count for whatever is made from its result."""
-        hasher = blake2b(repr(state.key).encode(), digest_size=20)
-        for feed in state.feeds:
-            hasher.update(f"<{feed.feeder.identity}.{feed.output}".encode())
-            state.storable = state.storable and feed.feeder.storable
-            state.never_same = state.never_same or feed.feeder.never_same
-        state.identity = hasher.hexdigest()
-        state.has_expanded = True
+        """Make what ``state`` expanded to part of its identity.
 
-    def _content(self, state: NodeState, parameter: str, value: Any) -> str:
-        content = digest(value, self._codecs)
-        if content is not None:
-            return f"content {content.hex()}"
-        # Only a node that expands can have put such a value here, and it does so again
-        # whenever its own key is the same.
-        parent = state.parent
-        if parent is None or parent.key is None:
-            state.never_same = True
-            return "unknown"
-        state.never_same = state.never_same or parent.never_same
-        state.storable = state.storable and parent.storable
-        return f"made by {parent.key}{state.id.removeprefix(parent.id)} for {parameter!r}"
+        The versions, environment and files of those nodes then count for every result made from this one.
+        """
+        hasher = blake2b(repr(state.key).encode(), digest_size=20)
+        storable, never_same = state.storable, state.never_same
+        for link in state.links:
+            hasher.update(f"<{link.source.identity}.{link.output}".encode())
+            storable = storable and link.source.storable
+            never_same = never_same or link.source.never_same
+        state.refine_identity(hasher.hexdigest(), storable=storable, never_same=never_same)
 
     def _fingerprint(self, state: NodeState, elements: Elements) -> str | None:
-        """What marks the state of the files that the node reads, or None for never the same."""
-        wanted, function = state.kind.fingerprint, state.kind.type.fingerprint
-        assert wanted is not None and function is not None
+        """The fingerprint of the files that the node reads, or None if it never compares equal."""
+        accepted, function = state.kind.fingerprint, state.kind.type.fingerprint
+        assert accepted is not None and function is not None
         inputs = {parameter: (value,) for parameter, value in state.literals.items()}
         if state.kind.type.fingerprint_links:
-            inputs |= {feed.parameter: elements(feed) for feed in self.needs(state)}
+            inputs |= {link.parameter: elements(link) for link in self.needs(state)}
         else:
-            inputs |= {feed.parameter: (None,) for feed in state.feeds}
+            inputs |= {link.parameter: (None,) for link in state.links}
         marks: list[Any] = []
         try:
             for call in slices(inputs, state.kind.type.input_is_list):
                 if any(isinstance(value, Blocked) for value in call.values()):
                     continue
-                mark = function(**wanted.arguments({"folders": self._folders} | call))
+                mark = function(**accepted.select({"folders": self._folders} | call))
                 marks.append(self._wait(mark) if inspect.isawaitable(mark) else mark)
         except (Exception, SystemExit) as error:
-            state.failure = error
+            state.fingerprint_failed(error)
             return None
         encoded = encode(marks, self._codecs)
         if encoded is None:
@@ -144,6 +146,6 @@ class Keys:
 
 
 def _static_key(hasher: blake2b, state: NodeState) -> str:
-    for feed in state.feeds:
-        hasher.update(f"{feed.parameter!r}<{feed.feeder.static_key}.{feed.output}\n".encode())
+    for link in state.links:
+        hasher.update(f"{link.parameter!r}<{link.source.static_key}.{link.output}\n".encode())
     return hasher.hexdigest()

@@ -1,77 +1,116 @@
-"""One node during one run."""
+"""One node during one run: its state, and every transition of that state.
+
+Other modules read the attributes and call the transitions; they assign nothing (a test holds this).
+"""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from enum import IntEnum
-from typing import Any
+from typing import Any, Final
 
 from graph.cache.entry import Entry
-from graph.plan.feed import Feed
 from graph.plan.kind import Kind
 from graph.results import NodeResult
 
 
 class Phase(IntEnum):
-    """How far a node has come. From ``DONE`` on nothing waits for it any more."""
+    """How far a node has come. From ``DONE`` on, no node waits for it."""
 
-    FRESH = 0
-    KEYING = 1
-    """Waits for what its key depends on."""
-    TWIN = 2
+    PLANNED = 0
+    AWAITS_KEY = 1
+    """Waits for the nodes that its key depends on."""
+    AWAITS_TWIN = 2
     """Waits for a node that does the same work."""
-    INPUTS = 3
+    AWAITS_INPUTS = 3
     """Waits for the nodes that feed it."""
     READY = 4
-    """Has what it needs, waits for its turn."""
-    CALLED = 5
-    """Its coroutine (or its ``check_lazy``) is running."""
+    """Has its inputs and waits for its turn."""
+    RUNNING = 5
+    """Its function or its ``check_lazy`` has been called."""
     EXPANDED = 6
     """Waits for the nodes it expanded to."""
     DONE = 7
-    ABANDONED = 8
-    """Nobody who could ask for it is left."""
+    UNNEEDED = 8
+    """Every node that could ask for it has its own result already."""
+
+
+_NEXT: Final[tuple[frozenset[Phase], ...]] = (
+    frozenset(
+        (Phase.PLANNED, Phase.AWAITS_KEY, Phase.AWAITS_TWIN, Phase.AWAITS_INPUTS, Phase.DONE, Phase.UNNEEDED)
+    ),  # PLANNED
+    frozenset((Phase.AWAITS_KEY, Phase.PLANNED)),  # AWAITS_KEY
+    frozenset((Phase.AWAITS_INPUTS, Phase.DONE)),  # AWAITS_TWIN
+    frozenset((Phase.AWAITS_INPUTS, Phase.READY, Phase.PLANNED)),  # AWAITS_INPUTS; PLANNED: its key has changed
+    frozenset((Phase.RUNNING, Phase.AWAITS_INPUTS)),  # READY; AWAITS_INPUTS: the cache has evicted one
+    frozenset((Phase.AWAITS_INPUTS, Phase.EXPANDED, Phase.DONE)),  # RUNNING; AWAITS_INPUTS: lazy ones
+    frozenset((Phase.DONE,)),  # EXPANDED
+    frozenset((Phase.PLANNED,)),  # DONE
+    frozenset((Phase.PLANNED,)),  # UNNEEDED
+)
+"""The phases that may follow each phase, in the order of :class:`Phase`."""
+
+
+class IllegalTransition(RuntimeError):
+    """The engine tried to move a node to a phase that cannot follow its present one."""
+
+
+class InputLink:
+    """A linked input of a node, seen from that node.
+
+    ``source`` is the node that feeds it, once that has been planned; until then only ``source_id`` is known.
+    ``raw``: the node wants the link itself, not the value.
+    """
+
+    __slots__ = ("lazy", "name", "output", "parameter", "raw", "source", "source_id")
+
+    def __init__(self, parameter: str, name: str, source_id: str, output: int, lazy: bool, raw: bool):
+        self.parameter = parameter
+        self.name = name
+        self.source_id = source_id
+        self.output = output
+        self.lazy = lazy
+        self.raw = raw
+        self.source: NodeState
 
 
 class NodeState:
-    """What a run knows of one node. What is the same for most nodes is said on the class."""
+    """The state of one node in a run. Class attributes are the values that a node starts with."""
 
-    feeds: tuple[Feed, ...] = ()
-    original_feeds: tuple[Feed, ...] | None = None
-    """What fed the node itself, once ``feeds`` are the nodes that it expanded to."""
+    links: tuple[InputLink, ...] = ()
+    own_links: tuple[InputLink, ...] | None = None
+    """The node's own linked inputs, once ``links`` lead to the nodes that it expanded to."""
     order = 0
 
     key: str | None = None
     """The content address of the result; None while unknown."""
     identity: str | None = None
-    """What enters the keys of those it feeds: the key or, once it has expanded, also what it
+    """This node's contribution to downstream cache keys: its key and, once it has expanded, also what it
     expanded to."""
     static_key: str | None = None
-    """The key as it is before anything has expanded. Stands for nodes whose value is not read."""
+    """The key before anything has expanded. Used for inputs whose value is not read."""
     has_expanded = False
-    """It, or something it is made from, expanded in this run; so ``identity`` is not what it was
-    when the run was planned."""
+    """This node or one of its ancestors expanded in this run, so ``identity`` has changed since planning."""
     never_same = False
-    """The key is good for this run only."""
+    """The key is valid for this run only."""
     storable: bool
-    """The code of the node and of all that it is made from has a version: the key means the
-    same in another process."""
+    """The code of this node and of all its ancestors has a version, so the key means the same in another process."""
     known = False
     """The cache has the result."""
     cacheable = True
     must_expand = False
-    """What the node expanded to saves, or reads files: its result is not answered from the cache."""
+    """What the node expanded to saves or reads files: its result is not answered from the cache."""
     failure: BaseException | None = None
-    """What its fingerprint raised."""
+    """The error that its fingerprint raised."""
 
-    phase = Phase.FRESH
+    phase = Phase.PLANNED
     wanted = False
-    """Somebody waits for the result, not for the key alone."""
+    """A node or the caller waits for the result, not only for the key."""
     queued = False
     waiting = 0
-    """How many others the node waits for."""
+    """How many other nodes this node waits for."""
     waiters: list[NodeState] | None = None
-    keyed_waiters: list[NodeState] | None = None
+    key_waiters: list[NodeState] | None = None
     twin: NodeState | None = None
     """A node that does the same work, and does it first."""
     asked: frozenset[str] = frozenset()
@@ -84,7 +123,7 @@ class NodeState:
     pinned = False
     """The caller wants the value: it is kept to the end."""
     holding = False
-    """The node is counted in its feeders' ``uses``."""
+    """The node is counted in the ``uses`` of its sources and its twin."""
     uses = 0
     """How many nodes, and the caller, may still ask for the value."""
 
@@ -103,37 +142,272 @@ class NodeState:
         self.placed_id: str = node_id if parent is None else parent.placed_id
         """The id of :meth:`placed`, which every node of a long loop asks for."""
         self.display_id = self.placed_id if display_id is None else display_id
-        """The node that shows in the editor what this one does."""
+        """The node in the editor that shows this node's progress and output."""
         self.storable = kind.versioned
 
     def placed(self) -> NodeState:
-        """The node that a person placed and that, by expanding, led to this one."""
+        """Return the node that a person placed and that, by expanding, led to this one."""
         state = self
         while state.parent is not None:
             state = state.parent
         return state
 
-    def reads(self, feed: Feed) -> bool:
-        """Whether the value is needed: not for raw links, nor for lazy inputs nobody asked for."""
-        return not feed.raw and (not feed.lazy or feed.name in self.asked)
+    def reads(self, link: InputLink) -> bool:
+        """Whether the value is needed: not for raw links, nor for lazy inputs that were not asked for."""
+        return not link.raw and (not link.lazy or link.name in self.asked)
 
     def held(self) -> Iterator[NodeState]:
         """The nodes whose values this one may still ask for."""
-        for feed in self.feeds:
-            yield feed.feeder
+        for link in self.links:
+            yield link.source
         if self.twin is not None:
             yield self.twin
 
+    # Planning.
+
+    def connect(self, links: Sequence[InputLink]) -> None:
+        """Set the linked inputs; their sources have been planned."""
+        self.links = tuple(links)
+
+    def set_order(self, order: int) -> None:
+        """Set the place among ready nodes: lower ones run first."""
+        self.order = order
+
+    def set_key(self, key: str, static_key: str | None, *, storable: bool, never_same: bool) -> None:
+        """Set the key. ``static_key`` counts the first time only; None stands for ``key``."""
+        self.key = self.identity = key
+        self.storable = storable
+        self.never_same = never_same
+        if self.static_key is None:
+            self.static_key = key if static_key is None else static_key
+
+    def key_has_changed(self) -> None:
+        """Record that the key was made again because a source has expanded."""
+        self.has_expanded = True
+
+    def refine_identity(self, identity: str, *, storable: bool, never_same: bool) -> None:
+        """Make what the node expanded to part of its identity."""
+        self.identity = identity
+        self.storable = storable
+        self.never_same = never_same
+        self.has_expanded = True
+
+    def fingerprint_failed(self, error: BaseException) -> None:
+        """Keep ``error``, to be raised when the node runs."""
+        self.failure = error
+
+    # The cache.
+
+    def mark_known(self) -> None:
+        """Record that the cache has the result."""
+        self.known = True
+
+    def mark_evicted(self) -> None:
+        """Record that the cache has lost the result."""
+        self.known = False
+
+    def restore_identity(self, identity: str, storable: bool) -> None:
+        """Set the identity that a cached result of an expansion was stored with."""
+        self.identity, self.storable = identity, storable
+
+    def set_entry(self, entry: Entry | None) -> None:
+        """Set the result, or drop it."""
+        self.entry = entry
+
+    def forbid_caching(self) -> None:
+        """Keep the result out of the cache."""
+        self.cacheable = False
+
+    def always_expand(self) -> None:
+        """Never answer this node, nor the nodes whose expansion it is part of, from the cache."""
+        ancestor: NodeState | None = self
+        while ancestor is not None and not ancestor.must_expand:
+            ancestor.must_expand = True
+            ancestor.cacheable = False
+            ancestor = ancestor.parent
+
+    # Twins.
+
+    def set_twin(self, twin: NodeState) -> None:
+        """Take the result of ``twin``, which does the same work, instead of running."""
+        self.twin = twin
+        if self.holding:
+            twin.uses += 1
+
+    def drop_twin(self) -> None:
+        """Run after all: the twin's result cannot be shared."""
+        if self.holding and self.twin is not None:
+            self.twin.uses -= 1
+        self.twin = None
+
+    def copy_result(self, twin: NodeState, entry: Entry) -> None:
+        """Take over the result of ``twin``, and its identity."""
+        self.entry = entry
+        self.identity, self.storable, self.never_same = twin.identity, twin.storable, twin.never_same
+        self.has_expanded = twin.has_expanded
+
+    # Uses.
+
+    def retain(self) -> None:
+        """Count one more that may ask for the value."""
+        self.uses += 1
+
+    def let_go(self) -> int:
+        """Count one less that may ask for the value; returns how many are left."""
+        self.uses -= 1
+        return self.uses
+
+    def start_holding(self) -> bool:
+        """Mark the node as counted by its sources; False if it was already."""
+        if self.holding:
+            return False
+        return self._set_holding(True)
+
+    def stop_holding(self) -> bool:
+        """The opposite of :meth:`start_holding`; False if the node was not counted."""
+        return self.holding and self._set_holding(False)
+
+    def _set_holding(self, holding: bool) -> bool:
+        self.holding = holding
+        return True
+
+    def pin(self) -> None:
+        """Keep the value to the end of the run, for the caller."""
+        self.uses += 1
+        self.pinned = True
+
+    def drop(self) -> None:
+        """Mark the node as unneeded before it has started."""
+        self._enter(Phase.UNNEEDED)
+
+    # Waiting.
+
+    def want(self) -> None:
+        """Record that the result is needed. A node that was unneeded is planned again."""
+        if self.phase is Phase.UNNEEDED:
+            self._enter(Phase.PLANNED)
+        self.wanted = True
+
+    def plan_again(self) -> None:
+        """Plan the node again if it was unneeded."""
+        if self.phase is Phase.UNNEEDED:
+            self._enter(Phase.PLANNED)
+
+    def enqueue(self) -> bool:
+        """Mark the node as queued; False if it was already."""
+        if self.queued:
+            return False
+        self.queued = True
+        return True
+
+    def dequeue(self) -> None:
+        """Mark the node as no longer queued."""
+        self.queued = False
+
     def await_result(self, waiter: NodeState) -> None:
-        """``waiter`` goes on when this node is done."""
+        """Have ``waiter`` continue when this node is done."""
         if self.waiters is None:
             self.waiters = [waiter]
         else:
             self.waiters.append(waiter)
 
     def await_key(self, waiter: NodeState) -> None:
-        """``waiter`` goes on when this node has its key."""
-        if self.keyed_waiters is None:
-            self.keyed_waiters = [waiter]
+        """Have ``waiter`` continue when this node has its key."""
+        if self.key_waiters is None:
+            self.key_waiters = [waiter]
         else:
-            self.keyed_waiters.append(waiter)
+            self.key_waiters.append(waiter)
+
+    def take_key_waiters(self) -> Iterable[NodeState]:
+        """Return the nodes that wait for the key, and forget them."""
+        waiters, self.key_waiters = self.key_waiters, None
+        return waiters or ()
+
+    def wait_for_key(self, count: int) -> None:
+        """Wait for ``count`` nodes that the key depends on."""
+        self._enter(Phase.AWAITS_KEY)
+        self.waiting = count
+
+    def key_is_set(self) -> None:
+        """Continue after :meth:`wait_for_key`."""
+        if self.phase is not Phase.PLANNED:
+            self._enter(Phase.PLANNED)
+
+    def wait_for_twin(self) -> None:
+        """Wait for the twin's result."""
+        self._enter(Phase.AWAITS_TWIN)
+
+    def wait_for_inputs(self) -> None:
+        """Wait for the inputs; :meth:`wait` says for how many."""
+        self._enter(Phase.AWAITS_INPUTS)
+
+    def wait(self, count: int) -> int:
+        """Wait for ``count`` nodes; returns ``count``."""
+        self.waiting = count
+        return count
+
+    def one_arrived(self) -> bool:
+        """Count one node less to wait for; True if it was the last one."""
+        self.waiting -= 1
+        return not self.waiting
+
+    # Running.
+
+    def inputs_arrived(self) -> None:
+        """Wait for the node's turn: it has its inputs."""
+        self._enter(Phase.READY)
+
+    def look_up_again(self) -> None:
+        """Go back to where the result is looked up, because the key has changed."""
+        self._enter(Phase.PLANNED)
+
+    def start(self) -> None:
+        """Record that the node's function, or its ``check_lazy``, is called."""
+        self._enter(Phase.RUNNING)
+
+    def ask_for(self, names: Iterable[str]) -> None:
+        """Add lazy inputs that ``check_lazy`` asks for."""
+        self.asked = self.asked.union(names)
+
+    def ran(self, seconds: float) -> None:
+        """Record how long the node's own work took."""
+        self.seconds = seconds
+
+    def expand(self, links: tuple[InputLink, ...], results: list[NodeResult]) -> None:
+        """Wait for the nodes that the node expanded to: ``links`` lead to the ones its result is made of.
+
+        The node has let go of its own inputs; the sources of ``links`` count it already.
+        """
+        self.own_links, self.links = self.links, links
+        self.holding = True
+        if self.twin is not None:
+            self.twin.uses += 1
+        self.results = results
+        self._enter(Phase.EXPANDED)
+
+    def take_results(self) -> list[NodeResult]:
+        """Return what the calls returned before the node expanded, and forget it."""
+        results, self.results = self.results or [], None
+        return results
+
+    def finish(self) -> Iterable[NodeState]:
+        """Record that the result is there; returns the nodes that waited for it."""
+        self._enter(Phase.DONE)
+        waiters, self.waiters = self.waiters, None
+        return waiters or ()
+
+    def restart(self) -> None:
+        """Plan a node again that was done: its result was dropped or evicted, and is needed after all."""
+        self._enter(Phase.PLANNED)
+        self.asked = frozenset()
+        self.known = False
+
+    def restore_links(self) -> None:
+        """Link to the node's own inputs again, no longer to what it expanded to."""
+        if self.own_links is not None:
+            self.links, self.own_links = self.own_links, None
+
+    def _enter(self, phase: Phase) -> None:
+        if phase not in _NEXT[self.phase]:
+            raise IllegalTransition(f"node {self.id} ({self.kind.name}): {phase.name} cannot follow {self.phase.name}")
+        self.phase = phase

@@ -1,9 +1,8 @@
-"""The nodes of one run as far as they are known, in order, each with its key.
+"""The nodes of one run that are known so far, in order, each with its key.
 
-Order and cycles come out of the one walk that makes the nodes, feeders first. networkx would
-need its own graph built beside it: importing it takes longer (0.2 s) than running a thousand
-nodes, and its topological sort of a chain costs about 5 µs a node, half of all that a cached
-node may cost.
+One walk makes the nodes, sources first, and finds their order and cycles. networkx would need a second graph:
+importing it takes longer (0.2 s) than running a thousand nodes, and its topological sort of a chain takes about
+5 µs a node, half of what a cached node may take.
 """
 
 from __future__ import annotations
@@ -11,12 +10,13 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
+from graph.cache.entry import Entry
 from graph.cache.result_cache import ResultCache
 from graph.errors import NodeError, WorkflowError
-from graph.plan.feed import Feed
+from graph.plan.inputs import read_inputs
 from graph.plan.keys import Keys
 from graph.plan.kind import Kind
-from graph.plan.node_state import NodeState, Phase
+from graph.plan.node_state import InputLink, NodeState, Phase
 from graph.workflow import Workflow, WorkflowNode
 
 
@@ -34,24 +34,24 @@ class Plan:
         self._by_key: dict[str, NodeState] = {}
         self._lowest_order = 0
 
-    def source(self, node_id: str) -> tuple[WorkflowNode, NodeState | None] | None:
-        """The node as it is written, and the one whose expansion it is part of."""
+    def written(self, node_id: str) -> tuple[WorkflowNode, NodeState | None] | None:
+        """Return the node as written, and the node whose expansion it is part of."""
         return self.expanded.get(node_id) or (
             (self.workflow.nodes[node_id], None) if node_id in self.workflow.nodes else None
         )
 
     def display_id(self, node_id: str) -> str:
-        """The node that shows in the editor what ``node_id`` does."""
+        """Return the node in the editor that shows the progress and output of ``node_id``."""
         return self._display_ids.get(node_id, node_id)
 
     def output_nodes(self, nodes: Mapping[str, WorkflowNode]) -> list[str]:
-        """Those that save or show something."""
+        """Return the ids of the nodes that save or show something."""
         return [node_id for node_id, node in nodes.items() if self._is_output(node.class_type)]
 
     def expand(
         self, parent: NodeState, nodes: Mapping[str, WorkflowNode], shown_as: Mapping[str, str] | None = None
     ) -> None:
-        """Make ``nodes`` known as what ``parent`` expanded to; ``shown_as`` says which stand for another node."""
+        """Add ``nodes`` as the expansion of ``parent``. ``shown_as``: node id → the node that shows it."""
         shown_as = shown_as or {}
         for node_id, node in nodes.items():
             self.expanded[node_id] = (node, parent)
@@ -60,19 +60,19 @@ class Plan:
             self.states.pop(node_id, None)
 
     def add(self, node_ids: Iterable[str]) -> list[NodeState]:
-        """The nodes and all that feeds them; returns those that are new, feeders first.
+        """Plan the nodes and their ancestors; returns the new ones, sources first.
 
-        Raises NodeError, caused by WorkflowError, for what cannot run: a link to nothing, an
-        unknown node type, an input that is missing or wrong, a cycle.
+        Raises NodeError, caused by WorkflowError, for a link to nothing, an unknown node type, a missing or
+        wrong input, and a cycle.
         """
         new: list[NodeState] = []
         for node_id in node_ids:
             if node_id not in self.states:
                 self._walk(node_id, new)
         self._lowest_order -= len(new)
-        # What came last runs first: a loop's turn before whatever waited already.
+        # The latest nodes run first: a loop's turn before the nodes that waited already.
         for order, state in enumerate(new, self._lowest_order):
-            state.order = order
+            state.set_order(order)
             if self._keys is not None:
                 self._find(state)
         return new
@@ -87,15 +87,15 @@ class Plan:
         while path:
             state = path[-1]
             for link in ahead[-1]:
-                feeder_id = link.node
-                if feeder_id in states:
+                source_id = link.source_id
+                if source_id in states:
                     continue
-                if feeder_id in given:
-                    raise _cycle(path, feeder_id)
-                feeder, links = self._make(feeder_id, state, link)
-                path.append(feeder)
+                if source_id in given:
+                    raise _cycle(path, source_id)
+                source, links = self._make(source_id, state, link)
+                path.append(source)
                 ahead.append(iter(links))
-                given[feeder_id] = links
+                given[source_id] = links
                 break
             else:
                 path.pop()
@@ -105,20 +105,20 @@ class Plan:
                 new.append(state)
 
     def _make(
-        self, node_id: str, consumer: NodeState | None = None, link: Feed | None = None
-    ) -> tuple[NodeState, list[Feed]]:
-        source = self.source(node_id)
-        if source is None:
+        self, node_id: str, consumer: NodeState | None = None, link: InputLink | None = None
+    ) -> tuple[NodeState, list[InputLink]]:
+        written = self.written(node_id)
+        if written is None:
             if consumer is None or link is None:
                 raise WorkflowError(f"there is no node {node_id} in the workflow")
             raise node_error(
                 consumer,
                 WorkflowError(f"input '{link.name}' is linked to node {node_id}, which does not exist"),
             )
-        node, parent = source
+        node, parent = written
         try:
             kind = self._kinds(node.class_type)
-            literals, links = kind.read(node.inputs)
+            literals, links = read_inputs(kind, node.inputs)
         except WorkflowError as error:
             if parent is None:
                 raise NodeError(node_id, node.class_type, error) from error
@@ -126,37 +126,34 @@ class Plan:
             raise NodeError(placed.id, node.class_type, error, node_id, placed.kind.name) from error
         return NodeState(node_id, kind, literals, parent, self.display_id(node_id)), links
 
-    def _connect(self, state: NodeState, links: list[Feed]) -> None:
+    def _connect(self, state: NodeState, links: list[InputLink]) -> None:
         for link in links:
-            link.feeder = self.states[link.node]
-            outputs = len(link.feeder.kind.output_is_list)
+            link.source = self.states[link.source_id]
+            outputs = len(link.source.kind.output_is_list)
             if not 0 <= link.output < outputs:
-                problem = f"is linked to output {link.output} of node {link.node}, which has {outputs}"
+                problem = f"is linked to output {link.output} of node {link.source_id}, which has {outputs}"
                 raise node_error(state, WorkflowError(f"input '{link.name}' {problem}"))
-        state.feeds = tuple(links)
+        state.connect(links)
 
     def _find(self, state: NodeState) -> None:
-        """Key and cache lookup, unless the key depends on what is not known yet."""
+        """Make the key and look up the result, unless the key depends on results that are not known yet."""
         assert self._keys is not None
-        for feed in state.feeds:
-            if feed.feeder.key is None:
+        for link in state.links:
+            if link.source.key is None:
                 return
-        entries: dict[Feed, tuple[Any, ...]] = {}
-        for feed in self._keys.needs(state):
-            entry = self._cache.get(feed.feeder) if feed.feeder.known else feed.feeder.entry
+        elements: dict[InputLink, tuple[Any, ...]] = {}
+        for link in self._keys.needs(state):
+            entry = self._load(link.source) if link.source.known else link.source.entry
             if entry is None:
                 return
-            entries[feed] = entry.outputs[feed.output]
-        self._keys.seal(state, entries.__getitem__)
+            elements[link] = entry.outputs[link.output]
+        self._keys.assign_key(state, elements.__getitem__)
         self.look_up(state)
 
     def look_up(self, state: NodeState) -> None:
-        """See whether the result of ``state``, which has a key, is known or being made."""
+        """Find out whether the result of ``state``, which has a key, is known or being made."""
         assert state.key is not None
-        if state.never_same:
-            return
-        if self._cache.has(state):
-            state.known = True
+        if state.never_same or self.find_result(state):
             return
         owner = self._by_key.setdefault(state.key, state)
         if owner is state:
@@ -164,40 +161,61 @@ class Plan:
         if owner.phase is Phase.DONE and owner.entry is None:
             self._by_key[state.key] = state
         else:
-            state.twin = owner
+            state.set_twin(owner)
+
+    def find_result(self, state: NodeState) -> bool:
+        """Mark ``state`` as known if the cache has its result, which then counts as used.
+
+        The record of an output node is read at once: it names the files that must be in place.
+        """
+        if state.key is None or state.never_same:
+            return False
+        if state.kind.type.output_node:
+            entry = self._load(state)
+            state.set_entry(entry)
+            if entry is None:
+                return False
+        elif self._cache.has(state.key, state.storable):
+            entry = self._cache.touch(state.key)
+        else:
+            return False
+        if entry is not None and entry.expanded is not None:
+            state.restore_identity(*entry.expanded)
+        state.mark_known()
+        return True
+
+    def _load(self, state: NodeState) -> Entry | None:
+        assert state.key is not None
+        return self._cache.get(state.key, state.storable)
 
     def hold(self, state: NodeState) -> None:
-        """Count ``state`` among those who may ask for its feeders' values, and so on upstream."""
+        """Count ``state`` among the nodes that may ask for its sources' values, and so on upstream."""
         stack = [state]
         while stack:
             state = stack.pop()
-            if state.holding:
+            if not state.start_holding():
                 continue
-            state.holding = True
-            for feeder in state.held():
-                feeder.uses += 1
-                if feeder.phase is Phase.ABANDONED:
-                    feeder.phase = Phase.FRESH
-                if feeder.phase is Phase.FRESH and not feeder.known and not feeder.holding:
-                    stack.append(feeder)
+            for source in state.held():
+                source.retain()
+                source.plan_again()
+                if source.phase is Phase.PLANNED and not source.known and not source.holding:
+                    stack.append(source)
 
     def release(self, state: NodeState) -> None:
-        """The opposite of :meth:`hold`: values that nobody can ask for any more are let go."""
+        """The opposite of :meth:`hold`: drop the values that no node can ask for any more."""
         stack = [state]
         while stack:
             state = stack.pop()
-            if not state.holding:
+            if not state.stop_holding():
                 continue
-            state.holding = False
-            for feeder in state.held():
-                feeder.uses -= 1
-                if feeder.uses:
+            for source in state.held():
+                if source.let_go():
                     continue
-                if feeder.phase is Phase.DONE:
-                    feeder.entry = None
-                elif feeder.phase is Phase.FRESH and not feeder.wanted:
-                    feeder.phase = Phase.ABANDONED
-                    stack.append(feeder)
+                if source.phase is Phase.DONE:
+                    source.set_entry(None)
+                elif source.phase is Phase.PLANNED and not source.wanted:
+                    source.drop()
+                    stack.append(source)
 
     def _is_output(self, class_type: str) -> bool:
         try:
@@ -207,7 +225,7 @@ class Plan:
 
 
 def node_error(state: NodeState, cause: BaseException) -> NodeError:
-    """The error of a node, said of the node that a person placed."""
+    """Return the error of a node, attributed to the node that a person placed."""
     placed = state.placed()
     error = NodeError(placed.id, state.kind.name, cause, state.id, placed.kind.name)
     error.__cause__ = cause

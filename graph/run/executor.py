@@ -1,8 +1,8 @@
-"""One run: nodes are pulled from the outputs, and run when what they need is there.
+"""One run: nodes are pulled from the outputs, and run when their inputs are there.
 
-The loop runs on the calling thread. Synchronous nodes are called there, one at a time;
-asynchronous ones run on an event loop's thread from the moment they are ready. Nothing
-recurses: chains, loops built from expansions and list inputs may be as long as they like.
+The loop runs on the calling thread. Synchronous nodes are called there, one at a time. Asynchronous ones run on
+an event loop's thread from the moment they are ready. There is no recursion, so chains, loops built from
+expansions and list inputs may be of any length.
 """
 
 from __future__ import annotations
@@ -26,19 +26,19 @@ from graph.plan.lists import blocker_in, slices
 from graph.plan.node_state import NodeState, Phase
 from graph.plan.plan import Plan, node_error
 from graph.results import Blocked
-from graph.run.announcer import Announcer
 from graph.run.async_nodes import EventLoopThread, Outcome, Tasks, side_by_side
-from graph.run.concluder import BLOCKED, Concluder
+from graph.run.completion import BLOCKED, Completion
+from graph.run.emitter import EventEmitter
 from graph.run.journal import RunJournal
-from graph.run.node_context import NodeContext
-from graph.run.schedule import Lost, Schedule
+from graph.run.node_context import NodeContext, RunContext
+from graph.run.schedule import ResultEvicted, Schedule
 from graph.run.summary import summary
 from graph.run.value_check import ValueCheck
 from graph.workflow import Workflow
 
 
-class Surroundings(NamedTuple):
-    """What all runs of an engine share."""
+class EngineServices(NamedTuple):
+    """The parts of an engine that all its runs share."""
 
     kinds: Callable[[str], Kind]
     codecs: Sequence[Codec]
@@ -53,7 +53,7 @@ class Run:
 
     def __init__(
         self,
-        around: Surroundings,
+        services: EngineServices,
         workflow: Workflow,
         run_id: str,
         listener: Listener | None,
@@ -61,21 +61,20 @@ class Run:
         extra_pnginfo: Any,
         previews: bool,
     ):
+        cache, codecs, folders, loop_thread = services.cache, services.codecs, services.folders, services.loop_thread
         self.run_id = run_id
-        self.folders = around.folders
-        self.previews = previews
-        self.journal = journal
+        self.emitter = EventEmitter(run_id, listener, self._wake)
+        self._folders = folders
+        self._cache = cache
+        self._journal = journal
+        self._node_services = RunContext(run_id, folders, journal, self.emitter, previews, self.check_interrupted)
         self._completions: queue.SimpleQueue[Callable[[], None]] = queue.SimpleQueue()
-        self.say = Announcer(run_id, listener, self._wake)
-        self._cache = around.cache
-        keys = Keys(around.codecs, around.folders, around.loop_thread.wait) if around.cache.enabled else None
-        self._plan = Plan(workflow, around.kinds, keys, around.cache)
-        self._tasks = Tasks(around.loop_thread)
-        self._check = ValueCheck(around.codecs) if around.check_values else None
-        self._schedule = Schedule(self._plan, keys, around.cache, self._check, self.say)
-        self._concluder = Concluder(
-            self._plan, self._schedule, keys, around.cache, self._check, around.folders, self.say
-        )
+        keys = Keys(codecs, folders, loop_thread.wait) if cache.enabled else None
+        self._plan = Plan(workflow, services.kinds, keys, cache)
+        self._tasks = Tasks(loop_thread)
+        self._check = ValueCheck(codecs) if services.check_values else None
+        self._schedule = Schedule(self._plan, keys, cache, self._check, self.emitter)
+        self._completion = Completion(self._plan, self._schedule, keys, cache, self._check, folders, self.emitter)
         self._extra_pnginfo = extra_pnginfo
         self._prompt: dict[str, Any] | None = None
         self._stop = False
@@ -83,31 +82,31 @@ class Run:
     def execute(self, targets: Sequence[str] | None) -> dict[str, NodeState]:
         """Run what ``targets`` (by default every output node) need; returns their states.
 
-        Raises NodeError or Interrupted, after the event that says the same.
+        Raises NodeError or Interrupted, after the corresponding event.
         """
         try:
-            self.say.emit(RunStarted(self.run_id))
+            self.emitter.emit(RunStarted(self.run_id))
             if targets is None:
                 targets = self._plan.output_nodes(self._plan.workflow.nodes)
             self._pull(targets)
             self._loop()
             self._cache.flush()
-            self.journal.remove()
-            self.say.emit(RunSucceeded(self.run_id))
+            self._journal.remove()
+            self.emitter.emit(RunSucceeded(self.run_id))
         except NodeError as error:
             self._end()
-            self.say.failed(error)
+            self.emitter.run_failed(error)
             raise
         except (Interrupted, KeyboardInterrupt):
             self._end()
-            self.say.interrupted()
+            self.emitter.run_interrupted()
             raise
         finally:
-            self.say.close()
+            self.emitter.close()
             self._tasks.cancel()
         return {target: self._plan.states[target] for target in targets}
 
-    # What nodes and other threads ask for.
+    # Called from nodes and other threads.
 
     def interrupt(self) -> None:
         """Ask the run to stop. Called from any thread."""
@@ -125,7 +124,7 @@ class Run:
 
     def _pull(self, targets: Sequence[str]) -> None:
         new = self._plan.add(targets)
-        self.say.emit(NodesCached(self.run_id, tuple(state.id for state in new if state.known)))
+        self.emitter.emit(NodesCached(self.run_id, tuple(state.id for state in new if state.known)))
         for target in targets:
             self._schedule.pin(self._plan.states[target])
 
@@ -134,14 +133,14 @@ class Run:
         while True:
             schedule.advance()
             self.check_interrupted()
-            self.say.say_posted()
+            self.emitter.emit_queued()
             if not completions.empty():
                 completions.get()()
                 continue
             state = schedule.pop()
             if state is not None:
                 if state.phase is Phase.EXPANDED:
-                    self._concluder.resume(state)
+                    self._completion.resume(state)
                 else:
                     self._begin(state)
             elif self._tasks.running:
@@ -153,32 +152,33 @@ class Run:
     # Running a node.
 
     def _begin(self, state: NodeState) -> None:
-        """Call the node, or ask it first which of its lazy inputs it wants."""
+        """Call the node, or ask it first which lazy inputs it needs."""
         try:
             inputs = self._schedule.gather(state)
-        except Lost:
+        except ResultEvicted:
             self._schedule.ask_inputs(state)
             return
         if state.failure is not None:
             raise node_error(state, state.failure)
-        if state.kind.check_lazy is not None and any(f.lazy and f.name not in state.asked for f in state.feeds):
+        state.start()
+        if state.kind.check_lazy is not None and any(k.lazy and k.name not in state.asked for k in state.links):
             self._ask_lazy(state, inputs)
         else:
             self._call(state, inputs)
 
     def _ask_lazy(self, state: NodeState, inputs: dict[str, tuple[Any, ...]]) -> None:
         kind = state.kind
-        function, wanted = kind.type.check_lazy, kind.check_lazy
-        assert function is not None and wanted is not None
+        function, accepted = kind.type.check_lazy, kind.check_lazy
+        assert function is not None and accepted is not None
         pending: list[Any] = []
-        absent = {feed.parameter: None for feed in state.feeds if feed.lazy and feed.parameter not in inputs}
+        absent = {link.parameter: None for link in state.links if link.lazy and link.parameter not in inputs}
         try:
             for index, call in enumerate(slices(inputs, kind.type.input_is_list)):
                 if blocker_in(call, kind.type.input_is_list) is None:
-                    context = NodeContext(self, state, index)
-                    known = {"context": context, "folders": self.folders} | absent | self._hidden(state) | call
+                    context = NodeContext(self._node_services, state, index)
+                    known = {"context": context, "folders": self._folders} | absent | self._hidden(state) | call
                     with executing(context):
-                        pending.append(function(**wanted.arguments(known)))
+                        pending.append(function(**accepted.select(known)))
         except (Exception, SystemExit) as error:
             raise self._failure(state, error) from error
         if not any(inspect.isawaitable(answer) for answer in pending):
@@ -192,13 +192,13 @@ class Run:
 
     def _take_asked(self, state: NodeState, inputs: dict[str, tuple[Any, ...]], answers: list[Any]) -> None:
         names = {name for answer in answers for name in ([answer] if isinstance(answer, str) else answer or ())}
-        unknown = names - state.kind.type.by_name.keys() - {feed.name for feed in state.feeds}
+        unknown = names - state.kind.type.by_name.keys() - {link.name for link in state.links}
         if unknown:
             problem = WorkflowError(f"check_lazy asks for {', '.join(sorted(map(repr, unknown)))}: no such input")
             raise node_error(state, problem)
-        new = {feed.name for feed in state.feeds if feed.lazy and feed.name in names} - state.asked
+        new = {link.name for link in state.links if link.lazy and link.name in names} - state.asked
         if new:
-            state.asked |= new
+            state.ask_for(new)
             self._schedule.ask_inputs(state)
         else:
             self._call(state, inputs)
@@ -207,7 +207,7 @@ class Run:
         kind = state.kind
         node_type = kind.type
         hidden = self._hidden(state) if node_type.hidden else None
-        absent = [f.parameter for f in state.feeds if f.lazy and f.parameter not in inputs]
+        absent = [link.parameter for link in state.links if link.lazy and link.parameter not in inputs]
         calls: list[dict[str, Any] | Blocked] = []
         for arguments in slices(inputs, node_type.input_is_list):
             blocker = blocker_in(arguments, node_type.input_is_list)
@@ -219,9 +219,9 @@ class Run:
             if hidden:
                 arguments |= hidden
             calls.append(arguments)
-        if self._concluder.report_blocked(state, calls):
+        if self._completion.report_blocked(state, calls):
             return
-        self.say.started(state)
+        self.emitter.node_started(state)
         if self._check is not None:
             self._check.before(state)
         if node_type.is_async:
@@ -229,7 +229,7 @@ class Run:
             self._launch(
                 state,
                 self._await_calls(state, calls),
-                lambda returned: self._concluder.take(state, returned, time.perf_counter() - started),
+                lambda returned: self._completion.take(state, returned, time.perf_counter() - started),
                 inputs,
             )
             return
@@ -246,7 +246,7 @@ class Run:
                     returned.append(kind.function(**call))
         except (Exception, SystemExit) as error:
             raise self._failure(state, error, inputs) from error
-        self._concluder.take(state, returned, time.perf_counter() - started)
+        self._completion.take(state, returned, time.perf_counter() - started)
 
     async def _await_calls(self, state: NodeState, calls: list[dict[str, Any] | Blocked]) -> list[Any]:
         async def one(index: int, call: dict[str, Any] | Blocked) -> Any:
@@ -258,8 +258,8 @@ class Run:
         return await side_by_side([one(index, call) for index, call in enumerate(calls)])
 
     def _context(self, state: NodeState, index: int, call: dict[str, Any]) -> NodeContext:
-        """What the node is told about its call, among its arguments too if it asks for it there."""
-        context = NodeContext(self, state, index)
+        """Return the context of one call, and add it to the arguments if the node takes it as one."""
+        context = NodeContext(self._node_services, state, index)
         parameter = state.kind.type.context_parameter
         if parameter is not None:
             call[parameter] = context
@@ -272,8 +272,7 @@ class Run:
         then: Callable[[list[Any]], None],
         inputs: Mapping[str, Any] | None = None,
     ) -> None:
-        """Run ``coroutine`` beside the graph; ``then`` goes on on this thread."""
-        state.phase = Phase.CALLED
+        """Run ``coroutine`` on the event loop's thread; ``then`` receives its result on this thread."""
 
         def complete(outcome: Outcome) -> None:
             if outcome.error is not None:
@@ -297,10 +296,10 @@ class Run:
                 values[parameter] = self._prompt
         return values
 
-    # What goes wrong.
+    # Errors.
 
     def _failure(self, state: NodeState, error: BaseException, inputs: Mapping[str, Any] | None = None) -> Exception:
-        """What to raise for ``error``: an interruption stays one, whatever a node makes of it."""
+        """Return the exception to raise for ``error``: Interrupted once the run was asked to stop."""
         if self._stop or isinstance(error, Interrupted):
             return Interrupted("the run was interrupted")
         failure = node_error(state, error)
@@ -308,7 +307,7 @@ class Run:
         return failure
 
     def _end(self) -> None:
-        """Stop what runs beside, and have what is done stay done."""
+        """Cancel asynchronous nodes and finish writing results."""
         self._tasks.cancel()
         self._cache.flush()
 

@@ -1,27 +1,41 @@
-"""What a running node is given as its :class:`graph.context.Context`."""
+"""The :class:`graph.context.Context` that a running node is given."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING
+from dataclasses import dataclass
 
 from graph.context import PreviewImage
 from graph.events import NodePreview, NodeProgress, NodeText
 from graph.folders import Folders
 from graph.plan.node_state import NodeState
+from graph.run.emitter import EventEmitter
 from graph.run.expansion import expansion_prefix
-from graph.run.journal import NodeJournal
+from graph.run.journal import NodeJournal, RunJournal
 
-if TYPE_CHECKING:
-    from graph.run.executor import Run
+
+@dataclass(frozen=True, slots=True)
+class RunContext:
+    """The parts of a run that its nodes' contexts use.
+
+    ``previews``: someone looks at pictures of work in progress. ``check_interrupted`` raises Interrupted if the run
+    was asked to stop.
+    """
+
+    run_id: str
+    folders: Folders | None
+    journal: RunJournal
+    emitter: EventEmitter
+    previews: bool
+    check_interrupted: Callable[[], None]
 
 
 class NodeContext:
-    """One call of one node."""
+    """The context of one call of one node."""
 
     __slots__ = ("_journal", "_run", "_state", "call_index")
 
-    def __init__(self, run: Run, state: NodeState, call_index: int):
+    def __init__(self, run: RunContext, state: NodeState, call_index: int):
         self._run = run
         self._state = state
         self._journal: NodeJournal | None = None
@@ -48,17 +62,17 @@ class NodeContext:
     def progress(self, value: float, maximum: float, preview: Callable[[], PreviewImage] | None = None) -> None:
         run, state = self._run, self._state
         run.check_interrupted()
-        run.say.emit(NodeProgress(run.run_id, state.id, state.display_id, min(max(value, 0), maximum), maximum))
+        run.emitter.emit(NodeProgress(run.run_id, state.id, state.display_id, min(max(value, 0), maximum), maximum))
         if run.previews and preview is not None:
             image = preview()
             parent = state.parent.id if state.parent else None
-            run.say.emit(NodePreview(run.run_id, state.id, state.display_id, image.format, image.data, parent))
+            run.emitter.emit(NodePreview(run.run_id, state.id, state.display_id, image.format, image.data, parent))
 
     def check_interrupted(self) -> None:
         self._run.check_interrupted()
 
     def show_text(self, text: str) -> None:
-        self._run.say.emit(NodeText(self._run.run_id, self._state.id, self._state.display_id, text))
+        self._run.emitter.emit(NodeText(self._run.run_id, self._state.id, self._state.display_id, text))
 
     def journal(self, path: str, index: int | None = None) -> None:
         self._own_journal().note(path, index)

@@ -1,32 +1,31 @@
-"""What waits for what: from the nodes that are asked for to those that can run now.
+"""The nodes that are wanted, and what each of them waits for, down to the nodes that can run now.
 
-Nodes are moved from phase to phase by a list of those to look at again; nothing recurses. No
-node is called here.
+Nodes move from phase to phase through a queue of nodes to look at again, so there is no recursion. No node is
+called here.
 """
 
 from __future__ import annotations
 
 import heapq
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 from graph.cache.entry import Entry
 from graph.cache.result_cache import ResultCache
 from graph.errors import WorkflowError
-from graph.plan.feed import Feed
 from graph.plan.keys import Keys
-from graph.plan.node_state import NodeState, Phase
+from graph.plan.node_state import InputLink, NodeState, Phase
 from graph.plan.plan import Plan, node_error
-from graph.run.announcer import Announcer
+from graph.run.emitter import EventEmitter
 from graph.run.value_check import ValueCheck
 
 
-class Lost(Exception):
-    """A result that was in the cache a moment ago is not any more."""
+class ResultEvicted(Exception):
+    """A result that was in the cache a moment ago is no longer there."""
 
 
 class Schedule:
-    """The nodes of one run that are wanted. Known output nodes say what they have to show."""
+    """The wanted nodes of one run. Known output nodes show their cached output."""
 
     def __init__(
         self,
@@ -34,27 +33,27 @@ class Schedule:
         keys: Keys | None,
         cache: ResultCache,
         check: ValueCheck | None,
-        say: Announcer,
+        emitter: EventEmitter,
     ):
         self.plan = plan
         self._keys = keys
         self._cache = cache
         self._check = check
-        self._say = say
+        self._emitter = emitter
         self._pinned: list[NodeState] = []
-        self._steps: list[NodeState] = []
+        self._queue: list[NodeState] = []
         self._ready: list[tuple[bool, int, str, NodeState]] = []
 
     def advance(self) -> None:
-        """Move every node on as far as it goes without running any."""
-        steps = self._steps
-        while steps:
-            state = steps.pop()
-            state.queued = False
+        """Move every queued node as far as it goes without running any."""
+        queue = self._queue
+        while queue:
+            state = queue.pop()
+            state.dequeue()
             self._step(state)
 
     def pop(self) -> NodeState | None:
-        """A node to run, or in phase EXPANDED one whose expansion has run; None if there is none.
+        """Return a node to run, or one in phase EXPANDED whose expansion has run; None if there is none.
 
         Asynchronous ones come first: they only have to be started.
         """
@@ -62,98 +61,89 @@ class Schedule:
 
     def pin(self, state: NodeState) -> None:
         """Have ``state`` run, and keep its value to the end."""
-        state.uses += 1
-        state.pinned = True
+        state.pin()
         self._pinned.append(state)
         if not state.known:
             self.plan.hold(state)
         self._demand(state)
 
     def refuse_deadlock(self) -> None:
-        """Raise NodeError if something that was asked for is still waiting."""
+        """Raise NodeError if a node that was asked for is still waiting."""
         if all(state.phase is Phase.DONE for state in self._pinned):
             return
         for state in self.plan.states.values():
-            if Phase.FRESH < state.phase < Phase.DONE:
+            if Phase.PLANNED < state.phase < Phase.DONE:
                 waits = "the node waits for its own result: an expansion links back into what it is part of"
                 raise node_error(state, WorkflowError(waits))
 
     def queue(self, state: NodeState) -> None:
-        """Have a look at ``state`` at the next :meth:`advance`."""
-        if not state.queued:
-            state.queued = True
-            self._steps.append(state)
+        """Look at ``state`` again at the next :meth:`advance`."""
+        if state.enqueue():
+            self._queue.append(state)
 
     def _demand(self, state: NodeState) -> None:
-        """Somebody waits for the result of ``state``."""
+        """Have the result of ``state`` made, if it is not there."""
         if state.phase is Phase.DONE:
             if state.entry is not None:
                 return
-            self._revive(state)
-        elif state.phase is Phase.ABANDONED:
-            state.phase = Phase.FRESH
-        state.wanted = True
-        if state.phase is Phase.FRESH:
+            self._restart(state)
+        state.want()
+        if state.phase is Phase.PLANNED:
             self.queue(state)
 
-    def _revive(self, state: NodeState) -> None:
-        """A result that was let go, or was lost from the cache, is needed after all."""
-        state.phase = Phase.FRESH
-        state.asked = frozenset()
-        state.known = state.key is not None and not state.never_same and self._cache.has(state)
-        if state.original_feeds is not None:
+    def _restart(self, state: NodeState) -> None:
+        """Make a result again that was dropped, or evicted from the cache."""
+        state.restart()
+        self.plan.find_result(state)
+        if state.own_links is not None:
             self.plan.release(state)
-            state.feeds, state.original_feeds = state.original_feeds, None
+            state.restore_links()
 
     def _step(self, state: NodeState) -> None:
-        """Move ``state`` on as far as it goes without running it."""
+        """Move ``state`` as far as it goes without running it."""
         if state.waiting:
             return
-        if state.phase <= Phase.KEYING:
+        if state.phase <= Phase.AWAITS_KEY:
             if self._keys is not None and state.key is None and not self._make_key(state):
                 return
-            state.phase = Phase.FRESH
+            state.key_is_set()
             if state.wanted:
                 self._seek(state)
-        elif state.phase is Phase.TWIN:
+        elif state.phase is Phase.AWAITS_TWIN:
             self._take_from_twin(state)
-        elif state.phase is Phase.INPUTS:
+        elif state.phase is Phase.AWAITS_INPUTS:
             self._make_ready(state)
         elif state.phase is Phase.EXPANDED:
             self._push(state, urgent=True)
 
     def _make_key(self, state: NodeState) -> bool:
-        """Give ``state`` its key, or wait for what that takes; false if it waits."""
+        """Give ``state`` its key; False if it has to wait for other nodes first."""
         assert self._keys is not None
         self.plan.hold(state)
         waiting = 0
-        for feed in state.feeds:
-            if feed.feeder.key is None:
-                feed.feeder.await_key(state)
-                if feed.feeder.phase in (Phase.FRESH, Phase.ABANDONED):
-                    feed.feeder.phase = Phase.FRESH
-                    self.queue(feed.feeder)
+        for link in state.links:
+            source = link.source
+            if source.key is None:
+                source.await_key(state)
+                source.plan_again()
+                if source.phase is Phase.PLANNED:
+                    self.queue(source)
                 waiting += 1
-        waiting += self.wait_for(state, self._keys.needs(state))
+        waiting += self._request(state, self._keys.needs(state))
         if waiting:
-            state.phase = Phase.KEYING
-            state.waiting = waiting
+            state.wait_for_key(waiting)
             return False
         try:
-            self._keys.seal(state, self.elements)
-        except Lost:
-            state.phase = Phase.KEYING
-            state.waiting = self.wait_for(state, self._keys.needs(state))
+            self._keys.assign_key(state, self.elements)
+        except ResultEvicted:
+            state.wait_for_key(self._request(state, self._keys.needs(state)))
             return False
         self.plan.look_up(state)
-        if state.twin is not None:
-            state.twin.uses += 1
-        waiters, state.keyed_waiters = state.keyed_waiters, None
-        self._notify(waiters)
+        self._notify(state.take_key_waiters())
         return True
 
     def _seek(self, state: NodeState) -> None:
-        """Find the result of ``state``, which somebody waits for, or what it takes to make it."""
+        """Find the result of ``state``, which is wanted, or request what it takes to make it."""
         if state.known and self._take_known(state):
             return
         if state.twin is not None:
@@ -167,19 +157,19 @@ class Schedule:
             if entry is None:
                 return False
             if entry.ui is not None:
-                self._say.shown(state, entry.ui, cached=True)
+                self._emitter.node_output(state, entry.ui, cached=True)
         self.finish(state)
         return True
 
     def _wait_for_twin(self, state: NodeState) -> None:
         twin = state.twin
         assert twin is not None
-        state.phase = Phase.TWIN
+        state.wait_for_twin()
         if twin.phase is Phase.DONE and self.entry(twin) is not None:
             self._take_from_twin(state)
             return
         twin.await_result(state)
-        state.waiting = 1
+        state.wait(1)
         self.plan.hold(twin)
         self._demand(twin)
 
@@ -188,115 +178,112 @@ class Schedule:
         assert twin is not None
         entry = self.entry(twin)
         if entry is None or not twin.cacheable:
-            if state.holding:
-                twin.uses -= 1
-            state.twin = None
+            state.drop_twin()
             self.ask_inputs(state)
             return
-        state.entry = entry
-        state.identity, state.storable, state.never_same = twin.identity, twin.storable, twin.never_same
-        state.has_expanded = twin.has_expanded
+        state.copy_result(twin, entry)
         if entry.ui is not None:
-            self._say.shown(state, entry.ui, cached=True)
+            self._emitter.node_output(state, entry.ui, cached=True)
         self.finish(state)
 
     def ask_inputs(self, state: NodeState) -> None:
-        """Wait for the inputs that are needed, or be ready if they are there."""
+        """Request the inputs that are needed; the node is ready if they are there."""
         self.plan.hold(state)
-        state.phase = Phase.INPUTS
-        state.waiting = self.wait_for(state, [feed for feed in state.feeds if state.reads(feed)])
-        if not state.waiting:
+        state.wait_for_inputs()
+        if not self.wait_for(state, [link for link in state.links if state.reads(link)]):
             self._make_ready(state)
 
-    def wait_for(self, state: NodeState, feeds: Sequence[Feed]) -> int:
-        """Demand what is not there yet; returns how much that is."""
-        waiting = 0
-        for feed in feeds:
-            feeder = feed.feeder
-            if feeder.phase is Phase.DONE and (feeder.entry is not None or feeder.known):
+    def wait_for(self, state: NodeState, links: Sequence[InputLink]) -> int:
+        """Request missing inputs and wait for them; returns how many."""
+        return state.wait(self._request(state, links))
+
+    def _request(self, state: NodeState, links: Sequence[InputLink]) -> int:
+        """Request missing inputs; returns how many."""
+        missing = 0
+        for link in links:
+            source = link.source
+            if source.phase is Phase.DONE and (source.entry is not None or source.known):
                 continue
-            feeder.await_result(state)
-            self._demand(feeder)
-            waiting += 1
-        return waiting
+            source.await_result(state)
+            self._demand(source)
+            missing += 1
+        return missing
 
     def _make_ready(self, state: NodeState) -> None:
         if self._keys is not None and self._is_found_after_all(state):
             return
-        state.phase = Phase.READY
+        state.inputs_arrived()
         self._push(state, urgent=state.kind.type.is_async)
 
     def _is_found_after_all(self, state: NodeState) -> bool:
-        """Whether ``state`` needs not run, now that the nodes that feed it have expanded: its key
-        was made before it was known to what."""
+        """Whether ``state`` need not run, now that its sources have expanded.
+
+        Its first key was made before it was known what they expand to.
+        """
         assert self._keys is not None
-        for feed in state.feeds:
-            feeder = feed.feeder
-            if (feeder.has_expanded or feeder.identity is not feeder.static_key) and state.reads(feed):
+        for link in state.links:
+            source = link.source
+            if (source.has_expanded or source.identity is not source.static_key) and state.reads(link):
                 break
         else:
             return False
         try:
-            self._keys.seal(state, self.elements)
-        except Lost:
+            self._keys.assign_key(state, self.elements)
+        except ResultEvicted:
             self.ask_inputs(state)
             return True
-        state.has_expanded = True
+        state.key_has_changed()
         self.plan.look_up(state)
-        if state.twin is not None:
-            state.twin.uses += 1
         if not state.known and state.twin is None:
             return False
-        state.phase = Phase.FRESH
+        state.look_up_again()
         self._seek(state)
         return True
 
     def _push(self, state: NodeState, urgent: bool) -> None:
         heapq.heappush(self._ready, (not urgent, state.order, state.id, state))
 
-    def _notify(self, waiters: list[NodeState] | None) -> None:
-        for waiter in waiters or ():
-            waiter.waiting -= 1
-            if not waiter.waiting:
+    def _notify(self, waiters: Iterable[NodeState]) -> None:
+        for waiter in waiters:
+            if waiter.one_arrived():
                 self.queue(waiter)
 
     def finish(self, state: NodeState) -> None:
-        """``state`` has its result: who waits goes on, what only it could ask for is let go."""
-        state.phase = Phase.DONE
-        waiters, state.waiters = state.waiters, None
-        self._notify(waiters)
+        """Wake the nodes waiting for ``state`` and release inputs that no other node needs."""
+        self._notify(state.finish())
         self.plan.release(state)
         if not state.uses:
-            state.entry = None
+            state.set_entry(None)
 
     def entry(self, state: NodeState) -> Entry | None:
-        """The result of ``state``, from the cache if need be; None if the cache has lost it."""
+        """Return the result of ``state``, from the cache if need be; None if the cache has evicted it."""
         if state.entry is None and state.known:
-            state.entry = self._cache.get(state)
+            assert state.key is not None
+            state.set_entry(self._cache.get(state.key, state.storable))
             if state.entry is None:
-                state.known = False
+                state.mark_evicted()
             elif self._check is not None:
-                self._check.seal(state.entry)
+                self._check.record(state.entry)
         return state.entry
 
-    def elements(self, feed: Feed) -> tuple[Any, ...]:
-        """The elements of a linked input. Raises Lost if they are in the cache no more."""
-        entry = self.entry(feed.feeder)
+    def elements(self, link: InputLink) -> tuple[Any, ...]:
+        """Return the elements of a linked input. Raises ResultEvicted if the cache no longer has them."""
+        entry = self.entry(link.source)
         if entry is None:
-            raise Lost(feed)
-        return entry.outputs[feed.output]
+            raise ResultEvicted
+        return entry.outputs[link.output]
 
     def gather(self, state: NodeState) -> dict[str, tuple[Any, ...]]:
-        """Every input as a tuple of elements; lazy ones that were not asked for are left out.
+        """Return every input as a tuple of elements, without lazy ones that were not asked for.
 
-        Raises Lost if one is in the cache no more: then ask for the inputs again.
+        Raises ResultEvicted if the cache no longer has one: then request the inputs again.
         """
         inputs: dict[str, tuple[Any, ...]] = {name: (value,) for name, value in state.literals.items()}
         asked = state.asked
-        for feed in state.feeds:
-            if feed.raw:
-                inputs[feed.parameter] = ([feed.feeder.id, feed.output],)
-            elif not feed.lazy or feed.name in asked:
-                entry = feed.feeder.entry
-                inputs[feed.parameter] = entry.outputs[feed.output] if entry is not None else self.elements(feed)
+        for link in state.links:
+            if link.raw:
+                inputs[link.parameter] = ([link.source.id, link.output],)
+            elif not link.lazy or link.name in asked:
+                entry = link.source.entry
+                inputs[link.parameter] = entry.outputs[link.output] if entry is not None else self.elements(link)
         return inputs

@@ -30,14 +30,14 @@ class InputChecker:
         self,
         nodes: Mapping[str, WorkflowNode],
         registry: Mapping[str, NodeType],
-        kinds: Mapping[str, NodeType | None],
+        node_types: Mapping[str, NodeType | None],
         folders: Folders | None,
         nearest: Nearest,
         run_custom: bool,
     ):
         self._nodes = nodes
         self._registry = registry
-        self._kinds = kinds
+        self._node_types = node_types
         self._folders = folders
         self._nearest = nearest
         self._run_custom = run_custom
@@ -70,7 +70,7 @@ class InputChecker:
 
     def _fits(self, link: Link, declared: Input) -> bool:
         feeder = self._nodes.get(link.node)
-        feeder_type = self._kinds[feeder.class_type] if feeder is not None else None
+        feeder_type = self._node_types[feeder.class_type] if feeder is not None else None
         if feeder_type is None or not 0 <= link.output < len(feeder_type.outputs):
             return False
         given = feeder_type.outputs[link.output].type
@@ -105,7 +105,7 @@ class InputChecker:
                 details=declared.name,
             )
             return
-        feeder_type = self._kinds[feeder.class_type]
+        feeder_type = self._node_types[feeder.class_type]
         if feeder_type is None:
             return
         outputs = feeder_type.outputs
@@ -232,7 +232,7 @@ class InputChecker:
         types: dict[str, str] = {}
         for name, value in node.inputs.items():
             feeder = self._nodes.get(value.node) if isinstance(value, Link) else None
-            feeder_type = self._kinds[feeder.class_type] if feeder is not None else None
+            feeder_type = self._node_types[feeder.class_type] if feeder is not None else None
             if feeder_type is not None and 0 <= value.output < len(feeder_type.outputs):
                 types[name] = feeder_type.outputs[value.output].type
         return types

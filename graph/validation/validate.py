@@ -63,9 +63,9 @@ def validate_outputs(
     nodes = workflow.nodes
     problems: list[Problem] = []
     nearest = Nearest()
-    kinds = {class_type: registry.get(class_type) for class_type in {node.class_type for node in nodes.values()}}
+    node_types = {class_type: registry.get(class_type) for class_type in {node.class_type for node in nodes.values()}}
     if targets is None:
-        wanted = [i for i, node in nodes.items() if (kind := kinds[node.class_type]) and kind.output_node]
+        wanted = [i for i, node in nodes.items() if (found := node_types[node.class_type]) and found.output_node]
         problems += _no_outputs(workflow, registry) if not wanted else []
     else:
         asked = list(dict.fromkeys(targets))
@@ -73,11 +73,11 @@ def validate_outputs(
         problems += [_no_such_target(target, nodes, nearest) for target in asked if target not in nodes]
         if not asked:
             problems += _no_outputs(workflow, registry)
-    feeders = {node_id: _feeders(node, kinds[node.class_type]) for node_id, node in nodes.items()}
+    feeders = {node_id: _feeders(node, node_types[node.class_type]) for node_id, node in nodes.items()}
     needed = ancestors(wanted, feeders)
-    checker = InputChecker(nodes, registry, kinds, folders, nearest, run_custom)
+    checker = InputChecker(nodes, registry, node_types, folders, nearest, run_custom)
     for node_id, node in nodes.items():
-        node_type = kinds[node.class_type]
+        node_type = node_types[node.class_type]
         if node_type is None:
             if node_id in needed or (targets is None and _matters(node, workflow)):
                 problems.append(_unknown_class(node_id, node, registry, nearest))

@@ -189,7 +189,7 @@ def test_an_error_names_the_node_and_keeps_what_was_done(make_engine):
         (graph(s=("Show", {})), "input 'value' is missing"),
         (graph(a=("Nmber", {}), s=("Show", {"value": "a.0"})), "unknown node type 'Nmber'. Did you mean 'Number'"),
         (graph(a=("Number", {"value": "x"}), s=("Show", {"value": "a.0"})), "input 'value'.*FLOAT"),
-        (graph(s=("Show", {"value": MalformedLink(["a"])})), "is no link"),
+        (graph(s=("Show", {"value": MalformedLink(["a"])})), "is not a link"),
         (
             graph(a=("Add", {"a": "b.0"}), b=("Add", {"a": "a.0"}), s=("Show", {"value": "b.0"})),
             "a cycle",
