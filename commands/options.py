@@ -7,11 +7,18 @@ import logging
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from graph.errors import SumiError
+
 if TYPE_CHECKING:
     from graph import Engine
     from graph.folders import Folders
     from graph.schema import Registry
     from nodes.packs.loading import CustomNodes
+
+
+class OptionError(SumiError):
+    """Options that contradict each other."""
+
 
 ROOT = Path(__file__).resolve().parent.parent
 GIGABYTE = 1024**3

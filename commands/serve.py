@@ -7,17 +7,18 @@ import asyncio
 import logging
 import os
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from functools import partial
 from pathlib import Path
 
-from commands.options import ROOT, configure_device, folders_of, nodes_state
+from commands.options import ROOT, OptionError, configure_device, folders_of, nodes_state
 from commands.run import DONE, INVALID
 from commands.server_options import without_secrets
 from graph.errors import SumiError
 from graph.folders import Folders
 from server.config import MEBIBYTE, ServerConfig
 from server.monitoring.logs import configure_logs
+from server.workers.interface import Worker, WorkerFactory
 from server.workers.process import ProcessWorker
 
 log = logging.getLogger(__name__)
@@ -33,7 +34,7 @@ def serve(options: argparse.Namespace) -> int:
         configure_device(options)
         if options.ignored:
             log.warning("these flags mean nothing here and are ignored: %s", " ".join(options.ignored))
-        asyncio.run(run_service(config_of(options, folders), hire(options)))
+        asyncio.run(run_service(config_of(options, folders), worker_factories(options)))
     except SumiError as error:
         print(f"error: {error}", file=sys.stderr)
         return INVALID
@@ -41,7 +42,7 @@ def serve(options: argparse.Namespace) -> int:
 
 
 def config_of(options: argparse.Namespace, folders: Folders) -> ServerConfig:
-    """What the server is told of the options."""
+    """Return the server's configuration from the options."""
     return ServerConfig(
         folders=folders,
         listen=tuple(address.strip() for address in options.listen.split(",") if address.strip()),
@@ -60,8 +61,15 @@ def config_of(options: argparse.Namespace, folders: Folders) -> ServerConfig:
     )
 
 
-def hire(options: argparse.Namespace) -> Mapping[str, Callable[[], ProcessWorker]]:
-    """How to make each worker: one per device, or as many as ``--workers`` says, taking turns on the devices."""
+def worker_factories(options: argparse.Namespace) -> Mapping[str, WorkerFactory]:
+    """Return a factory for each worker, by name: one per device, or ``--workers`` of them taking turns on the devices.
+
+    With ``--in-process`` the only worker is a thread of this process. Raises OptionError if more are asked for.
+    """
+    if options.in_process:
+        if (options.workers or 1) > 1:
+            raise OptionError(f"--in-process runs one worker, --workers asks for {options.workers}; drop one")
+        return {"worker 0": partial(_in_process_worker, options)}
     devices = devices_of(options.device)
     count = options.workers or len(devices)
     return {
@@ -72,6 +80,13 @@ def hire(options: argparse.Namespace) -> Mapping[str, Callable[[], ProcessWorker
         )
         for index in range(count)
     }
+
+
+def _in_process_worker(options: argparse.Namespace) -> Worker:
+    from commands.worker import host_of, warm_up_of
+    from server.workers.in_process import InProcessWorker
+
+    return InProcessWorker("worker 0", lambda: host_of(options), warm_up=warm_up_of(options))
 
 
 def worker_command(options: argparse.Namespace, device: str) -> list[str]:

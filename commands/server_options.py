@@ -68,6 +68,11 @@ def add_server_options(parser: argparse.ArgumentParser) -> None:
         help="a name under which this server is reached, through a proxy say; may be repeated",
     )
     group.add_argument("--workers", type=int, metavar="N", help="processes that compute (default: one per GPU, else 1)")
+    group.add_argument(
+        "--in-process",
+        action="store_true",
+        help="run nodes in the server's own process, for debugging them; a crash of a node then ends the server",
+    )
     group.add_argument("--no-warm-up", action="store_true", help="import torch for the first prompt, not at the start")
     group.add_argument("--start-paused", action="store_true", help="accept prompts but begin none until told to")
     group.add_argument("--disable-metadata", action="store_true", help="save pictures without the workflow in them")

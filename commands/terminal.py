@@ -6,6 +6,7 @@ from typing import Any
 
 from graph import events
 from graph.folders import Folders
+from graph.results import files_in
 
 
 class Terminal:
@@ -52,11 +53,9 @@ class Terminal:
             self._print(f"{self._name(event.display_node_id, event.class_type):32} {event.seconds:7.2f} s")
 
     def _note_files(self, event: events.NodeOutput) -> None:
-        for entries in event.ui.values():
-            for entry in entries if isinstance(entries, list | tuple) else ():
-                if isinstance(entry, dict) and "filename" in entry and entry.get("type") in ("output", "temp"):
-                    path = self._folders.place(entry["type"]) / entry.get("subfolder", "") / entry["filename"]
-                    self.saved.append(str(path))
+        for file in files_in(event.ui):
+            if file.folder in ("output", "temp"):
+                self.saved.append(str(self._folders.place(file.folder) / file.relative))
 
     def _name(self, node_id: str, class_type: str) -> str:
         return self._titles.get(node_id) or class_type or node_id

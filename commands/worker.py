@@ -10,6 +10,7 @@ import os
 import platform
 import signal
 import sys
+from collections.abc import Callable
 from typing import TYPE_CHECKING, BinaryIO
 
 from commands.options import engine_of, folders_of, registry_and_packs_of
@@ -25,8 +26,7 @@ def worker(options: argparse.Namespace) -> int:
     """Serve the server that started this process; ends when that does."""
     incoming, outgoing = _take_standard_streams()
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl+C is for the server, which then ends its workers
-    warm_up = str if options.no_warm_up else _warm_up
-    WorkerLoop(incoming, outgoing, lambda: host_of(options), warm_up, options.send_files).serve()
+    WorkerLoop(incoming, outgoing, lambda: host_of(options), warm_up_of(options), options.send_files).serve()
     return 0
 
 
@@ -71,7 +71,7 @@ def _connect(to_server: PackLine) -> None:
     """Let packs speak to the server."""
     from nodes.compat import line
 
-    line.deliver, line.ask, line.interrupt = to_server.heard, to_server.ask, to_server.interrupt
+    line.deliver, line.ask, line.interrupt = to_server.send, to_server.ask, to_server.interrupt
 
 
 def _run_begins(request: RunRequest) -> None:
@@ -94,8 +94,13 @@ def _unload() -> None:
         residency.free()
 
 
-def _warm_up() -> str:
-    """The first picture need not wait for torch's import; what is wrong if that fails."""
+def warm_up_of(options: argparse.Namespace) -> Callable[[], str]:
+    """Return the function to call once nodes are described: it imports torch, unless ``--no-warm-up`` was given."""
+    return str if options.no_warm_up else _import_torch
+
+
+def _import_torch() -> str:
+    """Import torch, so that the first picture need not wait for it. Returns the error if that fails, or ""."""
     try:
         import torch  # noqa: F401
     except Exception as error:  # whatever a broken installation raises: ImportError, OSError for a library, …

@@ -1,18 +1,17 @@
-"""What a node may return besides plain values."""
+"""Return values of nodes other than plain values, and the files that their ``ui`` data names."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
 
 @dataclass(frozen=True, slots=True)
 class Blocked:
-    """In place of an output: whatever needs it does not run.
+    """Takes the place of an output. Nodes that need it do not run.
 
-    With a ``message``, each node that would have needed it reports it as its error;
-    without, they are skipped silently.
+    With a ``message``, each of them reports it as its error. Without one, they are skipped silently.
     """
 
     message: str | None = None
@@ -20,25 +19,63 @@ class Blocked:
 
 @dataclass(frozen=True, slots=True)
 class SavedFile:
-    """A file that an output node wrote: ``folder`` is ``output`` or ``temp``."""
+    """A file that an output node shows: ``folder`` is ``output`` or ``temp`` (or ``input``, by node packs)."""
 
     filename: str
     subfolder: str = ""
     folder: str = "output"
 
     def as_ui(self) -> dict[str, str]:
-        """What clients are told of it."""
+        """Return the file as an entry of ``ui`` data, as clients get it."""
         return {"filename": self.filename, "subfolder": self.subfolder, "type": self.folder}
+
+    @property
+    def relative(self) -> str:
+        """Path below the folder, with ``/``."""
+        return f"{self.subfolder}/{self.filename}" if self.subfolder else self.filename
+
+
+def file_in(entry: Any) -> SavedFile | None:
+    """Return the file that an entry of ``ui`` data names; None for any other entry."""
+    if not isinstance(entry, Mapping):
+        return None
+    filename, folder = entry.get("filename"), entry.get("type")
+    if not isinstance(filename, str) or not isinstance(folder, str) or not filename:
+        return None
+    return SavedFile(filename, str(entry.get("subfolder") or ""), folder)
+
+
+def files_in(ui: Mapping[str, Any] | None) -> Iterator[SavedFile]:
+    """Yield each file that ``ui`` data names, in order."""
+    for shown in (ui or {}).values():
+        for entry in shown if isinstance(shown, (list, tuple)) else ():
+            file = file_in(entry)
+            if file is not None:
+                yield file
+
+
+def with_changed_files(
+    ui: Mapping[str, Any], change: Callable[[Mapping[str, Any], SavedFile], Mapping[str, Any]]
+) -> dict[str, Any]:
+    """Return ``ui`` data with each entry that names a file replaced by ``change(entry, file)``."""
+
+    def changed(entry: Any) -> Any:
+        file = file_in(entry)
+        return entry if file is None else change(entry, file)
+
+    return {
+        name: [changed(entry) for entry in shown] if isinstance(shown, (list, tuple)) else shown
+        for name, shown in ui.items()
+    }
 
 
 class NodeResult:
-    """Values, what to show, and a graph to run in the node's place.
+    """Values, data to show, and a graph to run in the node's place.
 
-    ``values``: one per output. ``ui``: name → list of JSON data that clients get in
-    ``executed`` (``{"images": [{"filename", "subfolder", "type"}]}``); entries that have
-    ``filename`` and ``type`` name files, which a cached result needs to be still there.
-    ``expand``: an API-format graph; then ``values`` may be links into it (``graph.Link``
-    or ``[node_id, output_index]``).
+    ``values``: one per output. ``ui``: name → list of JSON data that clients get in ``executed``
+    (``{"images": [{"filename", "subfolder", "type"}]}``). Entries with ``filename`` and ``type`` name files: a
+    cached result counts only while they are in place. ``expand``: a graph in the API format; ``values`` may then
+    be links into it (``graph.Link`` or ``[node_id, output_index]``).
     """
 
     __slots__ = ("expand", "ui", "values")

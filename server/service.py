@@ -7,7 +7,7 @@ import errno
 import logging
 import signal
 import ssl
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from typing import Final
 
 from aiohttp import web
@@ -23,7 +23,7 @@ from server.queue.pack_questions import PackQuestions
 from server.queue.prompts import Prompts
 from server.queue.scheduler import Scheduler
 from server.store.job_store import JobStore
-from server.workers.interface import Worker
+from server.workers.interface import WorkerFactory
 
 log = logging.getLogger(__name__)
 
@@ -32,7 +32,7 @@ class ListenError(SumiError):
     """An address cannot be listened on."""
 
 
-async def run_service(config: ServerConfig, hire: Mapping[str, Callable[[], Worker]]) -> None:
+async def run_service(config: ServerConfig, factories: Mapping[str, WorkerFactory]) -> None:
     """Serve until SIGTERM or SIGINT. Listens before the workers are up.
 
     Raises StoreError if the user folder cannot be used, ListenError for a port that is taken.
@@ -48,7 +48,7 @@ async def run_service(config: ServerConfig, hire: Mapping[str, Callable[[], Work
             await store.set_paused(True)
         catalogue = Catalogue(config.folders, config.saved_nodes, config.nodes_state)
         await catalogue.recall()
-        scheduler = Scheduler(store, hub, catalogue, hire)
+        scheduler = Scheduler(store, hub, catalogue, factories)
         prompts = Prompts(store, scheduler)
         scheduler.on_pack_question = PackQuestions(scheduler, prompts).answer
         app = make_app(config, store, scheduler, hub, prompts)

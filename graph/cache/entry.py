@@ -1,23 +1,23 @@
-"""What the cache keeps of a node that ran."""
+"""A cached result, and the record of the files it names."""
 
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 from graph.errors import InputFileError
 from graph.folders import Folders
+from graph.results import files_in
 
 Outputs = tuple[tuple[Any, ...], ...]
-"""Per output, its elements: one, unless lists are about."""
+"""The elements of each output: one, unless the output or an input is a list."""
 
 
 @dataclass(frozen=True, slots=True)
 class FileRecord:
-    """A file that a node's ``ui`` names, as it was when the node had just run.
+    """Size and time of a file that a node's ``ui`` names, read when the node had just run.
 
     ``folder`` is ``output``, ``temp`` or ``input``; ``path`` is relative to it; ``mtime`` in ns.
     """
@@ -28,7 +28,7 @@ class FileRecord:
     mtime: int
 
     def is_in_place(self, folders: Folders) -> bool:
-        """Whether the file is there and has not been written to since."""
+        """Whether the file exists and has not been written since."""
         try:
             found = os.stat(folders.place(self.folder) / self.path)
         except (OSError, ValueError, InputFileError):
@@ -38,10 +38,10 @@ class FileRecord:
 
 @dataclass(slots=True)
 class Entry:
-    """A node's result. ``files`` are those that ``ui`` names: a hit needs them in place.
+    """A node's result. ``files`` are the files that ``ui`` names: the result counts while they are in place.
 
-    ``expanded`` is the identity of the result of a node that expanded, and whether that holds in
-    other processes too. ``digests`` are hashes of the outputs' elements, kept when values are checked for change.
+    ``expanded`` is the identity of the result of a node that expanded, and whether it means the same in
+    other processes. ``digests`` are hashes of the outputs' elements, kept when values are checked for change.
     """
 
     outputs: Outputs
@@ -52,21 +52,14 @@ class Entry:
 
 
 def files_named_in(ui: Mapping[str, Any] | None, folders: Folders | None) -> tuple[FileRecord, ...] | None:
-    """A record of each file that ``ui`` names, or None if one is not there to be recorded."""
+    """Return a record of each file that ``ui`` names, or None if one of them does not exist."""
     records = []
-    for folder, path in _names_in(ui):
+    for file in files_in(ui):
         if folders is None:
             return None
         try:
-            found = os.stat(folders.place(folder) / path)
+            found = os.stat(folders.place(file.folder) / file.relative)
         except (OSError, ValueError, InputFileError):
             return None
-        records.append(FileRecord(folder, path, found.st_size, found.st_mtime_ns))
+        records.append(FileRecord(file.folder, file.relative, found.st_size, found.st_mtime_ns))
     return tuple(records)
-
-
-def _names_in(ui: Mapping[str, Any] | None) -> Iterator[tuple[str, str]]:
-    for shown in (ui or {}).values():
-        for item in shown if isinstance(shown, (list, tuple)) else ():
-            if isinstance(item, Mapping) and "filename" in item and "type" in item:
-                yield str(item["type"]), str(Path(str(item.get("subfolder") or "")) / str(item["filename"]))

@@ -24,6 +24,7 @@ from server.workers.interface import (
     Stats,
     Worker,
     WorkerDied,
+    WorkerFactory,
     nobody_answers,
 )
 
@@ -54,11 +55,11 @@ class Running:
 
 
 @dataclass
-class _Post:
-    """A place for one worker; whoever fills it is replaced when it dies."""
+class _WorkerSlot:
+    """A place for one worker. A worker that dies is replaced by a new one."""
 
     name: str
-    hire: Callable[[], Worker]
+    make: WorkerFactory
     worker: Worker | None = None
     job: Job | None = None
     files: frozenset[tuple[str, str]] = frozenset()
@@ -67,36 +68,36 @@ class _Post:
 
 
 class Scheduler:
-    """Keeps one worker per entry of ``hire`` and feeds them.
+    """Keeps one worker for each of ``factories`` and gives them jobs.
 
-    ``hire`` makes a new, unstarted worker: one per device, again whenever one has died.
-    ``on_node_finished(class, seconds)`` and ``on_job_ended(job)`` are called for whoever counts. ``questions`` asks
-    whichever worker is up; ``on_pack_question`` answers what node packs in them ask.
+    A factory makes a new worker that is not started; it is called again after a worker has died.
+    ``on_node_finished(class, seconds)`` and ``on_job_ended(job)`` are for metrics. ``questions`` asks any worker
+    that is up. ``on_pack_question`` answers questions of node packs in the workers.
     """
 
-    def __init__(self, store: JobStore, hub: Hub, catalogue: Catalogue, hire: Mapping[str, Callable[[], Worker]]):
+    def __init__(self, store: JobStore, hub: Hub, catalogue: Catalogue, factories: Mapping[str, WorkerFactory]):
         self.store, self.hub, self.catalogue = store, hub, catalogue
         self.running: dict[str, Running] = {}
         self.worker_deaths = 0
         self.on_node_finished: list[Callable[[str, float], None]] = []
         self.on_job_ended: list[Callable[[Job], None]] = []
-        self._posts = [_Post(name, make) for name, make in hire.items()]
+        self._slots = [_WorkerSlot(name, make) for name, make in factories.items()]
         self._tasks: list[asyncio.Task[None]] = []
-        self._next: tuple[_Post, Job] | None = None
+        self._next: tuple[_WorkerSlot, Job] | None = None
         self._to_stop: set[str] = set()
         self._ending: set[asyncio.Task[None]] = set()
         self._news = asyncio.Event()
         self.on_pack_question: OnPackQuestion = nobody_answers
         self.questions = WorkerQuestions(self._workers)
         catalogue.ask = self.questions.redeclare
-        catalogue.awaits_workers = bool(hire)
+        catalogue.awaits_workers = bool(factories)
         store.on_change = self._changed
         hub.queue_remaining = store.queue_remaining
         hub.greeting = self._greeting
 
     async def start(self) -> None:
         """Start the workers; returns at once, before they are up."""
-        self._tasks = [asyncio.create_task(self._keep(post), name=post.name) for post in self._posts]
+        self._tasks = [asyncio.create_task(self._keep(slot), name=slot.name) for slot in self._slots]
         self._tasks.append(asyncio.create_task(self._dispatch(), name="dispatch"))
 
     async def close(self) -> None:
@@ -105,7 +106,7 @@ class Scheduler:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
         await asyncio.gather(*self._ending, return_exceptions=True)
-        await asyncio.gather(*(post.worker.close() for post in self._posts if post.worker is not None))
+        await asyncio.gather(*(slot.worker.close() for slot in self._slots if slot.worker is not None))
         for running in list(self.running.values()):
             running.messages.abandon()
             running.job.start_over()
@@ -118,7 +119,7 @@ class Scheduler:
 
     def stats(self) -> list[tuple[str, Stats]]:
         """Of every worker that is up."""
-        return [(post.name, post.worker.stats()) for post in self._posts if post.worker is not None]
+        return [(slot.name, slot.worker.stats()) for slot in self._slots if slot.worker is not None]
 
     async def interrupt(self, prompt_id: str | None = None) -> bool:
         """Stop one job, or all that run for None; whether there was anything to stop.
@@ -138,18 +139,18 @@ class Scheduler:
 
     async def free(self, unload_models: bool, free_memory: bool) -> None:
         """Pass it on to every worker."""
-        for post in self._posts:
-            if post.worker is not None:
-                post.files = frozenset()
+        for slot in self._slots:
+            if slot.worker is not None:
+                slot.files = frozenset()
                 try:
-                    await post.worker.free(unload_models, free_memory)
+                    await slot.worker.free(unload_models, free_memory)
                 except WorkerDied:
-                    log.info("%s died and needs no freeing", post.name)
+                    log.info("%s died and needs no freeing", slot.name)
 
     def _workers(self, idle_first: bool) -> list[Worker]:
         """Those that are up."""
-        posts = sorted(self._posts, key=lambda post: post.job is not None) if idle_first else self._posts
-        return [post.worker for post in posts if post.worker is not None]
+        posts = sorted(self._slots, key=lambda slot: slot.job is not None) if idle_first else self._slots
+        return [slot.worker for slot in posts if slot.worker is not None]
 
     def _pass_on(self, event: str, data: Any, client_id: str | None) -> None:
         """A message of a node pack, to its client or to everyone."""
@@ -164,47 +165,47 @@ class Scheduler:
 
     # -- workers -------------------------------------------------------------------------------------------------
 
-    async def _keep(self, post: _Post) -> None:
-        """Have a worker at ``post``, and another one when it dies, for ever."""
+    async def _keep(self, slot: _WorkerSlot) -> None:
+        """Keep a worker in ``slot``: start one, and another one whenever it dies."""
         wait = _FIRST_RESTART_WAIT
         while True:
-            worker = post.hire()
+            worker = slot.make()
             worker.on_pack_message, worker.on_pack_question = self._pass_on, self._answer_pack
             try:
                 description = await worker.start()
                 await self.catalogue.update(description)
-                log.info("%s is up: %d nodes", post.name, len(description.nodes))
-                post.worker, wait = worker, _FIRST_RESTART_WAIT
+                log.info("%s is up: %d nodes", slot.name, len(description.nodes))
+                slot.worker, wait = worker, _FIRST_RESTART_WAIT
                 self._changed()
-                await self._serve(post, worker)
+                await self._serve(slot, worker)
             except Exception as error:
                 if not isinstance(error, WorkerDied):
-                    log.exception("%s: the server failed to use it", post.name)
-                if post.worker is None:
-                    log.error("%s did not start: %s; trying again in %g s", post.name, error, wait)
+                    log.exception("%s: the server failed to use it", slot.name)
+                if slot.worker is None:
+                    log.error("%s did not start: %s; trying again in %g s", slot.name, error, wait)
                 else:
                     self.worker_deaths += 1
-                    log.error("%s died: %s; starting another", post.name, error)
+                    log.error("%s died: %s; starting another", slot.name, error)
             finally:
-                post.worker, post.files = None, frozenset()
+                slot.worker, slot.files = None, frozenset()
                 await worker.close()
             await asyncio.sleep(wait)
             wait = min(2 * wait, _LONGEST_RESTART_WAIT)
 
-    async def _serve(self, post: _Post, worker: Worker) -> None:
-        """Run what is given to ``post`` until the worker dies; raises WorkerDied."""
+    async def _serve(self, slot: _WorkerSlot, worker: Worker) -> None:
+        """Run what is given to ``slot`` until the worker dies; raises WorkerDied."""
         death = asyncio.ensure_future(worker.died())
         try:
             while True:
-                given = asyncio.ensure_future(post.wake.wait())
+                given = asyncio.ensure_future(slot.wake.wait())
                 await asyncio.wait([given, death], return_when=asyncio.FIRST_COMPLETED)
                 given.cancel()
-                if post.job is not None:
-                    post.wake.clear()
+                if slot.job is not None:
+                    slot.wake.clear()
                     try:
-                        await self._run(post, worker, post.job)
+                        await self._run(slot, worker, slot.job)
                     finally:
-                        post.job = None
+                        slot.job = None
                         self._changed()
                 if death.done():
                     raise WorkerDied(death.result())
@@ -232,19 +233,19 @@ class Scheduler:
         if not free:  # the worker died in the meantime
             await self.store.put_back(job)
             return
-        post = max(free, key=lambda post: len(post.files & files))
-        post.job, post.files = job, files
-        post.wake.set()
+        slot = max(free, key=lambda slot: len(slot.files & files))
+        slot.job, slot.files = job, files
+        slot.wake.set()
         messages = RunMessages(job, self.hub, self._node_finished)
-        self.running[job.prompt_id] = Running(job, post.name, messages)
+        self.running[job.prompt_id] = Running(job, slot.name, messages)
 
-    def _free(self) -> list[_Post]:
-        return [post for post in self._posts if post.worker is not None and post.job is None]
+    def _free(self) -> list[_WorkerSlot]:
+        return [slot for slot in self._slots if slot.worker is not None and slot.job is None]
 
-    async def _run(self, post: _Post, worker: Worker, job: Job) -> None:
+    async def _run(self, slot: _WorkerSlot, worker: Worker, job: Job) -> None:
         """One attempt at ``job``. Raises WorkerDied after the job has been seen to."""
         running = self.running[job.prompt_id]
-        log.info("begins on %s", post.name, extra={"prompt_id": job.prompt_id})
+        log.info("begins on %s", slot.name, extra={"prompt_id": job.prompt_id})
         request = RunRequest(
             job.prompt_id,
             job.prompt,
@@ -311,10 +312,10 @@ class Scheduler:
 
     async def _stop(self, prompt_id: str) -> bool:
         self._to_stop.add(prompt_id)
-        for post in self._posts:
-            if post.job is not None and post.job.prompt_id == prompt_id and post.worker is not None:
+        for slot in self._slots:
+            if slot.job is not None and slot.job.prompt_id == prompt_id and slot.worker is not None:
                 try:
-                    await post.worker.interrupt(prompt_id)
+                    await slot.worker.interrupt(prompt_id)
                 except WorkerDied:
                     log.info("its worker died before it could be interrupted", extra={"prompt_id": prompt_id})
         return True

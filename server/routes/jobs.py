@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import math
+from collections.abc import Mapping
 from typing import Any, Final
 from urllib.parse import urlencode
 
 from aiohttp import web
 
+from graph.results import SavedFile, with_changed_files
 from server.http.endpoint import (
     BOOLEAN,
     FREE_OBJECT,
@@ -144,17 +146,11 @@ def _described(job: Job, here: Services) -> dict[str, Any]:
 
 
 def _with_urls(output: Any) -> Any:
-    """``output``, each file in it with where to get it."""
+    """Return ``output`` with the URL of each file in it."""
     if not isinstance(output, dict):
         return output
-    return {
-        name: [_with_url(item) for item in items] if isinstance(items, list) else items
-        for name, items in output.items()
-    }
+    return with_changed_files(output, _with_url)
 
 
-def _with_url(item: Any) -> Any:
-    if not isinstance(item, dict) or not isinstance(item.get("filename"), str):
-        return item
-    query = {name: str(item.get(name) or "") for name in ("filename", "subfolder", "type")}
-    return {**item, "url": f"/view?{urlencode(query, errors='replace')}"}
+def _with_url(entry: Mapping[str, Any], file: SavedFile) -> Mapping[str, Any]:
+    return {**entry, "url": f"/view?{urlencode(file.as_ui(), errors='replace')}"}

@@ -51,10 +51,12 @@ class PackServer(Protocol):
 
 @dataclass(frozen=True)
 class PackLine:
-    """What packs may do of the server's: ``heard`` takes what they send to clients, ``ask(what, about)`` waits for an
-    answer, ``interrupt`` stops the run."""
+    """A node pack's connection to the server.
 
-    heard: OnPackMessage
+    ``send`` sends a message to clients, ``ask(what, about)`` waits for an answer, ``interrupt`` stops the run.
+    """
+
+    send: OnPackMessage
     ask: Callable[[str, Mapping[str, Any]], Any]
     interrupt: Callable[[], Any]
 

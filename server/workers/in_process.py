@@ -1,4 +1,8 @@
-"""A worker in the server's own process: a thread that runs, for tests and small tools."""
+"""A worker in the server's own process: nodes run on a thread.
+
+For debugging nodes (breakpoints and a debugger see them) and for programs that embed the server. A node that
+crashes the interpreter ends the server too, which a worker process does not.
+"""
 
 from __future__ import annotations
 
@@ -26,17 +30,28 @@ from server.workers.interface import (
     WorkerDied,
     nobody_answers,
 )
-from server.workers.travelling_files import Arrivals, files_in
+from server.workers.travelling_files import Arrivals, contents_of_files
 
 log = logging.getLogger(__name__)
 
 
 class InProcessWorker:
-    """``make`` builds the engine, on a thread. Files of its outputs are brought to ``files_to``, if that is given."""
+    """Runs nodes on a thread.
 
-    def __init__(self, name: str, make: Callable[[], EngineHost], files_to: Folders | None = None):
+    ``make`` builds the engine, on a thread. ``warm_up`` is then called on another one; it returns why nodes cannot
+    compute, or "". Files of outputs are copied to ``files_to``, if that is given.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        make: Callable[[], EngineHost],
+        files_to: Folders | None = None,
+        warm_up: Callable[[], str] = str,
+    ):
         self.name = name
         self._make = make
+        self._warm_up = warm_up
         self._files_to = files_to
         self._host: EngineHost | None = None
         self._ended: asyncio.Future[str] | None = None
@@ -59,7 +74,14 @@ class InProcessWorker:
                 self._host.interrupt,
             )
         )
-        return await asyncio.to_thread(self._host.describe)
+        description = await asyncio.to_thread(self._host.describe)
+        threading.Thread(target=self._prepare, args=(self._host,), name="warm-up", daemon=True).start()
+        return description
+
+    def _prepare(self, host: EngineHost) -> None:
+        host.trouble = self._warm_up()
+        if host.trouble:
+            log.error("%s", host.trouble)
 
     async def validate(self, prompt: Mapping[str, Any], targets: list[str]) -> list[Problem]:
         host = self._alive()
@@ -86,8 +108,8 @@ class InProcessWorker:
 
         def listen(event: Event) -> None:
             if arrivals is not None and isinstance(event, NodeOutput):
-                for name, data in files_in(event, host.folders):
-                    arrivals.take(name, data)
+                for file, data in contents_of_files(event, host.folders):
+                    arrivals.take(file, data)
                 event = arrivals.renamed(event)
             _call_on(loop, on_event, event)
 
@@ -132,7 +154,7 @@ class InProcessWorker:
         return self._host
 
     async def _unless_closed(self, work: Coroutine[Any, Any, Any]) -> Any:
-        """The result of ``work``; WorkerDied as soon as the worker is closed."""
+        """Return the result of ``work``. Raises WorkerDied as soon as the worker is closed."""
         assert self._ended is not None
         task = asyncio.ensure_future(work)
         await asyncio.wait([task, self._ended], return_when=asyncio.FIRST_COMPLETED)
@@ -147,7 +169,7 @@ async def _answered(answer: OnPackQuestion, what: str, about: Mapping[str, Any])
 
 
 async def _on_own_thread(work: Callable[[], Any]) -> Any:
-    """The result of ``work``, on a thread that does not keep the process alive: it may never end."""
+    """Return the result of ``work``, run on a daemon thread: it may never end."""
     loop = asyncio.get_running_loop()
     answer: asyncio.Future[Any] = loop.create_future()
 
@@ -171,7 +193,7 @@ async def _on_own_thread(work: Callable[[], Any]) -> Any:
 
 
 def _call_on(loop: asyncio.AbstractEventLoop, function: Callable[..., None], *arguments: Any) -> None:
-    """Call on the loop's thread; a loop that has ended has nobody who would listen."""
+    """Call on the loop's thread. Does nothing after the loop has ended."""
     try:
         loop.call_soon_threadsafe(function, *arguments)
     except RuntimeError:

@@ -51,6 +51,10 @@ class UnansweredError(SumiError):
     """The worker failed to answer a question; the message says how."""
 
 
+WorkerFactory = Callable[[], "Worker"]
+"""Makes a worker that is not started."""
+
+
 async def nobody_answers(what: str, about: Mapping[str, Any]) -> Any:
     """Where node packs have no server to ask."""
     raise UnansweredError(f"there is no server that could tell of {what!r}")

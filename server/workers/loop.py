@@ -21,7 +21,7 @@ from graph.events import Event, NodeOutput, NodePreview
 from server.workers import wire
 from server.workers.engine_host import EngineHost, PackLine
 from server.workers.interface import HEARTBEAT_SECONDS, PackRequest, RunRequest, Stats, UnansweredError
-from server.workers.travelling_files import files_in
+from server.workers.travelling_files import contents_of_files
 
 log = logging.getLogger(__name__)
 
@@ -164,8 +164,8 @@ class WorkerLoop:
 
     def _say(self, event: Event) -> None:
         if self._send_files and isinstance(event, NodeOutput) and self._host is not None:
-            for name, data in files_in(event, self._host.folders):
-                self._out.put({"type": "file", "name": dataclasses.asdict(name)}, data)
+            for file, data in contents_of_files(event, self._host.folders):
+                self._out.put({"type": "file", "file": dataclasses.asdict(file)}, data)
         header, body = wire.event_to_frame(event)
         self._out.put(header, body, droppable=isinstance(event, NodePreview))
 

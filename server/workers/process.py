@@ -13,6 +13,7 @@ from typing import Any, Final
 from graph.errors import Problem, SumiError
 from graph.events import NodeOutput
 from graph.folders import Folders
+from graph.results import SavedFile
 from server.workers import wire
 from server.workers.interface import (
     HEARTBEAT_SECONDS,
@@ -29,7 +30,7 @@ from server.workers.interface import (
     WorkerDied,
     nobody_answers,
 )
-from server.workers.travelling_files import Arrivals, FileName
+from server.workers.travelling_files import Arrivals
 
 log = logging.getLogger(__name__)
 
@@ -74,7 +75,7 @@ class ProcessWorker:
         self._answering: set[asyncio.Task[None]] = set()
         self._asked = 0
         self._stats = Stats()
-        self._heard = 0.0
+        self._last_frame_time = 0.0
         self._last_lines: deque[str] = deque(maxlen=_LAST_LINES)
         self._silent = False
 
@@ -86,7 +87,7 @@ class ProcessWorker:
     async def start(self) -> Description:
         loop = asyncio.get_running_loop()
         self._ended, self._description = loop.create_future(), loop.create_future()
-        self._heard = loop.time()
+        self._last_frame_time = loop.time()
         try:
             self._process = await asyncio.create_subprocess_exec(
                 *self._command, stdin=PIPE, stdout=PIPE, stderr=PIPE, env=self._environment
@@ -216,7 +217,7 @@ class ProcessWorker:
         try:
             stream = wire.FrameStream(process.stdout)
             while frames := await stream.next():
-                self._heard = asyncio.get_running_loop().time()
+                self._last_frame_time = asyncio.get_running_loop().time()
                 for frame in frames:
                     if frame[0]["type"] == "file" and self._arrivals is not None:
                         await self._keep_file(self._arrivals, frame)
@@ -242,11 +243,11 @@ class ProcessWorker:
             self._ended.set_result(reason + self._how_it_ended(process))
 
     async def _keep_file(self, arrivals: Arrivals, frame: wire.Frame) -> None:
-        name = FileName(**frame[0]["name"])
+        file = SavedFile(**frame[0]["file"])
         try:
-            await asyncio.to_thread(arrivals.take, name, frame[1])
+            await asyncio.to_thread(arrivals.take, file, frame[1])
         except (OSError, SumiError) as error:
-            log.error("%s made %s, which cannot be kept here: %s", self.name, name.relative, error)
+            log.error("%s made %s, which cannot be kept here: %s", self.name, file.relative, error)
 
     def _take(self, frame: wire.Frame) -> None:
         header, body = frame
@@ -315,7 +316,7 @@ class ProcessWorker:
         warned = False
         while process.returncode is None:
             await asyncio.sleep(HEARTBEAT_SECONDS)
-            silent = loop.time() - self._heard
+            silent = loop.time() - self._last_frame_time
             if silent > self._silent_seconds:
                 self._silent = True
                 process.kill()

@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from commands.options import configure_device, folders_of
-from commands.serve import config_of, devices_of, hire, worker_command
+from commands.options import OptionError, configure_device, folders_of
+from commands.serve import config_of, devices_of, worker_command, worker_factories
 from commands.server_options import without_secrets
 from main import parser
 from nodes import vram
@@ -113,8 +113,14 @@ def test_a_worker_gets_the_same_flags_but_no_secret() -> None:
 
 
 def test_as_many_workers_as_asked_for() -> None:
-    assert list(hire(parsed("--workers", "3", "--cpu"))) == ["worker 0", "worker 1", "worker 2"]
+    assert list(worker_factories(parsed("--workers", "3", "--cpu"))) == ["worker 0", "worker 1", "worker 2"]
     assert devices_of("cpu") == ["cpu"] and devices_of("cuda:1") == ["cuda:1"]
+
+
+def test_in_process_there_is_one_worker() -> None:
+    assert list(worker_factories(parsed("--in-process", "--cpu"))) == ["worker 0"]
+    with pytest.raises(OptionError, match="--in-process runs one worker, --workers asks for 2"):
+        worker_factories(parsed("--in-process", "--workers", "2"))
 
 
 def test_without_a_command_it_serves_and_says_what_is_wrong_with_a_flag() -> None:

@@ -164,9 +164,9 @@ async def serving(
         engine = Engine(registry(), folders=folders, cache=CacheSettings(disk=None))
         return EngineHost(registry(), engine, folders, versions={"torch": "none", "sumi": "0"})
 
-    hire = {f"worker {index}": lambda: InProcessWorker("thread", host) for index in range(workers)}
+    factories = {f"worker {index}": lambda: InProcessWorker("thread", host) for index in range(workers)}
     catalogue = Catalogue(folders, config.saved_nodes)
-    scheduler = Scheduler(store, hub, catalogue, hire)
+    scheduler = Scheduler(store, hub, catalogue, factories)
     app = make_app(config, store, scheduler, hub, Prompts(store, scheduler, prompt_limits))
     runner = web.AppRunner(app, access_log=None, shutdown_timeout=0.1)
     await runner.setup()

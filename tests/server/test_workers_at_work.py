@@ -35,6 +35,18 @@ def test_two_workers_share_the_queue_and_keep_to_their_checkpoints(base: Path) -
             assert where == (first if name == "a" else second)
 
 
+def test_in_process_nodes_run_in_the_server_s_own_process(base: Path) -> None:
+    with running(base, "--in-process") as server:
+        server.until_ready()
+        assert server.worker_pids() == []
+        done = server.ended(server.queue(chain(number=5)))
+        assert done["status"]["completed"] and done["outputs"]["1"]
+        at_work = server.queue(chain(steps(1000, 0.05)))
+        server.at_work(at_work)
+        server.post("/interrupt", {"prompt_id": at_work})
+        assert server.ended(at_work)["status"]["messages"][-1][0] == "execution_interrupted"
+
+
 def test_interrupting_all_interrupts_all(base: Path) -> None:
     with running(base, "--workers", "2") as server:
         server.until(lambda: server.said().count("is up") == 2)
