@@ -10,6 +10,7 @@ from typing import Final, TypeVar
 from graph.folders import Folders
 from nodes.models.checkpoint import Checkpoint, CheckpointError
 from nodes.models.families import ModelFamily, UnknownFamilyError, family_of, with_heads
+from nodes.models.file_kinds import kind_of_file
 from nodes.models.file_sampling import MARKERS, latent_in, sampling_in
 from nodes.models.handle import Clip, Handle, Model, TextEncoder, Vae
 from nodes.models.text_config import TOKEN_EMBEDDING, UnknownTextEncoderError, detect_text, is_optional, text_prefixes
@@ -147,9 +148,12 @@ def _read(checkpoint: Checkpoint, read: Callable[[], Config]) -> Config:
 
 
 def _absent(checkpoint: Checkpoint, what: str, telling: str) -> AbsentModelError:
-    diffusers = any("mid_block.attentions" in name or "down_blocks." in name for name in checkpoint.shapes)
-    hint = "; its tensors have diffusers' names, and the original ones are wanted" if diffusers else ""
-    return AbsentModelError(f"{checkpoint.path}: holds no {what} (no tensor {telling}){hint}")
+    kind = kind_of_file(checkpoint.shapes)
+    found = f"is {kind}" if kind else f"holds {some_of(sorted(checkpoint.shapes))}"
+    layout = " in the original layout" if kind is not None and "diffusers" in kind else ""
+    return AbsentModelError(
+        f"{checkpoint.path}: holds no {what} (no tensor {telling}): it {found}; expected a {what}{layout}"
+    )
 
 
 def _is_left_by_vae_training(name: str) -> bool:

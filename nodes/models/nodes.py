@@ -12,6 +12,7 @@ from graph.node import Files, Hint, node
 from graph.results import Blocked
 from nodes.models import contents, training_config
 from nodes.models.checkpoint import Checkpoint, CheckpointError, fingerprint
+from nodes.models.file_kinds import kind_of_file
 from nodes.models.weights import some_of
 from nodes.types import Clip, Model, Vae
 
@@ -174,10 +175,9 @@ def _models_of(checkpoint: Checkpoint, folders: Folders) -> CheckpointModels:
     )
     present = [model for model in models if not isinstance(model, Blocked)]
     if not present:
-        raise CheckpointError(
-            f"{checkpoint.path}: holds no Stable Diffusion model; "
-            f"its {len(checkpoint.shapes)} tensors are {some_of(sorted(checkpoint.shapes))}"
-        )
+        kind = kind_of_file(checkpoint.shapes)
+        found = f"it is {kind}" if kind else f"its tensors are {some_of(sorted(checkpoint.shapes))}"
+        raise CheckpointError(f"{checkpoint.path}: holds no Stable Diffusion model; {found}")
     contents.say_what_is_left_over(checkpoint, [p for model in present for p in contents.prefixes_of(model)])
     return models
 

@@ -13,6 +13,7 @@ from graph.errors import SumiError
 from nodes import device
 from nodes.sampling.conditions import resolve, share_control, with_partners
 from nodes.sampling.denoiser import Denoiser, Observed
+from nodes.sampling.extra_channels import check_input_channels
 from nodes.sampling.guidance import Guided
 from nodes.sampling.inpainting import Inpainted, mask_for
 from nodes.sampling.noise import SEEDS, initial_noise
@@ -64,6 +65,7 @@ def sample(
 
     Raises:
         ConditionError: an area lies outside the picture.
+        MissingChannelsError: the model takes input channels besides the latent's.
         SamplingError: the latent's channels are not the model's, or the result is not finite.
     """
     if len(sigmas) < 2:
@@ -85,6 +87,7 @@ def sample(
             noise_mask=noise_mask,
             on_step=on_step,
         )
+    check_input_channels(model, model.config.out_channels)
     where = device.device()
     levels = model.sampling.levels()
     latent = model.latent.scaled_in(fitting_latent(model, latent).to(where, torch.float32))

@@ -45,7 +45,8 @@ def diffusers_kwargs(config: UNetConfig) -> dict:
     if len(set(config.res_blocks)) != 1:
         raise ValueError("diffusers takes one number of residual blocks for all levels")
     blocks = config.res_blocks[0]
-    depths = config.input_depth[::blocks]
+    by_level = [config.input_depth[level * blocks : (level + 1) * blocks] for level in range(levels)]
+    depths = [max(level) for level in by_level]
     widths = [config.model_channels * mult for mult in config.channel_mult]
     down = ["CrossAttnDownBlock2D" if depth else "DownBlock2D" for depth in depths]
     up = ["CrossAttnUpBlock2D" if depth else "UpBlock2D" for depth in reversed(depths)]
@@ -56,14 +57,27 @@ def diffusers_kwargs(config: UNetConfig) -> dict:
         "down_block_types": tuple(down),
         "up_block_types": tuple(up),
         "layers_per_block": blocks,
-        "transformer_layers_per_block": (
-            *(max(depth, 1) for depth in depths[: levels - 1]),
-            config.middle_depth,
-        ),
         "attention_head_dim": tuple(config.heads(width) for width in widths),
         "cross_attention_dim": config.context_width,
         "use_linear_projection": config.linear_projections,
     }
+    if config.has_middle and config.middle_depth is not None:
+        kwargs["transformer_layers_per_block"] = (*(max(depth, 1) for depth in depths[:-1]), config.middle_depth)
+    else:
+        outputs = config.output_depth
+        kwargs |= {
+            "mid_block_type": "UNetMidBlock2D" if config.has_middle else None,
+            "transformer_layers_per_block": [list(level) if max(level) else 1 for level in by_level],
+            "reverse_transformer_layers_per_block": [
+                list(outputs[up : up + blocks + 1]) if max(outputs[up : up + blocks + 1]) else 1
+                for up in range(0, len(outputs), blocks + 1)
+            ],
+        }
+    if config.classes is not None:
+        kwargs["num_class_embeds"] = config.classes
+    if config.text_only:
+        kwargs["only_cross_attention"] = config.text_only
+        kwargs["mid_block_only_cross_attention"] = False
     if config.adm_in_channels is not None:
         kwargs |= {
             "addition_embed_type": "text_time",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -182,3 +183,34 @@ def test_a_file_without_the_model_says_which(tmp_path: Path) -> None:
     ):
         with pytest.raises(contents.AbsentModelError, match=f"no {what}"):
             read(checkpoint)
+
+
+def test_a_file_of_another_kind_is_named_for_what_it_is(tmp_path: Path) -> None:
+    diffusers = _file(
+        tmp_path / "d.safetensors", {"conv_in.weight": (1,), "down_blocks.0.resnets.0.norm1.weight": (1,)}
+    )
+    with pytest.raises(contents.AbsentModelError, match=r"U-Net in diffusers' layout; expected a .* original layout"):
+        contents.model_in(diffusers)
+    lora = _file(tmp_path / "l.safetensors", {"lora_unet_x.lora_up.weight": (1,)})
+    with pytest.raises(contents.AbsentModelError, match="it is a LoRA; expected a VAE"):
+        contents.vae_in(lora)
+    with pytest.raises(contents.AbsentModelError, match="it is a VAE; expected a CLIP text encoder"):
+        contents.text_encoder_in(_file(tmp_path / "v.safetensors", vae_shapes(VAE)))
+
+
+def test_a_network_of_no_family_is_an_error_with_the_file(tmp_path: Path) -> None:
+    shapes = _under("model.diffusion_model.", unet_shapes(replace(UNET, in_channels=5)))
+    with pytest.raises(CheckpointError, match=r"m\.safetensors: a U-Net of no family.*5 input"):
+        contents.model_in(_file(tmp_path / "m.safetensors", shapes))
+
+
+def test_a_checkpoint_without_one_of_its_encoders_names_it(tmp_path: Path) -> None:
+    unet = replace(UNET, input_depth=(0, 1), output_depth=(1, 1, 0, 0), adm_in_channels=1600, linear_projections=True)
+    shapes = {
+        **_under("model.diffusion_model.", unet_shapes(unet)),
+        **_under("conditioner.embedders.0.transformer.", text_shapes(TEXT)),
+        **_under("conditioner.embedders.2.transformer.", text_shapes(TEXT)),
+    }
+    checkpoint = _file(tmp_path / "m.safetensors", shapes)
+    with pytest.raises(contents.AbsentModelError, match=r"no OpenCLIP ViT-bigG, the text encoder of SDXL .*\.1\.model"):
+        contents.text_encoder_in(checkpoint)

@@ -1,0 +1,54 @@
+"""A model whose extra input channels nobody fills says what it needs."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+import torch
+
+from nodes.models.checkpoint import Fingerprint
+from nodes.models.families import family_of
+from nodes.models.handle import Model
+from nodes.models.unet_config import SD1, SD2_UPSCALER, SDXL, UNetConfig
+from nodes.models.weights import Weights
+from nodes.sampling.extra_channels import MissingChannelsError, check_input_channels
+from nodes.sampling.nodes import ksampler
+
+
+def model(config: UNetConfig) -> Model:
+    weights = Weights(Path("m.safetensors"), "", Fingerprint("m.safetensors", 1, 1), config, 1)
+    return Model(weights, family=family_of(config))
+
+
+@pytest.mark.parametrize(
+    ("config", "message"),
+    [
+        (replace(SD1, in_channels=9), r"SD1 inpainting\) takes 9 input channels: the latent's 4 and 5 for a mask"),
+        (replace(SDXL, in_channels=8), r"4 for the picture to edit, but was given 4. Connect InstructPixToPix"),
+        (SD2_UPSCALER, r"takes 7 .* 3 for the picture to enlarge.*SD_4XUpscale_Conditioning"),
+    ],
+)
+def test_the_error_names_model_channels_and_node(config: UNetConfig, message: str) -> None:
+    with pytest.raises(MissingChannelsError, match=message):
+        check_input_channels(model(config), 4)
+    check_input_channels(model(config), config.in_channels)
+
+
+def test_sampling_without_them_is_that_error() -> None:
+    context: Any = SimpleNamespace(progress=lambda *_: None, check_interrupted=lambda: None)
+    conditioning = [[torch.zeros(1, 77, 768), {}]]
+    with pytest.raises(MissingChannelsError, match="InpaintModelConditioning"):
+        ksampler(
+            context=context,
+            model=model(replace(SD1, in_channels=9)),
+            steps=1,
+            sampler_name="euler",
+            scheduler="normal",
+            positive=conditioning,
+            negative=conditioning,
+            latent_image={"samples": torch.zeros(1, 4, 8, 8)},
+        )
