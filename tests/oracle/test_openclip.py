@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from functools import cache
 from pathlib import Path
 
@@ -14,7 +15,7 @@ from transformers import CLIPTextModelWithProjection
 from nodes import device
 from nodes.model_folders import folders as installation
 from nodes.models.checkpoint import Checkpoint
-from nodes.models.contents import text_encoder_in
+from nodes.models.contents import model_in, prefixes_of, say_what_is_left_over, text_encoder_in
 from nodes.models.handle import Clip
 from nodes.models.text_config import TextConfig
 from nodes.models.text_config import expected_shapes as text_shapes
@@ -137,11 +138,18 @@ def test_both_layouts_are_one_network(tmp_path: Path) -> None:
     assert torch.equal(encoded[0][0], encoded[1][0]) and torch.equal(encoded[0][1], encoded[1][1])
 
 
+def test_a_checkpoint_is_used_to_the_last_tensor(place: Path, caplog: pytest.LogCaptureFixture) -> None:
+    for small in ("sd2", "sdxl", "refiner"):
+        clip = clip_of(small, place)
+        checkpoint = Checkpoint.open(clip.encoders[0].weights.path)
+        handles = (model_in(checkpoint), text_encoder_in(checkpoint))
+        say_what_is_left_over(checkpoint, [prefix for handle in handles for prefix in prefixes_of(handle)])
+    assert not caplog.records
+
+
 def test_an_embedding_has_vectors_for_each_encoder(
     tmp_path: Path, place: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
-    from dataclasses import replace
-
     here = installation(tmp_path)
     file = tmp_path / "models" / "embeddings" / "style.safetensors"
     file.parent.mkdir(parents=True)
