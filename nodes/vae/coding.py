@@ -189,7 +189,7 @@ def _check_latents(network: AutoencoderKL, samples: Tensor) -> None:
     if samples.ndim != 4 or samples.shape[1] != channels or 0 in samples.shape:
         raise VaeInputError(
             f"the VAE cannot decode a latent of shape {list(samples.shape)}; "
-            f"expected [batch, {channels}, height / 8, width / 8]"
+            f"expected [batch, {channels}, height / {network.config.factor}, width / {network.config.factor}]"
         )
 
 

@@ -154,14 +154,13 @@ class CLIP:
 
 
 class VAE:
-    """An autoencoder between pictures [B, H, W, C] and latents [B, 4, H/8, W/8]."""
+    """An autoencoder between pictures [B, H, W, C] and smaller latents."""
 
-    downscale_ratio = 8
-    upscale_ratio = 8
     output_channels = 3
 
     def __init__(self, handle: Vae):
         self.handle = handle
+        self.downscale_ratio = self.upscale_ratio = handle.config.factor
 
     @property
     def latent_channels(self) -> int:
@@ -193,7 +192,9 @@ class VAE:
 
     def decode_tiled(self, samples: Tensor, tile_x: int = 64, tile_y: int = 64, overlap: int = 16, **_: Any) -> Tensor:
         """:meth:`decode` in tiles of that many latent positions."""
-        return coding.decode_tiled(autoencoder(self.handle), samples, min(tile_x, tile_y) * 8, overlap * 8)
+        return coding.decode_tiled(
+            autoencoder(self.handle), samples, min(tile_x, tile_y) * self.upscale_ratio, overlap * self.upscale_ratio
+        )
 
     def encode_tiled(
         self, pixel_samples: Tensor, tile_x: int = 512, tile_y: int = 512, overlap: int = 64, **_: Any
@@ -203,7 +204,7 @@ class VAE:
 
     def spacial_compression_decode(self) -> int:
         """How many pixels a latent position is wide."""
-        return 8
+        return self.handle.config.factor
 
     spacial_compression_encode = spacial_compression_decode
 
