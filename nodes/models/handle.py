@@ -81,7 +81,10 @@ class Model(Handle):
         from nodes import device
 
         return self.weights.resident(
-            network_factory(UNetConfig), device.unet_dtype(self.weights.parameters), device.device(), self.patches
+            network_factory(type(self.config)),
+            device.unet_dtype(self.weights.parameters),
+            device.device(),
+            self.patches,
         )
 
 
@@ -105,7 +108,9 @@ class TextEncoder:
         """
         from nodes import device
 
-        return self.weights.resident(network_factory(TextConfig), device.text_dtype(), device.device(), self.patches)
+        return self.weights.resident(
+            network_factory(type(self.config)), device.text_dtype(), device.device(), self.patches
+        )
 
 
 @dataclass(frozen=True)
@@ -151,4 +156,4 @@ class Vae(Handle):
         """
         from nodes import device
 
-        return self.weights.resident(network_factory(VaeConfig), device.vae_dtype(), device.device())
+        return self.weights.resident(network_factory(type(self.config)), device.vae_dtype(), device.device())

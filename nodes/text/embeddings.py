@@ -29,6 +29,7 @@ ENDINGS: Final = ("", ".safetensors", ".pt", ".bin")
 """What may be left out of a file's name, in the order in which files are looked for."""
 
 _NAME = re.compile(r"(?<!\S)embedding:(\S+)")
+_OF_ENCODER = re.compile(r"clip_\w+")
 
 
 @dataclass(frozen=True)
@@ -60,13 +61,15 @@ def find_embedding(name: str, folders: Folders | None) -> Path | None:
     return None
 
 
-def open_embedding(path: Path, encoder: str) -> Embedding:
-    """The vectors for ``encoder`` ("l", "g", "h") in the file at ``path``.
+def open_embedding(path: Path, encoder: str) -> Embedding | None:
+    """The vectors for ``encoder`` ("l", "g", "h") in the file at ``path``; None if all are for other encoders.
 
     Raises CheckpointError if the file cannot be read or holds no vectors.
     """
     checkpoint = Checkpoint.open(path)
     key = _key(checkpoint, encoder)
+    if key is None:
+        return None
     shape = checkpoint.shapes.get(key, ())
     if not 1 <= len(shape) <= 2 or 0 in shape:
         raise CheckpointError(
@@ -86,6 +89,8 @@ def usable_embedding(name: str, folders: Folders | None, width: int, encoder: st
     if path is None:
         return None
     embedding = open_embedding(path, encoder)
+    if embedding is None:
+        return None
     if embedding.width != width:
         log.warning("%s: its vectors are %d wide, this text encoder takes %d", path, embedding.width, width)
         return None
@@ -123,8 +128,12 @@ def embedding_fingerprint(text: str, folders: Folders) -> list[Any]:
     return [[name, list(fingerprint(path)) if path else None] for name, path in paths]
 
 
-def _key(checkpoint: Checkpoint, encoder: str) -> str:
-    """The tensor that is known to hold vectors for ``encoder``, else the first; "" in an empty file."""
+def _key(checkpoint: Checkpoint, encoder: str) -> str | None:
+    """The tensor that is known to hold vectors for ``encoder``, else the first that says nothing of an encoder.
+
+    None if there are only other encoders' vectors, "" in an empty file.
+    """
     names = list(checkpoint.shapes)
     known = [name for name in names if name.startswith("string_to_param") or name in ("emb_params", f"clip_{encoder}")]
-    return next(iter(known or names), "")
+    others = [name for name in names if not _OF_ENCODER.fullmatch(name)]
+    return next(iter([*known, *others]), None if names else "")

@@ -69,12 +69,20 @@ def test_every_kind_of_file_gives_its_vectors(
         torch.save(content, place(name))
     path = find_embedding("e", folders)
     assert path == place(name)
-    assert torch.equal(open_embedding(path, "l").vectors(), VECTORS)
+    embedding = open_embedding(path, "l")
+    assert embedding is not None and torch.equal(embedding.vectors(), VECTORS)
 
 
 def test_one_vector_may_lie_flat(place: Callable[[str], Path]) -> None:
     torch.save({"<e>": VECTORS[0]}, place("e.bin"))
-    assert torch.equal(open_embedding(place("e.bin"), "l").vectors(), VECTORS[:1])
+    embedding = open_embedding(place("e.bin"), "l")
+    assert embedding is not None and torch.equal(embedding.vectors(), VECTORS[:1])
+
+
+def test_vectors_of_another_encoder_are_not_taken(place: Callable[[str], Path]) -> None:
+    save_file({"clip_g": VECTORS}, place("e.safetensors"))
+    assert open_embedding(place("e.safetensors"), "l") is None
+    assert open_embedding(place("e.safetensors"), "g") is not None
 
 
 def test_vectors_stand_among_words(clip: Clip, folders: Folders, place: Callable[[str], Path]) -> None:
