@@ -11,24 +11,19 @@ import { notify } from "../state/notices";
 export function useFileDrop(): void {
   useEffect(() => {
     const { dataset } = document.documentElement;
-    let within = 0;
     const carries = (event: DragEvent) =>
       event.dataTransfer?.types.some((type) => type === "Files" || type === "text/uri-list") ?? false;
-    const enter = (event: DragEvent) => {
-      if (!event.dataTransfer?.types.includes("Files")) return;
-      within += 1;
-      dataset.dropping = "";
+    const end = () => delete dataset.dropping;
+    const leave = (event: DragEvent) => {
+      if (event.relatedTarget === null) end(); // out of the window
     };
-    const leave = () => {
-      within = Math.max(0, within - 1);
-      if (!within) delete dataset.dropping;
+    const show = (event: DragEvent) => {
+      if (event.dataTransfer?.types.includes("Files")) dataset.dropping = "";
     };
     const over = (event: DragEvent) => {
       if (carries(event)) event.preventDefault();
     };
     const drop = (event: DragEvent) => {
-      within = 0;
-      delete dataset.dropping;
       if (event.defaultPrevented || !event.dataTransfer) return;
       const files = [...event.dataTransfer.files];
       const address = event.dataTransfer.getData("text/uri-list").split("\n")[0]?.trim();
@@ -49,16 +44,19 @@ export function useFileDrop(): void {
       else if (/^\s*\{/.test(text) && /"(nodes|class_type)"/.test(text) && openText(t("app.pasted"), text))
         event.preventDefault();
     };
+    // The overlay is shown and removed in the capture phase: a node that takes the drop stops the event.
     const handlers = [
-      ["dragenter", enter],
-      ["dragleave", leave],
-      ["dragover", over],
-      ["drop", drop],
-      ["paste", paste],
-    ] as [string, EventListener][];
-    for (const [name, handler] of handlers) window.addEventListener(name, handler);
+      ["dragover", show, true],
+      ["dragleave", leave, true],
+      ["drop", end, true],
+      ["dragend", end, true],
+      ["dragover", over, false],
+      ["drop", drop, false],
+      ["paste", paste, false],
+    ] as [string, EventListener, boolean][];
+    for (const [name, handler, capture] of handlers) window.addEventListener(name, handler, { capture });
     return () => {
-      for (const [name, handler] of handlers) window.removeEventListener(name, handler);
+      for (const [name, handler, capture] of handlers) window.removeEventListener(name, handler, { capture });
     };
   }, []);
 }
