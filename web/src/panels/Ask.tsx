@@ -31,6 +31,8 @@ function One({
   }, [question]);
   const wrong = question.field?.check?.(value) ?? null;
   const main = question.choices.find((choice) => choice.kind === "primary") ?? question.choices[0];
+  // Enter pressed without reading must lose nothing.
+  const safe = main?.kind === "danger" ? null : main;
   const take = (choice: string) => {
     if (wrong !== null && choice === main?.id) return setTouched(true);
     answer({ choice, value });
@@ -73,7 +75,7 @@ function One({
           </label>
         )}
         <div className="ask-choices">
-          <button type="button" className="button" onClick={() => answer(null)}>
+          <button type="button" className="button" data-first-focus={!safe || undefined} onClick={() => answer(null)}>
             {t("app.cancel")}
           </button>
           {question.choices.map((choice) => (
@@ -81,7 +83,7 @@ function One({
               key={choice.id}
               type={choice === main ? "submit" : "button"}
               className={`button ${choice.kind ?? ""}`}
-              autoFocus={!question.field && choice === main}
+              data-first-focus={choice === safe || undefined}
               onClick={choice === main ? undefined : () => take(choice.id)}
             >
               {choice.label}

@@ -18,7 +18,8 @@ export function Dialog({ title, onClose, children, wide, narrow }: Props) {
     const element = dialog.current;
     element?.showModal();
     // React focuses before the dialog is open, which does nothing then.
-    element?.querySelector<HTMLElement>("input[type=text], .primary, .danger")?.focus();
+    const first = ["input[type=text]", "[data-first-focus]"].map((name) => element?.querySelector<HTMLElement>(name));
+    first.find(Boolean)?.focus();
   }, []);
   const pressed = useRef(false);
   return (

@@ -217,6 +217,7 @@ function OpenPainter({ mask }: { mask: { file: FileRef; tab: string; node: strin
             <canvas
               ref={layer}
               tabIndex={0}
+              data-first-focus
               role="img"
               aria-label={t("mask.title")}
               onPointerDown={(event) => {
