@@ -22,6 +22,25 @@ describe("links", () => {
     expect(path?.route.curved).toBe(true);
   });
 
+  describe.each([0, 5, 10, 21, 27, 28, 40])("across a gap of %i px", (gap) => {
+    it.each([-300, -60, 0, 60, 300])("run straight to a node %i px lower", (lower) => {
+      const doc = two([270 + gap, lower]);
+      const around = { doc, catalogue };
+      const [path] = linkPaths(doc, around);
+      const route = path?.route as never;
+      const points = sampled(route);
+      const [from, to] = [points[0], points.at(-1)] as [{ x: number; y: number }, { x: number; y: number }];
+      expect(to.x - from.x).toBe(gap);
+      const [top, bottom] = [Math.min(from.y, to.y), Math.max(from.y, to.y)];
+      for (const { x, y } of points) {
+        expect(x, "it bulges over a node").toBeGreaterThanOrEqual(from.x - 3);
+        expect(x, "it bulges over a node").toBeLessThanOrEqual(to.x + 3);
+        expect(y, "it loops above the nodes").toBeGreaterThanOrEqual(top - 0.01);
+        expect(y, "it loops below the nodes").toBeLessThanOrEqual(bottom + 0.01);
+      }
+    });
+  });
+
   it.each([
     ["below", [0, 300]],
     ["above", [0, -300]],

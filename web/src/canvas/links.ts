@@ -82,10 +82,10 @@ export function between(
   others: readonly Geometry[] = [],
 ): Route {
   const dx = to.x - from.x;
-  if (!ends || dx >= 2 * CLEAR) {
+  if (!ends || dx >= 0) {
     const out =
-      ends || dx >= 0
-        ? Math.min(160, Math.max(24, dx * 0.5, Math.min(60, Math.abs(to.y - from.y) * 0.25)))
+      dx >= 0
+        ? Math.min(160, reach(dx), Math.max(24, dx * 0.5, Math.min(60, Math.abs(to.y - from.y) * 0.25)))
         : Math.min(80, 24 - dx * 0.25);
     const plain: Route = {
       curved: true,
@@ -108,6 +108,9 @@ export function between(
     corners: [from, { x: right, y: from.y }, { x: right, y }, { x: left, y }, { x: left, y: to.y }, to],
   };
 }
+
+/** How far a curve's handles may reach across a gap of this width: farther, it would bulge over both nodes. */
+const reach = (gap: number): number => Math.max(8, 1.2 * gap);
 
 /**
  * The plain curve, unless it is hidden and one that rises late or early is not. A way that is hidden too is not taken:
