@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from tests.browser.canvas_page import document, ends, header, node, nodes, socket
-from tests.browser.waiting import becomes
+from tests.browser.waiting import becomes, until
 
 pytestmark = pytest.mark.slow
 
@@ -170,3 +170,41 @@ def test_nodes_sockets_and_fields_have_names_and_roles(page: Any) -> None:
         assert field.get_attribute("aria-valuenow")
     assert sample.get_by_role("button", name="sampler_name euler").count() == 1
     assert page.get_by_role("application", name="Canvas: 9 nodes, 13 links").count() == 1
+
+
+def _focused_node(page: Any) -> str | None:
+    return page.evaluate("document.activeElement.closest('.react-flow__node')?.dataset.id ?? null")
+
+
+def test_nodes_added_in_turn_lie_side_by_side_and_get_the_focus(page: Any) -> None:
+    known = set(nodes(page))
+    for _ in range(3):
+        page.keyboard.press("/")
+        page.locator(".palette").wait_for()
+        page.keyboard.press("Enter")
+        page.locator(".palette").wait_for(state="detached")
+    added = {number: entry["pos"] for number, entry in nodes(page).items() if number not in known}
+    assert len({tuple(place) for place in added.values()}) == 3
+    page.keyboard.press("/")
+    page.locator(".palette").wait_for()
+    page.keyboard.press("Enter")
+    newest = str(max(added) + 1)
+    becomes(page, lambda: _focused_node(page), newest)
+    for opens, opened in (("/", ".palette"), ("ContextMenu", ".menu")):
+        page.keyboard.press(opens)
+        page.locator(opened).wait_for()
+        page.keyboard.press("Escape")
+        page.locator(opened).wait_for(state="detached")
+        becomes(page, lambda: _focused_node(page), newest)
+
+
+def test_what_is_pasted_twice_at_one_place_lies_side_by_side(page: Any) -> None:
+    known = set(nodes(page))
+    header(page, 6).click()
+    page.keyboard.press("Control+c")
+    page.mouse.move(700, 750)
+    page.keyboard.press("Control+v")
+    page.keyboard.press("Control+v")
+    until(page, lambda: len(nodes(page)) == len(known) + 2)
+    first, second = (entry["pos"] for number, entry in nodes(page).items() if number not in known)
+    assert first != second

@@ -144,8 +144,9 @@ export function Canvas() {
         return [(size.current.width / 2 - x) / zoom, (size.current.height / 2 - y) / zoom];
       },
       repaint,
+      paintNow,
     });
-  }, [repaint, look]);
+  }, [repaint, paintNow, look]);
 
   const showAll = useCallback(
     (animate: boolean) => look(wholeView(scene.current.level, scene.current.around, size.current), animate),
@@ -236,6 +237,7 @@ export function Canvas() {
       className="canvas"
       ref={wrapper}
       role="application"
+      tabIndex={-1}
       data-far={near.size === 0 || undefined}
       onContextMenu={onContextMenu}
       onDoubleClick={onDoubleClick}

@@ -26,6 +26,8 @@ export interface Stage {
   /** Nodes are painted, none is built of elements. */
   far: boolean;
   repaint(): void;
+  /** Paint, and build the elements of what is near, at once and not with the next frame. */
+  paintNow(): void;
 }
 
 /** The one stage there is. */

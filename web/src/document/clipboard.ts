@@ -13,6 +13,7 @@ import {
 } from "./document";
 import { addGroup, addNode, connect, nextNodeId } from "./edits";
 import { parseJson, writeJson } from "./json";
+import { freeSpot } from "./new_nodes";
 
 interface Clip {
   sumi: 1;
@@ -62,7 +63,9 @@ export function paste(
   clip: Clip,
   place: { at: [number, number] } | { offset: [number, number] },
 ): { level: Level; ids: Set<string>; groups: Set<number> } {
-  const [dx, dy] = "offset" in place ? place.offset : shift(clip, place.at);
+  const wanted = "offset" in place ? place.offset : shift(clip, place.at);
+  const corners = clip.nodes.map(position).map(([x, y]) => [x + wanted[0], y + wanted[1]] as const);
+  const [dx, dy] = freeSpot(level, wanted, corners);
   const renamed = new Map<string, string>();
   let current = level;
   for (const node of clip.nodes) {

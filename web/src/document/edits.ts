@@ -20,9 +20,9 @@ import {
   subgraphs,
 } from "./document";
 import { withoutLinks } from "./native_reroutes";
+import { newReroute } from "./new_nodes";
 import { retyped } from "./reroute_types";
-import type { Catalogue, NodeDef } from "./schema";
-import { newValues } from "./widget_values";
+import type { Catalogue } from "./schema";
 
 /** The level that `path` leads to: the ids of the subgraph definitions entered, outermost first. */
 export function levelAt(doc: Doc, path: readonly string[]): Level {
@@ -113,23 +113,6 @@ function lastId(level: Level, kind: "node" | "link"): number {
 }
 
 export const nextNodeId = (level: Level): number => lastId(level, "node") + 1;
-
-/** A node of that type as a new one is. */
-export function newNode(def: NodeDef, id: Id, at: [number, number]): GraphNode {
-  return {
-    id,
-    type: def.name,
-    pos: at,
-    size: [def.inputs.some((input) => input.widget === "multiline") ? 340 : 270, 60],
-    flags: {},
-    order: 0,
-    mode: 0,
-    inputs: def.inputs.filter((input) => input.widget === null).map(({ name, type }) => ({ name, type, link: null })),
-    outputs: def.outputs.map(({ name, type }, slot_index) => ({ name, type, links: null, slot_index })),
-    properties: { "Node name for S&R": def.name },
-    widgets_values: newValues(def),
-  };
-}
 
 export function addNode(level: Level, node: GraphNode): Level {
   return counted(
@@ -307,20 +290,8 @@ export function addReroute(level: Level, linkId: Id, at: [number, number]): Leve
   const link = linksById(level).get(String(linkId));
   if (!link) return level;
   const id = nextNodeId(level);
-  const node: GraphNode = {
-    id,
-    type: "Reroute",
-    pos: at,
-    size: [75, 26],
-    flags: {},
-    order: 0,
-    mode: 0,
-    inputs: [{ name: "", type: "*", link: null }],
-    outputs: [{ name: "", type: link.type, links: null, slot_index: 0 }],
-    properties: { showOutputText: false, horizontal: false },
-  };
   const target = { target: String(link.target_id), targetSlot: link.target_slot };
-  let current = addNode(level, node);
+  let current = addNode(level, newReroute(id, at, link.type));
   current = connect(current, {
     origin: String(link.origin_id),
     originSlot: link.origin_slot,

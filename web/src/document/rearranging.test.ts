@@ -2,10 +2,11 @@ import { describe, expect, it } from "vitest";
 import textToImage from "../../../workflows/text_to_image.json";
 import { copied, paste, readClip } from "./clipboard";
 import { type Doc, emptyDocument, linksOf, nodesById } from "./document";
-import { addNode, addReroute, connect, deleteNodes, disconnect, newNode } from "./edits";
+import { addNode, addReroute, connect, deleteNodes, disconnect } from "./edits";
 import { geometry } from "./geometry";
 import { deleteGroups, groupsWithin, membersOf, moveGroups } from "./grouping";
 import { arranged } from "./layout";
+import { newNode } from "./new_nodes";
 import { rerouteType } from "./reroute_types";
 import { readCatalogue } from "./schema";
 

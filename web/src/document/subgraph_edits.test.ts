@@ -3,8 +3,9 @@
 import { describe, expect, it } from "vitest";
 import { toApi } from "../format/api";
 import { type Doc, emptyDocument, type GraphNode, nodesById, type Subgraph, subgraphs } from "./document";
-import { addNode, changeLevel, connect, newNode } from "./edits";
+import { addNode, changeLevel, connect } from "./edits";
 import { holds, lift, madeUnique, shown } from "./lifting";
+import { newNode } from "./new_nodes";
 import { addPort, movePort, portFor, removePort, renamePort } from "./ports";
 import { readCatalogue } from "./schema";
 import { unwrap, wrap } from "./subgraph_edits";

@@ -40,6 +40,7 @@ import {
   toggleLifted,
 } from "../state/subgraph_commands";
 import { type Menu, show, useUi } from "../state/ui";
+import { useReturnedFocus } from "./useReturnedFocus";
 
 const COLORS = ["#7a3b3b", "#7a5a33", "#3f6b45", "#33637a", "#45507f", "#6b4578", "#6d5f2e"];
 
@@ -61,6 +62,7 @@ export function ContextMenu() {
 function OpenMenu({ menu }: { menu: Menu }) {
   const t = useT();
   const box = useRef<HTMLDivElement>(null);
+  useReturnedFocus();
   const [place, setPlace] = useState({ left: menu.x, top: menu.y });
   useLayoutEffect(() => {
     const { width, height } = (box.current as HTMLDivElement).getBoundingClientRect();

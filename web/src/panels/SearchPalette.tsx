@@ -3,14 +3,17 @@
 import { useEffect, useMemo, useRef, useState } from "react";
 import { typeColor } from "../canvas/palette";
 import { bestOn, give, linkToNode, type SocketPlace, socketName, socketOf, takersOf } from "../canvas/wiring";
-import { fits, type GraphNode, linksById } from "../document/document";
-import { addNode, newNode, nextNodeId } from "../document/edits";
+import { fits, type GraphNode, linksById, NOTES } from "../document/document";
+import { nextNodeId } from "../document/edits";
+import { newNode, newNote, newReroute } from "../document/new_nodes";
 import type { NodeDef } from "../document/schema";
 import { useT } from "../i18n";
-import { current, edit, levelOf, select, settleStep, useEditor } from "../state/editor";
-import { placed } from "../state/moving";
+import { putNode } from "../state/commands";
+import { current, levelOf, settleStep, useEditor } from "../state/editor";
 import { type Palette, type Socket, show, useUi } from "../state/ui";
 import { Icon } from "../widgets/Icon";
+import { useReturnedFocus } from "./useReturnedFocus";
+import { focusNode } from "./walking";
 
 export function SearchPalette() {
   const palette = useUi((state) => state.palette);
@@ -63,6 +66,7 @@ function OpenPalette({ palette }: { palette: Palette }) {
     () => void list.current?.querySelector("[aria-selected=true]")?.scrollIntoView({ block: "nearest" }),
     [at, found],
   );
+  useReturnedFocus();
   const close = () => show({ palette: null });
   const choose = (chosen: Found | undefined) => {
     close();
@@ -244,31 +248,24 @@ const exactly = (def: NodeDef, from: Socket) =>
 
 /** The node, its links and the link it goes into: one step. */
 function place(def: NodeDef, { at, from, onto }: Palette): void {
-  const id = nextNodeId(levelOf(current()));
-  const step = `add ${id}`;
+  const step = `add ${nextNodeId(levelOf(current()))}`;
   const [x, y] = at;
-  const spot: [number, number] = [placed(from?.side === "input" ? x - 270 : x), placed(y)];
   settleStep();
-  edit((level) => addNode(level, special(def, id, spot) ?? newNode(def, id, spot)), step);
+  const id = putNode(
+    (number, spot) => special(def, number, spot) ?? newNode(def, number, spot),
+    [from?.side === "input" ? x - 270 : x, y],
+    step,
+  );
   const link = onto === undefined ? undefined : linksById(levelOf(current())).get(String(onto));
-  if (from) linkToNode(from, String(id), step);
+  if (from) linkToNode(from, id, step);
   const target = link && socketOf(String(link.target_id), "input", link.target_slot);
-  const output = target && bestOn({ fixed: [target], seeks: "output" }, String(id));
+  const output = target && bestOn({ fixed: [target], seeks: "output" }, id);
   if (output) give({ fixed: [target], seeks: "output", links: [link.id], takers: new Set() }, output, step);
   settleStep();
-  select([String(id)]);
+  focusNode(id);
 }
 
 function special(def: NodeDef, id: number, pos: [number, number]): GraphNode | null {
-  const plainNode = { id, type: def.name, pos, flags: {}, order: 0, mode: 0, inputs: [], outputs: [], properties: {} };
-  if (def.name === "Note" || def.name === "MarkdownNote")
-    return { ...plainNode, size: [240, 120], widgets_values: [""] };
-  if (def.name !== "Reroute") return null;
-  return {
-    ...plainNode,
-    size: [75, 26],
-    inputs: [{ name: "", type: "*", link: null }],
-    outputs: [{ name: "", type: "*", links: null, slot_index: 0 }],
-    properties: { showOutputText: false, horizontal: false },
-  };
+  if (NOTES.has(def.name)) return newNote(def.name, id, pos);
+  return def.name === "Reroute" ? newReroute(id, pos) : null;
 }

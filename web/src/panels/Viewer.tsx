@@ -2,12 +2,10 @@
 
 import { useEffect, useLayoutEffect, useRef, useState } from "react";
 import { stage } from "../canvas/stage";
-import { addNode, mapNode, newNode, nextNodeId } from "../document/edits";
-import { setWidget } from "../document/widget_views";
 import { useT } from "../i18n";
 import { fileKey, thumbnailUrl, viewUrl } from "../server/client";
+import { pictureInput, writeWidget } from "../state/commands";
 import { confirmed } from "../state/dialogs";
-import { current, edit, levelOf, select, surroundings, useEditor } from "../state/editor";
 import { openText, uploadTo } from "../state/files";
 import { forget, type Picture } from "../state/gallery";
 import { notify } from "../state/notices";
@@ -311,21 +309,10 @@ async function openWorkflow(file: Picture): Promise<boolean> {
 
 /** Into the selected node that loads pictures, else a new one. */
 async function takeAsInput(file: Picture): Promise<void> {
-  const level = levelOf(current());
-  let id = level.nodes.find((node) => node.type === "LoadImage" && current().selection.has(String(node.id)))?.id;
-  if (id === undefined) {
-    const def = useEditor.getState().catalogue.get("LoadImage");
-    if (!def || !stage) return;
-    id = nextNodeId(level);
-    const [x, y] = stage.middle();
-    const made = newNode(def, id, [Math.round(x) - 135, Math.round(y) - 100]);
-    edit((before) => addNode(before, made));
-    select([String(id)]);
-  }
-  if (file.type === "input") {
-    const name = `${file.subfolder ? `${file.subfolder}/` : ""}${file.filename}`;
-    return edit((before) => mapNode(before, String(id), (node) => setWidget(node, "image", name, surroundings())));
-  }
+  const to = stage && pictureInput(stage.middle());
+  if (!to) return;
+  if (file.type === "input")
+    return writeWidget(to.id, to.key, `${file.subfolder ? `${file.subfolder}/` : ""}${file.filename}`, null);
   const blob = await (await fetch(viewUrl(file))).blob();
-  await uploadTo(String(id), "image", new File([blob], file.filename, { type: blob.type }));
+  await uploadTo(to.id, to.key, new File([blob], file.filename, { type: blob.type }));
 }

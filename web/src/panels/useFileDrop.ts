@@ -2,9 +2,9 @@
 
 import { useEffect } from "react";
 import { stage } from "../canvas/stage";
-import { addNode, newNode, nextNodeId } from "../document/edits";
 import { t } from "../i18n";
-import { current, edit, levelOf, pasteText, select, useEditor } from "../state/editor";
+import { pictureInput } from "../state/commands";
+import { pasteText } from "../state/editor";
 import { openFile, openText, uploadTo } from "../state/files";
 import { notify } from "../state/notices";
 
@@ -82,20 +82,6 @@ async function openAddress(address: string): Promise<void> {
 
 /** Into the selected node that loads pictures, else into a new one. */
 async function pastePicture(file: File): Promise<void> {
-  const { catalogue } = useEditor.getState();
-  const chosen = levelOf(current()).nodes.find((node) => current().selection.has(String(node.id)) && loads(node.type));
-  if (chosen) return uploadTo(String(chosen.id), loads(chosen.type) as string, file);
-  const def = catalogue.get("LoadImage");
-  if (!def || !stage) return;
-  const id = nextNodeId(levelOf(current()));
-  const [x, y] = stage.middle();
-  edit((level) => addNode(level, newNode(def, id, [Math.round(x) - 135, Math.round(y) - 100])));
-  select([String(id)]);
-  await uploadTo(String(id), "image", file);
+  const to = stage && pictureInput(stage.middle());
+  if (to) await uploadTo(to.id, to.key, file);
 }
-
-const loads = (type: string): string | undefined =>
-  useEditor
-    .getState()
-    .catalogue.get(type)
-    ?.inputs.find((input) => input.widget === "image")?.name;

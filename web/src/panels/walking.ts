@@ -14,6 +14,13 @@ import { show } from "../state/ui";
 const article = (id: string): HTMLElement | null =>
   document.querySelector(`.react-flow__node[data-id="${CSS.escape(id)}"] > article`);
 
+/** Put the keyboard on a node; on the canvas where the node is painted, too small to be built of elements. */
+export function focusNode(id: string): void {
+  flushSync(() => undefined); // it may have been added just now
+  flushSync(() => stage?.paintNow());
+  (article(id) ?? document.querySelector<HTMLElement>(".canvas"))?.focus({ preventScroll: true });
+}
+
 /** Select a node, bring it into view, and put the focus on it. */
 export function goTo(id: string): void {
   const place = places(levelOf(current()), surroundings()).get(id);
@@ -23,7 +30,7 @@ export function goTo(id: string): void {
     select([id]);
     keepInView(place);
   });
-  article(id)?.focus({ preventScroll: true });
+  focusNode(id);
   announce("say.node", {
     title: place.title,
     inputs: place.inputs.length + place.widgets.length,

@@ -1,13 +1,14 @@
 /** Commands on what is selected, and on fields. */
 
-import { type Id, type Level, linksById, nodesById, position } from "../document/document";
+import { type GraphNode, type Id, type Level, linksById, nodesById, position } from "../document/document";
 import { addGroup, addNode, changeGroup, mapNode, nextNodeId } from "../document/edits";
 import { boundingOf } from "../document/grouping";
 import { deleteReroutes, linksThrough, reroutesById } from "../document/native_reroutes";
+import { freeSpot, newNode, newNote } from "../document/new_nodes";
 import { setWidget } from "../document/widget_views";
 import { t } from "../i18n";
-import { current, edit, fitView, levelOf, select, surroundings } from "./editor";
-import { move, moved, snapped } from "./moving";
+import { current, edit, fitView, levelOf, select, surroundings, useEditor } from "./editor";
+import { move, moved, placed, snapped } from "./moving";
 
 export function groupSelected(): void {
   const level = levelOf(current());
@@ -72,24 +73,34 @@ export function alignToGrid(): void {
   );
 }
 
-export function addNote(at: [number, number]): void {
-  const id = nextNodeId(levelOf(current()));
-  edit((level) =>
-    addNode(level, {
-      id,
-      type: "Note",
-      pos: [Math.round(at[0]), Math.round(at[1])],
-      size: [240, 120],
-      flags: {},
-      order: 0,
-      mode: 0,
-      inputs: [],
-      outputs: [],
-      properties: {},
-      widgets_values: [""],
-    }),
-  );
+/** Put a new node at a place, or beside it if another node is there, and select it. Returns its id. */
+export function putNode(
+  make: (id: number, at: [number, number]) => GraphNode,
+  at: readonly [number, number],
+  kind: string | null = null,
+): string {
+  const level = levelOf(current());
+  const id = nextNodeId(level);
+  edit((before) => addNode(before, make(id, freeSpot(level, [placed(at[0]), placed(at[1])]))), kind);
   select([String(id)]);
+  return String(id);
+}
+
+export const addNote = (at: [number, number]): string => putNode((id, pos) => newNote("Note", id, pos), at);
+
+/** The input for pictures of the selected node, or of a new LoadImage. null: there is none. */
+export function pictureInput(at: readonly [number, number]): { id: string; key: string } | null {
+  const { catalogue } = useEditor.getState();
+  const { selection } = current();
+  const keyOf = (type: string) => catalogue.get(type)?.inputs.find((input) => input.widget === "image")?.name;
+  for (const { id, type } of levelOf(current()).nodes) {
+    const key = selection.has(String(id)) ? keyOf(type) : undefined;
+    if (key !== undefined) return { id: String(id), key };
+  }
+  const def = catalogue.get("LoadImage");
+  const key = keyOf("LoadImage");
+  if (!def || key === undefined) return null;
+  return { id: putNode((id, pos) => newNode(def, id, pos), [at[0] - 135, at[1] - 100]), key };
 }
 
 /** One widget's value, from wherever on the editor it comes. */

@@ -1,0 +1,62 @@
+/** Nodes as they are when they are added, and where there is room for them. */
+
+import { type GraphNode, type Id, type Level, position } from "./document";
+import type { NodeDef } from "./schema";
+import { newValues } from "./widget_values";
+
+const EMPTY = { flags: {}, order: 0, mode: 0, inputs: [], outputs: [], properties: {} };
+
+/** A node of that type as a new one is. */
+export function newNode(def: NodeDef, id: Id, at: [number, number]): GraphNode {
+  return {
+    id,
+    type: def.name,
+    pos: at,
+    size: [def.inputs.some((input) => input.widget === "multiline") ? 340 : 270, 60],
+    flags: {},
+    order: 0,
+    mode: 0,
+    inputs: def.inputs.filter((input) => input.widget === null).map(({ name, type }) => ({ name, type, link: null })),
+    outputs: def.outputs.map(({ name, type }, slot_index) => ({ name, type, links: null, slot_index })),
+    properties: { "Node name for S&R": def.name },
+    widgets_values: newValues(def),
+  };
+}
+
+/** A note of one of its kinds: text beside the nodes. */
+export function newNote(type: string, id: Id, at: [number, number]): GraphNode {
+  return { ...EMPTY, id, type, pos: at, size: [240, 120], widgets_values: [""] };
+}
+
+export function newReroute(id: Id, at: [number, number], type = "*"): GraphNode {
+  return {
+    ...EMPTY,
+    id,
+    type: "Reroute",
+    pos: at,
+    size: [75, 26],
+    inputs: [{ name: "", type: "*", link: null }],
+    outputs: [{ name: "", type, links: null, slot_index: 0 }],
+    properties: { showOutputText: false, horizontal: false },
+  };
+}
+
+/** How far apart the corners of new nodes are at least, in both directions. */
+const APART = 20;
+const BESIDE = 30;
+
+/** `at`, or the first place down and right of it where these nodes' corners would not lie on those of others. */
+export function freeSpot(
+  level: Level,
+  at: readonly [number, number],
+  corners: readonly (readonly [number, number])[] = [at],
+): [number, number] {
+  const taken = level.nodes.map(position);
+  const covers = (by: number) =>
+    corners.some(([x, y]) =>
+      taken.some(([left, top]) => Math.abs(x + by - left) < APART && Math.abs(y + by - top) < APART),
+    );
+  let by = 0;
+  while (covers(by)) by += BESIDE;
+  return [at[0] + by, at[1] + by];
+}
