@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from tests.browser.canvas_page import document, drag, middle, node, socket
-from tests.browser.waiting import last_run
+from tests.browser.waiting import becomes, last_run
 
 pytestmark = pytest.mark.slow
 
@@ -246,3 +246,53 @@ def test_a_file_with_subgraphs_runs(page: Any, server: Any, tmp_path: Path) -> N
     ran = _ran(page, server)
     assert {node["class_type"] for node in ran.values()} >= {"KSampler", "VAEDecode"}
     assert ran["2:3"]["inputs"]["seed"] == 12345678901234567890
+
+
+def _crumbs(page: Any) -> list[str]:
+    return page.locator(".crumbs button").all_inner_texts()
+
+
+def _retitle(page: Any, made: Any, title: str) -> None:
+    made.locator(".node-title").dblclick()
+    page.locator(".node-title-field").fill(title)
+    page.keyboard.press("Enter")
+    page.get_by_role("article", name=title, exact=True).wait_for()
+
+
+def test_the_breadcrumb_follows_the_title_of_the_node(page: Any) -> None:
+    made = _make(page, 2, 4)
+    _retitle(page, made, "Words")
+    _enter(page, made)
+    assert _crumbs(page) == ["Workflow", "Words"]
+    _leave(page)
+    assert _definition(document(page))["name"] == "Words", "it is placed only here"
+    made.locator(".node-title").click()
+    page.keyboard.press("Control+d")
+    page.locator(".node[data-look=subgraph]").nth(1).wait_for()
+    _retitle(page, page.locator(".node[data-selected][data-look=subgraph]"), "Other words")
+    assert _definition(document(page))["name"] == "Words", "two nodes stand for it"
+    _enter(page, page.get_by_role("article", name="Other words", exact=True))
+    assert _crumbs(page) == ["Workflow", "Other words"]
+    page.locator(".crumbs button").last.click()
+    page.locator("dialog[open]").get_by_role("textbox").fill("Both")
+    page.keyboard.press("Enter")
+    page.locator(".crumbs").get_by_text("Both", exact=True).wait_for()
+    _leave(page)
+    becomes(page, lambda: sorted(page.locator(".node[data-look=subgraph] .node-title").all_inner_texts()), ["Both"] * 2)
+
+
+def test_escape_leaves_a_subgraph(page: Any) -> None:
+    made = _make(page, 2, 4)
+    _enter(page, made)
+    page.keyboard.press("Escape")
+    page.locator(".crumbs").wait_for(state="detached")
+    assert page.evaluate("document.activeElement.dataset.look") == "subgraph"
+    _enter(page, made)
+    page.locator(".node:not([data-look=boundary]) textarea").first.click()
+    for _ in ("the field", "the selection"):
+        page.keyboard.press("Escape")
+        assert len(_crumbs(page)) == 2
+    page.keyboard.press("Escape")
+    page.locator(".crumbs").wait_for(state="detached")
+    page.keyboard.press("Escape")
+    page.locator(".node[data-look=subgraph]").wait_for()

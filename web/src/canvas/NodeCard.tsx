@@ -10,7 +10,7 @@ import { picturesOf, textsOf, viewUrl } from "../server/client";
 import { edit, flatId, select, settleStep, useEditor, useTab } from "../state/editor";
 import { countInside, useInsideRun } from "../state/inside_runs";
 import { type NodeRun, useNodeRun } from "../state/runs";
-import { enterSubgraph } from "../state/subgraph_commands";
+import { enterSubgraph, retitle } from "../state/subgraph_commands";
 import { show, socketKey, useUi } from "../state/ui";
 import { Icon } from "../widgets/Icon";
 import { NodeWidget, scrollItself } from "../widgets/NodeWidget";
@@ -181,16 +181,7 @@ function Outcome({ run }: { run: NodeRun }) {
 function TitleField({ id, title }: { id: string; title: string }) {
   const finish = (text: string | null) => {
     show({ renaming: null });
-    if (text !== null && text !== title) {
-      edit((level) =>
-        mapNode(level, id, ({ title: _, ...node }) => ({
-          ...node,
-          id: node.id,
-          type: node.type,
-          ...(text ? { title: text } : {}),
-        })),
-      );
-    }
+    if (text !== null && text !== title) retitle(id, text);
   };
   return (
     <input

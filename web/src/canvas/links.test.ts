@@ -1,8 +1,9 @@
 import { describe, expect, it } from "vitest";
 import textToImage from "../../../workflows/text_to_image.json";
 import { type Doc, emptyDocument } from "../document/document";
-import { addNode, connect, newNode } from "../document/edits";
+import { addNode, connect } from "../document/edits";
 import { geometry } from "../document/geometry";
+import { newNode } from "../document/new_nodes";
 import { readCatalogue } from "../document/schema";
 import { between, linkAt, linkPaths, midpoint, places, sampled, svgPath } from "./links";
 

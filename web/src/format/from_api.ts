@@ -1,7 +1,8 @@
 /** A canvas for a workflow in the API dialect, which has no places: columns by depth. */
 
 import { type Doc, emptyDocument, type GraphNode } from "../document/document";
-import { addNode, connect, newNode } from "../document/edits";
+import { addNode, connect } from "../document/edits";
+import { newNode } from "../document/new_nodes";
 import type { Catalogue } from "../document/schema";
 import { withWidget } from "../document/widget_values";
 import type { ApiWorkflow } from "./api";

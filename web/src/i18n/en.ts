@@ -210,7 +210,7 @@ export const en = {
   "keys.walk": "Go to the next node that way",
   "keys.follow": "Go along a link",
   "keys.enter": "Into a node: its fields",
-  "keys.leave": "Back to the node",
+  "keys.leave": "Back to the node, out of the subgraph",
   "keys.menu": "Menu",
   "keys.zoom": "Closer, farther",
   "keys.link": "Link it to…",

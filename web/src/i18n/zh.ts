@@ -212,7 +212,7 @@ export const zh: Record<keyof typeof en, string> = {
   "keys.walk": "前往该方向的节点",
   "keys.follow": "沿连线前往",
   "keys.enter": "进入节点的输入框",
-  "keys.leave": "返回节点",
+  "keys.leave": "返回节点，退出子图",
   "keys.menu": "菜单",
   "keys.zoom": "放大、缩小",
   "keys.link": "连接到…",

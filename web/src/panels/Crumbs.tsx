@@ -1,9 +1,8 @@
 /** Which subgraph one is in, and the way out. */
 
-import { subgraphs } from "../document/document";
 import { useT } from "../i18n";
 import { useTab } from "../state/editor";
-import { askSubgraphName, leaveTo } from "../state/subgraph_commands";
+import { askSubgraphName, leaveTo, placedName } from "../state/subgraph_commands";
 
 export function Crumbs() {
   const t = useT();
@@ -21,9 +20,9 @@ export function Crumbs() {
           key={`${entry.holder}/${entry.definition}`}
           aria-current={index === path.length - 1 || undefined}
           title={index === path.length - 1 ? t("subgraph.rename") : undefined}
-          onClick={() => (index === path.length - 1 ? void askSubgraphName(entry.definition) : leaveTo(index + 1))}
+          onClick={() => (index === path.length - 1 ? void askSubgraphName() : leaveTo(index + 1))}
         >
-          {subgraphs(doc).get(entry.definition)?.name ?? entry.definition}
+          {placedName(doc, path, index)}
         </button>
       ))}
     </nav>

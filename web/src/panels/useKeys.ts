@@ -26,9 +26,10 @@ import {
 } from "../state/editor";
 import { save } from "../state/library";
 import { carried, move, shifted } from "../state/moving";
+import { leaveTo } from "../state/subgraph_commands";
 import { run } from "../state/submission";
 import { show, togglePanel, useUi } from "../state/ui";
-import { enter, follow, leave, openMenuByKey, pressOnReroute, pressOnSocket, walk } from "./walking";
+import { enter, focusNode, follow, leave, openMenuByKey, pressOnReroute, pressOnSocket, walk } from "./walking";
 
 export function useKeys(): void {
   useEffect(() => {
@@ -77,7 +78,7 @@ function press(event: KeyboardEvent): void {
   const { viewer, mask, shortcuts, settings, fields, menu, palette } = useUi.getState();
   if (key === "Escape") {
     if (menu || palette || shortcuts || viewer) show({ menu: null, palette: null, shortcuts: false, viewer: null });
-    else select([]);
+    else stepBack();
     return;
   }
   if (viewer || mask || shortcuts || settings || fields !== null || palette) return;
@@ -123,6 +124,15 @@ function press(event: KeyboardEvent): void {
   else if (arrow && !onButton) walk(arrow);
   else return;
   done();
+}
+
+/** Deselect; where nothing is selected, leave the subgraph. */
+function stepBack(): void {
+  const { selection, groups, link, path } = current();
+  const holder = path.at(-1)?.holder;
+  if (selection.size || groups.size || link !== null || holder === undefined) return select([]);
+  leaveTo(path.length - 1);
+  focusNode(holder);
 }
 
 const ARROWS: Partial<Record<string, Direction>> = {

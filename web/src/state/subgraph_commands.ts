@@ -1,14 +1,14 @@
 /** Subgraphs, as commands on what is selected and on what is open. */
 
 import { type Doc, nodesById, subgraphs } from "../document/document";
-import { changeLevel, withDefinition } from "../document/edits";
+import { changeLevel, levelAt, mapNode, withDefinition } from "../document/edits";
 import { newId } from "../document/ids";
-import { isLifted, lift, madeUnique, mapHolders } from "../document/lifting";
+import { isLifted, lift, madeUnique, mapHolders, uses } from "../document/lifting";
 import { movePort, type PortPlace, removePort, renamePort } from "../document/ports";
 import { unwrap, wrap } from "../document/subgraph_edits";
 import { t } from "../i18n";
 import { ask } from "./dialogs";
-import { changeTab, current, definitionPath, editDocument, levelOf, select, surroundings } from "./editor";
+import { changeTab, current, definitionPath, editDocument, levelOf, select, surroundings, type Tab } from "./editor";
 
 export function makeSubgraph(): void {
   const tab = current();
@@ -85,19 +85,54 @@ export async function askPortName(place: PortPlace): Promise<void> {
 export const shiftPort = (place: PortPlace, by: -1 | 1): void => editDocument((doc) => movePort(doc, place, by));
 export const dropPort = (place: PortPlace): void => editDocument((doc) => removePort(doc, place));
 
-export async function askSubgraphName(definition: string): Promise<void> {
-  const known = subgraphs(current().history.present).get(definition);
-  if (!known) return;
+/** What a subgraph that one has entered is called where it is placed: the title of its node, else its own name. */
+export function placedName(doc: Doc, path: Tab["path"], depth: number): string {
+  const { holder, definition } = path[depth] as Tab["path"][number];
+  const outside = levelAt(
+    doc,
+    path.slice(0, depth).map((entry) => entry.definition),
+  );
+  return nodesById(outside).get(holder)?.title || subgraphs(doc).get(definition)?.name || definition;
+}
+
+/** Rename the open subgraph, and the node by which one came in. */
+export async function askSubgraphName(): Promise<void> {
+  const { history, path } = current();
+  const place = path.at(-1);
+  if (!place) return;
   const given = await ask({
     title: t("subgraph.rename"),
     field: {
       label: t("port.name"),
-      value: known.name,
+      value: placedName(history.present, path, path.length - 1),
       check: (value) => (value.trim() ? null : t("file.nameMissing")),
     },
     choices: [{ id: "rename", label: t("menu.rename"), kind: "primary" }],
   });
-  if (given) editDocument((doc) => renamed(doc, definition, given.value.trim()));
+  if (!given) return;
+  const name = given.value.trim();
+  const outside = path.slice(0, -1).map((entry) => entry.definition);
+  editDocument((doc) => {
+    const after = renamed(doc, place.definition, name);
+    return changeLevel(after, outside, (level) => mapNode(level, place.holder, (node) => ({ ...node, title: name })));
+  });
+}
+
+/** Change a node's title; "" takes it away. A subgraph that is placed only here is renamed with its node. */
+export function retitle(id: string, title: string): void {
+  const path = definitionPath(current());
+  editDocument((doc) => {
+    const type = nodesById(levelAt(doc, path)).get(id)?.type ?? "";
+    const after = title && subgraphs(doc).has(type) && uses(doc, type) === 1 ? renamed(doc, type, title) : doc;
+    return changeLevel(after, path, (level) =>
+      mapNode(level, id, ({ title: _, ...node }) => ({
+        ...node,
+        id: node.id,
+        type: node.type,
+        ...(title ? { title } : {}),
+      })),
+    );
+  });
 }
 
 /** The subgraph's name, and the titles of its nodes that were the same. */
