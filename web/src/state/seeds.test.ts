@@ -24,6 +24,16 @@ describe("a seed after a run", () => {
     expect(Number.isSafeInteger(random) && random >= 0).toBe(true);
   });
 
+  it("keeps to its steps", () => {
+    const width: InputDef = { ...seed, name: "width", min: 16, max: 64, step: 8 };
+    expect(nextValue(width, 56, "increment")).toBe(64);
+    expect(nextValue(width, 64, "increment")).toBeUndefined();
+    expect(nextValue(width, 24, "decrement")).toBe(16);
+    const drawn = new Set(Array.from({ length: 200 }, () => nextValue(width, 16, "randomize") as number));
+    expect([...drawn].every((value) => value >= 16 && value <= 64 && value % 8 === 0)).toBe(true);
+    expect(drawn.size).toBeGreaterThan(3);
+  });
+
   it("goes through choices and stops at their ends", () => {
     const file: InputDef = { ...seed, type: "COMBO", choices: ["a", "b"] };
     expect(nextValue(file, "a", "increment")).toBe("b");

@@ -72,8 +72,9 @@ export function nextValue(input: InputDef, value: unknown, mode: string): unknow
   if (input.type !== "INT") return undefined;
   const least = Number(input.min ?? 0);
   const most = Math.min(Number(input.max ?? MAX_RANDOM), MAX_RANDOM);
-  if (mode === "randomize") return least + Math.floor(Math.random() * (most - least + 1));
-  const next = BigInt(value as number) + (mode === "increment" ? 1n : -1n);
+  const step = Math.max(1, Math.round(input.step ?? 1));
+  if (mode === "randomize") return least + step * Math.floor(Math.random() * (Math.floor((most - least) / step) + 1));
+  const next = BigInt(value as number) + BigInt(mode === "increment" ? step : -step);
   if (next < BigInt(least) || next > BigInt(input.max ?? MAX_RANDOM)) return undefined;
   return next <= BigInt(Number.MAX_SAFE_INTEGER) ? Number(next) : next;
 }

@@ -1,9 +1,9 @@
 /** A number: dragged, typed, stepped with the arrow keys; with a bar where its bounds are tight. */
 
 import { useRef, useState } from "react";
+import { clamp, shown, stepped } from "../document/numbers";
 import type { InputDef } from "../document/schema";
 import { useT } from "../i18n";
-import { clamp, shown, stepped } from "./numbers";
 
 interface Props {
   label: string;

@@ -1,6 +1,6 @@
 import { describe, expect, it } from "vitest";
-import type { InputDef } from "../document/schema";
 import { clamp, shown, stepped } from "./numbers";
+import type { InputDef } from "./schema";
 
 const int: InputDef = {
   name: "seed",
@@ -35,6 +35,24 @@ describe("number fields", () => {
   it("keep seeds past 2^53 exact", () => {
     expect(clamp(int, "18446744073709551615")).toBe(2n ** 64n - 1n);
     expect(stepped(int, 2n ** 60n, 1)).toBe(2n ** 60n + 1n);
+  });
+
+  const width: InputDef = { ...int, name: "width", min: 16, max: 8190, step: 8 };
+
+  it("keep to their steps, counted from the least value", () => {
+    expect(["101", "99", "100", "3", "9999", "64.4"].map((text) => clamp(width, text))).toEqual([
+      104, 96, 104, 16, 8184, 64,
+    ]);
+    const odd: InputDef = { ...int, name: "kernel", min: 1, max: 31, step: 2 };
+    expect(["8", "9", "40"].map((text) => clamp(odd, text))).toEqual([9, 9, 31]);
+    const shift: InputDef = { ...int, name: "shift", min: -100, max: 100, step: 8 };
+    expect(["-97", "0"].map((text) => clamp(shift, text))).toEqual([-100, 4]);
+  });
+
+  it("go from what a file holds to the next step", () => {
+    expect([1, 2, -1, -2].map((steps) => stepped(width, 101, steps))).toEqual([104, 112, 96, 88]);
+    expect([1, -1].map((steps) => stepped(width, 104, steps))).toEqual([112, 96]);
+    expect(stepped(width, 8184, 1)).toBe(8184);
   });
 
   it.each(["abc", "2*3", "1,5,2", "--1", "NaN", "Infinity"])("refuse %s", (text) => {

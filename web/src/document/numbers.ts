@@ -1,6 +1,6 @@
 /** The arithmetic of number fields. Integers past 2^53, such as seeds, stay exact. */
 
-import type { InputDef } from "../document/schema";
+import type { InputDef } from "./schema";
 
 /** What was typed, within bounds and to the step; null if it is no number. */
 export function clamp(input: InputDef, text: string): number | bigint | null {
@@ -16,13 +16,24 @@ export function clamp(input: InputDef, text: string): number | bigint | null {
   return rounded(input, input.max === undefined ? least : Math.min(Number(input.max), least));
 }
 
+/** The nearest integer within the bounds that is a whole number of steps from the least. */
 function bounded(input: InputDef, value: bigint): number | bigint {
-  let exact = value;
+  const step = stepOf(input);
+  let exact = floored(input, value + step / 2n);
   const [min, max] = [whole(input.min), whole(input.max)];
   if (min !== null && exact < min) exact = min;
-  if (max !== null && exact > max) exact = max;
+  if (max !== null && exact > max) exact = floored(input, max);
   const number = Number(exact);
   return Number.isSafeInteger(number) ? number : exact;
+}
+
+const stepOf = (input: InputDef): bigint => BigInt(Math.max(1, Math.round(input.step ?? 1)));
+
+/** The greatest integer up to `value` that is a whole number of steps from the least. */
+function floored(input: InputDef, value: bigint): bigint {
+  const step = stepOf(input);
+  const over = (value - (whole(input.min) ?? 0n)) % step;
+  return value - (over < 0n ? over + step : over);
 }
 
 /** Files hold anything where a number should be. null: nothing that could be one. */
@@ -44,10 +55,13 @@ function rounded(input: InputDef, value: number): number {
   return Number(value.toFixed(places));
 }
 
-/** So many steps on. */
+/** So many steps on. From between two steps the first leads to the next of them. */
 export function stepped(input: InputDef, value: number | bigint, steps: number): number | bigint {
-  if (input.type === "INT")
-    return bounded(input, (whole(value) ?? 0n) + BigInt(steps) * BigInt(Math.max(1, Math.round(input.step ?? 1))));
+  if (input.type === "INT") {
+    const from = whole(value) ?? 0n;
+    const below = floored(input, from);
+    return bounded(input, below + (BigInt(steps) + (steps < 0 && below !== from ? 1n : 0n)) * stepOf(input));
+  }
   return clamp(input, String((Number(value) || 0) + steps * (input.step ?? 0.01))) ?? value;
 }
 
