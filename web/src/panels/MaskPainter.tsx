@@ -112,7 +112,7 @@ function OpenPainter({ mask }: { mask: { file: FileRef; tab: string; node: strin
       close();
     } catch (error) {
       setSaving(false);
-      notify("error", "run.refused", error instanceof Error ? error.message : undefined);
+      notify("error", "run.refused", error instanceof Error ? error.message : undefined, { tab: mask.tab });
     }
   };
   const press = (event: KeyboardEvent) => {

@@ -1,10 +1,17 @@
 import { reveal } from "../canvas/reveal";
 import { useT } from "../i18n";
+import { useEditor } from "../state/editor";
 import { dismiss, type Notice, useNotices } from "../state/notices";
+import { useRuns } from "../state/runs";
 import { Icon } from "../widgets/Icon";
 
 export function Notices() {
-  const notices = useNotices((state) => state.notices);
+  const tab = useEditor((state) => state.active);
+  const verdicts = useRuns((state) => state.verdicts);
+  // A failure in another tab is shown here too, until that tab is looked at.
+  const notices = useNotices((state) => state.notices).filter(
+    ({ text, about }) => !about || about.tab === tab || (text === "run.failed" && verdicts[about.tab] === "failed"),
+  );
   return (
     <div className="notices">
       <div role="status">
@@ -25,8 +32,9 @@ export function Notices() {
   );
 }
 
-function Message({ notice: { id, kind, text, details, place } }: { notice: Notice }) {
+function Message({ notice: { id, kind, text, details, about } }: { notice: Notice }) {
   const t = useT();
+  const place = about?.id === undefined ? null : { tab: about.tab, id: about.id };
   return (
     <div className="notice" data-kind={kind}>
       <p>

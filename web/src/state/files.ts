@@ -61,10 +61,11 @@ export const downloadWorkflow = (): void => download(`${current().name}.json`, w
 
 export function exportApi(): void {
   const { doc, catalogue } = surroundings();
+  const { id: tab } = current();
   try {
     download(`${current().name}.api.json`, writeJson(toApi(doc, catalogue), 1));
   } catch (error) {
-    notify("error", "run.refused", error instanceof Error ? error.message : undefined);
+    notify("error", "run.refused", error instanceof Error ? error.message : undefined, { tab });
   }
 }
 
@@ -76,7 +77,8 @@ export const uploadKey = (tab: string, node: string): string => `${tab}/${node}`
 /** Put a picture into the server's input folder and let a node load it. */
 export async function uploadTo(node: string, key: string, file: Blob & { name?: string }): Promise<void> {
   const later = editLater();
-  const upload = uploadKey(current().id, node);
+  const { id: tab } = current();
+  const upload = uploadKey(tab, node);
   useUploads.setState(({ on }) => ({ on: [...on, upload] }));
   try {
     const { name, subfolder } = await server.upload(file, file.name ?? "pasted.png");
@@ -84,7 +86,7 @@ export async function uploadTo(node: string, key: string, file: Blob & { name?: 
     await refreshCatalogue();
     later((level) => mapNode(level, node, (before) => setWidget(before, key, value, surroundings())));
   } catch (error) {
-    notify("error", "run.refused", error instanceof Error ? error.message : undefined);
+    notify("error", "run.refused", error instanceof Error ? error.message : undefined, { tab });
   } finally {
     useUploads.setState(({ on }) => ({ on: on.toSpliced(on.indexOf(upload), 1) }));
   }

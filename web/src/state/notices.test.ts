@@ -1,5 +1,5 @@
 import { afterEach, beforeEach, describe, expect, it, vi } from "vitest";
-import { dismiss, forgetRuns, notify, useNotices } from "./notices";
+import { dismiss, forgetRefusals, forgetRuns, forgetUnreachable, notify, useNotices } from "./notices";
 
 const shown = () => useNotices.getState().notices.map(({ text }) => text);
 
@@ -25,5 +25,29 @@ describe("notices", () => {
     notify("error", "run.failed", "", { tab: "two", id: "7" });
     forgetRuns("one");
     expect(shown()).toEqual(["file.unreadable", "run.failed"]);
+  });
+
+  it("do not stack up: a workflow has one message about its runs", () => {
+    for (const details of ["a", "b", "c", "d"]) notify("error", "run.refused", details, { tab: "one" });
+    notify("error", "run.refused", "e", { tab: "two" });
+    expect(useNotices.getState().notices.map(({ details }) => details)).toEqual(["d", "e"]);
+    notify("error", "run.invalid", undefined, { tab: "one", id: "7" });
+    expect(shown()).toEqual(["run.refused", "run.invalid"]);
+    for (const name of ["a", "b", "c", "d"]) notify("error", "file.unreadable", name);
+    expect(shown()).toHaveLength(3);
+  });
+
+  it("about a refusal go when the workflow is changed, about a failure they stay", () => {
+    notify("error", "run.refused", "", { tab: "one" });
+    notify("error", "run.failed", "", { tab: "two" });
+    for (const tab of ["one", "two"]) forgetRefusals(tab);
+    expect(shown()).toEqual(["run.failed"]);
+  });
+
+  it("about a server that was away go when it is back", () => {
+    notify("error", "run.unreachable", undefined, { tab: "one" });
+    notify("error", "run.unreachable");
+    forgetUnreachable();
+    expect(shown()).toEqual([]);
   });
 });

@@ -6,7 +6,7 @@ import { type JobState, type Output, type Problem, type QueueItem, Refused, serv
 import { listen } from "../server/socket";
 import { announce } from "./announce";
 import { useEditor } from "./editor";
-import { notify } from "./notices";
+import { forgetUnreachable, notify } from "./notices";
 
 export interface NodeRun {
   state?: "running" | "finished" | "error";
@@ -106,7 +106,13 @@ const discard = (preview: string) => setTimeout(() => URL.revokeObjectURL(previe
 /** Before it is sent: the first events of a cached run come before the answer. */
 export function expect(promptId: string, origin: Origin): void {
   const recent = [...Object.entries(useRuns.getState().jobs).slice(-199), [promptId, origin] as const];
-  const jobs = Object.fromEntries(recent);
+  rememberJobs(Object.fromEntries(recent));
+}
+
+/** The server refused the prompt, or does not know it any more: never ask for it again. */
+export const unexpect = (promptId: string): void => rememberJobs(without(useRuns.getState().jobs, promptId));
+
+function rememberJobs(jobs: Record<string, Origin>): void {
   useRuns.setState({ jobs });
   sessionStorage.setItem(JOBS, JSON.stringify(jobs));
 }
@@ -193,6 +199,7 @@ export function connect(onReturn: () => void): void {
     },
     connected(again) {
       useRuns.setState({ connected: true });
+      forgetUnreachable();
       void refreshQueue().then(catchUp);
       if (again) onReturn();
     },
@@ -374,7 +381,12 @@ async function catchUp(): Promise<void> {
   useRuns.setState((state) => ({ ended: state.ended + 1 }));
   for (const [tab, promptId] of last) {
     try {
-      const job = await server.job(promptId);
+      await showEarlier(tab, promptId);
+      const job = await known(promptId);
+      if (!job) {
+        if (useRuns.getState().verdicts[tab] === "running") settle(tab, "stopped");
+        continue;
+      }
       // What the socket says meanwhile is newer than this answer.
       const { shown, verdicts } = useRuns.getState();
       const going = job.status === "running" || job.status === "pending";
@@ -384,10 +396,41 @@ async function catchUp(): Promise<void> {
       if (shown[tab] !== promptId || !going) begin(tab, promptId);
       showJob(tab, promptId, job);
       if (before[tab] === undefined) seen(tab); // before this page was loaded
-    } catch (error) {
-      if (!(error instanceof Refused)) return; // lost again; the next connection asks again
-      settle(tab, "stopped"); // the server knows nothing of it
+    } catch {
+      return; // lost again; the next connection asks again
     }
+  }
+}
+
+/** A job, or null if the server does not know it any more. */
+async function known(promptId: string): Promise<JobState | null> {
+  try {
+    return await server.job(promptId);
+  } catch (error) {
+    if (!(error instanceof Refused) || error.status !== 404) throw error;
+    unexpect(promptId);
+    return null;
+  }
+}
+
+const EARLIER = 5;
+
+/** The tabs whose earlier runs have been asked for since the page was loaded. */
+const recalled = new Set<string>();
+
+/** What an earlier run made stays on the nodes for which this one has nothing yet, after a reload too. */
+async function showEarlier(tab: string, promptId: string): Promise<void> {
+  if (recalled.has(tab)) return;
+  recalled.add(tab);
+  const ids = Object.entries(useRuns.getState().jobs).flatMap(([id, origin]) => (origin.tab === tab ? [id] : []));
+  for (const id of ids.slice(0, ids.indexOf(promptId)).reverse().slice(0, EARLIER)) {
+    const outputs = Object.entries((await known(id))?.outputs ?? {});
+    if (!outputs.length) continue;
+    const runs = useRuns.getState().nodes[tab] ?? NOTHING;
+    return amend(
+      tab,
+      outputs.flatMap(([node, output]) => (runs[node]?.output ? [] : [[node, { output }] as const])),
+    );
   }
 }
 

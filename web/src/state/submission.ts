@@ -7,8 +7,8 @@ import { type ApiWorkflow, FormatError, toApi } from "../format/api";
 import { withChosenPrompts, withFilledNames } from "../format/substitutions";
 import { Refused, server } from "../server/client";
 import { activeTab, amendDocument, current, useEditor } from "./editor";
-import { forgetRuns, notify } from "./notices";
-import { clientId, expect, refreshQueue, showProblems, useRuns } from "./runs";
+import { forgetRefusals, forgetRuns, notify } from "./notices";
+import { clientId, expect, refreshQueue, showProblems, unexpect, useRuns } from "./runs";
 import { advanced } from "./seeds";
 
 export const REPEATS = ["once", "change", "always"] as const;
@@ -30,9 +30,9 @@ async function submit(id: string, front: boolean): Promise<boolean> {
   const tab = tabs.find((entry) => entry.id === id);
   if (!tab) return false;
   const workflow = withChosenPrompts(tab.history.present, catalogue);
+  const prompt_id = newId();
   try {
     const prompt = toApi(withFilledNames(workflow, catalogue), catalogue);
-    const prompt_id = newId();
     expect(prompt_id, { tab: tab.id, nodes: Object.keys(prompt).length, steps: stepsOf(prompt) });
     const body = { prompt, prompt_id, client_id: clientId, front, extra_data: { extra_pnginfo: { workflow } } };
     const answer = await server.submit(body);
@@ -43,21 +43,21 @@ async function submit(id: string, front: boolean): Promise<boolean> {
     return true;
   } catch (error) {
     if (error instanceof Refused) {
-      const { node } = error;
-      showProblems(
-        tab.id,
-        node === undefined
-          ? error.nodeErrors
-          : { [node]: { errors: [{ type: "refused", message: error.message, details: "" }] } },
-      );
-      const [first] = Object.keys(error.nodeErrors);
-      if (node !== undefined) notify("error", "run.refused", error.message, { tab: tab.id, id: node });
-      else if (first === undefined) notify("error", "run.refused", `${error.message} ${error.details}`.trim());
-      else notify("error", "run.invalid", undefined, { tab: tab.id, id: first });
-    } else if (error instanceof FormatError) notify("error", "run.refused", error.message);
-    else notify("error", "run.unreachable");
+      unexpect(prompt_id);
+      showRefusal(tab.id, error);
+    } else if (error instanceof FormatError) notify("error", "run.refused", error.message, { tab: tab.id });
+    else notify("error", "run.unreachable", undefined, { tab: tab.id });
     return false;
   }
+}
+
+function showRefusal(tab: string, { node, nodeErrors, message, details }: Refused): void {
+  const own = node === undefined ? nodeErrors : { [node]: { errors: [{ type: "refused", message, details: "" }] } };
+  showProblems(tab, own);
+  const [first] = Object.keys(nodeErrors);
+  if (node !== undefined) notify("error", "run.refused", message, { tab, id: node });
+  else if (first === undefined) notify("error", "run.refused", `${message} ${details}`.trim(), { tab });
+  else notify("error", "run.invalid", undefined, { tab, id: first });
 }
 
 const MOST_STEPS = 60;
@@ -111,7 +111,13 @@ export function setRepeat(repeat: Repeat): void {
 }
 
 useEditor.subscribe((state, before) => {
-  if (state.tabs !== before.tabs && activeTab(state).history.present !== activeTab(before).history.present) consider();
+  if (state.tabs === before.tabs) return;
+  for (const { id, history } of before.tabs) {
+    const now = state.tabs.find((tab) => tab.id === id);
+    if (!now) forgetRuns(id);
+    else if (now.history.present !== history.present) forgetRefusals(id);
+  }
+  if (activeTab(state).history.present !== activeTab(before).history.present) consider();
 });
 useRuns.subscribe((state, before) => {
   if (state.active !== before.active && !state.active.length && !state.pending.length) consider();
