@@ -216,3 +216,35 @@ def test_inputs_that_packs_declare_in_strange_ways_break_nothing(browser: Any, s
         assert nodes(page)[10]["type"] == "Strange"
         page.keyboard.press("Control+Enter")
         page.get_by_text("Some inputs need attention").or_(page.get_by_text("refused")).first.wait_for()
+
+
+def test_what_is_typed_is_kept_to_the_steps(page: Any) -> None:
+    width = page.get_by_role("article", name="Size", exact=True).get_by_role("spinbutton", name="width", exact=True)
+    for typed, kept in (("101", "104"), ("99", "96"), ("3", "16"), ("130.4", "128")):
+        width.focus()
+        width.fill(typed)
+        page.keyboard.press("Enter")
+        becomes(page, width.input_value, kept)
+    width.focus()
+    page.keyboard.press("ArrowUp")
+    becomes(page, width.input_value, "136")
+
+
+def test_two_texts_of_a_node_have_names(page: Any, tmp_path: Path) -> None:
+    files = Path(__file__).parents[1] / "graph" / "formats" / "files"
+    doc = json.loads((files / "late_2025_subgraphs.json").read_text())
+    definition = doc["definitions"]["subgraphs"][0]
+    holder = next(entry for entry in doc["nodes"] if entry["type"] == definition["id"])
+    twins = [
+        {"id": number, "type": "CLIPTextEncode", "pos": [0, 300 * number], "size": [300, 120], "widgets_values": [text]}
+        for number, text in ((901, "one"), (902, "two"))
+    ]
+    definition["nodes"] += twins
+    holder["inputs"] = [slot for slot in holder.get("inputs", []) if not slot.get("widget")]
+    holder["properties"] = {"proxyWidgets": [["901", "text"], ["902", "text"]]}
+    holder["widgets_values"] = [None, None]
+    open_document(page, tmp_path / "twins.json", doc)
+    captions = node(page, holder["id"]).locator(".text-caption")
+    becomes(page, captions.all_inner_texts, [f"CLIP Text Encode (Prompt) {number}: text" for number in (901, 902)])
+    assert node(page, holder["id"]).get_by_role("textbox", name="902: text").input_value() == "two"
+    assert captions.first.evaluate("one => one.offsetHeight") >= 14

@@ -7,15 +7,16 @@ import { mapNode } from "../document/edits";
 import { type Geometry, HEADER, type SlotRow, WIDGET, type WidgetRow } from "../document/geometry";
 import { useT } from "../i18n";
 import { picturesOf, textsOf, viewUrl } from "../server/client";
-import { edit, flatId, select, settleStep, useEditor, useTab } from "../state/editor";
+import { edit, flatId, select, useEditor, useTab } from "../state/editor";
 import { countInside, useInsideRun } from "../state/inside_runs";
 import { type NodeRun, useNodeRun } from "../state/runs";
 import { enterSubgraph, retitle } from "../state/subgraph_commands";
 import { show, socketKey, useUi } from "../state/ui";
 import { Icon } from "../widgets/Icon";
-import { NodeWidget, scrollItself } from "../widgets/NodeWidget";
+import { NodeWidget } from "../widgets/NodeWidget";
 import { InsideTrouble } from "./InsideTrouble";
 import { LoadedPicture, takingPictures } from "./LoadedPicture";
+import { NoteText } from "./NoteText";
 import { typeColor } from "./palette";
 import { useWire } from "./wiring";
 
@@ -36,6 +37,7 @@ export const NodeCard = memo(function NodeCard({ id, data, selected }: NodeProps
   const mode = node.mode === MUTED ? "muted" : node.mode === BYPASSED ? "bypassed" : "normal";
   const problems = run?.problems ?? [];
   const picker = place.widgets.find((row) => row.input.widget === "image");
+  const texts = place.widgets.filter((row) => row.input.widget === "multiline").length;
   const state = run?.error || problems.length ? "error" : (run?.state ?? "idle");
   return (
     <article
@@ -83,6 +85,7 @@ export const NodeCard = memo(function NodeCard({ id, data, selected }: NodeProps
           row={row}
           reachable={selected}
           collapsed={place.collapsed}
+          captioned={texts > 1}
           problem={problemOf(run, row.input.name)}
         />
       ))}
@@ -266,10 +269,12 @@ interface LineProps {
   row: WidgetRow;
   reachable: boolean;
   collapsed: boolean;
+  /** Whether a text needs its name beside it: the node has several. */
+  captioned: boolean;
   problem: { message: string; details: string } | undefined;
 }
 
-function WidgetLine({ node, row, reachable, collapsed, problem }: LineProps) {
+function WidgetLine({ node, row, reachable, collapsed, captioned, problem }: LineProps) {
   const id = String(node.id);
   const middle = collapsed ? HEADER / 2 : row.y + Math.min(row.height, WIDGET) / 2;
   const slot = row.slot ?? row.input.name;
@@ -297,7 +302,7 @@ function WidgetLine({ node, row, reachable, collapsed, problem }: LineProps) {
           title={problem ? `${problem.message}: ${problem.details}` : undefined}
           style={{ top: row.y, height: row.height }}
         >
-          <NodeWidget node={node} row={row} />
+          <NodeWidget node={node} row={row} captioned={captioned} />
         </div>
       )}
     </>
@@ -332,34 +337,6 @@ function RerouteDot({ id, place, selected }: { id: string; place: Geometry; sele
       ))}
     </article>
   );
-}
-
-function NoteText({ node }: { node: GraphNode }) {
-  const t = useT();
-  const values = node.widgets_values ?? [];
-  const [key = "text", text = ""] = (Array.isArray(values) ? [0, values[0]] : Object.entries(values)[0]) ?? [];
-  const write = (value: string) =>
-    edit((level) => mapNode(level, String(node.id), (before) => withText(before, key, value)), `note ${node.id}`);
-  return (
-    <textarea
-      className="note-text nodrag"
-      aria-label={t("menu.note")}
-      value={String(text ?? "")}
-      spellCheck={false}
-      onChange={(event) => write(event.target.value)}
-      onFocus={scrollItself}
-      onBlur={(event) => {
-        event.target.classList.remove("nowheel");
-        settleStep();
-      }}
-    />
-  );
-}
-
-function withText(note: GraphNode, key: unknown, text: string): GraphNode {
-  const values = note.widgets_values;
-  if (values && !Array.isArray(values)) return { ...note, widgets_values: { ...values, [String(key)]: text } };
-  return { ...note, widgets_values: [text, ...(values ?? []).slice(1)] };
 }
 
 function UnknownNote({ place }: { place: Geometry }) {

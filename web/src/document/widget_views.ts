@@ -61,7 +61,7 @@ export function setWidget(node: GraphNode, key: string, value: unknown, { doc, c
 
 function promotedViews(holder: GraphNode, definition: Subgraph, around: Surroundings): WidgetView[] {
   const values = holder.widgets_values ?? [];
-  return promotedNames(holder).flatMap(([inner, name], index) => {
+  const views = promotedNames(holder).flatMap(([inner, name], index) => {
     const source = inner === "-1" ? behindPort(definition, name, around) : innerWidget(definition, inner, name, around);
     if (!source) return [];
     const given = Array.isArray(values) ? values[index] : values[name];
@@ -69,6 +69,25 @@ function promotedViews(holder: GraphNode, definition: Subgraph, around: Surround
     const label = slot.slot === null ? source.input.label : (holder.inputs?.[slot.slot]?.label ?? source.input.label);
     const input: InputDef = { ...source.input, name, controlled: false, ...(label !== undefined && { label }) };
     return [{ key: `${inner}/${name}`, input, value: given ?? source.value, ...slot }];
+  });
+  return toldApart(views, definition, around);
+}
+
+/** Fields of one name also carry the title of the node inside, and where that is the same its id. */
+function toldApart(views: WidgetView[], definition: Subgraph, around: Surroundings): WidgetView[] {
+  const titled = (view: WidgetView): string => {
+    const id = view.key.slice(0, view.key.indexOf("/"));
+    const node = nodesById(definition).get(id);
+    return node ? node.title || defOf(node, around)?.label || defOf(node, around)?.title || node.type : "";
+  };
+  const shown = ({ input }: WidgetView): string => input.label ?? input.name;
+  return views.map((view) => {
+    const same = views.filter((other) => shown(other) === shown(view));
+    const title = titled(view);
+    if (same.length === 1 || !title) return view;
+    const twins = same.filter((other) => titled(other) === title).length > 1;
+    const id = twins ? ` ${view.key.slice(0, view.key.indexOf("/"))}` : "";
+    return { ...view, input: { ...view.input, label: `${title}${id}: ${shown(view)}` } };
   });
 }
 

@@ -19,7 +19,14 @@ import { forgive } from "../state/runs";
 import { ChoiceField } from "./ChoiceField";
 import { NumberField } from "./NumberField";
 
-export const NodeWidget = memo(function NodeWidget({ node, row }: { node: GraphNode; row: WidgetRow }) {
+interface Props {
+  node: GraphNode;
+  row: WidgetRow;
+  /** A text shows its name above itself. */
+  captioned?: boolean;
+}
+
+export const NodeWidget = memo(function NodeWidget({ node, row, captioned }: Props) {
   const t = useT();
   const id = String(node.id);
   const { input, value } = row;
@@ -87,19 +94,22 @@ export const NodeWidget = memo(function NodeWidget({ node, row }: { node: GraphN
       );
     case "multiline":
       return (
-        <textarea
-          className="text-area"
-          aria-label={label}
-          placeholder={input.placeholder ?? label}
-          spellCheck={false}
-          value={String(value ?? "")}
-          onChange={(event) => write(event.target.value)}
-          onFocus={scrollItself}
-          onBlur={(event) => {
-            event.target.classList.remove("nowheel");
-            settleStep();
-          }}
-        />
+        <span className="text-field">
+          {captioned && <span className="text-caption">{label}</span>}
+          <textarea
+            className="text-area"
+            aria-label={label}
+            placeholder={input.placeholder ?? (captioned ? undefined : label)}
+            spellCheck={false}
+            value={String(value ?? "")}
+            onChange={(event) => write(event.target.value)}
+            onFocus={scrollItself}
+            onBlur={(event) => {
+              event.target.classList.remove("nowheel");
+              settleStep();
+            }}
+          />
+        </span>
       );
     default:
       return (
@@ -119,8 +129,7 @@ export const NodeWidget = memo(function NodeWidget({ node, row }: { node: GraphN
 });
 
 /** The wheel scrolls a text that is being written in; over any other it zooms, as it does beside it. */
-export const scrollItself = (event: React.FocusEvent<HTMLTextAreaElement>): void =>
-  event.target.classList.add("nowheel");
+export const scrollItself = (event: React.FocusEvent<HTMLElement>): void => event.target.classList.add("nowheel");
 
 function ControlChoice({ node, name }: { node: GraphNode; name: string }) {
   const t = useT();
