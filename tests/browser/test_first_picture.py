@@ -120,3 +120,43 @@ def _drop(page: Any, path: Path) -> None:
         }""",
         [path.name, list(path.read_bytes())],
     )
+
+
+def test_a_reload_in_the_middle_of_a_run_keeps_the_picture_before_it(page: Any) -> None:
+    page.keyboard.press("Control+Enter")
+    page.wait_for_selector(PICTURE)
+    before = page.locator(PICTURE).get_attribute("src")
+    page.wait_for_selector(".node[data-state=running]", state="detached")
+    _type(page, "Sample", "steps", "4001")
+    page.keyboard.press("Control+Enter")
+    page.wait_for_selector(".node[data-state=running] .node-preview")
+    assert page.locator(PICTURE).get_attribute("src") == before
+    page.reload()
+    page.wait_for_selector(".node[data-state=running]")
+    page.wait_for_selector(PICTURE)
+    assert page.locator(PICTURE).get_attribute("src") == before
+    page.get_by_role("button", name="Stop").click()
+    page.wait_for_selector(".node[data-state=running]", state="detached")
+
+
+@pytest.mark.newcomer
+def test_the_greeting_is_out_of_the_way_of_runs_and_counts_them(page: Any, server: Any) -> None:
+    server.post("/history", {"clear": True})
+    page.reload()
+    greeting = page.locator(".welcome")
+    greeting.get_by_text("Press Run for your first picture.").wait_for()
+    _type(page, "Sample", "steps", "40")
+    page.keyboard.press("Control+Enter")
+    page.wait_for_selector(".node[data-state=running] .node-preview")
+    assert greeting.count() == 0, "the preview is seen"
+    greeting.get_by_text("That was your first picture.").wait_for()
+    assert page.locator(PICTURE).count() == 1
+    page.reload()
+    greeting.get_by_text("That was your first picture.").wait_for()
+    _type(page, "Sample", "steps", "21")
+    page.keyboard.press("Control+Enter")
+    greeting.get_by_text("Press Run for another picture.").wait_for()
+    _type(page, "Sample", "steps", "22")
+    page.keyboard.press("Control+Enter")
+    becomes(page, lambda: server.get("/settings").get("Sumi.welcome"), False)
+    assert greeting.count() == 0

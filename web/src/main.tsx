@@ -13,6 +13,7 @@ import "./style/canvas.css";
 import "./style/node.css";
 import "./style/sockets.css";
 import "./style/fields.css";
+import "./style/note.css";
 import "./style/node_output.css";
 import "./style/popups.css";
 import "./style/side_panel.css";
@@ -21,6 +22,7 @@ import "./style/dialogs.css";
 import "./style/notices.css";
 import "./style/viewer.css";
 import "./style/mask_painter.css";
+import "./style/phone.css";
 
 const RETRY = 1000;
 const PATIENCE = 200;

@@ -1,23 +1,52 @@
-/** For a newcomer: the examples, beneath the workflow that is there already. Put away once and for all. */
+/**
+ * For a newcomer: the examples, beneath the workflow that is there already. Out of the way while something runs, and
+ * put away once and for all when two pictures have been made beside it.
+ */
 
-import { useT } from "../i18n";
-import { picturesOf } from "../server/client";
+import { useEffect, useState } from "react";
+import { type Key, useT } from "../i18n";
+import { server } from "../server/client";
+import { useTab } from "../state/editor";
 import { useRuns } from "../state/runs";
 import { setting } from "../state/settings";
 import { Icon } from "../widgets/Icon";
 import { EXAMPLES, openExample } from "./examples";
 
+/** How many runs have ended well: before the page was opened, and by now. null: not known yet. */
+function useRunsMade(): { before: number; now: number } | null {
+  const ended = useRuns((state) => state.ended);
+  const [made, setMade] = useState<{ before: number; now: number } | null>(null);
+  useEffect(() => {
+    void server.jobs(["completed"], 1).then(
+      ({ pagination: { total } }) => setMade((known) => ({ before: known?.before ?? total, now: total })),
+      () => undefined, // asked again with the next run
+    );
+  }, [ended]);
+  return made;
+}
+
+const WORDS: readonly (readonly [title: Key, text: Key])[] = [
+  ["welcome.title", "welcome.text"],
+  ["welcome.made", "welcome.next"],
+];
+
 export default function Welcome() {
   const t = useT();
-  const made = useRuns((state) =>
-    Object.values(state.nodes).some((runs) => Object.values(runs).some((run) => picturesOf(run.output).length > 0)),
-  );
+  const tab = useTab(({ id }) => id);
+  const running = useRuns((state) => state.active.length > 0 || state.verdicts[tab] === "running");
+  const made = useRunsMade();
   const away = () => setting("welcome", false);
+  const enough = made !== null && made.now > made.before + 1;
+  useEffect(() => {
+    if (enough) setting("welcome", false);
+  }, [enough]);
+  if (running || enough || made === null) return null;
+  const [title, text] = WORDS[made.now] ?? (["welcome.again", "welcome.text"] as const);
   return (
-    <section className="welcome" aria-label={t("welcome.title")}>
+    <section className="welcome" aria-label={t("start.examples")}>
       <header>
-        <strong>{t(made ? "welcome.made" : "welcome.title")}</strong>
-        <span>{t(made ? "welcome.next" : "welcome.text")}</span>
+        <strong>{t(title)}</strong>
+        <span>{t(text)}</span>
         <button type="button" className="icon-button" aria-label={t("app.close")} title={t("app.close")} onClick={away}>
           <Icon name="close" />
         </button>
