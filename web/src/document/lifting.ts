@@ -29,11 +29,13 @@ export function shown(holder: GraphNode): Shown[] {
 export function withShown(holder: GraphNode, entries: readonly Shown[]): GraphNode {
   const own = (holder.inputs ?? []).flatMap((slot) => (slot.widget ? [slot.name] : []));
   const missing = own.filter((name) => !entries.some((entry) => entry.inner === OWN && entry.name === name));
+  const plain = new Set((holder.inputs ?? []).flatMap((slot) => (slot.widget ? [] : [slot.name])));
   const all = [
     ...missing.map((name) => ({ inner: OWN, name, value: null })),
-    ...entries.filter((entry) => entry.inner !== OWN || own.includes(entry.name)),
+    ...entries.filter((entry) => entry.inner !== OWN || !plain.has(entry.name)),
   ];
-  const lifted = all.some((entry) => entry.inner !== OWN);
+  // Without a list the values belong to the sockets: what is lifted, or has no socket, needs one.
+  const lifted = all.some((entry) => entry.inner !== OWN || !own.includes(entry.name));
   return {
     ...holder,
     properties: { ...holder.properties, proxyWidgets: lifted ? all.map(({ inner, name }) => [inner, name]) : [] },

@@ -149,14 +149,13 @@ export function removePort(doc: Doc, { definition, side, index }: PortPlace): Do
   return mapLevels(changed, (level) =>
     holdersIn(level, definition).reduce((now, holder) => {
       const slot = (nodesById(now).get(holder)?.[side] ?? []).findIndex((entry) => entry.name === port.name);
-      if (slot < 0) return now;
-      const unlinked = withoutSlot(now, holder, side, slot);
+      const unlinked = slot < 0 ? now : withoutSlot(now, holder, side, slot);
       return mapNode(unlinked, holder, (node) => {
         const entries = side === "inputs" ? shown(node) : [];
-        const less = numberedOutputs({
-          ...node,
-          [side]: (node[side] ?? []).filter((_, at) => at !== slot),
-        } as GraphNode);
+        const less =
+          slot < 0
+            ? node
+            : numberedOutputs({ ...node, [side]: (node[side] ?? []).filter((_, at) => at !== slot) } as GraphNode);
         const hadField = entries.some((entry) => entry.inner === OWN && entry.name === port.name);
         return hadField
           ? withShown(

@@ -236,13 +236,16 @@ function follow(hop: Hop, wanted: string, catalogue: Catalogue): Feed | Hop {
   };
 }
 
-/** From a subgraph's input node out to what feeds that slot of the subgraph node. */
+/**
+ * From a subgraph's input node out to what feeds that slot of the subgraph node. Sockets belong to the definition's
+ * inputs by name, for newer files leave out those without a link; their place counts only where there are no names.
+ */
 function throughWall(scope: Scope, slot: number): Feed | Hop {
   const holder = scope.holder as GraphNode;
   const name = (scope.level as Subgraph).inputs?.[slot]?.name;
   const held = holder.inputs ?? [];
-  let index = held.findIndex((input) => input.name === name);
-  if (index < 0 && slot >= 0 && slot < held.length) index = slot;
+  const nameless = !name || held.every((input) => !input.name);
+  const index = nameless ? (slot < held.length ? slot : -1) : held.findIndex((input) => input.name === name);
   const candidates = index < 0 ? [name] : [held[index]?.name, held[index]?.widget?.name, name];
   const key = candidates.find((candidate) => candidate !== undefined && candidate in scope.promoted);
   const own: Feed = key === undefined ? UNLINKED : { kind: "value", value: scope.promoted[key] };
