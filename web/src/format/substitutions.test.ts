@@ -84,4 +84,15 @@ describe("a document", () => {
     const filled = withFilledNames(doc, catalogue, new Date(2026, 10, 3, 4, 5, 6));
     expect(filled.nodes[2]!.widgets_values).toEqual(["2026-11-03 04.05.06/30/.._eu_ler_%width%_%nobody.x%"]);
   });
+
+  it.each([
+    ["100%_%date:yyyy%", "100%_2026"],
+    ["100%_%Paths.steps%_%width%", "100%_1_%width%"],
+    ["50%a.b%_%date:MM%%date:dd%", "50%a.b%_1103"],
+    ["%%date:yyyy%%", "%2026%"],
+    ["%date:yyyy", "%date:yyyy"],
+  ])("fills in the tokens of %s whatever percent signs stand around them", (prefix, name) => {
+    const named = { ...doc, nodes: doc.nodes.with(2, { ...doc.nodes[2]!, widgets_values: [prefix] }) };
+    expect(withFilledNames(named, catalogue, new Date(2026, 10, 3)).nodes[2]!.widgets_values).toEqual([name]);
+  });
 });

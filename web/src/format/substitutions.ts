@@ -85,15 +85,25 @@ export function chosenPrompt(text: string, random: () => number = Math.random): 
   return sequence(false);
 }
 
+/** A percent sign that opens no known token stands for itself, and the next one may open one: `100%_%date:yyyy%`. */
 function filledName(text: string, everywhere: Level[], catalogue: Catalogue, now: Date): string {
-  return text.replace(/%([^%]+)%/g, (pattern, inner: string) => {
-    if (inner.startsWith("date:")) return formatted(now, inner.slice("date:".length));
-    const dot = inner.lastIndexOf(".");
-    if (dot < 0) return pattern;
-    const value = fieldValue(inner.slice(0, dot), inner.slice(dot + 1), everywhere, catalogue);
-    // A value is one part of a path, whatever is in it.
-    return value === undefined ? pattern : String(value).replace(/[/?<>\\:*|"\u0000-\u001f\u007f]/g, "_");
-  });
+  let filled = "";
+  for (let at = 0; at < text.length; ) {
+    const end = text[at] === "%" ? text.indexOf("%", at + 1) : -1;
+    const value = end < 0 ? undefined : tokenValue(text.slice(at + 1, end), everywhere, catalogue, now);
+    filled += value ?? text[at];
+    at = value === undefined ? at + 1 : end + 1;
+  }
+  return filled;
+}
+
+/** undefined: not a token that is filled in here. */
+function tokenValue(inner: string, everywhere: Level[], catalogue: Catalogue, now: Date): string | undefined {
+  if (inner.startsWith("date:")) return formatted(now, inner.slice("date:".length));
+  const dot = inner.lastIndexOf(".");
+  const value = dot < 0 ? undefined : fieldValue(inner.slice(0, dot), inner.slice(dot + 1), everywhere, catalogue);
+  // A value is one part of a path, whatever is in it.
+  return value === undefined ? undefined : String(value).replace(/[/?<>\\:*|"\u0000-\u001f\u007f]/g, "_");
 }
 
 function fieldValue(called: string, field: string, everywhere: Level[], catalogue: Catalogue): unknown {
