@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from tests.browser.canvas_page import document, drag, middle, node, socket
+from tests.browser.canvas_page import document, drag, middle, node, open_document, socket
 from tests.browser.waiting import becomes, last_run
 
 pytestmark = pytest.mark.slow
@@ -296,3 +296,29 @@ def test_escape_leaves_a_subgraph(page: Any) -> None:
     page.locator(".crumbs").wait_for(state="detached")
     page.keyboard.press("Escape")
     page.locator(".node[data-look=subgraph]").wait_for()
+
+
+def test_a_group_node_is_shown_kept_run_and_converted(page: Any, server: Any, tmp_path: Path) -> None:
+    source = Path(__file__).parents[2] / "web" / "src" / "format" / "files" / "group_node.json"
+    workflow = json.loads(source.read_text())
+    for index, entry in enumerate(workflow["nodes"]):
+        entry["pos"] = [360 * index, 0]
+    open_document(page, tmp_path / "grouped.json", workflow)
+    group = node(page, 9)
+    assert group.locator(".node-title").inner_text() == "Draw"
+    assert group.get_by_role("spinbutton", name="seed").input_value() == "555"
+    assert document(page) == workflow, "shown and kept"
+    page.keyboard.press("Control+Enter")
+    page.locator(".node-picture img").wait_for()
+    ran = _ran(page, server)
+    settings = {"seed": 555, "steps": 4, "sampler_name": "heun", "scheduler": "karras", "cfg": 5.5}
+    assert ran["9:0"]["inputs"].items() >= settings.items()
+    _menu(page, group.locator(".node-title"), "Convert to a subgraph")
+    group.locator(".node[data-look=subgraph]").wait_for()
+    assert group.get_by_role("spinbutton", name="seed").input_value() == "555"
+    page.keyboard.press("Control+Enter")
+    group.locator(".node-title").click()
+    becomes(page, lambda: _ran(page, server)["9:0"]["inputs"].items() >= settings.items(), True)
+    assert document(page)["extra"]["groupNodes"] == {}
+    page.keyboard.press("Control+z")
+    becomes(page, lambda: document(page), workflow)

@@ -28,7 +28,7 @@ export const NodeCard = memo(function NodeCard({ id, data, selected }: NodeProps
   const tab = useTab((current) => current.id);
   const flat = useTab((current) => flatId(current, id));
   const own = useNodeRun(tab, flat);
-  const nodes = useTab((current) => (place.look === "subgraph" ? countInside(current.history.present, node) : null));
+  const nodes = useTab((current) => countInside(current.history.present, node));
   const inside = useInsideRun(tab, flat, nodes);
   const speaks = useEditor((editor) => editor.catalogue.get(node.type)?.outputNode ?? false);
   const run: NodeRun | undefined =

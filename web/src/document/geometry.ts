@@ -4,6 +4,7 @@
  */
 
 import { type GraphNode, type InputSlot, type Level, NOTES, pair, position, type Subgraph } from "./document";
+import { groupName } from "./group_nodes";
 import type { Catalogue, NodeDef } from "./schema";
 import { defOf, type Surroundings, type WidgetView, widgetViews } from "./widget_views";
 
@@ -30,7 +31,7 @@ export interface WidgetRow extends WidgetView {
   height: number;
 }
 
-export type Look = "plain" | "reroute" | "note" | "unknown" | "subgraph" | "boundary";
+export type Look = "plain" | "reroute" | "note" | "unknown" | "subgraph" | "group" | "boundary";
 
 export interface Geometry {
   look: Look;
@@ -207,6 +208,7 @@ function lookOf(node: GraphNode, { doc, catalogue }: Surroundings, known: boolea
   if (node.type === IN || node.type === OUT) return "boundary";
   if (node.type === "PrimitiveNode") return "plain";
   if (!known) return "unknown";
+  if (groupName(node.type) !== null && !catalogue.has(node.type)) return "group";
   return catalogue.has(node.type) || !doc.definitions ? "plain" : "subgraph";
 }
 

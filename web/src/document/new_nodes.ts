@@ -1,6 +1,6 @@
 /** Nodes as they are when they are added, and where there is room for them. */
 
-import { type GraphNode, type Id, type Level, position } from "./document";
+import { type GraphNode, type Id, type Level, position, type Subgraph } from "./document";
 import type { NodeDef } from "./schema";
 import { newValues } from "./widget_values";
 
@@ -38,6 +38,31 @@ export function newReroute(id: Id, at: [number, number], type = "*"): GraphNode 
     inputs: [{ name: "", type: "*", link: null }],
     outputs: [{ name: "", type, links: null, slot_index: 0 }],
     properties: { showOutputText: false, horizontal: false },
+  };
+}
+
+/** The ids of a new subgraph's two ends. */
+export const INPUT = -10;
+export const OUTPUT = -20;
+
+/** A definition with nothing in it, with all that other front ends expect of one. */
+export function newSubgraph(id: string, name: string, lastNodeId: number): Subgraph {
+  return {
+    id,
+    version: 1,
+    name,
+    state: { lastGroupId: 0, lastNodeId, lastLinkId: 0, lastRerouteId: 0 },
+    revision: 0,
+    config: {},
+    inputNode: { id: INPUT },
+    outputNode: { id: OUTPUT },
+    inputs: [],
+    outputs: [],
+    widgets: [],
+    nodes: [],
+    groups: [],
+    links: [],
+    extra: {},
   };
 }
 

@@ -19,11 +19,9 @@ import { addGroup, addNode, changeLevel, connect, deleteNodes, levelAt, nextNode
 import { bounds, geometry, HEADER } from "./geometry";
 import { newId } from "./ids";
 import { isWanted, liftable, withShown } from "./lifting";
+import { INPUT, newSubgraph, OUTPUT } from "./new_nodes";
 import { promotedNames } from "./promoted";
 import { type Surroundings, setWidget, widgetViews } from "./widget_views";
-
-const INPUT = -10;
-const OUTPUT = -20;
 
 /** The selection as one node; its links across the border become the subgraph's inputs and outputs. */
 export function wrap(
@@ -63,26 +61,14 @@ export function wrap(
     const slot = nodes.get(String(first.origin_id))?.outputs?.[first.origin_slot];
     return { id: newId(), name: free(slot?.name ?? first.type), type: first.type, linkIds: [] };
   });
+  const last = Math.max(0, ...inside.map((node) => Number(node.id) || 0));
   let definition: Subgraph = {
-    id: newId(),
-    version: 1,
-    name,
-    state: { lastGroupId: 0, lastNodeId: 0, lastLinkId: 0, lastRerouteId: 0 },
-    revision: 0,
-    config: {},
+    ...newSubgraph(newId(), name, last),
     inputNode: { id: INPUT, bounding: [box.x - 250, box.y, 170, 60 + 22 * inputs.length] },
     outputNode: { id: OUTPUT, bounding: [box.x + box.width + 80, box.y, 170, 60 + 22 * outputs.length] },
     inputs,
     outputs,
-    widgets: [],
     nodes: inside.map(unlinked),
-    groups: [],
-    links: [],
-    extra: {},
-  };
-  definition = {
-    ...definition,
-    state: { ...(definition.state as object), lastNodeId: Math.max(0, ...inside.map((node) => Number(node.id) || 0)) },
   };
   const inner = links.filter((link) => within(link.origin_id) && within(link.target_id));
   for (const link of inner) definition = joined(definition, link, {}) as Subgraph;

@@ -1,6 +1,7 @@
 /** The widgets a node shows, with their values: its own, or, on a subgraph, those it lifts out of its inside. */
 
 import { type Doc, type GraphNode, linksById, NOTES, nodesById, type Subgraph, subgraphs } from "./document";
+import { type GroupPlan, groupPlan } from "./group_nodes";
 import { promotedNames } from "./promoted";
 import { type Catalogue, firstValue, type InputDef, type NodeDef, type WidgetKind } from "./schema";
 import { entries, primitiveControl, widgetValues, withWidget } from "./widget_values";
@@ -25,6 +26,8 @@ export function widgetViews(node: GraphNode, { doc, catalogue }: Surroundings): 
   if (definition) return promotedViews(node, definition, { doc, catalogue });
   if (NOTES.has(node.type)) return [];
   if (node.type === "PrimitiveNode") return primitiveViews(node, { doc, catalogue });
+  const group = groupPlan(node.type, { doc, catalogue });
+  if (group) return groupViews(node, group);
   const def = catalogue.get(node.type);
   if (!def) return [];
   const values = widgetValues(node, def);
@@ -45,6 +48,16 @@ function slotOf(node: GraphNode, name: string): Pick<WidgetView, "slot" | "linke
   return { slot: index, linked: link !== null && link !== undefined };
 }
 
+function groupViews(node: GraphNode, { fields }: GroupPlan): WidgetView[] {
+  const values = Array.isArray(node.widgets_values) ? node.widgets_values : [];
+  return fields.map(({ name, inner, slot, input, value, at }) => ({
+    key: `${inner}/${slot}`,
+    input: { ...input, name, controlled: false },
+    value: values[at] ?? value,
+    ...slotOf(node, name),
+  }));
+}
+
 export function setWidget(node: GraphNode, key: string, value: unknown, { doc, catalogue }: Surroundings): GraphNode {
   const definition = subgraphs(doc).get(node.type);
   const values = node.widgets_values;
@@ -54,6 +67,13 @@ export function setWidget(node: GraphNode, key: string, value: unknown, { doc, c
     const listed = [...(values ?? [])];
     while (listed.length <= index) listed.push(null);
     return { ...node, widgets_values: listed.with(index, value) };
+  }
+  const group = groupPlan(node.type, { doc, catalogue });
+  const field = group?.fields.find(({ inner, slot }) => `${inner}/${slot}` === key);
+  if (field && (values === undefined || Array.isArray(values))) {
+    const listed = [...(values ?? [])];
+    while (listed.length <= field.at) listed.push(null);
+    return { ...node, widgets_values: listed.with(field.at, value) };
   }
   const def = catalogue.get(node.type);
   return def ? withWidget(node, def, key, value) : node;
@@ -173,7 +193,7 @@ export function primitiveTarget(node: GraphNode, { doc, catalogue }: Surrounding
 /** The type of a node as the editor needs it; a subgraph's is made of its ports. undefined: nobody knows it. */
 export function defOf(node: GraphNode, { doc, catalogue }: Surroundings): NodeDef | undefined {
   const definition = subgraphs(doc).get(node.type);
-  if (!definition) return catalogue.get(node.type);
+  if (!definition) return catalogue.get(node.type) ?? groupDef(node.type, { doc, catalogue });
   const ports = (list: Subgraph["inputs"] | undefined) => list ?? [];
   return {
     name: definition.id,
@@ -189,6 +209,23 @@ export function defOf(node: GraphNode, { doc, catalogue }: Surroundings): NodeDe
       folder: "input" as const,
     })),
     outputs: ports(definition.outputs).map(({ name, type }) => ({ name, type, isList: false })),
+    outputNode: false,
+    deprecated: false,
+    experimental: false,
+  };
+}
+
+function groupDef(type: string, around: Surroundings): NodeDef | undefined {
+  const group = groupPlan(type, around);
+  if (!group) return undefined;
+  const socket = { required: true, widget: null, controlled: false, folder: "input" as const };
+  return {
+    name: type,
+    title: group.title,
+    description: "",
+    category: "",
+    inputs: group.inputs.map(({ name, type: of }) => ({ ...socket, name, type: of })),
+    outputs: group.outputs.map(({ name, type: of }) => ({ name, type: of, isList: false })),
     outputNode: false,
     deprecated: false,
     experimental: false,

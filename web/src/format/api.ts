@@ -22,6 +22,7 @@ import {
   type Subgraph,
   subgraphs,
 } from "../document/document";
+import { withoutGroupNodes } from "../document/group_conversion";
 import { namedValues, ownSlots, proxies } from "../document/promoted";
 import type { Catalogue, NodeDef } from "../document/schema";
 import { widgetValues } from "../document/widget_values";
@@ -41,7 +42,7 @@ const MAX_NODES = 200_000;
 
 export function toApi(doc: Doc, catalogue: Catalogue): ApiWorkflow {
   const nodes: ApiWorkflow = {};
-  for (const scope of expand(doc)) {
+  for (const scope of expand(withoutGroupNodes(doc, catalogue, (name) => `workflow/${name}/inside`))) {
     for (const node of scope.level.nodes) {
       const mode = node.mode ?? NORMAL;
       const skipped = node.type === "Reroute" || node.type === "PrimitiveNode" || NOTES.has(node.type);

@@ -127,6 +127,7 @@ export const en = {
   "menu.align": "Align to grid",
   "menu.toSubgraph": "Make a subgraph",
   "menu.enter": "Open the subgraph",
+  "menu.groupToSubgraph": "Convert to a subgraph",
   "menu.dissolve": "Dissolve the subgraph",
   "menu.toInput": "Link it to…",
   "menu.toWidget": "Make it a field again",

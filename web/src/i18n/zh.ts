@@ -129,6 +129,7 @@ export const zh: Record<keyof typeof en, string> = {
   "menu.align": "对齐网格",
   "menu.toSubgraph": "创建子图",
   "menu.enter": "打开子图",
+  "menu.groupToSubgraph": "转换为子图",
   "menu.dissolve": "解散子图",
   "menu.toInput": "连接到…",
   "menu.toWidget": "转回输入框",

@@ -6,6 +6,7 @@ import { socketOf, unlink } from "../canvas/wiring";
 import { BYPASSED, type Id, MUTED, type Subgraph, subgraphs } from "../document/document";
 import { addReroute, changeGroup, disconnect, mapNodes } from "../document/edits";
 import { SLOT } from "../document/geometry";
+import { groupPlan } from "../document/group_nodes";
 import { deleteGroups, membersOf } from "../document/grouping";
 import { uses } from "../document/lifting";
 import { addNativeReroute, deleteReroutes } from "../document/native_reroutes";
@@ -32,6 +33,7 @@ import {
   dissolveSelected,
   dropPort,
   enterSubgraph,
+  groupToSubgraph,
   leaveTo,
   liftedHere,
   makeSubgraph,
@@ -323,6 +325,8 @@ function nodeItems(menu: Menu, id: string, widget: string | undefined, t: Transl
       first.push({ label: t("menu.makeUnique"), act: () => makeUnique(id) });
     first.push({ label: t("menu.dissolve"), act: dissolveSelected });
   }
+  if (node && groupPlan(node.type, surroundings()))
+    first.push({ label: t("menu.groupToSubgraph"), act: () => groupToSubgraph(node.type) });
   return {
     colors: (color) =>
       edit((level) =>

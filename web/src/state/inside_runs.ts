@@ -2,6 +2,7 @@
 
 import { useShallow } from "zustand/shallow";
 import { type Doc, type GraphNode, NOTES, subgraphs } from "../document/document";
+import { groupNodesIn } from "../document/group_nodes";
 import { type NodeRun, type NodeRuns, useRuns } from "./runs";
 
 export interface InsideRun {
@@ -44,9 +45,10 @@ export function insideRun(runs: NodeRuns, holder: string, nodes: number): Inside
   return { state, share, trouble, message };
 }
 
-/** The nodes inside that run, subgraphs inside it laid out flat. */
-export function countInside(doc: Doc, node: GraphNode): number {
+/** The nodes inside that run, subgraphs inside it laid out flat. null: it is a plain node. */
+export function countInside(doc: Doc, node: GraphNode): number | null {
   const definitions = subgraphs(doc);
+  if (!definitions.has(node.type)) return groupNodesIn(doc, node.type);
   const count = (type: string, depth: number): number =>
     depth > 50
       ? 0

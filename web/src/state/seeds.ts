@@ -2,6 +2,7 @@
 
 import { type Doc, type GraphNode, type Level, linksById, type Subgraph, subgraphs } from "../document/document";
 import { mapEveryNode } from "../document/edits";
+import { type GroupPlan, groupPlan } from "../document/group_nodes";
 import { OWN, shown, sourceOf } from "../document/lifting";
 import type { Catalogue, InputDef } from "../document/schema";
 import { control, primitiveControl, widgetInputs, widgetValues, withWidget } from "../document/widget_values";
@@ -12,8 +13,22 @@ export const advanced = (doc: Doc, catalogue: Catalogue): Doc =>
   mapEveryNode(doc, (node, level) => {
     const definition = subgraphs(doc).get(node.type);
     if (definition) return nextHolder(node, definition, doc, catalogue);
+    const group = groupPlan(node.type, { doc, catalogue });
+    if (group) return nextGroup(node, group);
     return node.type === "PrimitiveNode" ? nextPrimitive(node, doc, catalogue) : nextNode(node, level, catalogue);
   });
+
+function nextGroup(node: GraphNode, { fields }: GroupPlan): GraphNode {
+  const values = node.widgets_values;
+  if (!Array.isArray(values)) return node;
+  let after = values;
+  for (const { input, at, companion } of fields) {
+    const mode = companion === undefined ? undefined : values[companion];
+    const next = input.controlled && typeof mode === "string" ? nextValue(input, values[at], mode) : undefined;
+    if (next !== undefined) after = after.with(at, next);
+  }
+  return after === values ? node : { ...node, widgets_values: after };
+}
 
 /** Seeds that a subgraph's node sets for nodes inside it go on as it says, else as those nodes do. */
 function nextHolder(holder: GraphNode, definition: Subgraph, doc: Doc, catalogue: Catalogue): GraphNode {

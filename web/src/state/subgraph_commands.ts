@@ -2,6 +2,8 @@
 
 import { type Doc, nodesById, subgraphs } from "../document/document";
 import { changeLevel, levelAt, mapNode, withDefinition } from "../document/edits";
+import { withoutGroupNodes } from "../document/group_conversion";
+import { groupName } from "../document/group_nodes";
 import { newId } from "../document/ids";
 import { isLifted, lift, madeUnique, mapHolders, uses } from "../document/lifting";
 import { movePort, type PortPlace, removePort, renamePort } from "../document/ports";
@@ -16,6 +18,13 @@ export function makeSubgraph(): void {
   if (!made) return;
   editDocument(() => made.doc);
   select([made.id]);
+}
+
+/** All group nodes of this kind become nodes of one subgraph. */
+export function groupToSubgraph(type: string): void {
+  const { catalogue } = surroundings();
+  const name = groupName(type);
+  if (name !== null) editDocument((doc) => withoutGroupNodes(doc, catalogue, newId, name));
 }
 
 export function dissolveSelected(): void {
