@@ -102,10 +102,10 @@ def test_a_group_is_renamed_coloured_and_resized(page: Any) -> None:
     assert resized["groups"][0]["bounding"][:3] == [left, top, width]
     assert resized["groups"][0]["bounding"][3] == pytest.approx(height + 90 / scale(page), abs=3)
     page.mouse.click(x, y, button="right")
-    page.get_by_role("menuitem", name="Fit to what is in it").click()
+    page.get_by_role("menuitem", name="Fit to contents").click()
     assert _is_one_step(page, resized)["groups"][0]["bounding"][3] < height
     page.mouse.click(x, y, button="right")
-    page.get_by_role("menuitem", name="Select what is in it").click()
+    page.get_by_role("menuitem", name="Select contents").click()
     becomes(page, node(page, 1).locator(".node[data-selected]").count, 1)
 
 
@@ -128,13 +128,13 @@ def test_moves_keep_to_the_grid_where_that_is_chosen(page: Any, server: Any) -> 
     drag_by(page, header(page, 6), 33, 37)
     x, y = nodes(page)[6]["pos"]
     assert x % 10 or y % 10
-    page.get_by_role("button", name="Keep to the grid").click()
+    page.get_by_role("button", name="Snap to grid").click()
     drag_by(page, header(page, 6), 31, -13)
     x, y = nodes(page)[6]["pos"]
     assert x % 10 == 0 and y % 10 == 0
     until(page, lambda: server.get("/settings").get("Sumi.snap"))
     page.reload()
-    page.locator("[aria-label='Keep to the grid'][aria-pressed=true]").wait_for()
+    page.locator("[aria-label='Snap to grid'][aria-pressed=true]").wait_for()
 
 
 def test_align_to_grid(page: Any) -> None:
@@ -307,7 +307,7 @@ def test_a_messy_graph_is_laid_out_and_loses_nothing(page: Any, tmp_path: Path) 
 
 def test_the_minimap_leads_there(page: Any) -> None:
     for _ in range(6):
-        page.get_by_role("button", name="Closer").click()
+        page.get_by_role("button", name="Zoom in").click()
         steady(page)
     box = page.locator(".minimap").bounding_box()
     page.mouse.click(box["x"] + 14, box["y"] + box["height"] / 2)

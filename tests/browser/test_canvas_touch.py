@@ -62,7 +62,7 @@ def hand(page: Any) -> Hand:
 def _nearer(page: Any) -> None:
     """As near as nodes are built of elements, about their middle."""
     while page.locator(".node").count() == 0:
-        page.get_by_role("button", name="Closer").click()
+        page.get_by_role("button", name="Zoom in").click()
         steady(page)
 
 
@@ -126,7 +126,7 @@ def test_a_finger_drags_nodes_and_groups_far_out(page: Any, hand: Hand) -> None:
     box = page.locator(".canvas").bounding_box()
     x, y = box["x"] + box["width"] / 2, box["y"] + box["height"] / 2
     while page.locator(".canvas[data-far]").count() == 0 or scale(page) > 0.3:
-        page.get_by_role("button", name="Farther").click()
+        page.get_by_role("button", name="Zoom out").click()
         steady(page)
     ratio = scale(page) / near
     for dx, (left, top) in ((24, size), (0, title)):

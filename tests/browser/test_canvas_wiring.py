@@ -125,9 +125,9 @@ def _filter(number: int, x: int, link: int | None = None, outputs: list[int] | N
 def test_a_link_dropped_on_empty_canvas_offers_what_fits(page: Any) -> None:
     drag(page, middle(socket(page, 8, "IMAGE", "output")), EMPTY)
     page.get_by_role("combobox", name=PALETTE).wait_for()
-    page.get_by_text("that fit IMAGE").wait_for()
+    page.get_by_text("fits IMAGE").wait_for()
     page.get_by_role("combobox", name=PALETTE).fill("KSampler")
-    page.get_by_text("No node of that name").wait_for()
+    page.get_by_text("No node found").wait_for()
     page.get_by_role("combobox", name=PALETTE).fill("invert im")
     page.keyboard.press("Enter")
     node(page, 10).wait_for()
@@ -215,7 +215,7 @@ def test_a_link_dropped_on_a_field_makes_it_a_socket_and_back(page: Any) -> None
     assert slot["widget"] == {"name": "steps"} and slot["type"] == "INT"
     assert slot["link"] == doc["links"][-1][0]
     steps.click(button="right")
-    page.get_by_role("menuitem", name="Make it a field again").click()
+    page.get_by_role("menuitem", name="Convert to a field").click()
     assert node(page, 7).get_by_role("spinbutton", name="steps").input_value() == "20"
     assert not {link for link in ends(document(page)) if link[0] == 10}
 

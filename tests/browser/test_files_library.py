@@ -72,7 +72,7 @@ def test_another_file_is_replaced_only_when_one_says_so(page: Any, server: Any) 
     page.get_by_role("button", name="New workflow").click()
     page.keyboard.press("Control+s")
     _answer(page, "Save", "one")
-    page.get_by_role("heading", name="A workflow of that name is there already.").wait_for()
+    page.get_by_role("heading", name="A workflow with this name already exists.").wait_for()
     _answer(page, "Cancel")
     assert _saved(server)["one.json"] == first
     page.keyboard.press("Control+s")
@@ -144,7 +144,7 @@ def test_closing_asks_only_for_what_is_not_saved(page: Any, server: Any) -> None
 def test_settings_live_on_the_server(page: Any, server: Any, browser: Any) -> None:
     page.keyboard.press("Control+,")
     page.get_by_text("Dark", exact=True).click()
-    page.get_by_role("switch", name="Keep to the grid").check()
+    page.get_by_role("switch", name="Snap to grid").check()
     page.get_by_text("简体中文").click()
     page.get_by_role("button", name="运行", exact=True).wait_for()
     settings = ("Sumi.theme", "Sumi.snap", "Sumi.language")
@@ -170,7 +170,7 @@ def test_a_setting_made_while_the_server_is_away_is_told_to_it_later(page: Any, 
 
 def test_nodes_keep_to_the_grid_when_asked_to(page: Any) -> None:
     page.keyboard.press("Control+,")
-    page.get_by_role("switch", name="Keep to the grid").check()
+    page.get_by_role("switch", name="Snap to grid").check()
     page.keyboard.press("Escape")
     drag_by(page, header(page, 1), 33, -51)
     x, y = nodes(page)[1]["pos"]

@@ -115,7 +115,7 @@ def test_what_closed_windows_left_is_offered(context: Any, server: Any) -> None:
     assert _prompt(page).input_value() == "left by two", "the window closed last comes back"
     page.keyboard.press("Escape")
     page.locator("body").press("w")
-    page.get_by_role("heading", name="Not saved, from closed windows").wait_for()
+    page.get_by_role("heading", name="Unsaved, from closed windows").wait_for()
     page.locator(".library-row", has_text="text_to_image").first.locator(".library-open").click()
     page.get_by_role("tab").nth(1).wait_for()
     assert _prompt(page).input_value() == "left by one"
@@ -132,7 +132,7 @@ def test_a_full_disk_is_said_and_leaving_asks(context: Any, server: Any) -> None
         }"""
     )
     _prompt(page).fill("x" * 20_000)
-    page.locator(".notice[data-kind=error]", has_text="no room left").wait_for()
+    page.locator(".notice[data-kind=error]", has_text="out of storage").wait_for()
     asked: list[str] = []
     page.on("dialog", lambda dialog: (asked.append(dialog.type), dialog.accept() if asked[1:] else dialog.dismiss()))
     with page.expect_event("dialog"):

@@ -47,9 +47,9 @@ def test_only_what_changed_runs_again(page: Any) -> None:
     _node(page, "Encode the prompt").locator(".node-badge", has_text=" s").wait_for()  # and not "tokens", its input
     page.locator(".node-badge").nth(8).wait_for()
     for known in ("Read the checkpoint", "What to avoid", "Encode what to avoid", "Size"):
-        assert _node(page, known).get_by_title("Already known").count() == 1, known
+        assert _node(page, known).get_by_title("Cached").count() == 1, known
     for ran in ("Prompt", "Encode the prompt", "Sample", "Decode", "Save"):
-        assert _node(page, ran).get_by_title("Already known").count() == 0, ran
+        assert _node(page, ran).get_by_title("Cached").count() == 0, ran
 
 
 def test_a_validation_error_is_shown_in_place(page: Any) -> None:
@@ -85,7 +85,7 @@ def test_the_queue_under_pause(page: Any, server: Any) -> None:
     page.keyboard.press("q")
     page.get_by_role("button", name="Pause").click()
     page.get_by_text("nothing new starts").wait_for()
-    page.get_by_label("How many pictures").fill("3")
+    page.get_by_label("Number of pictures").fill("3")
     page.keyboard.press("Control+Enter")
     page.locator(".run-count", has_text="3").wait_for()
     before = [item[1] for item in server.get("/queue")["queue_pending"]]
@@ -95,7 +95,7 @@ def test_the_queue_under_pause(page: Any, server: Any) -> None:
     page.locator(f".job[title='{before[1]}']").wait_for(state="detached")
     assert [item[1] for item in server.get("/queue")["queue_pending"]] == [before[0], before[2]]
     page.get_by_role("button", name="Cancel all").click()
-    page.get_by_role("button", name="Go on").click()
+    page.get_by_role("button", name="Resume").click()
     page.get_by_text("Nothing waits").wait_for()
 
 

@@ -98,7 +98,7 @@ def test_a_picture_is_made_looked_at_and_left_by_finger(page: Any) -> None:
     for _ in range(2):  # with what is known of how it was made, and without
         picture = viewer.locator(".viewer-stage").bounding_box()
         assert picture["width"] > 300 and picture["height"] > 250
-        viewer.get_by_role("button", name="How it was made").tap()
+        viewer.get_by_role("button", name="Generation details").tap()
     viewer.get_by_role("button", name="Close", exact=True).tap()
     viewer.wait_for(state="detached")
 

@@ -43,7 +43,7 @@ def run(page: Any) -> None:
 def test_a_server_that_is_restarted_goes_on_with_what_was_queued(own: Any) -> None:
     page, server = own
     steps(page, 60)
-    page.get_by_label("How many pictures").fill("2")
+    page.get_by_label("Number of pictures").fill("2")
     page.get_by_role("combobox", name="After each run").select_option("increment")
     run(page)
     page.wait_for_selector(".node[data-state=running]")

@@ -79,7 +79,7 @@ def test_zoom_and_pan_by_wheel_keys_and_two_fingers(two: Any) -> None:
 
 def test_neighbours_facts_and_the_workflow_of_any_picture(two: Any) -> None:
     page = two
-    facts = page.get_by_role("complementary", name="How it was made")
+    facts = page.get_by_role("complementary", name="Generation details")
     facts.get_by_text("a green pear").wait_for()
     assert facts.get_by_text("sumi-tiny.safetensors").count() == 1
     assert facts.get_by_text("128 × 128").count() == 1

@@ -127,7 +127,7 @@ def test_a_validation_error_sits_on_the_input_and_goes_with_an_edit(page: Any, s
 
 def test_batch_cancel_one_all_and_retry(page: Any, server: Any) -> None:
     set_number(page, "Sample", "steps", "4000")
-    page.get_by_label("How many pictures").fill("4")
+    page.get_by_label("Number of pictures").fill("4")
     run(page)
     queue(page)
     page.locator(".run-count", has_text="3").wait_for()
@@ -141,7 +141,7 @@ def test_batch_cancel_one_all_and_retry(page: Any, server: Any) -> None:
     assert [item[1] for item in server.get("/queue")["queue_pending"]] == [waiting[2], waiting[0]]
     running = server.get("/queue")["queue_running"][0][1]
     page.get_by_role("button", name="Cancel all").click()
-    page.get_by_text("Nothing waits.").wait_for()
+    page.get_by_text("Queue is empty").wait_for()
     assert server.get("/queue")["queue_pending"] == []
     stopped = page.locator(f".job[title='{running}']", has_text="Stopped")
     stopped.wait_for()

@@ -154,7 +154,7 @@ def test_two_nodes_of_one_subgraph(page: Any) -> None:
     page.keyboard.press("Control+m")
     _leave(page)
     assert len(document(page)["definitions"]["subgraphs"]) == 1
-    _menu(page, made.first.locator(".node-title"), "Make it its own")
+    _menu(page, made.first.locator(".node-title"), "Make unique")
     definitions = document(page)["definitions"]["subgraphs"]
     assert len(definitions) == 2
     assert len({node["type"] for node in document(page)["nodes"] if len(node["type"]) == 36}) == 2
@@ -218,7 +218,7 @@ def test_a_subgraph_is_not_put_into_itself(page: Any) -> None:
     _enter(page, made)
     before = document(page)
     page.keyboard.press("Control+v")
-    page.get_by_text("cannot be put into itself").wait_for()
+    page.get_by_text("cannot contain itself").wait_for()
     assert document(page) == before
 
 
