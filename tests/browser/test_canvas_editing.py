@@ -263,8 +263,12 @@ def test_notes_are_text(page: Any, tmp_path: Path) -> None:
     ]
     notes[1]["widgets_values"] = {"text": trap, "x": 1}
     open_document(page, tmp_path / "notes.json", {"nodes": notes, "links": [], "version": 0.4})
-    for number in (1, 2):
-        assert node(page, number).locator("textarea").input_value() == trap
+    assert node(page, 1).locator("textarea").input_value() == trap
+    shown = node(page, 2).locator(".markdown")
+    shown.locator("h2").wait_for()
+    assert shown.locator("b").count() == 0 and "<b>bold</b>" in shown.inner_text()
+    shown.dblclick()
+    assert node(page, 2).locator("textarea").input_value() == trap
     node(page, 2).locator("textarea").fill("other")
     assert nodes(page)[2]["widgets_values"] == {"text": "other", "x": 1}
     page.keyboard.press("Escape")
