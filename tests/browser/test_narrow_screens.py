@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from tests.browser.canvas_page import open_document
+from tests.browser.canvas_page import header, node, open_document
 from tests.browser.visit import profile, visit
-from tests.browser.waiting import becomes
+from tests.browser.waiting import becomes, steady
 
 pytestmark = pytest.mark.slow
 
@@ -130,3 +131,30 @@ def test_messages_lie_on_the_screen(page: Any, tmp_path: Path) -> None:
     assert box["x"] >= 0 and box["x"] + box["width"] <= page.viewport_size["width"]
     notice.get_by_role("button", name="Close").tap()
     becomes(page, notice.count, 0)
+
+
+def test_menus_and_the_way_out_of_a_subgraph_lie_on_the_screen(page: Any, tmp_path: Path) -> None:
+    files = Path(__file__).parents[1] / "graph" / "formats" / "files"
+    doc = json.loads((files / "late_2025_subgraphs.json").read_text())
+    for definition in doc["definitions"]["subgraphs"]:
+        definition["name"] = "A subgraph with a name that is long"
+    for entry in doc["nodes"]:
+        entry.pop("title", None)
+    holder = next(entry for entry in doc["nodes"] if entry["type"] == doc["definitions"]["subgraphs"][0]["id"])
+    doc["nodes"], doc["links"] = [holder | {"pos": [0, 0]}], []
+    open_document(page, tmp_path / "inside.json", doc)
+    while node(page, holder["id"]).count() == 0:
+        page.get_by_role("button", name="Zoom in").tap()
+        steady(page)
+    header(page, holder["id"]).click(button="right")
+    menu = page.locator(".menu")
+    menu.wait_for()
+    box = menu.bounding_box()
+    assert box["x"] >= 0 and box["x"] + box["width"] <= page.viewport_size["width"]
+    menu.get_by_role("menuitem", name="Open the subgraph").tap()
+    crumbs = page.locator(".crumbs")
+    crumbs.wait_for()
+    box = crumbs.bounding_box()
+    assert box["x"] >= 0 and box["x"] + box["width"] <= page.viewport_size["width"]
+    crumbs.get_by_role("button", name="Workflow").tap()
+    crumbs.wait_for(state="detached")
