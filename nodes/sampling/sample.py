@@ -90,7 +90,9 @@ def sample(
     check_input_channels(model, model.config.out_channels)
     where = device.device()
     levels = model.sampling.levels()
-    latent = model.latent.scaled_in(fitting_latent(model, latent).to(where, torch.float32))
+    latent = fitting_latent(model, latent).to(where, torch.float32)
+    if latent.any():  # an empty latent stays empty where a mean or a shift would be taken off
+        latent = model.latent.scaled_in(latent)
     noise = noise.to(where, torch.float32)
     sigmas = sigmas.cpu().float()
 
