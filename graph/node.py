@@ -120,6 +120,7 @@ def node(
     input_is_list: bool = False,
     check_lazy: Callable[..., Any] | None = None,
     fingerprint: Callable[..., Any] | None = None,
+    content_inputs: Sequence[str] = (),
     validate: Callable[..., Any] | None = None,
     idempotent: bool = True,
     environment: bool = True,
@@ -130,7 +131,9 @@ def node(
     """Declare a node named ``name``; the function gains a ``node_type`` attribute.
 
     ``check_lazy(**known inputs) -> names`` asks for lazy inputs, again until it asks for none.
-    ``fingerprint(**inputs) -> JSON`` enters the key of a node that reads files.
+    ``fingerprint(**inputs) -> JSON`` enters the key of a node that reads files; see also :mod:`graph.fingerprints`.
+    ``content_inputs`` are inputs that only name what the fingerprint knows by its content: where they differ and the
+    content is the same, results of the nodes behind it are the same.
     ``validate(**inputs) -> True | str`` says what is wrong with literals.
     ``inputs`` is a schema built in code; the function then takes ``**kwargs``.
     Raises NodeDefinitionError if the signature cannot be read.
@@ -159,6 +162,7 @@ def node(
             is_async=inspect.iscoroutinefunction(function),
             check_lazy=check_lazy,
             fingerprint=fingerprint,
+            content_inputs=tuple(content_inputs),
             validate=validate,
             idempotent=idempotent,
             environment=environment,

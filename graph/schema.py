@@ -124,6 +124,8 @@ class NodeType:
     """Links are not held against the inputs' types: ``validate`` does that, by its parameter ``input_types``."""
     fingerprint_links: bool = True
     """``fingerprint`` is given the values of linked inputs, which are evaluated for it; else None."""
+    content_inputs: tuple[str, ...] = ()
+    """Inputs that only name what ``fingerprint`` knows by its content: they do not enter the keys of other nodes."""
     version: str | None = None
     environment: bool = True
     deprecated: bool = False

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import hashlib
-from pathlib import Path
 from typing import Annotated
 
 from graph.errors import InputFileError
 from graph.folders import Folders
 from graph.node import Files, Hint
+from nodes.file_identity import content_hash
 
 PICTURES = (".png", ".jpg", ".jpeg", ".jpe", ".jfif", ".webp", ".gif", ".bmp", ".tif", ".tiff", ".avif", ".mpo", ".ico")
 """Endings of the files that nodes which read pictures offer."""
@@ -17,15 +16,6 @@ LATENTS = (".latent",)
 
 ImageFile = Annotated[str, Files("input", PICTURES), Hint(image_upload=True)]
 """A picture of the input folder, to be chosen or uploaded; may be annotated (``x.png [output]``)."""
-
-
-def content_hash(path: Path) -> str:
-    """A hash of the file's bytes: the same picture under another name or date is the same input."""
-    digest = hashlib.blake2b(digest_size=20)
-    with open(path, "rb") as file:
-        while block := file.read(1 << 20):
-            digest.update(block)
-    return digest.hexdigest()
 
 
 def is_there(folders: Folders, name: str, default: str = "input") -> bool | str:

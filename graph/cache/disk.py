@@ -86,6 +86,21 @@ class DiskCache:
         self._pending[key] = entry
         self._queue.put(key)
 
+    def rename(self, former: str, key: str) -> None:
+        """Have the result of ``former``, if there is one, found under ``key``."""
+        entry = self._pending.get(former)
+        if entry is not None:
+            self.put(key, entry)
+            return
+        source, target = self._path(former), self._path(key)
+        if not os.path.exists(source) or os.path.exists(target):
+            return
+        try:
+            os.makedirs(os.path.dirname(target), exist_ok=True)
+            os.replace(source, target)
+        except OSError as error:
+            self._complain(error)
+
     def flush(self) -> None:
         """Wait until everything that was put is written."""
         self._queue.join()

@@ -85,6 +85,17 @@ class ResultCache:
         if is_output or (seconds >= self._disk_after_seconds and not entry.files):
             self.disk.put(key, entry)
 
+    def rename(self, former: str, key: str) -> None:
+        """Find under ``key`` what was stored under ``former``, unless something is stored under ``key`` already.
+
+        Results of nodes that expanded stay where they are.
+        """
+        entry = self.memory.get(former)
+        if entry is not None and entry.expanded is None and self.memory.get(key) is None:
+            self.memory.put(key, entry)
+        if self.disk is not None:
+            self.disk.rename(former, key)
+
     def flush(self) -> None:
         """Wait until every result that was put is on disk."""
         if self.disk is not None:

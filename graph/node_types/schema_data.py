@@ -47,6 +47,7 @@ def node_type_from_data(data: Mapping[str, Any]) -> NodeType:
     fields = {name: value for name, value in data.items() if name in known}
     fields["inputs"] = tuple(_from_data(Input, declared) for declared in data["inputs"])
     fields["outputs"] = tuple(_from_data(Output, declared) for declared in data["outputs"])
+    fields["content_inputs"] = tuple(data.get("content_inputs", ()))
     fields.update({name: stand_in for name in data["has"]}, function=stand_in)
     if "validate_parameters" in data:
         fields["validate"] = _stand_in(data["name"], data["validate_parameters"])

@@ -10,16 +10,18 @@ from __future__ import annotations
 import inspect
 import logging
 import os
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from hashlib import blake2b
-from typing import Any
+from typing import Any, Final, NamedTuple
 
 from graph.cache.tree import SCALARS, digest, digest_of, encode
 from graph.codec import Codec
+from graph.fingerprints import by_content, by_place, knows_content
 from graph.folders import Folders
 from graph.plan.lists import slices
 from graph.plan.node_state import InputLink, NodeState
 from graph.results import Blocked
+from graph.schema import NodeType
 
 log = logging.getLogger(__name__)
 
@@ -52,44 +54,49 @@ class Keys:
         A fingerprint that raises is kept as ``state.failure``, for when the node runs.
         """
         hasher = state.kind.hasher.copy()
-        parts = []
+        parts = {}
         never_same = state.never_same
         storable = state.storable
         for parameter, value in state.literals.items():
             if type(value) in SCALARS:
-                parts.append(f"{parameter!r}={value!r}")
+                parts[parameter] = f"{parameter!r}={value!r}"
                 continue
             content = digest(value, self._codecs)
             if content is not None:
-                parts.append(f"{parameter!r}=content {content.hex()}")
+                parts[parameter] = f"{parameter!r}=content {content.hex()}"
                 continue
             # Only a node that expands can have put such a value here, and it does so again
             # whenever its own key is the same.
             parent = state.parent
             if parent is None or parent.key is None:
                 never_same = True
-                parts.append(f"{parameter!r}=unknown")
+                parts[parameter] = f"{parameter!r}=unknown"
             else:
                 never_same = never_same or parent.never_same
                 storable = storable and parent.storable
-                parts.append(f"{parameter!r}=made by {parent.key}{state.id.removeprefix(parent.id)} for {parameter!r}")
+                made = f"made by {parent.key}{state.id.removeprefix(parent.id)} for {parameter!r}"
+                parts[parameter] = f"{parameter!r}={made}"
         sources = []
         is_static = True
+        has_former = False
         for link in state.links:
             source = link.source
             identity = source.static_key
             if source.identity is not identity and state.reads(link):
                 identity, is_static = source.identity, False
             sources.append(f"{link.parameter!r}<{identity}.{link.output}\n")
+            has_former = has_former or source.former_identity is not None
             never_same = never_same or source.never_same
             storable = storable and source.storable
         if state.kind.id_matters:
-            parts.append(f"id {state.id!r}")
+            parts[_ID] = f"id {state.id!r}"
+        marks = None
         if state.kind.fingerprint is not None:
-            mark = self._fingerprint(state, elements)
-            never_same = never_same or mark is None
-            parts.append(f"fingerprint {mark}")
-        hasher.update("\n".join([*parts, ""]).encode())
+            marks = self._fingerprint(state, elements)
+            never_same = never_same or marks is None
+            has_former = has_former or (marks is not None and marks.place is not None)
+            parts[_FINGERPRINT] = f"fingerprint {marks and marks.for_key(state.kind.type)}"
+        hasher.update("\n".join([*parts.values(), ""]).encode())
         if never_same:
             hasher.update(os.urandom(16))
         static = None if is_static else hasher.copy()
@@ -100,6 +107,10 @@ class Keys:
             storable=storable and not never_same,
             never_same=never_same,
         )
+        if marks is not None and not never_same and state.kind.type.content_inputs:
+            state.set_content_identity(_content_identity(state, parts, sources, marks.content))
+        if has_former and not never_same:
+            _set_former_key(state, parts, marks)
 
     def refine(self, state: NodeState) -> None:
         """Make what ``state`` expanded to part of its identity.
@@ -114,7 +125,7 @@ class Keys:
             never_same = never_same or link.source.never_same
         state.refine_identity(hasher.hexdigest(), storable=storable, never_same=never_same)
 
-    def _fingerprint(self, state: NodeState, elements: Elements) -> str | None:
+    def _fingerprint(self, state: NodeState, elements: Elements) -> _Marks | None:
         """The fingerprint of the files that the node reads, or None if it never compares equal."""
         accepted, function = state.kind.fingerprint, state.kind.type.fingerprint
         assert accepted is not None and function is not None
@@ -133,6 +144,12 @@ class Keys:
         except (Exception, SystemExit) as error:
             state.fingerprint_failed(error)
             return None
+        content = self._mark(state, by_content(marks))
+        if content is None:
+            return None
+        return _Marks(content, self._mark(state, by_place(marks)) if knows_content(marks) else None)
+
+    def _mark(self, state: NodeState, marks: list[Any]) -> str | None:
         encoded = encode(marks, self._codecs)
         if encoded is None:
             log.warning(
@@ -143,6 +160,53 @@ class Keys:
         if any(token != token for token in encoded.tokens):
             return None
         return digest_of(encoded).hex()
+
+
+class _Marks(NamedTuple):
+    """Hashes of a fingerprint: with files told by their content as far as it is known, and with files told by their
+    places if that differs."""
+
+    content: str
+    place: str | None
+
+    def for_key(self, node_type: NodeType) -> str:
+        """The mark in the node's own key. A node that only opens files returns values that hold for their places."""
+        return self.place if self.place is not None and node_type.content_inputs else self.content
+
+
+_ID: Final = " id"
+_FINGERPRINT: Final = " fingerprint"
+"""Names of parts of a key; no parameter is called like that."""
+
+
+def _content_identity(state: NodeState, parts: Mapping[str, str], sources: Sequence[str], mark: str) -> str:
+    """The identity of a node with ``content_inputs``: ``mark`` stands for these."""
+    left_out = state.kind.type.content_inputs
+    return _hash(state, [*(part for name, part in _marked(parts, mark).items() if name not in left_out)], sources)
+
+
+def _set_former_key(state: NodeState, parts: Mapping[str, str], marks: _Marks | None) -> None:
+    """Set the key that ``state`` had before the content of its files, or of those of its ancestors, was known."""
+    sources = []
+    for link in state.links:
+        identity = link.source.identity if state.reads(link) else link.source.static_key
+        sources.append(f"{link.parameter!r}<{link.source.former_identity or identity}.{link.output}\n")
+    mark = None if marks is None else marks.place or marks.content
+    if mark is not None and state.kind.type.content_inputs:
+        state.set_former(None, _content_identity(state, parts, sources, mark))
+    else:
+        key = _hash(state, list(_marked(parts, mark).values()), sources)
+        state.set_former(key, key)
+
+
+def _marked(parts: Mapping[str, str], mark: str | None) -> Mapping[str, str]:
+    return parts if mark is None else {**parts, _FINGERPRINT: f"fingerprint {mark}"}
+
+
+def _hash(state: NodeState, parts: Sequence[str], sources: Sequence[str]) -> str:
+    hasher = state.kind.hasher.copy()
+    hasher.update("\n".join([*parts, "".join(sources)]).encode())
+    return hasher.hexdigest()
 
 
 def _static_key(hasher: blake2b, state: NodeState) -> str:

@@ -85,8 +85,12 @@ class NodeState:
     key: str | None = None
     """The content address of the result; None while unknown."""
     identity: str | None = None
-    """This node's contribution to downstream cache keys: its key and, once it has expanded, also what it
-    expanded to."""
+    """This node's contribution to downstream cache keys: its key (the content of files in place of their names) and,
+    once it has expanded, also what it expanded to."""
+    former_key: str | None = None
+    """The key before the content of all files was known; None if it is no other, or does not matter."""
+    former_identity: str | None = None
+    """The identity before the content of all files was known; None if it is no other."""
     static_key: str | None = None
     """The key before anything has expanded. Used for inputs whose value is not read."""
     has_expanded = False
@@ -176,10 +180,22 @@ class NodeState:
     def set_key(self, key: str, static_key: str | None, *, storable: bool, never_same: bool) -> None:
         """Set the key. ``static_key`` counts the first time only; None stands for ``key``."""
         self.key = self.identity = key
+        self.former_key = self.former_identity = None
         self.storable = storable
         self.never_same = never_same
         if self.static_key is None:
             self.static_key = key if static_key is None else static_key
+
+    def set_content_identity(self, identity: str) -> None:
+        """Set an identity other than the key: one without the names of files whose content is known."""
+        if self.static_key == self.identity:
+            self.static_key = identity
+        self.identity = identity
+
+    def set_former(self, key: str | None, identity: str) -> None:
+        """Set the key and identity that the node had before the content of all files was known."""
+        self.former_key = key
+        self.former_identity = identity
 
     def key_has_changed(self) -> None:
         """Record that the key was made again because a source has expanded."""
@@ -188,6 +204,7 @@ class NodeState:
     def refine_identity(self, identity: str, *, storable: bool, never_same: bool) -> None:
         """Make what the node expanded to part of its identity."""
         self.identity = identity
+        self.former_identity = None
         self.storable = storable
         self.never_same = never_same
         self.has_expanded = True
@@ -209,6 +226,7 @@ class NodeState:
     def restore_identity(self, identity: str, storable: bool) -> None:
         """Set the identity that a cached result of an expansion was stored with."""
         self.identity, self.storable = identity, storable
+        self.former_identity = None
 
     def set_entry(self, entry: Entry | None) -> None:
         """Set the result, or drop it."""

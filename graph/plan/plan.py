@@ -153,6 +153,8 @@ class Plan:
     def look_up(self, state: NodeState) -> None:
         """Find out whether the result of ``state``, which has a key, is known or being made."""
         assert state.key is not None
+        if state.former_key is not None:
+            self._cache.rename(state.former_key, state.key)
         if state.never_same or self.find_result(state):
             return
         owner = self._by_key.setdefault(state.key, state)

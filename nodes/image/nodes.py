@@ -10,7 +10,8 @@ from graph.context import Context
 from graph.folders import Folders
 from graph.node import Choices, ExtraPngInfo, Hint, Listed, Prompt, Range, Socket, UniqueId, node
 from graph.results import NodeResult
-from nodes.input_files import ImageFile, content_hash, image_content, image_is_there, is_there
+from nodes.file_identity import content_hash
+from nodes.input_files import ImageFile, image_content, image_is_there, is_there
 from nodes.types import Image, ImageAndMask, Mask, Tensor
 
 Side = Annotated[int, Range(1, 16384, 1)]
@@ -33,7 +34,14 @@ class Size(NamedTuple):
     batch_size: int
 
 
-@node("LoadImage", display_name="Load Image", category="image", fingerprint=image_content, validate=image_is_there)
+@node(
+    "LoadImage",
+    display_name="Load Image",
+    category="image",
+    fingerprint=image_content,
+    content_inputs=("image",),
+    validate=image_is_there,
+)
 def load_image(*, image: ImageFile, context: Context) -> ImageAndMask:
     """Reads a picture; its transparency becomes the mask, 1 where nothing is seen.
 
@@ -65,6 +73,7 @@ _OUTPUT_LIST = {
     display_name="Load Image (from Outputs)",
     category="image",
     fingerprint=_output_content,
+    content_inputs=("image",),
     validate=_output_is_there,
     experimental=True,
 )

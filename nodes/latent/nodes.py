@@ -9,7 +9,8 @@ from graph.context import Context
 from graph.folders import Folders
 from graph.node import Choices, ExtraPngInfo, Files, Listed, Prompt, Range, Socket, node
 from graph.results import NodeResult
-from nodes.input_files import LATENTS, content_hash, is_there
+from nodes.file_identity import content_hash
+from nodes.input_files import LATENTS, is_there
 from nodes.types import Latent, LatentDict, Mask
 
 UpscaleMethod = Literal["nearest-exact", "bilinear", "area", "bicubic", "bislerp"]
@@ -276,7 +277,13 @@ def _latent_is_there(latent: str, folders: Folders) -> bool | str:
     return is_there(folders, latent)
 
 
-@node("LoadLatent", category="_for_testing", fingerprint=_latent_content, validate=_latent_is_there)
+@node(
+    "LoadLatent",
+    category="_for_testing",
+    fingerprint=_latent_content,
+    content_inputs=("latent",),
+    validate=_latent_is_there,
+)
 def load_latent(*, latent: Annotated[str, Files("input", LATENTS)], context: Context) -> Latent:
     """Reads a latent file (.latent) from the input folder.
 

@@ -10,8 +10,9 @@ from graph.context import Context
 from graph.folders import Folders
 from graph.node import Files, Hint, node
 from graph.results import Blocked
+from nodes.file_identity import identity
 from nodes.models import contents, training_config
-from nodes.models.checkpoint import Checkpoint, CheckpointError, fingerprint
+from nodes.models.checkpoint import Checkpoint, CheckpointError
 from nodes.models.file_kinds import kind_of_file
 from nodes.models.weights import some_of
 from nodes.types import Clip, Model, Vae
@@ -29,9 +30,8 @@ class CheckpointModels(NamedTuple):
     VAE: Vae
 
 
-def _state(folders: Folders, folder: str, name: str) -> list[Any]:
-    """Path, size and mtime, as plain data: what a key can take in."""
-    return list(fingerprint(folders.find(folder, name)))
+def _state(folders: Folders, folder: str, name: str) -> Any:
+    return identity(folders.find(folder, name), folders)
 
 
 def _checkpoint_state(*, ckpt_name: str, folders: Folders) -> Any:
@@ -59,6 +59,7 @@ def _vae_state(*, vae_name: str, folders: Folders) -> Any:
     display_name="Load Checkpoint",
     category="loaders",
     fingerprint=_checkpoint_state,
+    content_inputs=("ckpt_name",),
     environment=False,
 )
 def checkpoint_loader_simple(*, ckpt_name: Annotated[str, Files("checkpoints")], context: Context) -> CheckpointModels:
@@ -74,6 +75,7 @@ def checkpoint_loader_simple(*, ckpt_name: Annotated[str, Files("checkpoints")],
     display_name="Load Checkpoint With Config (DEPRECATED)",
     category="advanced/loaders",
     fingerprint=_configured_state,
+    content_inputs=("config_name", "ckpt_name"),
     environment=False,
     deprecated=True,
 )
@@ -99,6 +101,7 @@ def checkpoint_loader(
     display_name="Load Diffusion Model",
     category="advanced/loaders",
     fingerprint=_unet_state,
+    content_inputs=("unet_name",),
     environment=False,
 )
 def unet_loader(
@@ -121,6 +124,7 @@ def unet_loader(
     display_name="Load CLIP",
     category="advanced/loaders",
     fingerprint=_clip_state,
+    content_inputs=("clip_name",),
     environment=False,
 )
 def clip_loader(
@@ -157,7 +161,14 @@ def clip_loader(
     return contents.text_encoder_in(Checkpoint.open(path), context.folders)
 
 
-@node("VAELoader", display_name="Load VAE", category="loaders", fingerprint=_vae_state, environment=False)
+@node(
+    "VAELoader",
+    display_name="Load VAE",
+    category="loaders",
+    fingerprint=_vae_state,
+    content_inputs=("vae_name",),
+    environment=False,
+)
 def vae_loader(*, vae_name: Annotated[str, Files("vae")], context: Context) -> Vae:
     """Opens a VAE that is in a file of its own, to use in place of a checkpoint's.
 

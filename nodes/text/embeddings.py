@@ -17,7 +17,8 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from graph.errors import InputFileError
 from graph.folders import Folders
-from nodes.models.checkpoint import Checkpoint, CheckpointError, fingerprint
+from nodes.file_identity import identity
+from nodes.models.checkpoint import Checkpoint, CheckpointError
 from nodes.text.prompt_weights import parse
 
 if TYPE_CHECKING:
@@ -121,11 +122,11 @@ def split_embeddings(text: str) -> Iterator[str | Named]:
 
 
 def embedding_fingerprint(text: str, folders: Folders) -> list[Any]:
-    """What the tokens of ``text`` depend on besides itself: the state of each embedding file it names."""
+    """What the tokens of ``text`` depend on besides itself: the identity of each embedding file it names."""
     parts = [part for run in parse(text) for part in split_embeddings(run.text)]
     names = {name for part in parts if isinstance(part, Named) for name, _ in part.spellings()}
     paths = ((name, find_embedding(name, folders)) for name in sorted(names))
-    return [[name, list(fingerprint(path)) if path else None] for name, path in paths]
+    return [[name, identity(path, folders) if path else None] for name, path in paths]
 
 
 def _key(checkpoint: Checkpoint, encoder: str) -> str | None:
