@@ -67,6 +67,7 @@ format: .venv/installed-lint web/node_modules/.package-lock.json
 bench: .venv/installed-test
 	@$(BIN)/python benchmarks/graph.py
 	@$(BIN)/python benchmarks/sampler.py
+	@$(BIN)/python benchmarks/lora.py
 	@$(BIN)/python benchmarks/server.py
 
 tiny-pictures: models/tiny/pictures/metadata.jsonl

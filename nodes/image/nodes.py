@@ -34,14 +34,7 @@ class Size(NamedTuple):
     batch_size: int
 
 
-@node(
-    "LoadImage",
-    display_name="Load Image",
-    category="image",
-    fingerprint=image_content,
-    content_inputs=("image",),
-    validate=image_is_there,
-)
+@node("LoadImage", display_name="Load Image", category="image", fingerprint=image_content, validate=image_is_there)
 def load_image(*, image: ImageFile, context: Context) -> ImageAndMask:
     """Reads a picture; its transparency becomes the mask, 1 where nothing is seen.
 
@@ -73,7 +66,6 @@ _OUTPUT_LIST = {
     display_name="Load Image (from Outputs)",
     category="image",
     fingerprint=_output_content,
-    content_inputs=("image",),
     validate=_output_is_there,
     experimental=True,
 )

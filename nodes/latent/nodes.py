@@ -277,13 +277,7 @@ def _latent_is_there(latent: str, folders: Folders) -> bool | str:
     return is_there(folders, latent)
 
 
-@node(
-    "LoadLatent",
-    category="_for_testing",
-    fingerprint=_latent_content,
-    content_inputs=("latent",),
-    validate=_latent_is_there,
-)
+@node("LoadLatent", category="_for_testing", fingerprint=_latent_content, validate=_latent_is_there)
 def load_latent(*, latent: Annotated[str, Files("input", LATENTS)], context: Context) -> Latent:
     """Reads a latent file (.latent) from the input folder.
 

@@ -26,7 +26,6 @@ PORTER_DUFF = (
     display_name="Load Image (as Mask)",
     category="mask",
     fingerprint=image_content,
-    content_inputs=("image",),
     validate=image_is_there,
 )
 def load_image_mask(

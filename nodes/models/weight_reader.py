@@ -88,15 +88,21 @@ class WeightReader:
     ) -> Tensor:
         device = self._source.device
         values = checkpoint.tensor(self._source.weights.prefix + name).reshape(shape) if known is None else known
+        shared = {values.untyped_storage().data_ptr()}
         if patches:
             values = patched(values, patches)
+            shared |= {tensor.untyped_storage().data_ptr() for patch in patches for tensor in patch.change.tensors}
         dtype = self._source.dtype if values.is_floating_point() else values.dtype
         layout = torch.channels_last if len(shape) == 4 else torch.contiguous_format
         if device.type == "cuda":
             values = values.pin_memory().to(device, non_blocking=True)
-        # Made first and copied into, so that not even a tensor that needs no conversion stays mapped.
-        tensor = torch.empty(shape, dtype=dtype, device=device, memory_format=layout)
-        tensor.copy_(values)
+        is_ready = values.dtype == dtype and values.device == device and values.is_contiguous(memory_format=layout)
+        if is_ready and values.untyped_storage().data_ptr() not in shared:
+            tensor = values
+        else:
+            # Made first and copied into, so that not even a tensor that needs no conversion stays mapped.
+            tensor = torch.empty(shape, dtype=dtype, device=device, memory_format=layout)
+            tensor.copy_(values)
         if tensor.numel() and tensor.is_floating_point():
             bounds = torch.stack(torch.aminmax(tensor)).float()
             if device.type == "cuda":
