@@ -1,4 +1,4 @@
-"""A file is told by its bytes: after a copy, under another name, in another process; until they are known, by its place."""
+"""A file is told by its bytes, after a copy and under another name; until its bytes are known, by its place."""
 
 from __future__ import annotations
 

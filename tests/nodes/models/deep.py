@@ -1,6 +1,6 @@
 """Computes with a deep network under a budget; prints the result's hash and the most memory that the process had.
 
-    python -m tests.nodes.models.deep FILE BUDGET [PATCHED]
+python -m tests.nodes.models.deep FILE BUDGET [PATCHED]
 """
 
 from __future__ import annotations
