@@ -156,10 +156,11 @@ class Residency:
         if room < needed and gc.collect():  # a run that ended may hold its network in a circle of references
             room = self._make_room(network, tree, needed)
         if room < needed:
-            working = WORKING_LAYERS * missing[-1].nbytes
-            if is_new_use:
-                room += self._shrink(tree, working - room)
-            missing = list(_that_fit(missing, room - working))
+            candidates = [*missing, *(self._own(tree) if is_new_use else ())]
+            room += sum(layer.nbytes for layer in candidates if layer.is_present)
+            kept = {id(layer) for layer in _most_that_fit(candidates, room)}
+            self._empty(layer for layer in candidates if layer.is_present and id(layer) not in kept)
+            missing = [layer for layer in missing if id(layer) in kept]
             log.info("%s: %d of %d layers are read for each call", network.source, *_absent(tree, missing))
         try:
             for number, layer in enumerate(missing):
@@ -198,17 +199,11 @@ class Residency:
             _return_memory()
         return room
 
-    def _shrink(self, tree: _Tree, nbytes: int) -> int:
-        """Empty the largest layers of ``tree`` alone until ``nbytes`` are free; returns how many became free."""
-        own = {id(layer) for layer in tree.layers}
-        shared = {
-            id(layer) for _, other in self._trees() if other is not tree and other.in_use for layer in other.layers
-        }
-        freed = 0
-        for layer in sorted(tree.layers, key=lambda layer: -layer.nbytes):
-            if freed < nbytes and layer.is_present and id(layer) in own - shared:
-                freed += self._empty([layer])
-        return freed
+    def _own(self, tree: _Tree) -> list[Layer]:
+        """The layers in memory of ``tree`` that no other tree in use has."""
+        others = [other for _, other in self._trees() if other is not tree and other.in_use]
+        shared = {id(layer) for other in others for layer in other.layers}
+        return [layer for layer in tree.layers if layer.is_present and id(layer) not in shared]
 
     def _present(self, device: str | None = None) -> list[Layer]:
         found = {
@@ -392,12 +387,26 @@ def _filled(layer: Layer) -> bool:
     return True
 
 
-def _that_fit(layers: Iterable[Layer], room: int) -> Iterator[Layer]:
-    for layer in layers:
-        room -= layer.nbytes
-        if room < 0:
-            return
-        yield layer
+def _most_that_fit(layers: Sequence[Layer], room: int) -> list[Layer]:
+    """The layers to keep in ``room`` bytes, so that as many bytes as possible are kept.
+
+    What is left must be room for WORKING_LAYERS of the largest absent layer. Of layers no larger than that one, the
+    smallest are kept first, which leaves the fewest to be read.
+    """
+    ascending = sorted(layers, key=lambda layer: layer.nbytes)
+    best: list[Layer] = []
+    for largest_absent in {layer.nbytes for layer in layers}:
+        kept = [layer for layer in ascending if layer.nbytes > largest_absent]
+        left = room - WORKING_LAYERS * largest_absent - sum(layer.nbytes for layer in kept)
+        if left < 0:
+            continue
+        for layer in ascending[: len(ascending) - len(kept)]:
+            left -= layer.nbytes
+            if left < 0:
+                break
+            kept.append(layer)
+        best = max(best, kept, key=lambda layers: sum(layer.nbytes for layer in layers))
+    return best
 
 
 def _absent(tree: _Tree, coming: Sequence[Layer]) -> tuple[int, int]:

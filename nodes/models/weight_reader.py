@@ -104,11 +104,12 @@ class WeightReader:
             tensor = torch.empty(shape, dtype=dtype, device=device, memory_format=layout)
             tensor.copy_(values)
         if tensor.numel() and tensor.is_floating_point():
-            bounds = torch.stack(torch.aminmax(tensor)).float()
             if device.type == "cuda":
-                self._unchecked.append((name, bool(patches), bounds))
-            else:
-                self._check(checkpoint, name, bool(patches), bounds.tolist())
+                self._unchecked.append((name, bool(patches), _bounds(tensor)))
+            elif not math.isfinite(
+                tensor.sum(dtype=torch.float32)
+            ):  # takes less than the bounds, which may be finite yet
+                self._check(checkpoint, name, bool(patches), _bounds(tensor).tolist())
         return tensor
 
     def _check(self, checkpoint: Checkpoint, name: str, is_patched: bool, bounds: Sequence[float]) -> None:
@@ -119,3 +120,7 @@ class WeightReader:
         what = "holds NaN or infinity" if is_damaged else f"does not fit {self._source.dtype}"
         what += " once patched" if is_patched else ""
         raise CheckpointError(f"{checkpoint.path}: tensor '{name}' {what}")
+
+
+def _bounds(tensor: Tensor) -> Tensor:
+    return torch.stack(torch.aminmax(tensor)).float()
