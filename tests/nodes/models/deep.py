@@ -61,7 +61,7 @@ def main(file: str, budget: int, is_patched: bool) -> None:
     patches = tuple(WeightPatch(name, LowRank(up, down), 0.001) for name in shapes) if is_patched else ()
     x = torch.linspace(-1, 1, 4 * WIDTH).reshape(4, WIDTH)
     with torch.no_grad():
-        nn.Linear(WIDTH, WIDTH)(x)  # what torch allocates for itself
+        torch.addmm(nn.Linear(WIDTH, WIDTH)(x), x[:, :4], down)  # what torch allocates for itself
         before = anonymous_memory()
         network = Residency(lambda device, held: budget).resident(
             Source(weights, Deep, torch.float32, torch.device("cpu")), patches
