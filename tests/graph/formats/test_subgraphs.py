@@ -198,3 +198,35 @@ def test_subgraphs_that_multiply_beyond_reason_are_refused(sketch: Any) -> None:
     deep = nested(sketch, 600)
     with pytest.raises(FormatError, match="more than 500 levels"):
         load(deep, sketch.registry)
+
+
+def joined(sketch: Any, sockets: str, **holder: Any) -> dict[str, Any]:
+    """Inputs of the node inside a subgraph with the text inputs a and b, whose node has only ``sockets``.
+
+    Node 1 is linked to b.
+    """
+    inner = sketch.node(5, "Join", "a:STRING! b:STRING!", "STRING:STRING", widgets_values=["inner a", "inner b"])
+    links = [(-10, 0, 5, 0), (-10, 1, 5, 1), (5, 0, -20, 0)]
+    definition = sketch.subgraph("join", "a:STRING b:STRING", "STRING:STRING", [inner], links)
+    nodes = [
+        sketch.node(1, "Texts", outputs="STRING:STRING"),
+        sketch.node(9, "join", sockets, "STRING:STRING", **holder),
+    ]
+    place = [socket.partition(":")[0] for socket in sockets.split()].index("b")
+    document = sketch.canvas(nodes, [(1, 0, 9, place)])
+    return dict(sketch.inputs(with_definitions(document, definition))["9:5"])
+
+
+@pytest.mark.parametrize(
+    ("sockets", "holder", "a"),
+    [
+        ("b:STRING!", {"properties": {"proxyWidgets": [["-1", "a"]]}, "widgets_values": ["outer"]}, "outer"),
+        ("b:STRING!", {}, "inner a"),
+        ("b:STRING! a:STRING!", {"widgets_values": ["outer b", "outer"]}, "outer"),
+    ],
+)
+def test_sockets_of_a_subgraph_node_are_found_by_name(
+    sockets: str, holder: dict[str, Any], a: str, sketch: Any
+) -> None:
+    """Newer editors leave out the sockets of unlinked fields, so positions differ from the definition's."""
+    assert joined(sketch, sockets, **holder) == {"a": a, "b": ["1", 0]}

@@ -1,4 +1,4 @@
-"""What really feeds an input: through reroutes, bypassed nodes and the walls of subgraphs."""
+"""The real source of an input, found through reroutes, bypassed nodes and the borders of subgraphs."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ class Value:
     value: Any
 
 
-class _Outcome:
+class _NoSource:
     def __init__(self, name: str):
         self.name = name
 
@@ -31,38 +31,38 @@ class _Outcome:
         return self.name
 
 
-UNLINKED: Final = _Outcome("UNLINKED")
-"""Nothing comes this way: the input is as if it had no link, and its widget's value counts."""
-REMOVED: Final = _Outcome("REMOVED")
-"""A muted node was to feed it: the input is taken out, widget and all."""
+UNLINKED: Final = _NoSource("UNLINKED")
+"""The link leads nowhere: the input counts as unlinked, and its widget's value is used."""
+REMOVED: Final = _NoSource("REMOVED")
+"""The source is a muted node: the input is left out, its widget's value included."""
 
-Feed = Link | Value | _Outcome
+Source = Link | Value | _NoSource
 _Key = tuple[str, int, str]
 
 
 @dataclass(frozen=True, slots=True)
 class _Hop:
-    """Follow ``link`` in ``scope``; if nothing comes that way, ``otherwise``."""
+    """Follow ``link`` in ``scope``; use ``otherwise`` if it leads nowhere."""
 
     scope: Scope
     link: CanvasLink
-    otherwise: Feed = UNLINKED
+    otherwise: Source = UNLINKED
 
 
-class Feeds:
-    """Follows links to their ends, each stretch once, without recursion."""
+class LinkSources:
+    """Follows links to their ends, each part once, without recursion."""
 
     def __init__(self, registry: Mapping[str, NodeType]):
         self._registry = registry
-        self._known: dict[_Key, Feed] = {}
+        self._known: dict[_Key, Source] = {}
 
-    def of(self, scope: Scope, node: PlacedNode, index: int) -> Feed:
-        """What feeds input slot ``index`` of ``node``. Raises FormatError if only a circle does."""
+    def of(self, scope: Scope, node: PlacedNode, index: int) -> Source:
+        """Return the source of input slot ``index`` of ``node``. Raises FormatError if the links form a circle."""
         link = scope.canvas.link(node, index)
         if link is None:
             return UNLINKED
         wanted = node.inputs[index].type
-        path: list[tuple[_Key, Feed]] = []
+        path: list[tuple[_Key, Source]] = []
         walked: set[_Key] = set()
         hop = _Hop(scope, link)
         while True:
@@ -82,10 +82,10 @@ class Feeds:
                 found = otherwise
         return found
 
-    def _follow(self, hop: _Hop, wanted: str) -> Feed | _Hop:
+    def _follow(self, hop: _Hop, wanted: str) -> Source | _Hop:
         scope, (origin, slot) = hop.scope, (hop.link.origin, hop.link.origin_slot)
         if scope.holder is not None and origin == scope.canvas.input_id:
-            return _through_wall(scope, slot)
+            return _through_border(scope, slot)
         node = scope.canvas.nodes.get(origin)
         if node is None:
             return Link(f"{scope.prefix}{origin}", slot)  # validation says that it does not exist
@@ -104,8 +104,10 @@ class Feeds:
         return Link(f"{scope.prefix}{origin}", slot)
 
     def _bypass(self, node: PlacedNode, slot: int, wanted: str) -> int | None:
-        """The input that a bypassed ``node`` passes on at output ``slot``: the one in the same
-        place if its type fits, else the first of that type."""
+        """The input that a bypassed ``node`` passes to output ``slot``.
+
+        It is the input at the same place if its type fits, else the first input of that type.
+        """
         given = self._output_type(node, slot)
         if given == "*":
             given = wanted
@@ -123,15 +125,18 @@ class Feeds:
         return known.outputs[slot].type if known is not None and 0 <= slot < len(known.outputs) else "*"
 
 
-def _input_hop(scope: Scope, node: PlacedNode, index: int | None) -> Feed | _Hop:
+def _input_hop(scope: Scope, node: PlacedNode, index: int | None) -> Source | _Hop:
     if index is None or index >= len(node.inputs):
         return UNLINKED
     link = scope.canvas.link(node, index)
     return UNLINKED if link is None else _Hop(scope, link)
 
 
-def _through_wall(scope: Scope, slot: int) -> Feed | _Hop:
-    """From a subgraph's input node out to what feeds that slot of the subgraph node."""
+def _through_border(scope: Scope, slot: int) -> Source | _Hop:
+    """Go from a subgraph's input node to the source of that slot of the subgraph node.
+
+    Without such a slot, or a link to it, the value that the subgraph node gives to the input is used.
+    """
     assert scope.holder is not None and scope.parent is not None
     names = scope.canvas.inputs
     name = names[slot] if 0 <= slot < len(names) else None
@@ -142,19 +147,25 @@ def _through_wall(scope: Scope, slot: int) -> Feed | _Hop:
     held = scope.holder.inputs[index]
     candidates: Sequence[str | None] = (held.name, held.widget, name)
     own = next((scope.promoted[key] for key in candidates if key is not None and key in scope.promoted), None)
-    otherwise: Feed = UNLINKED if own is None else Value(own)
+    otherwise: Source = UNLINKED if own is None else Value(own)
     link = scope.parent.canvas.link(scope.holder, index)
     return otherwise if link is None else _Hop(scope.parent, link, otherwise)
 
 
 def _slot_index(holder: PlacedNode, name: str | None, slot: int) -> int | None:
-    for index, held in enumerate(holder.inputs):
-        if held.name == name:
-            return index
-    return slot if 0 <= slot < len(holder.inputs) else None
+    """The holder's slot for input ``slot`` of the definition, found by ``name``.
+
+    Files leave unlinked slots out, so the position says something only where one side has no name.
+    """
+    at_place = holder.inputs[slot].name if 0 <= slot < len(holder.inputs) else None
+    if name and at_place != name:
+        found = next((index for index, held in enumerate(holder.inputs) if held.name == name), None)
+        if found is not None or at_place:
+            return found
+    return None if at_place is None else slot
 
 
-def _primitive(node: PlacedNode) -> Feed:
+def _primitive(node: PlacedNode) -> Source:
     values = node.widgets_values
     first = next(iter(values.values() if isinstance(values, Mapping) else values), None)
     return UNLINKED if first is None else Value(first)
