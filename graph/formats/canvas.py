@@ -82,7 +82,7 @@ def read_canvas(document: Mapping[str, Any], place: str) -> Canvas:
     """The level that ``document`` (a workflow or a subgraph definition) holds. Raises FormatError."""
     nodes: dict[str, PlacedNode] = {}
     for index, value in enumerate(list_at(document.get("nodes"), f"{place}nodes")):
-        node = _node(value, f"{place}nodes[{index}]")
+        node = read_node(value, f"{place}nodes[{index}]")
         if node.id in nodes:
             raise FormatError(f"{node.place}.id: {node.id} is the id of {nodes[node.id].place} too; expected another")
         nodes[node.id] = node
@@ -115,7 +115,8 @@ def _boundary_id(document: Mapping[str, Any], key: str, usual: str, place: str) 
     return usual if value is None else id_at(object_at(value, f"{place}.{key}").get("id", usual), f"{place}.{key}.id")
 
 
-def _node(value: Any, place: str) -> PlacedNode:
+def read_node(value: Any, place: str) -> PlacedNode:
+    """Read the placed node at ``place``. Raises FormatError."""
     node = object_at(value, place)
     properties = node.get("properties")
     title = node.get("title")

@@ -7,7 +7,8 @@ from typing import Any, Final
 
 from graph.errors import FormatError
 from graph.formats.canvas import BYPASSED, MUTED, PlacedNode, read_canvas
-from graph.formats.feeds import PRIMITIVE, REMOVED, REROUTE, UNLINKED, Feeds, Value
+from graph.formats.group_nodes import GroupNodes
+from graph.formats.link_sources import PRIMITIVE, REMOVED, REROUTE, UNLINKED, LinkSources, Value
 from graph.formats.subgraphs import Scope, expand, read_definitions
 from graph.formats.widgets import widget_values
 from graph.schema import NodeType
@@ -19,40 +20,40 @@ _ON_THE_CANVAS_ONLY: Final = frozenset({REROUTE, PRIMITIVE, "Note", "MarkdownNot
 def read_editor(document: Mapping[str, Any], registry: Mapping[str, NodeType]) -> Workflow:
     """The workflow that an editor's document stands for; ``Workflow.editor`` is the document.
 
-    Node n inside the subgraph node p gets the id ``p:n``, to any depth. Muted nodes are left out
+    Node n inside the subgraph or group node p gets the id ``p:n``, to any depth. Muted nodes are left out
     and so are the inputs they feed; bypassed ones, reroutes and primitives are passed through.
     Nodes of classes that ``registry`` lacks keep their links, and their widgets' values as far as
     the file names them. Raises FormatError.
     """
     root = read_canvas(document, "")
     definitions = read_definitions(document)
-    feeds = Feeds(registry)
+    sources = LinkSources(registry)
     nodes: dict[str, WorkflowNode] = {}
-    for scope in expand(root, definitions):
+    for scope in expand(root, definitions, GroupNodes(document, registry)):
         for node in scope.canvas.nodes.values():
             if node.type in _ON_THE_CANVAS_ONLY or node.mode in (MUTED, BYPASSED) or node.id in scope.inner:
                 continue
             node_id = f"{scope.prefix}{node.id}"
             if node_id in nodes:
                 raise FormatError(f"{node.place}.id: there are two nodes {node_id!r}; expected an id of its own")
-            inputs = _inputs(node, scope, feeds, registry.get(node.type))
+            inputs = _inputs(node, scope, sources, registry.get(node.type))
             nodes[node_id] = WorkflowNode(node.type, inputs, node.title)
     return Workflow(nodes, document)
 
 
-def _inputs(node: PlacedNode, scope: Scope, feeds: Feeds, node_type: NodeType | None) -> dict[str, Any]:
+def _inputs(node: PlacedNode, scope: Scope, sources: LinkSources, node_type: NodeType | None) -> dict[str, Any]:
     inputs = widget_values(node, node_type)
     overrides = scope.overrides.get(node.id, {})
     inputs.update({name: value for name, value in overrides.items() if name in inputs})
     for index, slot in enumerate(node.inputs):
         name = _input_name(slot.name, slot.widget, node_type)
-        feed = feeds.of(scope, node, index)
-        if feed is REMOVED:
+        source = sources.of(scope, node, index)
+        if source is REMOVED:
             inputs.pop(name, None)
-        elif isinstance(feed, Value):
-            inputs[name] = feed.value
-        elif feed is not UNLINKED:
-            inputs[name] = feed
+        elif isinstance(source, Value):
+            inputs[name] = source.value
+        elif source is not UNLINKED:
+            inputs[name] = source
     if node_type is None:
         return inputs
     ordered = {declared.name: inputs[declared.name] for declared in node_type.inputs if declared.name in inputs}

@@ -8,6 +8,7 @@ from typing import Any, Final
 
 from graph.errors import FormatError
 from graph.formats.canvas import BYPASSED, MUTED, Canvas, PlacedNode, read_subgraph
+from graph.formats.group_nodes import GroupNodes
 from graph.formats.shape import id_at, list_at, object_at
 from graph.validation.ancestry import cycles
 
@@ -69,22 +70,31 @@ def read_definitions(document: Mapping[str, Any]) -> dict[str, Canvas]:
     return found
 
 
-def expand(root: Canvas, definitions: Mapping[str, Canvas]) -> list[Scope]:
-    """The root's scope and those of all subgraphs placed in it, to any depth; muted and
-    bypassed ones have no inside. Raises FormatError for more than MAX_NODES nodes."""
+def expand(root: Canvas, definitions: Mapping[str, Canvas], groups: GroupNodes) -> list[Scope]:
+    """Return the root's scope and those of all subgraphs and group nodes placed in it, to any depth.
+
+    Muted and bypassed ones are not opened. Raises FormatError for more than MAX_NODES nodes.
+    """
     scopes = [Scope(root)]
     total = len(root.nodes)
     depths = [0]
     for scope, depth in zip(scopes, depths, strict=False):  # both grow while they are read
         for node in scope.canvas.nodes.values():
+            if node.mode in (MUTED, BYPASSED):
+                continue
             canvas = definitions.get(node.type)
-            if canvas is None or node.mode in (MUTED, BYPASSED):
+            group = groups.open(node) if canvas is None else None
+            canvas = canvas or group
+            if canvas is None:
                 continue
             total += len(canvas.nodes)
             if total > MAX_NODES or depth >= MAX_NESTING:
                 what = f"{MAX_NODES} nodes" if total > MAX_NODES else f"{MAX_NESTING} levels"
-                raise FormatError(f"definitions.subgraphs: laid out flat, the subgraphs make more than {what}")
-            promoted, overrides = _outer_values(node, scope.overrides.get(node.id, {}))
+                raise FormatError(
+                    f"definitions.subgraphs: laid out flat, subgraphs and group nodes make more than {what}"
+                )
+            given = scope.overrides.get(node.id, {})
+            promoted, overrides = _outer_values(node, given) if group is None else ({}, {})
             inside = Scope(canvas, f"{scope.prefix}{node.id}:", scope, node, promoted, overrides)
             scope.inner[node.id] = inside
             scopes.append(inside)

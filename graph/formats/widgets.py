@@ -53,14 +53,34 @@ def _takes(node_type: NodeType, name: str) -> bool:
     return node_type.accepts_extra_inputs or name in node_type.by_name
 
 
+def widget_of_each_value(node: PlacedNode, node_type: NodeType | None) -> list[str | None]:
+    """Return the widget that each entry of ``node``'s list of values belongs to, its companions included.
+
+    None for entries of no known widget.
+    """
+    values = node.widgets_values
+    if node_type is None or isinstance(values, Mapping):
+        return [None] * len(values)
+    found: list[str | None] = [None] * len(values)
+    places = _places(values, _widgets(node, node_type))
+    for index, (declared, place) in enumerate(places):
+        end = places[index + 1][1] if index + 1 < len(places) else len(values)
+        found[place:end] = [declared.name] * (end - place)
+    return found
+
+
 def _aligned(values: Sequence[Any], widgets: Sequence[Input]) -> dict[str, Any]:
-    named: dict[str, Any] = {}
+    return {declared.name: values[place] for declared, place in _places(values, widgets) if values[place] is not None}
+
+
+def _places(values: Sequence[Any], widgets: Sequence[Input]) -> list[tuple[Input, int]]:
+    """Each widget that has an entry in ``values``, and its place there."""
+    found: list[tuple[Input, int]] = []
     at = 0
     for index, declared in enumerate(widgets):
         if at >= len(values):
             break
-        if values[at] is not None:
-            named[declared.name] = values[at]
+        found.append((declared, at))
         at += 1
         later = widgets[index + 1 :]
         spare = len(values) - at > len(later)
@@ -70,7 +90,7 @@ def _aligned(values: Sequence[Any], widgets: Sequence[Input]) -> dict[str, Any]:
             # A choice's control comes with a filter, one more text.
             if declared.type == "COMBO" and _has_control(declared) and len(values) - at > len(later):
                 at += 1
-    return named
+    return found
 
 
 def _is_companion(value: Any, of: Input, follows: Input | None, spare: bool) -> bool:
