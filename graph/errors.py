@@ -108,5 +108,9 @@ class WorkflowError(SumiError):
     missing input. Validation would have said so; graphs that nodes expand to meet it here."""
 
 
+class MissingValueError(SumiError):
+    """A node needs a value that another node could not provide, such as the VAE of a checkpoint without one."""
+
+
 class ValueChangedError(SumiError):
-    """A node changed a value that it was only lent. Values are read-only once returned."""
+    """A node changed a value that it received. Values are read-only once returned."""

@@ -11,10 +11,13 @@ from typing import Any
 class Blocked:
     """Takes the place of an output. Nodes that need it do not run.
 
-    With a ``message``, each of them reports it as its error. Without one, they are skipped silently.
+    With a ``message``, each of them reports it as its error, and the run goes on. Without one, they are skipped
+    silently. With ``fails``, the first one that needs the value fails, and the run with it: for a value that does not
+    exist, such as the VAE of a checkpoint without one.
     """
 
     message: str | None = None
+    fails: bool = False
 
 
 @dataclass(frozen=True, slots=True)

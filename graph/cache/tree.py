@@ -99,7 +99,7 @@ def encode(value: Any, codecs: Sequence[Codec], opaque: Callable[[Any], str] | N
             else:
                 stack.extend(reversed(item))
         elif kind is Blocked:
-            tokens.append(["blocked", item.message])
+            tokens.append(["blocked", item.message, item.fails])
         elif kind is bytes:
             tokens.append(["bytes", len(blobs)])
             blobs.append(Blob("U8", (len(item),), item))

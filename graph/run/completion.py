@@ -10,7 +10,7 @@ from typing import Any, Final
 
 from graph.cache.entry import Entry, files_named_in
 from graph.cache.result_cache import ResultCache
-from graph.errors import WorkflowError
+from graph.errors import MissingValueError, WorkflowError
 from graph.folders import Folders
 from graph.plan.keys import Keys
 from graph.plan.lists import elements_of, merge_ui, read_result
@@ -49,10 +49,16 @@ class Completion:
         self._emitter = emitter
 
     def report_blocked(self, state: NodeState, calls: Sequence[dict[str, Any] | Blocked]) -> bool:
-        """Report blocked calls. Returns True if every call was blocked, which completes ``state``."""
+        """Report blocked calls. Returns True if every call was blocked, which completes ``state``.
+
+        Raises NodeError, caused by MissingValueError, for a blocker that ``fails``.
+        """
         blockers = [call for call in calls if type(call) is Blocked]
         if not blockers:
             return False
+        for blocker in blockers:
+            if blocker.fails:
+                raise node_error(state, MissingValueError(blocker.message or "an input has no value"))
         for message in dict.fromkeys(blocker.message for blocker in blockers):
             if message is not None:
                 state.forbid_caching()

@@ -194,8 +194,8 @@ def _models_of(checkpoint: Checkpoint, folders: Folders) -> CheckpointModels:
 
 
 def _or_blocked(find: Callable[[], Handle]) -> Handle | Blocked:
-    """A missing model is an error of whoever needs it, not of the loader."""
+    """A missing model is an error of the node that needs it, not of the loader."""
     try:
         return find()
     except contents.AbsentModelError as error:
-        return Blocked(str(error))
+        return Blocked(str(error), fails=True)

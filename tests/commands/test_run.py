@@ -209,3 +209,18 @@ def test_a_node_of_ones_own_appears_and_a_broken_one_stops_nothing(tmp_path: Pat
     assert "broken.py" in ran.stderr
     assert "no_such_module_anywhere" in ran.stderr
     assert main("nodes", "Twice", "--base-directory", tmp_path, place=tmp_path).returncode == 0
+
+
+def test_a_checkpoint_without_a_vae_is_an_error_of_the_node_that_needs_it(tmp_path: Path) -> None:
+    from safetensors.torch import load_file, save_file
+
+    tensors = load_file(ROOT / "models" / "checkpoints" / "sumi-tiny.safetensors")
+    folder = tmp_path / "models" / "checkpoints"
+    folder.mkdir(parents=True)
+    without = {name: tensor for name, tensor in tensors.items() if not name.startswith("first_stage_model.")}
+    save_file(without, folder / "sumi-tiny.safetensors")
+    done = main("run", DEFAULT, *QUICK, "--json", "--models-dir", tmp_path / "models", place=tmp_path)
+    assert done.returncode == 1, done.stderr
+    failed = events_in(done.stdout)[-1]
+    assert (failed["event"], failed["class_type"]) == ("run_failed", "VAEDecode")
+    assert "sumi-tiny.safetensors: holds no VAE" in failed["message"]

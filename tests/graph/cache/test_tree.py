@@ -36,7 +36,7 @@ CODECS = (ArrayCodec(),)
 scalars = st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False) | st.text(max_size=5)
 leaves = scalars | st.binary(max_size=5) | st.builds(lambda xs: array("d", xs), st.lists(st.floats(allow_nan=False)))
 values = st.recursive(
-    leaves | st.builds(Blocked, st.none() | st.text()),
+    leaves | st.builds(Blocked, st.none() | st.text(), st.booleans()),
     lambda inner: (
         st.lists(inner, max_size=3)
         | st.lists(inner, max_size=3).map(tuple)

@@ -321,6 +321,31 @@ def test_a_blockers_message_is_reported_every_time_by_the_node_that_needs_it(mak
     assert calls == []
 
 
+class Pair(NamedTuple):
+    here: int
+    missing: int
+
+
+@node("Absent", category="test")
+def absent(*, value: int = 0) -> Pair:
+    """A value, and one that does not exist."""
+    return Pair(value, Blocked("m.safetensors: holds no VAE", fails=True))
+
+
+def test_a_value_that_does_not_exist_is_an_error_of_the_node_that_needs_it(make_engine):
+    wired = graph(a=("Absent", {"value": 1}), b=("Add", {"a": "a.1"}), s=("Show", {"value": "b.0"}))
+    unused = graph(a=("Absent", {"value": 1}), s=("Show", {"value": "a.0"}))
+    engine = make_engine(absent, add, show)
+    assert engine.run(unused).outputs == {"s": {"value": [1]}}
+    for _ in range(2):
+        said: list[events.Event] = []
+        with pytest.raises(NodeError, match=r"node b \(Add\) failed: MissingValueError: m.safetensors: holds no VAE"):
+            engine.run(wired, listener=said.append, run_id="r")
+        failed = said[-1]
+        assert isinstance(failed, events.RunFailed)
+        assert (failed.node_id, failed.class_type, failed.exception_type) == ("b", "Add", "MissingValueError")
+
+
 def test_hidden_inputs(make_engine):
     seen = {}
 

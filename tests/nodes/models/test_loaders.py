@@ -98,7 +98,7 @@ def test_a_checkpoint_gives_three_working_models(place: Place) -> None:
 def test_what_a_file_lacks_is_blocked_with_the_reason(place: Place) -> None:
     models = _load(place, _unet() | _text())
     assert isinstance(models.MODEL, Model)
-    assert isinstance(models.VAE, Blocked)
+    assert isinstance(models.VAE, Blocked) and models.VAE.fails
     assert models.VAE.message is not None
     assert "m.safetensors: holds no VAE" in models.VAE.message
 
