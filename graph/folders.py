@@ -221,7 +221,7 @@ def _substitute(prefix: str, width: int, height: int) -> str:
         "minute": f"{now.tm_min:02}",
         "second": f"{now.tm_sec:02}",
     }
-    return re.sub(r"%(\w+)%", lambda match: values.get(match[1], match[0]), prefix)
+    return re.sub(f"%({'|'.join(values)})%", lambda match: values[match[1]], prefix)
 
 
 def _counters(directory: Path, stem: str) -> Iterator[int]:

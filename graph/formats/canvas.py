@@ -29,7 +29,10 @@ class Slot:
 
 @dataclass(frozen=True, slots=True)
 class PlacedNode:
-    """A node as placed. ``outputs`` are the types of its output slots."""
+    """A node as placed. ``outputs`` are the types of its output slots.
+
+    ``search_name`` is the name by which file names refer to the node (``%KSampler.seed%``).
+    """
 
     id: str
     type: str
@@ -39,6 +42,7 @@ class PlacedNode:
     widgets_values: list[Any] | Mapping[str, Any]
     proxy_widgets: tuple[tuple[str, str], ...]
     title: str | None
+    search_name: str | None
     place: str
 
 
@@ -119,6 +123,8 @@ def read_node(value: Any, place: str) -> PlacedNode:
     """Read the placed node at ``place``. Raises FormatError."""
     node = object_at(value, place)
     properties = node.get("properties")
+    properties = object_at({} if properties is None or properties == [] else properties, f"{place}.properties")
+    search_name = properties.get("Node name for S&R")
     title = node.get("title")
     if title is not None and not isinstance(title, str):
         raise wrong(f"{place}.title", title, "text")
@@ -137,10 +143,9 @@ def read_node(value: Any, place: str) -> PlacedNode:
             _slot_type(object_at(slot, f"{place}.outputs[{index}]").get("type")) for index, slot in enumerate(outputs)
         ),
         widgets_values=[] if widgets_values is None else widgets_values,
-        proxy_widgets=_proxy_widgets(
-            object_at({} if properties is None or properties == [] else properties, f"{place}.properties"), place
-        ),
+        proxy_widgets=_proxy_widgets(properties, place),
         title=title or None,
+        search_name=search_name if isinstance(search_name, str) else None,
         place=place,
     )
 

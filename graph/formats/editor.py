@@ -7,6 +7,7 @@ from typing import Any, Final
 
 from graph.errors import FormatError
 from graph.formats.canvas import BYPASSED, MUTED, PlacedNode, read_canvas
+from graph.formats.file_names import FILE_NAME_INPUT, FileNames
 from graph.formats.group_nodes import GroupNodes
 from graph.formats.link_sources import PRIMITIVE, REMOVED, REROUTE, UNLINKED, LinkSources, Value
 from graph.formats.subgraphs import Scope, expand, read_definitions
@@ -18,16 +19,17 @@ _ON_THE_CANVAS_ONLY: Final = frozenset({REROUTE, PRIMITIVE, "Note", "MarkdownNot
 
 
 def read_editor(document: Mapping[str, Any], registry: Mapping[str, NodeType]) -> Workflow:
-    """The workflow that an editor's document stands for; ``Workflow.editor`` is the document.
+    """Return the workflow that an editor's document stands for; ``Workflow.editor`` is the document.
 
-    Node n inside the subgraph or group node p gets the id ``p:n``, to any depth. Muted nodes are left out
-    and so are the inputs they feed; bypassed ones, reroutes and primitives are passed through.
-    Nodes of classes that ``registry`` lacks keep their links, and their widgets' values as far as
-    the file names them. Raises FormatError.
+    Node n inside the subgraph or group node p gets the id ``p:n``, to any depth. Muted nodes are left out, and so are
+    the inputs they feed. Bypassed nodes, reroutes and primitives are passed through. Patterns in file names are filled
+    in. Nodes of classes that ``registry`` lacks keep their links, and their widgets' values as far as the file names
+    them. Raises FormatError.
     """
     root = read_canvas(document, "")
     definitions = read_definitions(document)
     sources = LinkSources(registry)
+    names = FileNames((node for level in (root, *definitions.values()) for node in level.nodes.values()), registry)
     nodes: dict[str, WorkflowNode] = {}
     for scope in expand(root, definitions, GroupNodes(document, registry)):
         for node in scope.canvas.nodes.values():
@@ -37,6 +39,8 @@ def read_editor(document: Mapping[str, Any], registry: Mapping[str, NodeType]) -
             if node_id in nodes:
                 raise FormatError(f"{node.place}.id: there are two nodes {node_id!r}; expected an id of its own")
             inputs = _inputs(node, scope, sources, registry.get(node.type))
+            if isinstance(prefix := inputs.get(FILE_NAME_INPUT), str):
+                inputs[FILE_NAME_INPUT] = names.fill_in(prefix)
             nodes[node_id] = WorkflowNode(node.type, inputs, node.title)
     return Workflow(nodes, document)
 

@@ -110,6 +110,11 @@ def test_prefixes_are_substituted_and_may_hold_subfolders(folders: Folders, tmp_
     assert folders.save_target("a/only/")[1:4:2] == ("only", "a")  # as ComfyUI reads it
 
 
+def test_a_percent_sign_before_a_substitution_is_ordinary_text(folders: Folders) -> None:
+    assert folders.save_target("100%_%width%", width=48).stem == "100%_48"
+    assert folders.save_target("50%width%%height%%", width=48, height=8).stem == "50488%"
+
+
 def test_an_output_folder_that_cannot_be_made_is_said(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
     broken = Folders(tmp_path, tmp_path / "file" / "output", tmp_path, tmp_path)
