@@ -11,6 +11,7 @@ from graph.errors import Problem, SumiError
 from graph.folders import Folders
 from graph.formats import load
 from graph.node import (
+    AddedLater,
     Choices,
     DynPrompt,
     ExtraPngInfo,
@@ -35,6 +36,7 @@ from graph.validation.validate import validate
 from graph.workflow import Link, Workflow, WorkflowNode
 
 __all__ = [
+    "AddedLater",
     "Blob",
     "Blocked",
     "CacheSettings",

@@ -95,6 +95,8 @@ SocketOnly = _Mark("socket_only")
 """The input has no widget (``forceInput``)."""
 RawLink = _Mark("raw_link")
 """The node receives the link itself, ``[node_id, output]``, not the value."""
+AddedLater = _Mark("added_later")
+"""The input is newer than its node: a file that lacks it gets the default."""
 Listed = _Mark("listed")
 """The output is a list whose elements feed consumers one by one."""
 
@@ -250,6 +252,7 @@ def _input(parameter: inspect.Parameter, base: Any, notes: list[Any], marks: set
         lazy="lazy" in marks,
         socket_only="socket_only" in marks,
         raw_link="raw_link" in marks,
+        added_later="added_later" in marks,
         combo_object=bool((choices and choices.as_object) or (files and files.as_object)),
         hints=hints,
         parameter=parameter.name,
@@ -319,6 +322,7 @@ def _first_sentence(doc: str | None) -> str:
 
 
 __all__ = [
+    "AddedLater",
     "Choices",
     "DynPrompt",
     "ExtraPngInfo",

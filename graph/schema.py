@@ -55,6 +55,8 @@ class Input:
     lazy: bool = False
     socket_only: bool = False
     raw_link: bool = False
+    added_later: bool = False
+    """The input is newer than its node: ``required`` for editors, but files that lack it get the default."""
     hidden: bool = False
     """Shown in no editor: given by expansions and API clients only."""
     combo_object: bool = False

@@ -53,7 +53,7 @@ class InputChecker:
         for declared in node_type.inputs:
             value = given.get(declared.name, MISSING)
             if value is MISSING:
-                if declared.required:
+                if declared.required and not declared.added_later:
                     problems.append(self._missing(declared, node, node_type))
             elif isinstance(value, Link):
                 if not self._fits(value, declared):

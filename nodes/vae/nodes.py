@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from typing import Annotated
 
-from graph.node import Range, node
+from graph.node import AddedLater, Range, node
 from nodes.types import Image, Latent, Mask, Vae
 
-Overlap = Annotated[int, Range(0, 4096, 32)]
+Overlap = Annotated[int, Range(0, 4096, 32), AddedLater]
 """Pixels that neighbouring tiles share; at most a quarter of a tile is used."""
-Frames = Annotated[int, Range(8, 4096, 4)]
+Frames = Annotated[int, Range(8, 4096, 4), AddedLater]
 """For video models only; a picture has no time."""
-FrameOverlap = Annotated[int, Range(4, 4096, 4)]
+FrameOverlap = Annotated[int, Range(4, 4096, 4), AddedLater]
 
 
 @node("VAEDecode", display_name="VAE Decode", category="latent")

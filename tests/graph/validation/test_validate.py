@@ -10,7 +10,8 @@ import pytest
 from graph.errors import Problem
 from graph.folders import Folders
 from graph.formats import load
-from graph.node import Choices, Files, Lazy, Range, Socket, SocketOnly, node
+from graph.node import AddedLater, Choices, Files, Lazy, Range, Socket, SocketOnly, node
+from graph.node_types.describe import describe
 from graph.schema import NodeType
 from graph.validation.validate import custom_validated, validate, validate_outputs
 
@@ -55,6 +56,11 @@ def sizes(*, size: Annotated[int, Choices((1, 2, 4))] = 1, wired: Annotated[int,
     return None
 
 
+@node("Tiled", category="", output_node=True)
+def tiled(*, samples: Latent, size: int = 512, overlap: Annotated[int, AddedLater] = 64) -> None:
+    return None
+
+
 def _even(count: int) -> bool | str:
     if count == 13:
         raise RuntimeError("thirteen")
@@ -71,7 +77,7 @@ def mix(*, first: Annotated[Any, Socket("IMAGE,LATENT"), Lazy], second: Annotate
     return first
 
 
-FUNCTIONS: list[Any] = [noise, decode, save, show, read, sizes, even, mix]
+FUNCTIONS: list[Any] = [noise, decode, save, show, read, sizes, tiled, even, mix]
 REGISTRY: dict[str, NodeType] = {f.node_type.name: f.node_type for f in FUNCTIONS}
 
 
@@ -129,6 +135,15 @@ def test_all_problems_come_at_once_each_with_its_place() -> None:
         ("value_not_in_list", "1", "Noise", "kind"),
         ("unknown_node_type", "3", "Savee", None),
     }
+
+
+def test_an_input_that_is_newer_than_its_node_may_be_missing() -> None:
+    graph = picture()
+    graph["3"] = {"class_type": "Tiled", "inputs": {"samples": ["1", 0], "size": 64}}
+    assert problems_of(graph) == []
+    assert describe(REGISTRY["Tiled"], lambda folder: [])["input"]["required"]["overlap"] == ["INT", {"default": 64}]
+    del graph["3"]["inputs"]["size"]
+    assert (one_problem(graph).type, one_problem(graph).input_name) == ("required_input_missing", "size")
 
 
 def test_misspelt_names_get_the_nearest_ones() -> None:
