@@ -13,7 +13,7 @@ from typing import Any, Final
 from graph.errors import FormatError
 from graph.formats import picture
 from graph.formats.api import read_api
-from graph.formats.editor import read_editor
+from graph.formats.editor import is_editor_document, read_editor
 from graph.formats.json_text import check_json, parse_json
 from graph.formats.shape import wrong
 from graph.schema import NodeType
@@ -81,16 +81,9 @@ def _from_document(document: Any, registry: Mapping[str, NodeType]) -> Workflow:
     document, editor = _unwrapped(document)
     if not isinstance(document, dict):
         raise wrong("the workflow", document, 'an object: {node id: {"class_type", "inputs"}} or {"nodes": […]}')
-    if _is_editor_dialect(document):
+    if is_editor_document(document):
         return read_editor(document, registry)
     return Workflow(read_api(document), editor if isinstance(editor, dict) else None)
-
-
-def _is_editor_dialect(document: Mapping[str, Any]) -> bool:
-    nodes = document.get("nodes")
-    if isinstance(nodes, dict) and "class_type" in nodes:
-        return False
-    return "nodes" in document
 
 
 def _unwrapped(document: Any) -> tuple[Any, Any]:

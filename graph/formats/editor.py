@@ -18,6 +18,12 @@ from graph.workflow import Workflow, WorkflowNode
 _ON_THE_CANVAS_ONLY: Final = frozenset({REROUTE, PRIMITIVE, "Note", "MarkdownNote", "MarkdownNode"})
 
 
+def is_editor_document(document: Mapping[str, Any]) -> bool:
+    """Whether ``document`` is in the editor's dialect; ``nodes`` may also be the id of an API node."""
+    nodes = document.get("nodes")
+    return "nodes" in document and not (isinstance(nodes, dict) and "class_type" in nodes)
+
+
 def read_editor(document: Mapping[str, Any], registry: Mapping[str, NodeType]) -> Workflow:
     """Return the workflow that an editor's document stands for; ``Workflow.editor`` is the document.
 

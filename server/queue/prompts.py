@@ -13,6 +13,7 @@ from typing import Any, Final
 
 from graph.errors import FormatError, Problem, SumiError
 from graph.formats.api import read_api
+from graph.formats.editor import is_editor_document, read_editor
 from graph.formats.json_text import check_json
 from graph.schema import Registry
 from graph.validation.nearest import Nearest
@@ -81,12 +82,14 @@ class Prompts:
     async def _read(self, body: Any) -> Job | Answer:
         if not isinstance(body, dict):
             raise PromptError("invalid_prompt", "the request must be a JSON object")
+        if "prompt" not in body and is_editor_document(body):
+            body = {"prompt": body}
         if "prompt" not in body:
             raise PromptError("no_prompt", "no prompt was given", 'expected {"prompt": {node id: …}}')
         prompt_id = _identifier(body, "prompt_id")
         if prompt_id is not None and (known := await self._store.get(prompt_id)) is not None:
             return _accepted(known)
-        body = await self._handled(body)
+        body = await self._handled(await self._converted(body))
         client_id = _identifier(body, "client_id")
         extra_data = _object(body, "extra_data")
         number = _number(body)
@@ -119,8 +122,32 @@ class Prompts:
             node_errors=node_errors,
         )
 
+    async def _converted(self, body: dict[str, Any]) -> dict[str, Any]:
+        """Return ``body`` with its prompt in API format. Pictures then carry the editor's document, as from an editor.
+
+        Raises PromptError for a document that cannot be converted.
+        """
+        document = body["prompt"]
+        if not isinstance(document, dict) or not is_editor_document(document):
+            return body
+        if isinstance(document["nodes"], list) and len(document["nodes"]) > self._limits.nodes:
+            raise self._too_many_nodes(len(document["nodes"]))
+        registry = await self._scheduler.catalogue.current_registry(_WORKER_SECONDS)
+        try:
+            workflow = await asyncio.to_thread(_read_editor, document, registry)
+        except FormatError as error:
+            raise PromptError("invalid_prompt", "the workflow cannot be converted to a prompt", str(error)) from error
+        extra_data = _object(body, "extra_data")
+        saved = extra_data.get("extra_pnginfo")
+        saved = {"workflow": document, **(saved if isinstance(saved, dict) else {})}
+        return {**body, "prompt": workflow.to_api(), "extra_data": {**extra_data, "extra_pnginfo": saved}}
+
+    def _too_many_nodes(self, count: int) -> PromptError:
+        message = f"a prompt may have {self._limits.nodes} nodes; this one has {count}"
+        return PromptError("invalid_prompt", message, status=413)
+
     async def _handled(self, body: dict[str, Any]) -> dict[str, Any]:
-        """``body``, as node packs change it that want to see prompts. Soon after the start they are waited for."""
+        """Return ``body`` as node packs' prompt handlers change it. Soon after the start it waits for the packs."""
         catalogue = self._scheduler.catalogue
         await catalogue.registry()
         if not catalogue.prompt_handlers:
@@ -128,7 +155,7 @@ class Prompts:
         await catalogue.current_registry(_WORKER_SECONDS)
         changed = await self._scheduler.questions.handle_prompt(body)
         if not isinstance(changed, dict) or "prompt" not in changed:
-            raise PromptError("invalid_prompt", "a node pack has made of this prompt what is none", status=500)
+            raise PromptError("invalid_prompt", "a node pack's prompt handler returned an invalid prompt", status=500)
         return changed
 
     async def _judged(self, workflow: Workflow, targets: Sequence[str] | None, prompt: Mapping[str, Any]) -> Validation:
@@ -150,8 +177,7 @@ class Prompts:
         if not isinstance(prompt, dict):
             raise PromptError("invalid_prompt", "a prompt is a JSON object", "expected {node id: {class_type, inputs}}")
         if len(prompt) > self._limits.nodes:
-            message = f"a prompt may have {self._limits.nodes} nodes; this one has {len(prompt)}"
-            raise PromptError("invalid_prompt", message, status=413)
+            raise self._too_many_nodes(len(prompt))
         try:
             if len(prompt) > _LARGE_PROMPT:
                 return await asyncio.to_thread(_parse, prompt)
@@ -171,6 +197,10 @@ class Prompts:
         if found.valid_outputs and custom_validated(workflow, registry):
             found = _with(found, await self._scheduler.questions.validate(prompt, found.valid_outputs))
         return found
+
+
+def _read_editor(document: dict[str, Any], registry: Registry) -> Workflow:
+    return read_editor(check_json(document, "the workflow"), registry)
 
 
 def _parse(prompt: dict[str, Any]) -> Workflow:

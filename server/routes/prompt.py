@@ -43,7 +43,10 @@ WORKFLOW: Final = mapping(record({"class_type": STRING, "inputs": mapping(ANYTHI
     errors=(400, 413, 429, 507),
 )
 async def submit(request: web.Request) -> web.StreamResponse:
-    """Queue a workflow in API format; answered once it is stored. A known prompt_id queues nothing again."""
+    """Queue a workflow, in API format or as an editor saves it. Answers once it is stored.
+
+    An editor's workflow is converted. A known prompt_id queues nothing again.
+    """
     try:
         body = await read_json(request)
     except RequestError as error:

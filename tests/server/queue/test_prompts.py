@@ -114,6 +114,45 @@ def test_partial_targets_choose_among_the_outputs(server: RunningServer) -> None
     assert item[4] == ["9"]
 
 
+def drawn(*nodes: dict[str, Any]) -> dict[str, Any]:
+    """ProbeValue and ``nodes`` as an editor saves them; the first link leads from it."""
+    first = {"id": 1, "type": "ProbeValue", "mode": 0, "inputs": [], "outputs": [{"name": "THING", "type": "THING"}]}
+    return {"nodes": [{**first, "widgets_values": [3]}, *nodes], "links": [[1, 1, 0, 2, 0, "THING"]], "version": 0.4}
+
+
+def shown(**more: Any) -> dict[str, Any]:
+    inputs = [{"name": "thing", "type": "THING", "link": 1}]
+    return {"id": 2, "type": "ProbeShow", "mode": 0, "inputs": inputs, "outputs": [], "widgets_values": ["hi"], **more}
+
+
+@pytest.mark.parametrize("wrap", [lambda document: {"prompt": document}, lambda document: document])
+def test_a_workflow_as_an_editor_saves_it_is_converted(server: RunningServer, wrap: Any) -> None:
+    status, answer = server.post("/prompt", wrap(drawn(shown())))
+    assert status == 200, answer
+    (item,) = [item for item in server.get("/queue")[1]["queue_pending"] if item[1] == answer["prompt_id"]]
+    assert item[2] == {
+        "1": {"class_type": "ProbeValue", "inputs": {"number": 3}},
+        "2": {"class_type": "ProbeShow", "inputs": {"note": "hi", "thing": ["1", 0]}},
+    }
+    assert item[3]["extra_pnginfo"] == {"workflow": drawn(shown())}
+
+
+@pytest.mark.parametrize(
+    ("document", "reason"),
+    [
+        (drawn(shown(mode="always")), "nodes[1].mode: found 'always'; expected an integer"),
+        (drawn({"id": 2}), "nodes[1].type: found nothing; expected text"),
+        ({"nodes": 7}, "nodes: found 7; expected a list"),
+        ({"nodes": [], "links": []}, ""),
+    ],
+)
+def test_an_editor_s_workflow_that_cannot_be_converted_is_refused(
+    server: RunningServer, document: dict[str, Any], reason: str
+) -> None:
+    kind, error, _ = refused(server, {"prompt": document})
+    assert kind == ("invalid_prompt" if reason else "prompt_no_outputs") and reason in error["details"]
+
+
 def test_number_front_and_the_order_they_make(server: RunningServer) -> None:
     server.post("/queue", {"clear": True})
     second = server.queue(chain())
