@@ -32,6 +32,7 @@ from server.routes import (
     queue,
     settings,
     status,
+    templates,
     upload,
     user_data,
     view,
@@ -58,6 +59,7 @@ THEMES: Final[tuple[Endpoints, ...]] = (
     status.endpoints,
     internal.endpoints,
     websocket.endpoints,
+    templates.endpoints,
     editor.endpoints,
 )
 """The order matters in the last: the editor's files answer to every path that nothing else does."""

@@ -268,3 +268,37 @@ def test_what_other_front_ends_expect_to_be_there(tmp_path: Path) -> None:
             await server.get("/api/userdata/user.css", status=404)
 
     asyncio.run(check())
+
+
+def test_the_examples_are_offered_as_templates(tmp_path: Path) -> None:
+    async def check() -> None:
+        async with serving(tmp_path, workers=0) as server:
+            (module,) = await server.get("/templates/index.json")
+            assert await server.get("/api/templates/index.zh-TW.json") == [module]
+            assert module["moduleName"] == "default"
+            names = [template["name"] for template in module["templates"]]
+            assert "text_to_image" in names and module["templates"][names.index("text_to_image")] == {
+                "name": "text_to_image",
+                "title": "Text to image",
+                "description": "",
+                "mediaType": "image",
+                "mediaSubtype": "webp",
+            }
+            for name in names:
+                assert (await server.get(f"/templates/{name}.json"))["nodes"]
+                assert (await server.get(f"/templates/{name}-1.webp"))[8:12] == b"WEBP"
+            await server.get("/templates/nothing.json", status=404)
+            await server.get("/templates/..%2Fpackage.json", status=404)
+
+    asyncio.run(check())
+
+
+def test_the_user_s_style_sheet_is_empty_unless_there_is_one(tmp_path: Path) -> None:
+    async def check() -> None:
+        async with serving(tmp_path, workers=0) as server:
+            assert await server.get("/user.css") == b""
+            server.config.user_data.mkdir(parents=True, exist_ok=True)
+            (server.config.user_data / "user.css").write_text("body { color: red }")
+            assert await server.get("/user.css") == b"body { color: red }"
+
+    asyncio.run(check())
