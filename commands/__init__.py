@@ -1,1 +1,1 @@
-"""What ``python main.py COMMAND`` does, one module a command. Each imports what it needs when it is called."""
+"""The commands of ``python main.py COMMAND``, one module each. Each imports its needs when it is called."""

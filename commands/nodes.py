@@ -42,7 +42,7 @@ def nodes(options: argparse.Namespace) -> int:
 
 
 def _of_note(facts: Mapping[str, Any]) -> Iterator[str]:
-    """What is out of the ordinary with a pack, a line each."""
+    """Return the remarks about a pack, one line each."""
     if "failure" in facts:
         yield f"cannot be used: {facts['failure']}"
     for name, why in facts.get("broken", {}).items():

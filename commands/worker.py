@@ -62,7 +62,7 @@ def host_of(options: argparse.Namespace) -> EngineHost:
 
 
 def _pack_server() -> PromptServer | None:
-    """What packs know as the server, if any of them has asked for it."""
+    """Return the server object of node packs, if one of them has imported it."""
     module = sys.modules.get("nodes.compat.prompt_server")
     return module.PromptServer.instance if module is not None else None
 
@@ -83,7 +83,7 @@ def _run_begins(request: RunRequest) -> None:
 
 
 def _models() -> list[str]:
-    """What is loaded. Nothing is, as long as nobody has imported what loads."""
+    """Return the names of loaded models; none before the module that loads them is imported."""
     residency = sys.modules.get("nodes.models.residency")
     return [str(entry) for entry in residency.loaded()] if residency is not None else []
 

@@ -1,4 +1,4 @@
-"""What a running node may ask of the engine: progress, folders, where it is."""
+"""The context of a running node: progress, folders, and its place in the run."""
 
 from __future__ import annotations
 
@@ -19,8 +19,8 @@ class PreviewImage(NamedTuple):
 class Context(Protocol):
     """Passed to a node function's parameter of this type.
 
-    ``expansion_prefix`` is ``{node_id}.{call}.`` or, deep in a loop, stands for it: what ids of
-    nodes that this call expands to begin with. ``call_index`` counts the calls when inputs are lists.
+    ``expansion_prefix`` is ``{node_id}.{call}.`` or, deep in a loop, a hash of it: the ID prefix of the
+    nodes that this call's expansion creates. ``call_index`` counts the calls when inputs are lists.
     """
 
     @property

@@ -1,4 +1,4 @@
-"""What can go wrong, as types a caller can tell apart.
+"""Errors, as types that a caller can tell apart.
 
 Every error a person can cause derives from :class:`SumiError` and says which
 file, node or input it is about, what was found, and what would be right.

@@ -1,4 +1,4 @@
-"""What a run says while it runs. The command line, the server and the tests just listen.
+"""The events of a run. The command line, the server and the tests listen to them.
 
 A listener is a callable that takes one event; it is called on the thread that runs
 the graph, in order, and must return quickly. Node ids in ``node_id`` may lie inside an
@@ -69,7 +69,7 @@ class NodeText:
 
 @dataclass(frozen=True, slots=True)
 class NodeOutput:
-    """What an output node has to show; for cached ones too (``cached`` is true)."""
+    """The data that an output node shows; for cached ones too (``cached`` is true)."""
 
     run_id: str
     node_id: str

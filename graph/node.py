@@ -52,7 +52,7 @@ class Range:
 
 
 class Hint:
-    """What else the editor is told about an input, word for word: ``Hint(multiline=True)``."""
+    """Further options of an input for the editor, passed on unchanged: ``Hint(multiline=True)``."""
 
     def __init__(self, **hints: Any):
         self.hints = hints
@@ -77,7 +77,7 @@ class Files:
 
 @dataclass(frozen=True, slots=True)
 class Named:
-    """The name of an input or output that is no Python identifier, or reads better."""
+    """The name of an input or output that is not a Python identifier, or reads better."""
 
     name: str
 
@@ -183,7 +183,7 @@ def node_types_in(module: types.ModuleType) -> list[NodeType]:
 
 
 class _Signature:
-    """What a node function's signature says."""
+    """The inputs and outputs in a node function's signature."""
 
     def __init__(self, function: Callable[..., Any]):
         hints = typing.get_type_hints(function, include_extras=True)
@@ -237,7 +237,7 @@ def _input(parameter: inspect.Parameter, base: Any, notes: list[Any], marks: set
     elif base in _SCALARS:
         socket_type = _SCALARS[base]
     else:
-        raise TypeError(f"parameter '{parameter.name}': {base!r} is no node input; annotate it with Socket(...)")
+        raise TypeError(f"parameter '{parameter.name}': {base!r} is not a node input; annotate it with Socket(...)")
     return Input(
         name=named.name if named else parameter.name,
         type=socket_type,
@@ -279,7 +279,7 @@ def _output(name: str | None, annotation: Any) -> Output:
     elif base in _SCALARS:
         output_type = _SCALARS[base]
     else:
-        raise TypeError(f"return annotation {base!r} is no node output; annotate it with Socket(...)")
+        raise TypeError(f"return annotation {base!r} is not a node output; annotate it with Socket(...)")
     is_list = any(isinstance(note, _Mark) and note.what == "listed" for note in notes)
     return Output(named.name if named else name or output_type, output_type, is_list)
 

@@ -24,7 +24,7 @@ class _Missing:
 
 
 MISSING: Final = _Missing()
-"""Stands where there is no value; ``None`` is a value."""
+"""Marks a missing value; ``None`` is a value."""
 
 WIDGET_TYPES: Final = frozenset({"INT", "FLOAT", "STRING", "BOOLEAN", "COMBO"})
 """Socket types whose inputs have a widget in the editor unless ``socket_only``."""
@@ -63,7 +63,7 @@ class Input:
     """Described as ``["COMBO", {"options": [...]}]`` rather than ``[[...], {...}]``."""
     hints: Mapping[str, Any] = field(default_factory=dict, hash=False)
     parameter: str = ""
-    """The function's parameter that receives it, where the name is no identifier."""
+    """The function's parameter that receives it, where the name is not an identifier."""
 
     @property
     def has_widget(self) -> bool:
@@ -163,7 +163,7 @@ class Registry(Mapping[str, NodeType]):
         return len(self._types)
 
     def with_types(self, types: Mapping[str, NodeType]) -> Registry:
-        """One that has these, too or in place of its own."""
+        """Return a registry with these types added; they replace types of the same name."""
         return Registry({**self._types, **types}, self.codecs, self.environment)
 
     def replace(self, node_type: NodeType) -> None:

@@ -16,7 +16,7 @@ class Link(NamedTuple):
 
 
 class MalformedLink(list[Any]):
-    """A list that stands where only a link may, and is none. Validation reports it."""
+    """A list where a link was expected. Validation reports it."""
 
 
 @dataclass(frozen=True, slots=True)

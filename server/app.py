@@ -122,7 +122,7 @@ async def _collecting_logs(app: web.Application) -> AsyncIterator[None]:
 
 
 def _endpoint(request: web.Request) -> Endpoint | None:
-    """What the request asks for; None for what there is no route to."""
+    """Return the endpoint of a request; None if no route matches."""
     return request.app[SERVICES].endpoints.get(request.match_info.handler)
 
 

@@ -1,4 +1,4 @@
-"""What the server is told at its start."""
+"""The server's configuration."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ MEBIBYTE: Final = 1024 * 1024
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """What is refused with a 4xx or, when there is too much at once, a 429 or 503.
+    """Limits; requests beyond them get a 4xx or, when there is too much at once, a 429 or 503.
 
     ``json_bytes``: one JSON body. ``body_bytes``: all JSON bodies that are being read, together.
     ``picture_pixels``: one picture that is uploaded or shown smaller. ``websocket_message_bytes``: one
@@ -71,5 +71,5 @@ class ServerConfig:
 
     @property
     def user_data(self) -> Path:
-        """What editors keep here: workflows and settings, where ComfyUI keeps them."""
+        """The folder of editors' workflows and settings, the same as ComfyUI's."""
         return self.folders.user / "default"

@@ -1,4 +1,4 @@
-"""What the handlers of requests work with."""
+"""The parts of the server that request handlers use."""
 
 from __future__ import annotations
 

@@ -33,7 +33,7 @@ _QUEUE_LENGTH: Final = 64
 _KEEP_FRACTION: Final = 0.9
 """How full the folder is left when it had to be cleared."""
 _RESCAN_FRACTION: Final = 0.05
-"""What this process may add before it looks at what others have added."""
+"""Share of the limit that this process may add before it counts what others have added."""
 _STALE_SECONDS: Final = 3600
 """Age at which a temporary file has no writer any more."""
 
@@ -56,7 +56,7 @@ class DiskCache:
         return key in self._pending or os.path.exists(self._path(key))
 
     def get(self, key: str) -> Entry | None:
-        """The result, or None if there is none that can be read."""
+        """Return the result, or None if there is no readable one."""
         entry = self._pending.get(key)
         if entry is not None:
             return entry

@@ -13,7 +13,7 @@ from graph.cache.tree import SCALARS, measure
 from graph.codec import Codec
 
 _ENTRY_BYTES: Final = 600
-"""What an entry with its key and its place in the table costs besides its values."""
+"""Bytes of an entry, its key and its place in the table, without its values."""
 
 
 @dataclass(slots=True)

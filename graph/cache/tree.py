@@ -43,7 +43,7 @@ class _Close(NamedTuple):
 
 
 def measure(value: Any, codecs: Sequence[Codec]) -> Size:
-    """What keeping ``value`` in memory costs."""
+    """Return how much memory ``value`` takes."""
     plain = 0
     leaves: dict[int, int] = {}
     seen: set[int] = set()

@@ -27,7 +27,7 @@ def parse_json(source: str | bytes, name: str = "JSON") -> Any:
     NaN and Infinity are read as numbers, because ComfyUI writes them into pictures;
     validation finds them where they matter.
 
-    Raises FormatError with line and column for text that is no JSON, and for a key that
+    Raises FormatError with line and column for text that is not JSON, and for a key that
     stands twice in one object, more than MAX_DEPTH levels, absurd integers and half
     characters (lone surrogates), all of which something further on would choke on.
     """

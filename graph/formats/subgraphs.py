@@ -103,7 +103,7 @@ def expand(root: Canvas, definitions: Mapping[str, Canvas], groups: GroupNodes) 
 
 
 def _outer_values(holder: PlacedNode, given: Mapping[str, Any]) -> tuple[dict[str, Any], dict[str, dict[str, Any]]]:
-    """What a subgraph node's widgets say about its inside. ``given`` comes from further out still."""
+    """Return the values that a subgraph node gives to its inside. ``given`` comes from an outer subgraph."""
     promoted: dict[str, Any] = {}
     overrides: dict[str, dict[str, Any]] = {}
     for (inner_id, name), value in _named_values(holder):

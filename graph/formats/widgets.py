@@ -113,7 +113,7 @@ def _has_control(declared: Input) -> bool:
 
 
 def _first_value(declared: Input) -> Any:
-    """What the editor shows in a widget that nobody has touched."""
+    """Return the value that the editor shows in a new widget."""
     if declared.default is not MISSING:
         return declared.default
     if declared.choices:

@@ -42,7 +42,7 @@ def blocker_in(arguments: Mapping[str, Any], input_is_list: bool) -> Blocked | N
 
 
 def read_result(kind: Kind, returned: Any) -> NodeResult:
-    """What a call returned, as a NodeResult with one value per output.
+    """Return the value of a call as a NodeResult with one value per output.
 
     Raises TypeError if the number of values is not the number of outputs.
     """
@@ -68,7 +68,7 @@ def read_result(kind: Kind, returned: Any) -> NodeResult:
 
 
 def elements_of(value: Any, is_list: bool, name: str) -> Sequence[Any]:
-    """The elements that one call adds to an output. Raises TypeError for a list that is none."""
+    """Return the elements that one call adds to an output. Raises TypeError where a list was expected."""
     if not is_list or type(value) is Blocked:
         return (value,)
     if not isinstance(value, (list, tuple)):
@@ -77,7 +77,7 @@ def elements_of(value: Any, is_list: bool, name: str) -> Sequence[Any]:
 
 
 def merge_ui(shown: Sequence[Mapping[str, Any]]) -> dict[str, Any] | None:
-    """What several calls show, as one: lists under the same name are joined."""
+    """Merge the ``ui`` data of several calls: lists under the same name are joined."""
     if not shown:
         return None
     merged: dict[str, Any] = {}

@@ -14,7 +14,7 @@ _CANCEL_GRACE: Final = 1.0
 
 
 class Outcome(NamedTuple):
-    """What a coroutine came to: ``error`` is None if it returned ``value``."""
+    """The outcome of a coroutine: ``error`` is None if it returned ``value``."""
 
     value: Any
     error: BaseException | None

@@ -12,7 +12,7 @@ from graph.workflow import Link, WorkflowNode
 
 _LONGEST_PARENT: Final = 100
 _LONGEST_ID: Final = 150
-"""Ids that are longer are told by a hash: each turn of a loop may put one name behind another."""
+"""Longer ids are replaced by a hash: each turn of a loop may append another name."""
 
 
 class GraphBuilder:
@@ -59,12 +59,12 @@ class BuiltNode:
         return Link(self.id, index)
 
     def set_input(self, name: str, value: Any) -> None:
-        """Give an input after the fact, or one whose name is no identifier."""
+        """Give an input after the fact, or one whose name is not an identifier."""
         self.inputs[name] = value
 
 
 def expansion_prefix(node_id: str, placed_id: str, call: int) -> str:
-    """What ids of nodes begin with that call ``call`` of ``node_id`` expands to: ``{node_id}.{call}.``.
+    """ID prefix of the nodes that this call's expansion creates: ``{node_id}.{call}.``.
 
     Deep in a loop, where that would grow with every turn, a hash stands for all but the placed node.
     """
@@ -76,7 +76,7 @@ def expansion_prefix(node_id: str, placed_id: str, call: int) -> str:
 class Expansion:
     """The graph that one call answered with, read. Ids that lack the prefix get it.
 
-    Raises WorkflowError if it is no graph in the API dialect.
+    Raises WorkflowError if it is not a graph in the API dialect.
     """
 
     def __init__(self, graph: Mapping[str, Any], prefix: str):
@@ -92,7 +92,7 @@ class Expansion:
         """Nodes that stand for another one in the editor: a loop's body for the nodes that it repeats."""
 
     def link(self, value: Any) -> Link | None:
-        """``value`` as a link, into this graph or out of it, or None if it is none."""
+        """Return ``value`` as a link into this graph or out of it, or None if it is not a link."""
         if type(value) is not Link and not (
             type(value) is list and len(value) == 2 and isinstance(value[0], str) and type(value[1]) is int
         ):

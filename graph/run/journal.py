@@ -1,4 +1,4 @@
-"""What nodes were about to save, kept until their run has ended.
+"""The files that nodes were about to save, recorded until their run has ended.
 
 If the process is killed, the job is run again under the same run id; its nodes find here
 what they have saved already. One small file per node and call, appended to and synchronised

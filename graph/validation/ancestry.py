@@ -1,4 +1,4 @@
-"""Who feeds whom: ancestors, cycles, and the outputs that a node's fault reaches.
+"""Ancestors, cycles, and the outputs that depend on a faulty node.
 
 Plain dictionaries and loops: a workflow of 10,000 nodes takes milliseconds and no recursion.
 """

@@ -237,7 +237,7 @@ class InputChecker:
                 types[name] = feeder_type.outputs[value.output].type
         return types
 
-    def _custom(self, node: WorkflowNode, node_type: NodeType, wants: _Wanted) -> Iterator[Problem]:
+    def _custom(self, node: WorkflowNode, node_type: NodeType, wants: _ValidateParameters) -> Iterator[Problem]:
         if wants.folders and self._folders is None:
             return
         assert node_type.validate is not None
@@ -275,8 +275,8 @@ class InputChecker:
 
 
 @dataclass(frozen=True, slots=True)
-class _Wanted:
-    """What a node's own validation code asks for."""
+class _ValidateParameters:
+    """The inputs that a node's own validation code names."""
 
     names: frozenset[str] = frozenset()
     needed: frozenset[str] = frozenset()
@@ -292,15 +292,15 @@ class _Wanted:
         return name in self.needed or (linked and self.everything and name not in self.names)
 
 
-_NOTHING: Final = _Wanted()
+_NOTHING: Final = _ValidateParameters()
 _NO_INPUTS: Final = frozenset({"folders", "input_types"})
 
 
 @lru_cache(maxsize=4096)
-def _parameters(function: Callable[..., Any]) -> _Wanted:
+def _parameters(function: Callable[..., Any]) -> _ValidateParameters:
     parameters = inspect.signature(function).parameters.values()
     named = [p for p in parameters if p.kind in (p.POSITIONAL_OR_KEYWORD, p.KEYWORD_ONLY)]
-    return _Wanted(
+    return _ValidateParameters(
         names=frozenset(p.name for p in named) - _NO_INPUTS,
         needed=frozenset(p.name for p in named if p.default is p.empty) - _NO_INPUTS,
         everything=any(p.kind is p.VAR_KEYWORD for p in parameters),
@@ -315,7 +315,7 @@ def _placed(problem: Problem, node_id: str, node: WorkflowNode) -> Problem:
 def _malformed(value: MalformedLink, declared: Input) -> Problem:
     return Problem(
         "bad_linked_input",
-        f"{_shown(list(value))} is no link",
+        f"{_shown(list(value))} is not a link",
         input_name=declared.name,
         found=list(value),
         expected='[node id, output index], or {"__value__": […]} for a list as a value',

@@ -38,7 +38,7 @@ def _integer(value: Any) -> int:
         return int(_finite(value))
     if isinstance(value, (int, str)):
         return int(value)
-    raise TypeError(f"{_kind(value)} is no integer")
+    raise TypeError(f"{_kind(value)} is not an integer")
 
 
 def _float(value: Any) -> float:
@@ -47,7 +47,7 @@ def _float(value: Any) -> float:
             return _finite(float(value))
         except OverflowError as error:
             raise ValueError("the number is too large for a float") from error
-    raise TypeError(f"{_kind(value)} is no number")
+    raise TypeError(f"{_kind(value)} is not a number")
 
 
 def _boolean(value: Any) -> bool:
@@ -58,13 +58,13 @@ def _boolean(value: Any) -> bool:
         raise ValueError(f"{value!r} is neither true nor false")
     if isinstance(value, (int, float)):
         return bool(_finite(value))
-    raise TypeError(f"{_kind(value)} is no boolean")
+    raise TypeError(f"{_kind(value)} is not a boolean")
 
 
 def _string(value: Any) -> str:
     if isinstance(value, (str, int, float)):
         return str(value)
-    raise TypeError(f"{_kind(value)} is no string")
+    raise TypeError(f"{_kind(value)} is not a string")
 
 
 def _finite(number: float) -> float:

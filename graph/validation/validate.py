@@ -16,7 +16,7 @@ from graph.workflow import Link, Workflow, WorkflowNode
 
 @dataclass(frozen=True)
 class Validation:
-    """What validation found. ``valid_outputs`` may run although others may not."""
+    """The result of validation. ``valid_outputs`` may run although others may not."""
 
     problems: tuple[Problem, ...]
     valid_outputs: tuple[str, ...]
@@ -162,20 +162,20 @@ def _with_dependents(
     problems: Sequence[Problem], wanted: Sequence[str], feeders: Mapping[str, Sequence[str]]
 ) -> Validation:
     reached = reached_targets(wanted, feeders)
-    spoilt = 0
+    failed_bits = 0
     outputs_of: dict[int, tuple[str, ...]] = {}
     complete = []
     for problem in problems:
         bits = reached.get(problem.node_id, 0) if problem.node_id is not None else 0
-        spoilt |= bits
+        failed_bits |= bits
         if bits not in outputs_of:
             outputs_of[bits] = tuple(_chosen(wanted, bits))
         if problem.node_id is not None:
             problem = replace(problem, extra={**problem.extra, "dependent_outputs": outputs_of[bits]})
         complete.append(problem)
-    invalid = tuple(_chosen(wanted, spoilt))
-    spoilt_targets = set(invalid)
-    valid = tuple(target for target in wanted if target not in spoilt_targets)
+    invalid = tuple(_chosen(wanted, failed_bits))
+    failed_targets = set(invalid)
+    valid = tuple(target for target in wanted if target not in failed_targets)
     return Validation(tuple(complete), valid, invalid)
 
 

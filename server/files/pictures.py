@@ -27,7 +27,7 @@ _THREADS: Final = ThreadPoolExecutor(2, "pictures")
 """Few, and not asyncio's own: large pictures must not keep small questions waiting."""
 
 _DAMAGE: Final = (OSError, ValueError, SyntaxError, EOFError, LookupError, TypeError, ArithmeticError)
-"""What Pillow's readers raise for files that are no sound pictures."""
+"""Exceptions that Pillow raises for damaged pictures and for other files."""
 
 
 async def on_picture_thread(work: Callable[[], T]) -> T:

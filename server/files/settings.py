@@ -1,4 +1,4 @@
-"""What editors remember for their user: one JSON object in one file."""
+"""Editors' settings: one JSON object in one file."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What becomes of an exception that a handler raises: the client is told, and nothing it sends makes a 500."""
+"""Turns exceptions of handlers into answers. No request can cause a 500."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A route and what is said of it in ``GET /openapi.json``, declared in one place: at its handler."""
+"""A route and its description in ``GET /openapi.json``, both declared at the handler."""
 
 from __future__ import annotations
 

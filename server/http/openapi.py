@@ -28,7 +28,7 @@ _ERROR: Final[Schema] = {
     },
 }
 _ALWAYS: Final = (401, 403, 429, 503)
-"""What safety.py and gate.py may answer anywhere."""
+"""Statuses that safety.py and gate.py may answer on any route."""
 
 
 def document(endpoints: Iterable[Endpoint]) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""Whom the server talks to: by which name it may be called, from which pages, with which token.
+"""Access control: host names, origins of pages, and tokens.
 
 Against DNS rebinding (a page's own name made to point here) the Host header is checked; against pages of other
 origins Origin and Sec-Fetch-Site, which browsers set and pages cannot; against other machines, a token.
@@ -136,7 +136,7 @@ class Guard:
 
     @web.middleware
     async def answer_preflight(self, request: web.Request, handler: Handler) -> web.StreamResponse:
-        """What a browser asks before it lets a page of the allowed origin send more than a plain form."""
+        """Answer a browser's preflight request for a page of the allowed origin."""
         if request.method == hdrs.METH_OPTIONS and self._cors_origin is not None:
             return web.Response()
         return await handler(request)
@@ -222,7 +222,7 @@ def _origin_of(url: str) -> str:
 
 
 def _host_name(header: str) -> str | None:
-    """The name in a Host header, None if it is none."""
+    """Return the name in a Host header; None if the header is malformed."""
     try:
         parts = urlsplit(f"//{header}")
         _ = parts.port  # raises for one that is no number

@@ -72,7 +72,7 @@ class Metrics:
 
 
 class _Now(Collector):
-    """What is read off when somebody asks."""
+    """Collects the figures that are read when a client asks."""
 
     def __init__(self, scheduler: Scheduler, hub: Hub, gate: Gate):
         self._scheduler, self._hub, self._gate = scheduler, hub, gate

@@ -22,7 +22,7 @@ from server.workers.interface import Description
 log = logging.getLogger(__name__)
 
 _FRESH_SECONDS: Final = 0.5
-"""For so long the answer of all nodes about their inputs is good for the next who asks."""
+"""How long a full node list is reused."""
 
 
 class Catalogue:
@@ -152,8 +152,8 @@ class Catalogue:
 
     async def _ask_anew(self, names: Sequence[str] | None) -> None:
         assert self.ask is not None and self._registry is not None
-        told = {data["name"]: data for data in await self.ask(names)}
-        new = {name: data for name, data in told.items() if data != self._said.get(name)}
+        answered = {data["name"]: data for data in await self.ask(names)}
+        new = {name: data for name, data in answered.items() if data != self._said.get(name)}
         if new:
             types = await asyncio.to_thread(lambda: {name: node_type_from_data(data) for name, data in new.items()})
             self._said.update(new)

@@ -46,7 +46,7 @@ class RunMessages:
             return 1.0
         return min(1.0, (len(self._done) + self._part) / max(1, len(self._job.prompt)))
 
-    def heard(self, event: events.Event) -> None:
+    def handle(self, event: events.Event) -> None:
         """Take in one event of the run, on the event loop."""
         self._on(event)
 
@@ -79,7 +79,7 @@ class RunMessages:
             self._state_due.cancel()
 
     def greeting(self) -> list[tuple[str, dict[str, Any]]]:
-        """What a client that comes back in the middle of its run is told."""
+        """Return the messages for a client that reconnects during its run."""
         if self.node is None:
             return []
         return [("executing", {"node": self.node, "display_node": self.node, "prompt_id": self._job.prompt_id})]
@@ -88,7 +88,7 @@ class RunMessages:
 
     @singledispatchmethod
     def _on(self, event: Any) -> None:
-        raise TypeError(f"{type(event).__name__} is no event that a run sends before its end")
+        raise TypeError(f"{type(event).__name__} is not an event that a run sends before its end")
 
     @_on.register
     def _(self, event: events.RunStarted) -> None:

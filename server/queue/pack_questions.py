@@ -1,4 +1,4 @@
-"""What node packs ask of the server: its queue, its history, its clients. They run in a worker, another process."""
+"""Answers node packs' questions about the queue, the history and clients. Packs run in a worker process."""
 
 from __future__ import annotations
 

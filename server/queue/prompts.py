@@ -1,4 +1,4 @@
-"""``POST /prompt``: what a client sends becomes a job, or an answer that says what is wrong with it."""
+"""``POST /prompt``: turns a client's request into a job, or into an answer that lists the problems."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ Answer = tuple[int, dict[str, Any]]
 
 @dataclass(frozen=True, slots=True)
 class PromptLimits:
-    """What is refused: more nodes in a prompt, more prompts in the queue, or more bytes (the queue is in memory)."""
+    """Limits on the nodes in a prompt and on the prompts and bytes in the queue, which is kept in memory."""
 
     nodes: int = 20_000
     queue: int = 10_000
@@ -62,7 +62,7 @@ class Prompts:
         self._limits = limits or PromptLimits()
 
     async def submit(self, body: Any) -> Answer:
-        """The status and answer of ``POST /prompt`` with that JSON body.
+        """Return status and answer of ``POST /prompt`` with that JSON body.
 
         200 once the job is on the disk, or if its prompt_id is known already (then with the first answer);
         400 for what is wrong with it, 413 for too many nodes, 429 for a full queue, 507 for a full disk.
@@ -89,7 +89,7 @@ class Prompts:
         prompt_id = _identifier(body, "prompt_id")
         if prompt_id is not None and (known := await self._store.get(prompt_id)) is not None:
             return _accepted(known)
-        body = await self._handled(await self._converted(body))
+        body = await self._with_prompt_handlers(await self._converted(body))
         client_id = _identifier(body, "client_id")
         extra_data = _object(body, "extra_data")
         number = _number(body)
@@ -100,7 +100,7 @@ class Prompts:
         if self._store.queue_bytes() >= self._limits.queue_bytes:
             message = f"the prompts that wait take more than {self._limits.queue_bytes} bytes already"
             raise PromptError("queue_full", message, status=429)
-        found = await self._judged(workflow, targets, body["prompt"])
+        found = await self._check(workflow, targets, body["prompt"])
         node_errors = _node_errors(found, workflow)
         if not found.valid_outputs:
             return 400, {"error": _all_failed(node_errors).body, "node_errors": node_errors}
@@ -146,7 +146,7 @@ class Prompts:
         message = f"a prompt may have {self._limits.nodes} nodes; this one has {count}"
         return PromptError("invalid_prompt", message, status=413)
 
-    async def _handled(self, body: dict[str, Any]) -> dict[str, Any]:
+    async def _with_prompt_handlers(self, body: dict[str, Any]) -> dict[str, Any]:
         """Return ``body`` as node packs' prompt handlers change it. Soon after the start it waits for the packs."""
         catalogue = self._scheduler.catalogue
         await catalogue.registry()
@@ -158,9 +158,12 @@ class Prompts:
             raise PromptError("invalid_prompt", "a node pack's prompt handler returned an invalid prompt", status=500)
         return changed
 
-    async def _judged(self, workflow: Workflow, targets: Sequence[str] | None, prompt: Mapping[str, Any]) -> Validation:
-        """What is wrong with it. Nothing is refused by the list of nodes of the last start: soon after the start, a
-        worker's is waited for then. Raises PromptError."""
+    async def _check(self, workflow: Workflow, targets: Sequence[str] | None, prompt: Mapping[str, Any]) -> Validation:
+        """Validate ``workflow`` with the nodes that exist now. Raises PromptError.
+
+        Soon after the start, the list of nodes of the last start serves to accept prompts only: before one is
+        refused, a worker's list is waited for.
+        """
         catalogue = self._scheduler.catalogue
         if not catalogue.is_current:
             registry = await catalogue.registry()
@@ -188,7 +191,7 @@ class Prompts:
     async def _validated(
         self, workflow: Workflow, registry: Registry, targets: Sequence[str] | None, prompt: Mapping[str, Any]
     ) -> Validation:
-        """The server's own findings and, of nodes with validation code of their own, a worker's. Raises PromptError."""
+        """Validate in the server and, for nodes with their own validation code, in a worker. Raises PromptError."""
         outputs = _outputs(workflow, registry, targets)
         folders = self._scheduler.catalogue.folders
 
@@ -241,18 +244,18 @@ def _outputs(workflow: Workflow, registry: Registry, targets: Sequence[str] | No
 
 
 def _with(found: Validation, problems: Sequence[Problem]) -> Validation:
-    """``found`` and the worker's ``problems``, which may spoil further outputs."""
-    spoilt = {output for problem in problems for output in problem.extra.get("dependent_outputs", ())}
+    """Add the worker's ``problems`` to ``found``; they may make further outputs invalid."""
+    failed = {output for problem in problems for output in problem.extra.get("dependent_outputs", ())}
     return replace(
         found,
         problems=(*found.problems, *problems),
-        valid_outputs=tuple(output for output in found.valid_outputs if output not in spoilt),
-        invalid_outputs=(*found.invalid_outputs, *(output for output in found.valid_outputs if output in spoilt)),
+        valid_outputs=tuple(output for output in found.valid_outputs if output not in failed),
+        invalid_outputs=(*found.invalid_outputs, *(output for output in found.valid_outputs if output in failed)),
     )
 
 
 _TYPES: Final = {"dependency_cycle": "exception_during_validation"}
-"""What the protocol calls problems that it has no type of its own for."""
+"""The protocol's types for problems that it does not name."""
 
 
 def _node_errors(found: Validation, workflow: Workflow) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""Who runs what, when: takes jobs from the store in their order and gives them to workers that are free."""
+"""The scheduler: takes jobs from the store in order and gives them to free workers."""
 
 from __future__ import annotations
 
@@ -148,7 +148,7 @@ class Scheduler:
                     log.info("%s died and needs no freeing", slot.name)
 
     def _workers(self, idle_first: bool) -> list[Worker]:
-        """Those that are up."""
+        """The workers that are up."""
         posts = sorted(self._slots, key=lambda slot: slot.job is not None) if idle_first else self._slots
         return [slot.worker for slot in posts if slot.worker is not None]
 
@@ -258,7 +258,7 @@ class Scheduler:
             if job.prompt_id in self._to_stop:
                 outcome: Outcome = RunInterrupted(job.prompt_id, None, None)
             else:
-                outcome = await worker.run(request, running.messages.heard)
+                outcome = await worker.run(request, running.messages.handle)
         except WorkerDied as death:
             await self._died_running(running, str(death))
             raise
@@ -359,7 +359,7 @@ def _extra_pnginfo(job: Job) -> Mapping[str, Any] | None:
 
 
 def _previews(job: Job) -> bool | None:
-    """What a client says of previews for this prompt alone; None if it leaves that to ``--preview-method``."""
+    """Return whether the client wants previews for this prompt; None to use ``--preview-method``."""
     wanted = job.extra_data.get("preview_method")
     return wanted != "none" if wanted in PREVIEW_METHODS else None
 

@@ -1,4 +1,4 @@
-"""What is asked of whichever worker is up: an answer in time, or none."""
+"""Questions to any worker that is up, with a time limit."""
 
 from __future__ import annotations
 
@@ -31,30 +31,30 @@ class WorkerQuestions:
         self._workers = workers
 
     async def validate(self, prompt: Mapping[str, Any], targets: Sequence[str]) -> list[Problem]:
-        """What the nodes' own validation code objects to; nothing if no worker answers in five seconds."""
+        """Return the problems that nodes' own validation code finds; none if no worker answers in five seconds."""
         what = "the validation code of a node (the prompt is accepted unseen)"
         return await self._ask(lambda w: w.validate(prompt, list(targets)), VALIDATION_SECONDS, what) or []
 
     async def redeclare(self, names: Sequence[str] | None) -> list[dict[str, Any]]:
-        """Those of these nodes (None: of all) whose inputs may change, as they are by now; none if nobody tells."""
+        """Return the declarations of the named nodes (None: all) whose inputs may change; none without a worker."""
         what = "asking nodes for their inputs (they stay as they were)"
         return await self._ask(lambda w: w.redeclare(names), DECLARATION_SECONDS, what) or []
 
     async def ask_packs(self, request: PackRequest) -> PackAnswer | None:
-        """What a node pack answers to a request for a route of its own; None if nobody answers in time."""
+        """Return a node pack's answer to a request for its route; None if no worker answers in time."""
         what = f"a node pack's route for {request.path}"
         return await self._ask(lambda w: w.ask_packs(request), PACK_SECONDS, what, idle_first=False)
 
     async def handle_prompt(self, body: Mapping[str, Any]) -> Any:
         """The body of a prompt as node packs change it; as it came, if they fail or take too long."""
-        what = "a node pack that wants to see prompts (this one is taken as it came)"
+        what = "a node pack's prompt handler (the prompt is used unchanged)"
         changed = await self._ask(lambda w: w.handle_prompt(body), VALIDATION_SECONDS, what, idle_first=False)
         return body if changed is None else changed
 
     async def _ask(
         self, ask: Callable[[Worker], Awaitable[T]], seconds: float, what: str, idle_first: bool = True
     ) -> T | None:
-        """What packs remember between two requests is in one process: those go to the same worker, idle or not."""
+        """Return the worker for requests to packs: always the same one, since packs keep state in their process."""
         for worker in self._workers(idle_first):
             try:
                 async with asyncio.timeout(seconds):

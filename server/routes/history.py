@@ -1,4 +1,4 @@
-"""What has run."""
+"""Jobs that have ended."""
 
 from __future__ import annotations
 

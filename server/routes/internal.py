@@ -1,4 +1,4 @@
-"""What only the editor asks for: folders, their files, the log."""
+"""Routes for the editor alone: folders, their files, the log."""
 
 from __future__ import annotations
 

@@ -26,7 +26,7 @@ from server.http.endpoint import (
 from server.http.request_error import RequestError
 from server.routes.request_data import query_choice, query_integer
 from server.services import Services, services
-from server.store.job_list import ORDERS, STATUSES, Wanted, entry_of
+from server.store.job_list import ORDERS, STATUSES, JobFilter, entry_of
 from server.store.job_store import JobStore
 from server.store.jobs import Job, compact_json, whole
 
@@ -90,7 +90,7 @@ async def job_list(request: web.Request) -> web.StreamResponse:
         )
     limit = min(LONGEST_PAGE, query_integer(request, "limit") or LONGEST_PAGE)
     offset = min(2**62, query_integer(request, "offset") or 0)
-    wanted = Wanted(
+    wanted = JobFilter(
         [STATUSES[word] for word in dict.fromkeys(words or STATUSES)],
         request.query.get("workflow_id") or None,
         query_choice(request, "sort_by", tuple(ORDERS), "created_at"),

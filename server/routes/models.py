@@ -52,7 +52,7 @@ async def embeddings(request: web.Request) -> web.StreamResponse:
     errors=(400, 404),
 )
 async def metadata(request: web.Request) -> web.StreamResponse:
-    """What a safetensors file says of itself."""
+    """Return the metadata of a safetensors file."""
     here = services(request).config.folders
     folder = _model_folder(here, request.match_info["folder"])
     name = request.query.get("filename", "")

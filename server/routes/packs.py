@@ -1,4 +1,4 @@
-"""What node packs add: scripts for the editor, and routes of their own, which a worker answers."""
+"""Node packs' scripts for the editor and their routes, which a worker answers."""
 
 from __future__ import annotations
 

@@ -25,7 +25,7 @@ ITEM: Final = {
     answer=record({"queue_running": array(ITEM), "queue_pending": array(ITEM), "paused": BOOLEAN}),
 )
 async def queue(request: web.Request) -> web.StreamResponse:
-    """What runs, what waits in which order, and whether the queue is paused."""
+    """Running and waiting jobs in order, and whether the queue is paused."""
     return web.json_response(text=services(request).store.queue_json())
 
 

@@ -1,4 +1,4 @@
-"""What a client sent, read within bounds and checked; everything that is wrong with it is a RequestError."""
+"""Reads and checks request data within limits; anything wrong with it raises RequestError."""
 
 from __future__ import annotations
 
@@ -51,21 +51,21 @@ async def whole_body(request: web.Request, most: int) -> AsyncIterator[bytes]:
     too many bytes in memory already (503)."""
     gate = services(request).gate
     parts: list[bytes] = []
-    taken = 0
+    received = 0
     try:
         async for chunk in chunks(request, most):
             gate.take(len(chunk))
-            taken += len(chunk)
+            received += len(chunk)
             parts.append(chunk)
         yield b"".join(parts)
     finally:
-        gate.give_back(taken)
+        gate.give_back(received)
 
 
 async def read_json(request: web.Request, *, empty: Any = None) -> Any:
     """The JSON body, whatever its Content-Type says. ``empty`` is what no body at all means, if it may be left out.
 
-    Raises RequestError for text that is no JSON, too large or too deep.
+    Raises RequestError for text that is not JSON, too large or too deep.
     """
     try:
         async with whole_body(request, services(request).config.limits.json_bytes) as body:

@@ -1,4 +1,4 @@
-"""What editors remember of their user."""
+"""Editors' settings."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""How the server is."""
+"""State and features of the server."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ async def system_stats(request: web.Request) -> web.StreamResponse:
 
 @endpoints.get("/features", answer=record({"supports_preview_metadata": BOOLEAN, "max_upload_size": INTEGER}))
 async def features(request: web.Request) -> web.StreamResponse:
-    """What this server can do, as its WebSocket also says."""
+    """Features of this server, as its WebSocket also reports them."""
     return web.json_response(services(request).hub.features)
 
 

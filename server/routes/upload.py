@@ -34,12 +34,12 @@ _LONGEST_FIELD: Final = 64 * 1024
 _UNSOUND: Final = (
     HttpProcessingError, web.RequestPayloadError, ValueError, LookupError, AssertionError, RuntimeError,
 )  # fmt: skip
-"""What aiohttp raises for multipart bodies that are none."""
+"""Exceptions that aiohttp raises for malformed multipart bodies."""
 
 
 @dataclass
 class _Form:
-    """What was sent: the fields, and the one file, rewound."""
+    """The fields of a form and its file, rewound."""
 
     file: IO[bytes]
     file_name: str | None = None
@@ -92,7 +92,7 @@ def _room(here: Services) -> IO[bytes]:
 
 
 async def _read(request: web.Request, file: IO[bytes]) -> _Form:
-    """The multipart body. Raises RequestError for anything that is none, too large or without a file."""
+    """The multipart body. Raises RequestError for one that is malformed, too large or without a file."""
     if request.content_type != "multipart/form-data":
         raise RequestError(400, "invalid_body", "the body must be multipart/form-data")
     most = services(request).config.max_upload_size
@@ -118,7 +118,7 @@ async def _read(request: web.Request, file: IO[bytes]) -> _Form:
     except TimeoutError as error:
         raise RequestError(408, "body_timeout", f"the body stood still for {seconds:g} s") from error
     except _UNSOUND as error:
-        raise RequestError(400, "invalid_body", "the body is no sound multipart/form-data", str(error)[:200]) from error
+        raise RequestError(400, "invalid_body", "malformed multipart/form-data body", str(error)[:200]) from error
     if form.file_name is None:
         raise RequestError(400, "invalid_body", "there is no file in the part named image")
     return form

@@ -30,7 +30,7 @@ _SHOWN: Final = frozenset(
         "application/json", "text/plain", "model/gltf-binary",
     }
 )  # fmt: skip
-"""Types that no browser runs anything in; besides sound and video. All others are sent as mere bytes."""
+"""Types that browsers never run as code; sound and video are added. All other files are sent as plain bytes."""
 _NOTHING_RUNS: Final = "default-src 'none'; style-src 'unsafe-inline'; img-src 'self'; media-src 'self'; sandbox"
 _PREVIEW_QUALITY: Final = 90
 

@@ -17,17 +17,17 @@ STATUSES: Final[Mapping[str, str]] = {
     "failed": "error",
     "cancelled": "interrupted",
 }
-"""What that list calls each status, and what it is everywhere else."""
+"""The status names of the list → those used elsewhere."""
 
 ORDERS: Final[Mapping[str, str]] = {"created_at": "created", "execution_duration": "coalesce(ended - started, 0)"}
-"""What the list may be ordered by."""
+"""Sort keys of the list."""
 
 _NAMES: Final = {ours: theirs for theirs, ours in STATUSES.items()}
 _WORKFLOW: Final = "json_extract(extra_data, '$.extra_pnginfo.workflow.id')"
 
 
 @dataclass(frozen=True, slots=True)
-class Wanted:
+class JobFilter:
     """Jobs of these statuses (ours) and, unless None, of this workflow; ``order`` is one of :data:`ORDERS`."""
 
     statuses: Sequence[str]
@@ -36,18 +36,18 @@ class Wanted:
     ascending: bool = False
 
 
-def page(connection: sqlite3.Connection, wanted: Wanted, limit: int, offset: int) -> tuple[list[dict[str, Any]], int]:
+def page(connection: sqlite3.Connection, jobs: JobFilter, limit: int, offset: int) -> tuple[list[dict[str, Any]], int]:
     """Some of these jobs, and how many there are in all. Times are milliseconds."""
-    of_these = f"FROM jobs WHERE status IN ({','.join('?' * len(wanted.statuses))})"
-    values: tuple[Any, ...] = tuple(wanted.statuses)
-    if wanted.workflow_id is not None:
+    of_these = f"FROM jobs WHERE status IN ({','.join('?' * len(jobs.statuses))})"
+    values: tuple[Any, ...] = tuple(jobs.statuses)
+    if jobs.workflow_id is not None:
         of_these += f" AND {_WORKFLOW} = ?"
-        values += (wanted.workflow_id,)
+        values += (jobs.workflow_id,)
     (total,) = connection.execute(f"SELECT count(*) {of_these}", values).fetchone()
-    way = "ASC" if wanted.ascending else "DESC"
+    way = "ASC" if jobs.ascending else "DESC"
     rows = connection.execute(
         f"SELECT prompt_id, number, status, created, started, ended, outputs, error, {_WORKFLOW} {of_these} "
-        f"ORDER BY {ORDERS[wanted.order]} {way}, place {way} LIMIT ? OFFSET ?",
+        f"ORDER BY {ORDERS[jobs.order]} {way}, place {way} LIMIT ? OFFSET ?",
         (*values, limit, offset),
     )
     return [

@@ -336,7 +336,7 @@ class JobStore:
                 entries[job.prompt_id] = compact_json(job.history_entry())
         return "{" + ",".join(f"{compact_json(key)}:{entry}" for key, entry in entries.items()) + "}"
 
-    async def page(self, wanted: job_list.Wanted, limit: int, offset: int) -> tuple[list[dict[str, Any]], int]:
+    async def page(self, wanted: job_list.JobFilter, limit: int, offset: int) -> tuple[list[dict[str, Any]], int]:
         """Some of these jobs as ``job_list`` describes them, and how many there are."""
         return await self._in_reader(lambda connection: job_list.page(connection, wanted, limit, offset))
 

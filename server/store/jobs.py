@@ -11,7 +11,7 @@ from typing import Any, Final, Literal
 Status = Literal["pending", "running", "success", "error", "interrupted"]
 
 PREVIEW_METHODS: Final = ("none", "auto", "latent2rgb", "taesd")
-"""What ``--preview-method`` and a prompt's ``extra_data.preview_method`` may ask for; all but none are one."""
+"""Values of ``--preview-method`` and ``extra_data.preview_method``. All except ``none`` mean the same."""
 
 MAX_WORKER_DEATHS = 2
 """A job that has taken this many workers down with it is not tried again."""
@@ -79,7 +79,7 @@ class Job:
 
 
 def whole(number: float) -> float:
-    """Whole numbers as integers, which is what clients sent."""
+    """Return whole numbers as integers, as clients sent them."""
     return int(number) if number == int(number) and abs(number) < 1e15 else number
 
 

@@ -32,7 +32,7 @@ _CUSTOM = frozenset({"custom_validation_failed", "exception_during_validation"})
 
 
 class PackServer(Protocol):
-    """What node packs have added to the server."""
+    """The routes and prompt handlers that node packs have added to the server."""
 
     def has_routes(self) -> bool:
         """Whether any has added a route."""
@@ -43,10 +43,10 @@ class PackServer(Protocol):
     def answer(
         self, method: str, path: str, headers: Mapping[str, str], body: bytes = b""
     ) -> tuple[int, Sequence[tuple[str, str]], bytes]:
-        """What their route answers. Raises OSError, TimeoutError, http.client.HTTPException."""
+        """Return the answer of a pack's route. Raises OSError, TimeoutError, http.client.HTTPException."""
 
     def trigger_on_prompt(self, json_data: Any) -> Any:
-        """The body of a prompt as they change it."""
+        """Return the body of a prompt as the handlers change it."""
 
 
 @dataclass(frozen=True)
@@ -63,11 +63,11 @@ class PackLine:
 
 @dataclass
 class EngineHost:
-    """Runs one prompt at a time; everything else may be called meanwhile, from any thread.
+    """Runs one prompt at a time. All other methods may be called meanwhile, from any thread.
 
-    ``devices``, ``models`` and ``unload`` are what nodes/ knows of: the devices with their memory,
-    the names of what is resident, and letting go of it. ``pack_server`` is what node packs have added to the server,
-    if any has asked for it; ``connect_packs`` gives them their line to it; ``run_begins`` tells them whose run it is.
+    ``devices`` returns the devices with their memory, ``models`` the names of loaded models, and ``unload`` frees them.
+    ``pack_server`` returns what node packs have added to the server, if anything; ``connect_packs`` connects them to
+    it; ``run_begins`` gives them the client and the id of the run.
     """
 
     registry: Registry
@@ -84,7 +84,7 @@ class EngineHost:
     models: Callable[[], list[str]] = list
     unload: Callable[[], None] = lambda: None
     trouble: str = ""
-    """Why nodes cannot compute here, once that is found out."""
+    """Why nodes cannot compute here; "" if they can."""
 
     def __post_init__(self) -> None:
         self._lock = threading.Lock()
@@ -114,7 +114,7 @@ class EngineHost:
         )
 
     def redeclare(self, names: Sequence[str] | None) -> list[dict[str, Any]]:
-        """Those of these nodes (None: of all) whose inputs may change, as data."""
+        """Return the declarations of the named nodes (None: all) whose inputs may change, as data."""
         nodes = []
         for node_type in self._redeclarer.ask(names):
             try:
@@ -124,13 +124,13 @@ class EngineHost:
         return nodes
 
     def validate(self, prompt: Mapping[str, Any], targets: list[str]) -> list[Problem]:
-        """What the nodes' own validation code objects to."""
+        """Return the problems that nodes' own validation code finds."""
         workflow = Workflow(read_api(prompt))
         found = validate_outputs(workflow, self.registry, self.folders, targets, run_custom=True)
         return [problem for problem in found.problems if problem.type in _CUSTOM]
 
     def answer_packs(self, request: PackRequest) -> PackAnswer:
-        """What a pack answers; 502 with the reason if that fails."""
+        """Return a pack's answer; 502 with the reason if it fails."""
         packs = self.pack_server()
         if packs is None:
             return PackAnswer(404, (), b"")
@@ -141,7 +141,7 @@ class EngineHost:
             return PackAnswer(502, (("Content-Type", "text/plain"),), f"the node pack did not answer: {error}".encode())
 
     def handle_prompt(self, body: Mapping[str, Any]) -> Any:
-        """The body of a prompt, as packs change it."""
+        """Return the body of a prompt as packs' handlers change it."""
         packs = self.pack_server()
         return body if packs is None else packs.trigger_on_prompt(body)
 
@@ -195,7 +195,7 @@ class EngineHost:
         self.engine.interrupt(running)
 
     def free(self, unload_models: bool, free_memory: bool) -> None:
-        """Let go of models, of results in memory, or both."""
+        """Free models, results in memory, or both."""
         if free_memory:
             self.engine.free()
         if unload_models:

@@ -1,4 +1,4 @@
-"""What the server asks of a worker, the same for a thread, a process here and, later, a machine elsewhere."""
+"""The interface of a worker: a thread, a process or, later, another machine."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ class PackRequest(NamedTuple):
 
 
 class PackAnswer(NamedTuple):
-    """What the pack answered; 404 if there is no such route."""
+    """A node pack's answer; 404 if it has no such route."""
 
     status: int
     headers: Sequence[tuple[str, str]]
@@ -44,7 +44,7 @@ class PackAnswer(NamedTuple):
 
 
 class WorkerDied(SumiError):
-    """The worker ended or fell silent; the message says how. What it was doing may be tried on another."""
+    """The worker ended or stopped responding; the message says how. Its job may be tried on another worker."""
 
 
 class UnansweredError(SumiError):
@@ -57,7 +57,7 @@ WorkerFactory = Callable[[], "Worker"]
 
 async def nobody_answers(what: str, about: Mapping[str, Any]) -> Any:
     """Where node packs have no server to ask."""
-    raise UnansweredError(f"there is no server that could tell of {what!r}")
+    raise UnansweredError(f"no server is connected to answer {what!r}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,7 +77,7 @@ class RunRequest:
 
 @dataclass(frozen=True)
 class Description:
-    """What a worker is. All of it is plain data.
+    """The description of a worker, as plain data.
 
     ``nodes``: schemas (``graph.node_types.schema_data``). ``environment``: the registry's tag.
     ``versions``: name → version. ``failures``: node pack → why it could not be imported.
@@ -115,7 +115,7 @@ class Stats:
 class Worker(Protocol):
     """One worker. All calls are made on the event loop, and answered while a run is going on.
 
-    Every call but ``close`` raises WorkerDied when the worker is no more.
+    Every call but ``close`` raises WorkerDied after the worker has ended.
     """
 
     name: str
@@ -128,7 +128,7 @@ class Worker(Protocol):
         """Bring the worker up; returns when it can take a run."""
 
     async def validate(self, prompt: Mapping[str, Any], targets: list[str]) -> list[Problem]:
-        """What the nodes' own validation code objects to, of all that the output nodes ``targets`` need.
+        """Return the problems that nodes' own validation code finds in the nodes that ``targets`` need.
 
         Each problem has ``extra["dependent_outputs"]``. Slow code is the caller's to time out.
         """
@@ -146,7 +146,7 @@ class Worker(Protocol):
         """
 
     async def redeclare(self, names: Sequence[str] | None) -> list[dict[str, Any]]:
-        """Those of these nodes (None: of all) whose inputs may change, as :class:`Description` has them, by now.
+        """Return the declarations of the named nodes (None: all) whose inputs may change, as in :class:`Description`.
 
         Slow code is the caller's to time out.
         """
@@ -161,7 +161,7 @@ class Worker(Protocol):
         """As of the last heartbeat; never waits."""
 
     async def died(self) -> str:
-        """Return, when the worker is no more, how it ended. Does not return before."""
+        """Wait until the worker has ended; returns how."""
 
     async def close(self) -> None:
         """End the worker, whatever it is doing."""

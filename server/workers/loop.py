@@ -33,10 +33,9 @@ _SERVER_SECONDS: Final = 30.0
 class WorkerLoop:
     """Serves one :class:`EngineHost` over ``incoming`` and ``outgoing``.
 
-    ``make`` builds the host (importing node packs takes a while; heartbeats go out meanwhile);
-    ``warm_up`` is called once the server knows the nodes, on a thread of its own, and gives what keeps nodes from
-    computing, if anything does. With ``send_files`` the files that outputs name travel to the server, whose folders
-    are others.
+    ``make`` builds the host. Importing node packs takes a while, and heartbeats are sent meanwhile. ``warm_up`` is
+    called on a separate thread once the server knows the nodes; it returns why nodes cannot compute, or "". With
+    ``send_files`` the files that outputs name are sent to the server, which has other folders.
     """
 
     def __init__(
@@ -62,7 +61,7 @@ class WorkerLoop:
         self._numbers = itertools.count()
 
     def serve(self) -> None:
-        """Until the server says so or is gone."""
+        """Serve until the server asks to stop or is gone."""
         _thread("heartbeat", self._beat)
         host = self._host = self._make()
         # Ahead of the nodes: clients ask for the devices as soon as there is a worker.
@@ -118,8 +117,10 @@ class WorkerLoop:
                 log.warning("a message of unknown type %r was ignored", other)
 
     def _reply(self, question: Mapping[str, Any], find: Callable[[], tuple[Any, bytes]]) -> None:
-        """Answer with the value and the bytes that ``find`` gives. On a thread of its own: code of node packs that
-        never returns must not keep the next question waiting."""
+        """Answer with the value and bytes that ``find`` returns.
+
+        Each answer has its own thread: node pack code that never returns must not block the next question.
+        """
 
         def answer() -> None:
             header = {"type": "answer", "id": question["id"]}
@@ -138,7 +139,7 @@ class WorkerLoop:
         return list(map(wire.problem_to_data, problems)), b""
 
     def _ask_server(self, what: str, about: Mapping[str, Any]) -> Any:
-        """What the server says. Raises UnansweredError, TimeoutError."""
+        """Return the server's answer. Raises UnansweredError, TimeoutError."""
         number = next(self._numbers)
         answer: concurrent.futures.Future[Any] = concurrent.futures.Future()
         self._questions[number] = answer
@@ -202,7 +203,7 @@ class WorkerLoop:
 
 
 class _Outgoing:
-    """Writes frames on a thread of its own, so that a run never waits for the server to read."""
+    """Writes frames on a separate thread, so that a run never waits for the server to read."""
 
     def __init__(self, file: BinaryIO):
         self._file = file

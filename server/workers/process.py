@@ -1,4 +1,4 @@
-"""A worker in a process of its own: started, listened to, watched, ended."""
+"""A worker in a separate process: starts it, reads its messages, watches and stops it."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ from server.workers.travelling_files import Arrivals
 log = logging.getLogger(__name__)
 
 SILENT_SECONDS: Final = 60.0
-"""A worker without heartbeat for so long hangs and is killed. Loading a large model may hold it up for some."""
+"""A worker without a heartbeat for this long is killed. Loading a large model may delay heartbeats."""
 
 _CLOSING_SECONDS: Final = 3.0
 _LAST_WORDS_SECONDS: Final = 1.0
@@ -171,7 +171,7 @@ class ProcessWorker:
             self._ended.set_result("it was closed")
 
     async def _ask(self, header: Mapping[str, Any], body: bytes = b"") -> tuple[Any, bytes]:
-        """What it answers: data and bytes. Raises UnansweredError."""
+        """Return its answer: data and bytes. Raises UnansweredError."""
         self._asked += 1
         number = self._asked
         answer: asyncio.Future[wire.Frame] = asyncio.get_running_loop().create_future()
@@ -311,7 +311,7 @@ class ProcessWorker:
             log.info("%s: %s", self.name, text)
 
     async def _watch(self, process: Process) -> None:
-        """Kill the process if it falls silent."""
+        """Kill the process if its heartbeats stop."""
         loop = asyncio.get_running_loop()
         warned = False
         while process.returncode is None:
@@ -322,7 +322,7 @@ class ProcessWorker:
                 process.kill()
                 return
             if silent > 5 * HEARTBEAT_SECONDS and not warned:
-                log.warning("%s has said nothing for %.0f s", self.name, silent)
+                log.warning("%s has sent nothing for %.0f s", self.name, silent)
             warned = silent > 5 * HEARTBEAT_SECONDS
 
     def _how_it_ended(self, process: Process) -> str:

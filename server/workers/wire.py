@@ -24,7 +24,7 @@ Frame = tuple[dict[str, Any], bytes]
 
 
 class WireError(SumiError):
-    """What came is no frame: the other side is no worker, or something else wrote into the stream."""
+    """The received data is not a valid frame: the other side is not a worker, or other output got into the stream."""
 
 
 def encode(header: Mapping[str, Any], body: bytes = b"") -> bytes:

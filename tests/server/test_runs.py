@@ -182,7 +182,7 @@ def test_two_thousand_prompts_at_once(server: RunningServer) -> None:
 
     async def body() -> list[str]:
         connector = aiohttp.TCPConnector(limit=50)
-        async with aiohttp.ClientSession(connector=connector) as session, asyncio.timeout(10):
+        async with aiohttp.ClientSession(connector=connector) as session, asyncio.timeout(120):
 
             async def queue(number: int) -> str:
                 async with session.post(f"{server.url}/prompt", json={"prompt": chain(number=number % 1000)}) as answer:

@@ -32,22 +32,22 @@ class Listening:
 
     def run_node(self, node_id: str, seconds: float = 0.5, parent: str | None = None) -> None:
         shown = parent or node_id
-        self.messages.heard(events.NodeStarted("p", node_id, shown, "X", parent))
-        self.messages.heard(events.NodeFinished("p", node_id, shown, "X", seconds))
+        self.messages.handle(events.NodeStarted("p", node_id, shown, "X", parent))
+        self.messages.handle(events.NodeFinished("p", node_id, shown, "X", seconds))
 
 
 def test_progress_state_comes_at_most_ten_times_a_second_and_the_last_always() -> None:
     async def body() -> list[dict[str, Any]]:
         listening = Listening()
         loop = asyncio.get_running_loop()
-        listening.messages.heard(events.NodeStarted("p", "0", "0", "X"))
+        listening.messages.handle(events.NodeStarted("p", "0", "0", "X"))
         begin = loop.time()
         steps = 0
         while loop.time() < begin + 0.55:
             steps += 1
-            listening.messages.heard(events.NodeProgress("p", "0", "0", steps, 1_000_000))
+            listening.messages.handle(events.NodeProgress("p", "0", "0", steps, 1_000_000))
             await asyncio.sleep(0.001)
-        listening.messages.heard(events.NodeFinished("p", "0", "0", "X", 0.5))
+        listening.messages.handle(events.NodeFinished("p", "0", "0", "X", 0.5))
         listening.messages.ended(events.RunSucceeded("p"))
         found = [data for name, data in listening.heard() if name == "progress_state"]
         assert 2 <= len(found) <= 8 and steps > 50
@@ -83,7 +83,7 @@ def test_nodes_of_an_expansion_count_for_the_node_that_was_placed() -> None:
         listening = Listening()
         listening.run_node("0.0.1", 0.5, parent="0")
         listening.run_node("0", 0.25)
-        listening.messages.heard(events.NodeOutput("p", "0.0.1", "0", {"text": ["a"]}))
+        listening.messages.handle(events.NodeOutput("p", "0.0.1", "0", {"text": ["a"]}))
         assert listening.job.timings == {"0": 0.75}
         assert listening.finished == [("X", 0.5), ("X", 0.25)]
         assert listening.job.meta["0.0.1"] == {
@@ -102,12 +102,12 @@ def test_progress_goes_from_nothing_to_all() -> None:
     async def body() -> None:
         listening = Listening(nodes=4)
         seen = [listening.messages.progress]
-        listening.messages.heard(events.NodesCached("p", ("0",)))
+        listening.messages.handle(events.NodesCached("p", ("0",)))
         seen.append(listening.messages.progress)
-        listening.messages.heard(events.NodeStarted("p", "1", "1", "X"))
-        listening.messages.heard(events.NodeProgress("p", "1", "1", 1, 2))
+        listening.messages.handle(events.NodeStarted("p", "1", "1", "X"))
+        listening.messages.handle(events.NodeProgress("p", "1", "1", 1, 2))
         seen.append(listening.messages.progress)
-        listening.messages.heard(events.NodeFinished("p", "1", "1", "X", 0.1))
+        listening.messages.handle(events.NodeFinished("p", "1", "1", "X", 0.1))
         seen.append(listening.messages.progress)
         listening.messages.ended(events.RunSucceeded("p"))
         seen.append(listening.messages.progress)
@@ -119,7 +119,7 @@ def test_progress_goes_from_nothing_to_all() -> None:
 def test_a_blocked_node_is_told_and_the_run_goes_on_to_success() -> None:
     async def body() -> None:
         listening = Listening()
-        listening.messages.heard(events.NodeBlocked("p", "1", "1", "X", "not today"))
+        listening.messages.handle(events.NodeBlocked("p", "1", "1", "X", "not today"))
         listening.messages.send_end(listening.messages.ended(events.RunSucceeded("p")))
         names = [name for name, _ in listening.heard()]
         assert names == ["execution_error", "execution_success", "executing"]
@@ -132,7 +132,7 @@ def test_a_blocked_node_is_told_and_the_run_goes_on_to_success() -> None:
 def test_a_job_without_a_client_is_told_to_nobody_but_its_interruption_to_all() -> None:
     async def body() -> None:
         listening = Listening(client_id=None)
-        listening.messages.heard(events.RunStarted("p"))
+        listening.messages.handle(events.RunStarted("p"))
         listening.run_node("0")
         listening.messages.send_end(listening.messages.ended(events.RunInterrupted("p", "0", "X", ("0",))))
         ((name, data),) = listening.heard()
@@ -146,7 +146,7 @@ def test_a_job_without_a_client_is_told_to_nobody_but_its_interruption_to_all() 
 def test_numbers_that_json_has_not_become_null() -> None:
     async def body() -> None:
         listening = Listening()
-        listening.messages.heard(events.NodeOutput("p", "0", "0", {"loss": [float("nan"), 1.5, {"x": float("inf")}]}))
+        listening.messages.handle(events.NodeOutput("p", "0", "0", {"loss": [float("nan"), 1.5, {"x": float("inf")}]}))
         ((_, data),) = listening.heard()
         assert data["output"] == {"loss": [None, 1.5, {"x": None}]}
 
