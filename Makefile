@@ -5,6 +5,7 @@
 # make fuzz   12,000 requests, sound and hostile, to a server made for it
 # make tiny-pictures   the captioned pictures that the embedded model is trained on
 # make bench-model     how well the embedded model draws what its prompt says
+# make model  the embedded model, trained from nothing on these pictures; stop it any time, and run it again
 # TORCH=SPEC chooses the build of torch that is installed; PYTHON=python3.12 the Python.
 
 PYTHON ?= $(shell for p in python3 python3.13 python3.12 python3.11 python3.14 python; do \
@@ -15,7 +16,7 @@ PROMPT ?=
 BIN = .venv/bin
 export PROMPT
 
-.PHONY: run serve web test test-all test-web fuzz lint format bench tiny-pictures bench-model clean
+.PHONY: run serve web test test-all test-web fuzz lint format bench tiny-pictures model bench-model clean
 .DEFAULT_GOAL := run
 
 run: .venv/installed
@@ -69,6 +70,7 @@ bench: .venv/installed-test
 	@$(BIN)/python benchmarks/sampler.py
 	@$(BIN)/python benchmarks/lora.py
 	@$(BIN)/python benchmarks/server.py
+	@$(BIN)/python benchmarks/training.py
 
 tiny-pictures: models/tiny/pictures/metadata.jsonl
 
@@ -79,6 +81,9 @@ models/tiny/pictures/metadata.jsonl: .venv/installed-pictures models/tiny/node_m
 models/tiny/node_modules/.package-lock.json: models/tiny/package-lock.json
 	@$(GET_NODE)
 	@cd models/tiny && PATH="$(CURDIR)/$(BIN)/node-only:$$PATH" npm ci --silent && touch node_modules/.package-lock.json
+
+model: .venv/installed tiny-pictures
+	@$(BIN)/python main.py run workflows/train_tiny.json --input-directory models/tiny $(ARGS)
 
 bench-model: tiny-pictures
 	@$(BIN)/python benchmarks/model.py $(ARGS)

@@ -20,6 +20,8 @@ from typing import Final, NamedTuple
 from graph.errors import InputFileError, OutputFileError
 
 WORK_FOLDERS: Final = ("input", "output", "temp")
+INPUT_FOLDERS: Final = "input folders"
+"""Stands for the folders at the top level of the input folder, where a node's choices are folders."""
 
 _ANNOTATION = re.compile(r"\[(input|output|temp)\]$")
 _DRIVE = re.compile(r"^[A-Za-z]:")
@@ -75,6 +77,8 @@ class Folders:
             return [name for name in self.names(folder) if name.lower().endswith(endings)]
         if folder in WORK_FOLDERS:
             return sorted(_files_at(self.place(folder)))
+        if folder == INPUT_FOLDERS:
+            return sorted(path.name for path in self.place("input").glob("*") if path.is_dir())
         model_folder = self._model_folder(folder)
         found = {
             name

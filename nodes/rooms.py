@@ -31,6 +31,7 @@ ROOMS: Final = (
     "nodes.filters",
     "nodes.mask",
     "nodes.primitive",
+    "nodes.training",
 )
 
 LAYERS: Final[tuple[frozenset[str], ...]] = (

@@ -102,6 +102,88 @@ class LowRank:
 
 
 @dataclass(frozen=True, eq=False)
+class LoHa:
+    """Hadamard product of two low-rank matrices (FedPara, Hyeon-Woo et al., arXiv:2108.06098; LyCORIS).
+
+    Adds ``(w1_a @ w1_b) * (w2_a @ w2_b)``, times ``alpha`` / rank. ``*_a`` [out, rank], ``*_b`` [rank, in · h · w].
+    """
+
+    w1_a: Tensor
+    w1_b: Tensor
+    w2_a: Tensor
+    w2_b: Tensor
+    alpha: float | None = None
+
+    @property
+    def tensors(self) -> Sequence[Tensor]:
+        return (self.w1_a, self.w1_b, self.w2_a, self.w2_b)
+
+    def __call__(self, weight: Tensor, strength: float) -> Tensor:
+        w1_a, w1_b, w2_a, w2_b = (tensor.to(weight) for tensor in self.tensors)
+        scale = 1.0 if self.alpha is None else self.alpha / self.w1_b.shape[0]
+        return weight + strength * scale * _fitting((w1_a @ w1_b) * (w2_a @ w2_b), weight)
+
+
+@dataclass(frozen=True, eq=False)
+class LoKr:
+    """Kronecker product of a small and a larger matrix (LyCORIS, arXiv:2309.14859).
+
+    Adds ``kron(w1, w2)``. ``w1`` [a, b]; ``w2`` [out / a, in / b, …], or its factors ``(w2_a [out / a, rank],
+    w2_b [rank, in / b · h · w])``, whose product is times ``alpha`` / rank.
+    """
+
+    w1: Tensor
+    w2: Tensor | tuple[Tensor, Tensor]
+    alpha: float | None = None
+
+    @property
+    def tensors(self) -> Sequence[Tensor]:
+        return (self.w1, *(self.w2 if isinstance(self.w2, tuple) else (self.w2,)))
+
+    def __call__(self, weight: Tensor, strength: float) -> Tensor:
+        w1 = self.w1.to(weight)
+        out, width = weight.shape[0] // w1.shape[0], weight.shape[1] // w1.shape[1]
+        scale = 1.0
+        if isinstance(self.w2, tuple):
+            w2_a, w2_b = (tensor.to(weight) for tensor in self.w2)
+            w2 = w2_a @ w2_b
+            scale = 1.0 if self.alpha is None else self.alpha / w2_b.shape[0]
+        else:
+            w2 = self.w2.to(weight)
+        w2 = w2.reshape(out, width, *weight.shape[2:])
+        change = torch.kron(w1.reshape(*w1.shape, *(1 for _ in weight.shape[2:])), w2)
+        return weight + strength * scale * _fitting(change, weight)
+
+
+@dataclass(frozen=True, eq=False)
+class Orthogonal:
+    """Rotates groups of a layer's outputs (OFT, Qiu et al., arXiv:2306.07280; the diagonal form of LyCORIS).
+
+    ``blocks`` [n, out / n, out / n]: each is made skew-symmetric, Q = B - Bᵀ, and by Cayley's transform a rotation,
+    R = (1 + Q)(1 - Q)⁻¹. With a ``constraint`` the norm of Q is at most that, times the number of outputs.
+    """
+
+    blocks: Tensor
+    constraint: float | None = None
+
+    @property
+    def tensors(self) -> Sequence[Tensor]:
+        return (self.blocks,)
+
+    def __call__(self, weight: Tensor, strength: float) -> Tensor:
+        blocks = self.blocks.to(weight)
+        skew = blocks - blocks.transpose(1, 2)
+        if self.constraint:
+            norm = torch.linalg.vector_norm(skew) + 1e-8
+            skew = skew * (norm.clamp(max=self.constraint * weight.shape[0]) / norm)
+        identity = torch.eye(blocks.shape[1], dtype=weight.dtype, device=weight.device)
+        rotation = torch.linalg.solve(identity - skew, identity + skew, left=False)
+        rows = weight.reshape(blocks.shape[0], blocks.shape[1], -1)
+        rotated = torch.einsum("knm,knw->kmw", rotation, rows).reshape(weight.shape)
+        return weight + strength * (rotated - weight)
+
+
+@dataclass(frozen=True, eq=False)
 class WeightPatch:
     """One change of the tensor ``name`` (as in the network's state dict).
 

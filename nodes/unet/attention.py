@@ -9,10 +9,11 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from nodes.unet.fused import Linear, TokenConvolution
+from nodes.unet.fused import GroupNorm, Linear, TokenConvolution
 
 if TYPE_CHECKING:
     from nodes.unet.patches import UNetPatches
@@ -49,7 +50,7 @@ class CrossAttention(nn.Module):
     def forward(self, x: Tensor, kv: KV | None = None, plus: Tensor | None = None) -> Tensor:
         """[B, T, C] to the same, ``plus`` added."""
         key, value, mask, _ = kv or self.project(x)
-        attended = F.scaled_dot_product_attention(self._split(self.to_q(x)), key, value, attn_mask=mask)
+        attended = _attended(self._split(self.to_q(x)), key, value, mask)
         return self.to_out[0](attended.transpose(1, 2).flatten(2), plus)
 
     def _split(self, x: Tensor) -> Tensor:
@@ -62,7 +63,19 @@ def attend(q: Tensor, k: Tensor, v: Tensor, heads: int, mask: Tensor | None = No
     ``mask`` is added to the scores, or False where not to look: whatever spreads to [B, heads, T, S].
     """
     q, k, v = (x.unflatten(2, (heads, -1)).transpose(1, 2) for x in (q, k, v))
-    return F.scaled_dot_product_attention(q, k, v, attn_mask=mask).transpose(1, 2).flatten(2)
+    return _attended(q, k, v, mask).transpose(1, 2).flatten(2)
+
+
+def _attended(q: Tensor, k: Tensor, v: Tensor, mask: Tensor | None) -> Tensor:
+    """Attention of split heads [B, heads, T, width].
+
+    On a CPU PyTorch's backward pass takes several times as long in bfloat16 as in float32.
+    """
+    if q.dtype == torch.bfloat16 and q.device.type == "cpu" and torch.is_grad_enabled() and q.requires_grad:
+        with torch.autocast("cpu", enabled=False):
+            mask = mask if mask is None or mask.dtype == torch.bool else mask.float()
+            return F.scaled_dot_product_attention(q.float(), k.float(), v.float(), attn_mask=mask).to(q.dtype)
+    return F.scaled_dot_product_attention(q, k, v, attn_mask=mask)
 
 
 class GEGLU(nn.Module):
@@ -130,7 +143,7 @@ class SpatialTransformer(nn.Module):
         text_only: bool = False,
     ):
         super().__init__()
-        self.norm = nn.GroupNorm(32, channels, eps=1e-6)
+        self.norm = GroupNorm(32, channels, eps=1e-6)
         self.proj_in = _projection(channels, linear_projections)
         self.proj_out = _projection(channels, linear_projections)
         self.transformer_blocks = nn.ModuleList(

@@ -6,7 +6,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from nodes.unet.fused import Convolution, Linear
+from nodes.silu import silu
+from nodes.unet.fused import Convolution, GroupNorm, Linear
 
 GROUPS = 32
 
@@ -20,11 +21,11 @@ class ResidualBlock(nn.Module):
     def __init__(self, in_channels: int, out_channels: int, embedding_width: int):
         super().__init__()
         self.in_layers = nn.Sequential(
-            nn.GroupNorm(GROUPS, in_channels), nn.SiLU(), Convolution(in_channels, out_channels, 3, padding=1)
+            GroupNorm(GROUPS, in_channels), nn.SiLU(), Convolution(in_channels, out_channels, 3, padding=1)
         )
         self.emb_layers = nn.Sequential(nn.SiLU(), Linear(embedding_width, out_channels))
         self.out_layers = nn.Sequential(
-            nn.GroupNorm(GROUPS, out_channels),
+            GroupNorm(GROUPS, out_channels),
             nn.SiLU(),
             nn.Dropout(0.0),
             Convolution(out_channels, out_channels, 3, padding=1),
@@ -36,9 +37,9 @@ class ResidualBlock(nn.Module):
     def forward(self, x: Tensor, activated_embedding: Tensor) -> Tensor:
         norm_in, _, conv_in = self.in_layers
         norm_out, _, _, conv_out = self.out_layers
-        h = conv_in(F.silu(norm_in(x), inplace=True))
+        h = conv_in(silu(norm_in(x)))
         h += self.emb_layers[1](activated_embedding)[:, :, None, None]
-        return conv_out(F.silu(norm_out(h), inplace=True), plus=self.skip_connection(x))
+        return conv_out(silu(norm_out(h)), plus=self.skip_connection(x))
 
 
 class Downsample(nn.Module):

@@ -11,6 +11,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from nodes.models.vae_config import NORM_GROUPS, VaeConfig
+from nodes.silu import silu
 
 _NORM_EPS = 1e-6
 
@@ -63,7 +64,7 @@ class Encoder(nn.Module):
         for level in self.down:
             x = level(x)
         x = self.mid(x)
-        return self.conv_out(F.silu(self.norm_out(x), inplace=True))
+        return self.conv_out(silu(self.norm_out(x)))
 
 
 class Decoder(nn.Module):
@@ -85,7 +86,7 @@ class Decoder(nn.Module):
         x = self.mid(self.conv_in(x))
         for level in reversed(self.up):
             x = level(x)
-        return self.conv_out(F.silu(self.norm_out(x), inplace=True))
+        return self.conv_out(silu(self.norm_out(x)))
 
 
 class Down(nn.Module):
@@ -144,9 +145,9 @@ class ResidualBlock(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         # One name for every stage: at full resolution each map held on to is 128 MB and more.
         h = self.norm1(x)
-        h = self.conv1(F.silu(h, inplace=True))
+        h = self.conv1(silu(h))
         h = self.norm2(h)
-        h = self.conv2(F.silu(h, inplace=True))
+        h = self.conv2(silu(h))
         if self.conv1.in_channels != self.conv1.out_channels:
             x = self.nin_shortcut(x)
         return h.add_(x)

@@ -1,0 +1,1 @@
+"""The training room: diffusion models, text encoders, autoencoders, LoRA and textual inversion."""

@@ -1,0 +1,95 @@
+"""Networks of handles as copies that training may change, in float32."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, NamedTuple, TypeVar
+
+import torch
+from torch import Tensor, nn
+
+from nodes import device
+from nodes.models.handle import Clip, Model, Vae
+from nodes.models.weight_patches import WeightPatch, by_name
+from nodes.models.weight_reader import WeightReader
+from nodes.models.weights import Source, Weights
+from nodes.text.clip import ClipText, Encoded
+from nodes.training.errors import TrainingError
+from nodes.unet.unet import UNet
+from nodes.vae.autoencoder import AutoencoderKL
+
+Network = TypeVar("Network", bound=nn.Module)
+
+
+def unet_of(model: Model, dtype: torch.dtype = torch.float32) -> UNet:
+    """A copy of the noise predictor. Raises CheckpointError, WeightPatchError."""
+    return _copy(model.weights, UNet, dtype, model.patches)
+
+
+class TextPath(NamedTuple):
+    """A text encoder and how its model uses it: the layer (-1 the last), whether normed, and the padding token."""
+
+    encoder: ClipText
+    layer: int
+    final_norm: bool
+    padding: int
+
+    def __call__(self, ids: Tensor, vectors: Mapping[tuple[int, int], Tensor] | None = None) -> Encoded:
+        """What the model is given for ``ids`` [B, T]; ``vectors`` as :class:`nodes.text.clip.ClipText` takes them."""
+        encoded: Encoded = self.encoder(ids, vectors, self.layer, self.final_norm)
+        return encoded
+
+
+def text_path_of(clip: Clip) -> TextPath:
+    """A copy of the only text encoder. Raises TrainingError if there are several, CheckpointError, WeightPatchError."""
+    if len(clip.encoders) != 1:
+        raise TrainingError(f"the CLIP has {len(clip.encoders)} text encoders; training supports models with one")
+    (encoder,) = clip.encoders
+    network = _copy(encoder.weights, ClipText, torch.float32, encoder.patches)
+    role = encoder.role
+    return TextPath(network, role.layer_in(encoder.config, clip.layer), role.final_norm, role.padding)
+
+
+def autoencoder_of(vae: Vae) -> AutoencoderKL:
+    """A copy of the autoencoder. Raises CheckpointError."""
+    return _copy(vae.weights, AutoencoderKL, torch.float32)
+
+
+def _copy(
+    weights: Weights[Any], build: Callable[[Any], Network], dtype: torch.dtype, patches: Sequence[WeightPatch] = ()
+) -> Network:
+    source = Source(weights, build, dtype, device.device())
+    network = source.skeleton()
+    reader = WeightReader(source)
+    shapes = {name: tensor.shape for name, tensor in network.state_dict().items()}
+    tensors = reader.read(shapes, by_name(patches), {})
+    reader.check()
+    network.load_state_dict(tensors, assign=True)
+    return network  # type: ignore[return-value]
+
+
+def identity(handle: Any) -> str:
+    """Tells the weights of one handle from another's."""
+    weights = handle.weights
+    return f"{weights.fingerprint} {weights.prefix}"
+
+
+class Trainable(NamedTuple):
+    """The parameters of several networks under one namespace."""
+
+    parameters: dict[str, Tensor]
+
+    @classmethod
+    def of(cls, **networks: nn.Module | None) -> Trainable:
+        """``name.parameter`` for every parameter of the networks; they are made to need gradients."""
+        parameters: dict[str, Tensor] = {}
+        for name, network in networks.items():
+            if network is not None:
+                network.requires_grad_(True)
+                parameters |= {f"{name}.{key}": value for key, value in network.named_parameters()}
+        return cls(parameters)
+
+
+def part_of(weights: Any, name: str) -> dict[str, Tensor]:
+    """The weights of one network out of those of :meth:`Trainable.of`, under its own names."""
+    return {key.removeprefix(f"{name}."): value for key, value in weights.items() if key.startswith(f"{name}.")}

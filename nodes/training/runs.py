@@ -1,0 +1,29 @@
+"""Where a training run keeps its files: a folder of its own in output/training."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from graph.folders import Folders
+from graph.results import SavedFile
+
+
+def run_folder(folders: Folders, name: str) -> Path:
+    """The folder of the run ``name``, made if it is not there.
+
+    Raises InputFileError for a name that leaves the output folder, OutputFileError if it cannot be made.
+    """
+    return folders.save_target(f"training/{name}/state").directory
+
+
+def run_files(folders: Folders, weights: Path) -> dict[str, list[dict[str, Any]]]:
+    """What a finished run shows on its node: the last sample grid and the loss curve; and the file of its weights."""
+    folder = weights.parent
+    shown = [*sorted(folder.glob("samples_*.png"))[-1:], *folder.glob("loss.png")]
+    subfolder = folder.relative_to(folders.place("output")).as_posix()
+
+    def entries(paths: list[Path]) -> list[dict[str, Any]]:
+        return [SavedFile(path.name, subfolder, "output").as_ui() for path in paths]
+
+    return {"images": entries(shown), "files": entries([weights])}
