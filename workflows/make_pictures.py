@@ -2,7 +2,7 @@
 
     .venv/bin/python workflows/make_pictures.py
 
-Runs every workflow beside this file with the embedded model and writes NAME.webp beside NAME.json:
+Runs every workflow beside this file that draws (not train_*.json) with the embedded model and writes NAME.webp beside NAME.json:
 what it saves, side by side where that is several pictures, on 256 × 160 pixels.
 """
 
@@ -45,7 +45,7 @@ def side_by_side(pictures: list[Image.Image]) -> Image.Image:
 
 
 def main() -> None:
-    for workflow in sorted(HERE.glob("*.json")):
+    for workflow in sorted(path for path in HERE.glob("*.json") if not path.stem.startswith("train_")):
         with tempfile.TemporaryDirectory() as folder:
             pictures = made_by(workflow, Path(folder))
         target = workflow.with_suffix(".webp")
