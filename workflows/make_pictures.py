@@ -2,8 +2,8 @@
 
     .venv/bin/python workflows/make_pictures.py
 
-Runs every workflow beside this file that draws (not train_*.json) with the embedded model and writes NAME.webp beside NAME.json:
-what it saves, side by side where that is several pictures, on 256 × 160 pixels.
+Runs every workflow beside this file that draws (not train_*.json) with the embedded model and writes NAME.webp
+beside NAME.json: what it saves, side by side where that is several pictures, on 256 × 160 pixels.
 """
 
 from __future__ import annotations
