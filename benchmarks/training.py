@@ -1,11 +1,11 @@
 """Samples a second of training SD1.5 (random weights): a LoRA step and a full step, beside a loop of diffusers.
 
-    .venv/bin/python benchmarks/training.py [--size 256] [--batch 1] [--steps 3] [--kinds lora,full]
+    .venv/bin/python benchmarks/training.py [--size 256] [--batch 1] [--steps 3] [--turns 2] [--kinds lora,full]
 
 The other loop does what diffusers' text-to-image training scripts do: its UNet2DConditionModel, for LoRA with PEFT's
 adapters of rank 8 on the attention's projections, AdamW, noise at random steps, mean squared error. The base weights
-are bf16 for LoRA; a full step keeps float32 weights and computes under bf16 autocast. Sumi trains the same layers.
-The two take turns, step by step, so that a machine's other load falls on both.
+are bf16 for LoRA; a full step keeps float32 weights and computes under bf16 autocast, which takes 16 GB of memory. Sumi
+trains the same layers. The two take turns, so that a machine's other load falls on both.
 """
 
 from __future__ import annotations
@@ -43,15 +43,13 @@ Step = Callable[[], float]
 def main() -> None:
     options = arguments()
     results = {}
+    loops = {"sumi": sumi_step, "diffusers": diffusers_step}
     for kind in options.kinds.split(","):
-        steps = {"sumi": sumi_step(kind, options), "diffusers": diffusers_step(kind, options)}
-        seconds: dict[str, list[float]] = {name: [] for name in steps}
-        for turn in range(options.steps + 1):
-            for name, step in steps.items():
-                began = time.perf_counter()
-                step()
-                if turn:  # the first is a warm-up
-                    seconds[name].append(time.perf_counter() - began)
+        seconds: dict[str, list[float]] = {name: [] for name in loops}
+        for _ in range(options.turns):
+            for name, make in loops.items():
+                seconds[name] += timed(make(kind, options), options.steps)
+                gc.collect()
         rates = {name: options.batch / statistics.median(taken) for name, taken in seconds.items()}
         results[kind] = {**rates, "ratio": rates["sumi"] / rates["diffusers"]}
         print(
@@ -59,10 +57,19 @@ def main() -> None:
             f"{rates['sumi'] / rates['diffusers']:.2f} ×",
             flush=True,
         )
-        del steps
-        gc.collect()
     if options.json:
         options.json.write_text(json.dumps(results, indent=1))
+
+
+def timed(step: Step, steps: int) -> list[float]:
+    """Seconds of each of ``steps`` steps, after one that warms up."""
+    step()
+    seconds = []
+    for _ in range(steps):
+        began = time.perf_counter()
+        step()
+        seconds.append(time.perf_counter() - began)
+    return seconds
 
 
 def sumi_step(kind: str, options: argparse.Namespace) -> Step:
@@ -169,7 +176,8 @@ def arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
     parser.add_argument("--size", type=int, default=256, help="side of the pictures in px")
     parser.add_argument("--batch", type=int, default=1)
-    parser.add_argument("--steps", type=int, default=3, help="timed steps; the median counts")
+    parser.add_argument("--steps", type=int, default=3, help="timed steps in a turn; the median counts")
+    parser.add_argument("--turns", type=int, default=2, help="how often each loop is built and timed")
     parser.add_argument("--kinds", default="lora,full")
     parser.add_argument("--json", type=Path, help="also write the figures there")
     return parser.parse_args()

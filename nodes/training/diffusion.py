@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -22,8 +21,6 @@ from nodes.training.objective import prediction_loss, prediction_of
 from nodes.training.samples import SampleGrid
 from nodes.training.single_file import tensors_of, write_single_file
 from nodes.training.watching import Watcher
-
-log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -118,8 +115,8 @@ def train_diffusion(
         def check_and_draw(weights: Mapping[str, Tensor]) -> Tensor:
             grid.use(part_of(weights, "unet"), part_of(weights, "text"))
             latents = model.latent.scaled_in(data.latents[captioned].float())
-            for errors in grid.check(latents, [data.examples[index].captions[0] for index in captioned]):
-                log.info("%s: error of the clean latent at %s", folder.name, errors)
+            errors = grid.check(latents, [data.examples[index].captions[0] for index in captioned])
+            context.show_text("error of the clean latent, " + "; ".join(map(str, errors)))
             return grid.draw()
 
         draw = check_and_draw
