@@ -68,7 +68,7 @@ def measure(path: Path, rank: int, repeat: int) -> None:
     checkpoint = Checkpoint.open(path)
     parts: list[tuple[Any, Any]] = [
         (contents.model_in(checkpoint).weights, UNet),
-        (contents.text_encoder_in(checkpoint).weights, ClipText),
+        (contents.text_encoder_in(checkpoint).encoders[0].weights, ClipText),
         (contents.vae_in(checkpoint).weights, AutoencoderKL),
     ]
     generator = torch.Generator().manual_seed(0)
