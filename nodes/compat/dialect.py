@@ -1,4 +1,4 @@
-"""Packs written for ComfyUI, as :mod:`nodes.custom` loads them; it knows this module by name only.
+"""Packs written for ComfyUI, as :mod:`nodes.packs.loading` loads them; it knows this module by name only.
 
 Whatever the packs do not ask for is not imported: each function imports the part that it stands for.
 """

@@ -39,7 +39,7 @@ class DenoisingNetwork:
         parts = self.model.changes.parts
         if "" in parts:
             return parts[""]
-        network = self.model.network()
+        network: Any = self.model.network()
         for path, part in parts.items():
             network = with_part(network, path, part)
             network.has_foreign_parts = True
