@@ -7,28 +7,16 @@ views of the same memory.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any
 
 import torch.nn.functional as F
 from torch import Tensor, nn
 
 from nodes.unet.fused import Linear, TokenConvolution
+from nodes.unet.heads import KV
 
 if TYPE_CHECKING:
     from nodes.unet.patches import UNetPatches
-
-
-class KV(NamedTuple):
-    """Keys and values of one attention layer, each [B, heads, tokens, head width].
-
-    ``mask`` [1, 1, 1, tokens] is added to the scores: -inf where there is only padding. ``first`` holds those of the
-    transformer layer's first attention if that looks at the text too.
-    """
-
-    key: Tensor
-    value: Tensor
-    mask: Tensor | None = None
-    first: KV | None = None
 
 
 class CrossAttention(nn.Module):
@@ -54,15 +42,6 @@ class CrossAttention(nn.Module):
 
     def _split(self, x: Tensor) -> Tensor:
         return x.unflatten(2, (self.heads, -1)).transpose(1, 2)
-
-
-def attend(q: Tensor, k: Tensor, v: Tensor, heads: int, mask: Tensor | None = None) -> Tensor:
-    """Attention of projected tokens whose heads are not split: q [B, T, C], k and v [B, S, C], to [B, T, C].
-
-    ``mask`` is added to the scores, or False where not to look: whatever spreads to [B, heads, T, S].
-    """
-    q, k, v = (x.unflatten(2, (heads, -1)).transpose(1, 2) for x in (q, k, v))
-    return F.scaled_dot_product_attention(q, k, v, attn_mask=mask).transpose(1, 2).flatten(2)
 
 
 class GEGLU(nn.Module):

@@ -18,8 +18,9 @@ from torch import Tensor, nn
 from graph.errors import SumiError
 from nodes.models import unet_config as parts
 from nodes.models.unet_config import Block, UNetConfig, layout
-from nodes.unet.attention import KV, BasicTransformerBlock, SpatialTransformer
+from nodes.unet.attention import BasicTransformerBlock, SpatialTransformer
 from nodes.unet.fused import Convolution, Linear
+from nodes.unet.heads import KV
 from nodes.unet.patches import UNetPatches, has_patches
 from nodes.unet.residual_block import GROUPS, Downsample, ResidualBlock, Upsample
 from nodes.unet.timestep_embedding import timestep_embedding
