@@ -11,15 +11,13 @@ import platform
 import signal
 import sys
 from collections.abc import Callable
-from typing import TYPE_CHECKING, BinaryIO
+from typing import Any, BinaryIO
 
 from commands.options import engine_of, folders_of, registry_and_packs_of
+from nodes.packs.loading import dialect, loaded_dialect
 from server.workers.engine_host import EngineHost, PackLine
 from server.workers.interface import RunRequest
 from server.workers.loop import WorkerLoop
-
-if TYPE_CHECKING:
-    from nodes.compat.prompt_server import PromptServer
 
 
 def worker(options: argparse.Namespace) -> int:
@@ -61,25 +59,22 @@ def host_of(options: argparse.Namespace) -> EngineHost:
     )
 
 
-def _pack_server() -> PromptServer | None:
+def _pack_server() -> Any | None:
     """Return the server object of node packs, if one of them has imported it."""
-    module = sys.modules.get("nodes.compat.prompt_server")
-    return module.PromptServer.instance if module is not None else None
+    packs = loaded_dialect()
+    return packs.pack_server() if packs is not None else None
 
 
 def _connect(to_server: PackLine) -> None:
     """Let packs speak to the server."""
-    from nodes.compat import line
-
-    line.deliver, line.ask, line.interrupt = to_server.send, to_server.ask, to_server.interrupt
+    dialect().connect(to_server.send, to_server.ask, to_server.interrupt)
 
 
 def _run_begins(request: RunRequest) -> None:
     """Let packs know whose run it is, where there are any."""
-    if "nodes.compat.line" in sys.modules:
-        from nodes.compat import line
-
-        line.client_id, line.prompt_id = request.client_id, request.prompt_id
+    packs = loaded_dialect()
+    if packs is not None:
+        packs.run_begins(request.client_id, request.prompt_id)
 
 
 def _models() -> list[str]:

@@ -1,7 +1,8 @@
 """Samplers and schedules that packs add to ComfyUI's lists: Sumi's nodes that take one by its name offer them too.
 
 A pack puts a name into the list, a function ``sample_NAME`` into ``comfy.k_diffusion.sampling`` or a schedule into
-``SCHEDULER_HANDLERS``, all while it is imported. How they are run: :func:`nodes.sampling.sampler.sampler_named`.
+``SCHEDULER_HANDLERS``, all while it is imported. They are registered with :mod:`nodes.sampling`, whose nodes find
+them by their names.
 """
 
 from __future__ import annotations
@@ -10,6 +11,7 @@ import dataclasses
 import logging
 import sys
 from collections.abc import Iterable, Sequence
+from functools import partial
 from typing import Any
 
 from graph.schema import NodeType
@@ -30,6 +32,8 @@ def with_added_names(own: Iterable[NodeType]) -> dict[str, NodeType]:
         SAMPLERS: _added(getattr(samplers.KSampler, "SAMPLERS", ()), SAMPLERS),
         SCHEDULERS: _added(getattr(samplers.KSampler, "SCHEDULERS", ()), SCHEDULERS),
     }
+    if any(added.values()):
+        _register(added[SAMPLERS], added[SCHEDULERS])
     extended = {names: (*names, *more) for names, more in added.items() if more}
     changed = {}
     for node_type in own:
@@ -45,6 +49,26 @@ def with_added_names(own: Iterable[NodeType]) -> dict[str, NodeType]:
         names = ", ".join(name for more in added.values() for name in more)
         log.info("node packs add %s to %s, whose results are not kept over a restart", names, ", ".join(changed))
     return changed
+
+
+def _register(sampler_names: Iterable[str], schedule_names: Iterable[str]) -> None:
+    """Let Sumi's nodes find samplers and schedules of packs."""
+    from nodes.compat.comfy import samplers  # with torch, which the pack has loaded
+    from nodes.compat.comfy._diffusion_model import DiffusionModel
+    from nodes.compat.comfy._guider import EnteringSampler
+    from nodes.compat.comfy.model_sampling import object_of_levels
+    from nodes.sampling.sampler import register_sampler
+    from nodes.sampling.schedules import register_schedule
+
+    for name in sampler_names:
+        skips = name in samplers.KSampler.DISCARD_PENULTIMATE_SIGMA_SAMPLERS
+        register_sampler(name, EnteringSampler(partial(samplers.sampler_object, name), DiffusionModel, skips))
+    for name in schedule_names:
+
+        def schedule(steps: int, levels: Any, name: str = name) -> Any:
+            return samplers.calculate_sigmas(object_of_levels(levels), name, steps)
+
+        register_schedule(name, schedule)
 
 
 def _added(now: Iterable[Any], names: Sequence[str]) -> list[str]:

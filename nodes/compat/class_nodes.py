@@ -17,7 +17,7 @@ from graph.errors import Interrupted, NodeDefinitionError
 from graph.results import NodeResult
 from graph.schema import NodeType, Output
 from nodes.compat.class_inputs import ClassInputs, read_input_types, socket_type
-from nodes.compat.values import lent, plain, result_of
+from nodes.compat.values import plain, result_of, to_pack
 
 log = logging.getLogger(__name__)
 
@@ -151,11 +151,11 @@ class _ClassNode:
         inputs |= dict.fromkeys(self._tokens)
         if self._lists:
             given = {
-                name: [value] if name in self._alone or not isinstance(value, list) else list(map(lent, value))
+                name: [value] if name in self._alone or not isinstance(value, list) else list(map(to_pack, value))
                 for name, value in inputs.items()
             }
         else:
-            given = {name: lent(value) for name, value in inputs.items()}
+            given = {name: to_pack(value) for name, value in inputs.items()}
         return self._takes[method].of(given)
 
     def _instance(self) -> Any:

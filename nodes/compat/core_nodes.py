@@ -17,7 +17,7 @@ from graph.schema import NodeType
 from nodes.compat import folder_paths
 from nodes.compat.method_names import METHODS, ORDERS
 from nodes.compat.running import check_interrupted, interrupt, running_node
-from nodes.compat.values import lent, taken
+from nodes.compat.values import from_pack, to_pack
 
 MAX_RESOLUTION: Final = 16384
 
@@ -51,7 +51,7 @@ class CoreNode:
         arguments: dict[str, Any] = {}
         for declared in node_type.inputs:
             if declared.name in inputs:
-                arguments[declared.parameter or declared.name] = taken(inputs[declared.name])
+                arguments[declared.parameter or declared.name] = from_pack(inputs[declared.name])
         for parameter in node_type.hidden:
             arguments[parameter] = inputs.get(parameter)
         if node_type.context_parameter is not None:
@@ -152,7 +152,7 @@ def common_ksampler(
     from nodes.sampling.schedules import cut
 
     context = running_node("common_ksampler can be called")
-    model = taken(model)
+    model = from_pack(model)
     sigmas = schedule_for(model, sampler_name, scheduler, steps, denoise)
     sigmas = cut(sigmas, start_step, last_step, to_zero=force_full_denoise)
     result = sample_latent(
@@ -265,10 +265,10 @@ def _spec(spec: Any) -> Any:
 def _as_pack_result(returned: Any, node_type: NodeType) -> Any:
     """What a class-style node would have returned."""
     if isinstance(returned, NodeResult):
-        values = tuple(map(lent, returned.values))
+        values = tuple(map(to_pack, returned.values))
         return {"ui": dict(returned.ui), "result": values} if returned.ui is not None else values
     if not node_type.outputs:
         return ()
     if isinstance(returned, tuple) and (len(node_type.outputs) > 1 or hasattr(returned, "_fields")):
-        return tuple(map(lent, returned))
-    return (lent(returned),)
+        return tuple(map(to_pack, returned))
+    return (to_pack(returned),)

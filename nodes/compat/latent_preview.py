@@ -7,7 +7,7 @@ from typing import Any, Final
 
 from nodes.compat.comfy.cli_args import LatentPreviewMethod
 from nodes.compat.comfy.utils import ProgressBar
-from nodes.compat.values import taken
+from nodes.compat.values import from_pack
 from nodes.sampling.latent_preview import factors_for, latent_to_rgb
 
 MAX_PREVIEW_RESOLUTION: Final = 512
@@ -17,7 +17,7 @@ class LatentPreviewer:
     """Makes a picture of a latent in the network's scale."""
 
     def __init__(self, model: Any):
-        self._factors = factors_for(taken(model).latent)
+        self._factors = factors_for(from_pack(model).latent)
 
     def decode_latent_to_preview(self, x0: Any) -> Any:
         """The first of ``x0`` [B, C, h, w] as a Pillow image; None where no colours of the family are known."""

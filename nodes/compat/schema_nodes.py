@@ -14,7 +14,7 @@ from nodes.compat.class_inputs import HIDDEN, read_input
 from nodes.compat.class_nodes import Takes, fingerprint_of, like, waited_for
 from nodes.compat.comfy_api.latest import _io
 from nodes.compat.comfy_api.latest._io_node import hidden_values, ui_dict
-from nodes.compat.values import lent, plain, result_of
+from nodes.compat.values import plain, result_of, to_pack
 
 
 def is_schema_class(node_class: Any) -> bool:
@@ -137,7 +137,7 @@ class _SchemaNode:
             if name in self._hidden:
                 hidden[name] = value
                 continue
-            value = [lent(item) for item in value] if self._lists and isinstance(value, list) else lent(value)
+            value = [to_pack(item) for item in value] if self._lists and isinstance(value, list) else to_pack(value)
             group, _, inner = name.partition(".")
             if group in self._choices:
                 arguments.setdefault(group, {})[inner or group] = value

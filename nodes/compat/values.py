@@ -1,4 +1,4 @@
-"""Values at the edge between Sumi's nodes and a pack's: most are the same, and models are lent as objects.
+"""Values at the edge between Sumi's nodes and a pack's: most are the same, and a model is an object.
 
 A pack expects of a MODEL, CLIP or VAE an object with methods; Sumi's are handles. The objects of
 :mod:`nodes.compat.comfy.model_objects` stand for a handle while a pack's node runs.
@@ -19,20 +19,20 @@ class PackResultError(SumiError):
     """A pack's node returned what is no result."""
 
 
-def lent(value: Any) -> Any:
+def to_pack(value: Any) -> Any:
     """``value`` as a pack expects it."""
     handles = sys.modules.get("nodes.models.handle")
     if handles is None or not isinstance(value, handles.Handle):
         return value
     from nodes.compat.comfy import model_objects
 
-    return model_objects.lent(value)
+    return model_objects.to_pack(value)
 
 
-def taken(value: Any) -> Any:
+def from_pack(value: Any) -> Any:
     """``value``, which a pack returned, as Sumi's nodes expect it."""
     objects = sys.modules.get("nodes.compat.comfy.model_objects")
-    return objects.taken(value) if objects is not None else value
+    return objects.from_pack(value) if objects is not None else value
 
 
 def result_of(returned: Any, outputs: tuple[Output, ...]) -> NodeResult:
@@ -67,11 +67,11 @@ def _output(value: Any, output: Output, expands: bool) -> Any:
     if expands and _is_link(value):
         return [str(value[0]), int(value[1])]
     if not output.is_list or type(value) is Blocked:
-        return taken(value)
+        return from_pack(value)
     if value is None:
         return []
     try:
-        return [taken(element) for element in value]
+        return [from_pack(element) for element in value]
     except TypeError:
         raise PackResultError(f"output '{output.name}' is a list; the node returned a {type(value).__name__}") from None
 
@@ -80,7 +80,7 @@ def _graph(expand: Mapping[str, Any]) -> dict[str, Any]:
     """The graph, with models in its inputs as Sumi's nodes expect them."""
     graph = {}
     for node_id, node in expand.items():
-        inputs = {name: taken(value) for name, value in node.get("inputs", {}).items()}
+        inputs = {name: from_pack(value) for name, value in node.get("inputs", {}).items()}
         graph[str(node_id)] = {**node, "inputs": inputs}
     return graph
 

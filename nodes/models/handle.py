@@ -7,11 +7,11 @@ are in the rooms of the networks: :mod:`nodes.sampling`, :mod:`nodes.text`, :mod
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING, Any, TypeAlias
+from typing import TYPE_CHECKING, TypeAlias
 
 from graph.folders import Folders
+from nodes.models.changes import NO_CHANGES, ModelChanges
 from nodes.models.families import SD1, ModelFamily
 from nodes.models.latent_space import SD_LATENTS, LatentSpace
 from nodes.models.model_sampling import DDPM, ContinuousSampling, ModelSampling, PredictionName, SampledAs
@@ -44,8 +44,7 @@ class Model(Handle):
 
     ``family`` is the file's entry in :mod:`nodes.models.families`; ``sampling`` and ``latent`` are the family's, or
     what the file says instead.
-    ``patches`` change the network's weights. ``options`` are functions that change how it computes and how it is
-    sampled, in ComfyUI's form (``model_options``), ``attachments`` what else a node pack keeps with the model.
+    ``patches`` change the network's weights, ``changes`` how it computes and how it is sampled.
     A node that adds one returns a new handle (``dataclasses.replace``), which shares the file's weights.
     """
 
@@ -54,8 +53,7 @@ class Model(Handle):
     family: ModelFamily = SD1
     latent: LatentSpace = SD_LATENTS
     patches: tuple[WeightPatch, ...] = ()
-    options: Mapping[str, Any] = field(default_factory=dict, hash=False)
-    attachments: Mapping[str, Any] = field(default_factory=dict, hash=False)
+    changes: ModelChanges = NO_CHANGES
 
     @property
     def config(self) -> UNetConfig:
@@ -66,12 +64,6 @@ class Model(Handle):
         """The same model, its network's output understood as ``prediction``."""
         assert isinstance(self.sampling, (ModelSampling, ContinuousSampling)), "a node has replaced the sampling"
         return replace(self, sampling=replace(self.sampling, prediction=prediction))
-
-    @property
-    def has_functions(self) -> bool:
-        """Whether it is sampled otherwise than by Sumi's functions alone."""
-        known = isinstance(self.sampling, (ModelSampling, ContinuousSampling))
-        return bool(self.options or self.attachments) or not known
 
     def network(self) -> Module:
         """The U-Net with its weights, patched, on the device and in the precision that are set.

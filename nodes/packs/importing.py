@@ -29,10 +29,14 @@ class ImportTookTooLong(BaseException):
 
 
 class PackImport:
-    """One import. ``failure`` is its traceback, ``printed`` the lines that it printed."""
+    """One import. ``failure`` is its traceback, ``printed`` the lines that it printed.
 
-    def __init__(self, name: str):
+    ``missing_part(error)`` names the part of ComfyUI for whose lack an import failed, None if it failed otherwise.
+    """
+
+    def __init__(self, name: str, missing_part: Callable[[BaseException], str | None]):
         self.name = name
+        self._missing_part = missing_part
         self.failure: str | None = None
         self.hint: str | None = None
         self.printed: list[str] = []
@@ -52,9 +56,15 @@ class PackImport:
             if isinstance(error, KeyboardInterrupt) and signal.getsignal(signal.SIGINT) is not signal.SIG_IGN:
                 raise
             self.failure = traceback.format_exc()
-            self.hint = _missing_hint(error)
+            self.hint = self._missing_hint(error)
         finally:
             stream.end()
+
+    def _missing_hint(self, error: BaseException) -> str | None:
+        wanted = self._missing_part(error)
+        if wanted is None:
+            return None
+        return f"it needs a part of ComfyUI that Sumi does not have ({wanted}: {error}); see docs/compatibility.md"
 
     def _said(self, line: str) -> None:
         log.info("custom node pack %s: %s", self.name, line)
@@ -86,15 +96,6 @@ def _installed(name: str) -> bool:
     except importlib.metadata.PackageNotFoundError:
         return False
     return True
-
-
-def _missing_hint(error: BaseException) -> str | None:
-    from nodes.compat.provided import wanted_from_comfyui
-
-    wanted = wanted_from_comfyui(error)
-    if wanted is None:
-        return None
-    return f"it needs a part of ComfyUI that Sumi does not have ({wanted}: {error}); see docs/compatibility.md"
 
 
 @contextlib.contextmanager

@@ -1,7 +1,7 @@
 """People's own nodes: packs in ``custom_nodes/``, in the folders that extra_model_paths.yaml adds, and installed ones.
 
 A pack is a ``.py`` file or a package. Its nodes are functions decorated with ``@node``, or classes
-written for ComfyUI (``NODE_CLASS_MAPPINGS``, ``comfy_entrypoint``; see :mod:`nodes.compat`). An installed
+written for ComfyUI (``NODE_CLASS_MAPPINGS``, ``comfy_entrypoint``; see :data:`DIALECT`). An installed
 distribution offers one by an entry point of the group ``sumi.nodes`` that names its module.
 
 A pack that fails is reported with its traceback and stops neither the start nor the others.
@@ -34,6 +34,8 @@ from nodes.packs.record import ENDED, ImportRecord
 log = logging.getLogger(__name__)
 
 ENTRY_POINTS: Final = "sumi.nodes"
+DIALECT: Final = "nodes.compat.dialect"
+"""The module that reads packs written for ComfyUI. It registers here by its name: no room knows it."""
 SLOW_SECONDS: Final = 5.0
 """A pack that takes longer to import is named in the log."""
 
@@ -117,9 +119,7 @@ def load_custom_nodes(
     found = CustomNodes()
     if not sources:
         return found
-    from nodes.compat import provided
-
-    provided.install(folders, server_package, flags)
+    dialect().install(folders, server_package, flags)
     sys.modules.setdefault(_PARENT, _parent_module())
     left_out = record.left_out if record is not None else []
     for source in sources:
@@ -140,10 +140,18 @@ def load_custom_nodes(
                 log.warning("custom node pack %s: another pack has a node '%s' too; this one counts", pack.name, name)
             found.types[name] = node_type
         found.codecs += pack.codecs
-    from nodes.compat.added_samplers import with_added_names
-
-    found.types |= with_added_names([node_type for name, node_type in own.items() if name not in found.types])
+    found.types |= dialect().with_added_names([node_type for name, node_type in own.items() if name not in found.types])
     return found
+
+
+def dialect() -> Any:
+    """The module that reads packs written for ComfyUI."""
+    return importlib.import_module(DIALECT)
+
+
+def loaded_dialect() -> Any | None:
+    """The same, if any pack was loaded."""
+    return sys.modules.get(DIALECT)
 
 
 def code_state(own: Iterable[Path], directories: Iterable[Path]) -> str:
@@ -180,7 +188,7 @@ class _Source:
         """``prestartup_script.py`` of a pack, which is to run before any pack is imported."""
         script = self.path / "prestartup_script.py" if self.path is not None else None
         if script is not None and script.is_file():
-            importing = PackImport(self.name)
+            importing = PackImport(self.name, dialect().missing_part)
             importing.run(lambda: _module_at(script, f"{_PARENT}.{_identifier(self.name)}_prestartup"))
             if importing.failure is not None:
                 log.error("custom node pack %s: prestartup_script.py failed:\n%s", self.name, importing.failure)
@@ -209,7 +217,7 @@ def _packs(directory: Path) -> Iterator[Path]:
 
 def _load(source: _Source, own: Mapping[str, NodeType]) -> Pack:
     pack = Pack(source.name, source.path)
-    importing = PackImport(source.name)
+    importing = PackImport(source.name, dialect().missing_part)
     before = _put_in_place()
     _import_torch_for(source.path)
     started = time.perf_counter()
@@ -260,11 +268,9 @@ def _read(pack: Pack, module: Any, own: Mapping[str, NodeType]) -> None:
         )
         if node_type.name in own:
             pack.replaced.append(node_type.name)
-    if getattr(module, "NODE_CLASS_MAPPINGS", None) is None and not hasattr(module, "comfy_entrypoint"):
+    if not dialect().speaks(module):
         return
-    from nodes.compat.pack_nodes import read_pack
-
-    found = read_pack(module, pack.name)
+    found = dialect().read_pack(module, pack.name)
     pack.broken.update(found.broken)
     pack.web = found.web
     for name, node_type in found.types.items():
@@ -281,16 +287,13 @@ def _shown_module(module: str) -> str:
 
 def _put_in_place() -> dict[str, type]:
     """The classes that packs have put in the place of Sumi's own so far."""
-    core_nodes = sys.modules.get("nodes.compat.core_nodes")
-    return core_nodes.replaced() if core_nodes is not None else {}
+    return dialect().replaced()
 
 
 def _take_replaced(pack: Pack, before: Mapping[str, type]) -> None:
     for name, node_class in _put_in_place().items():
         if before.get(name) is not node_class:
-            from nodes.compat.pack_nodes import read_class
-
-            found = read_class(name, node_class, pack.name)
+            found = dialect().read_class(name, node_class, pack.name)
             if isinstance(found, NodeType):
                 pack.types[name] = found
                 pack.replaced.append(name)

@@ -18,9 +18,6 @@ StepNoise: TypeAlias = Callable[[Sigma, Sigma], Tensor]
 SEEDS: Final = 1 << 64
 """Seeds are 0 … 2^64 - 1; arithmetic on them wraps."""
 
-STEP_NOISE_SEED_OFFSET: Final = 0
-"""Added to the seed for the noise that stochastic samplers draw between steps."""
-
 
 _TREE_DIGITS: Final = 6
 
@@ -44,13 +41,22 @@ def initial_noise(shape: Sequence[int], seed: int, batch_index: Sequence[int] | 
 
 
 def independent_noise(x: Tensor, seed: int) -> StepNoise:
-    """Fresh noise like ``x`` for every step, from one generator on the device of ``x``."""
-    generator = torch.Generator(x.device).manual_seed((seed + STEP_NOISE_SEED_OFFSET) % SEEDS)
+    """Fresh noise like ``x`` for every step, from one generator on the device of ``x``.
+
+    The generator is seeded with ``seed``; on the CPU, whose generator with that seed has drawn the initial noise,
+    with ``seed`` + 1, so that the first step's noise is independent of the initial one.
+    """
+    generator = torch.Generator(x.device).manual_seed(step_seed(seed, x.device))
 
     def noise(sigma: Sigma, sigma_next: Sigma) -> Tensor:
         return torch.randn(x.shape, dtype=x.dtype, device=x.device, generator=generator)
 
     return noise
+
+
+def step_seed(seed: int, device: torch.device) -> int:
+    """The seed of the noise that stochastic samplers draw between steps on ``device``."""
+    return (seed + 1) % SEEDS if device.type == "cpu" else seed
 
 
 def brownian_noise(x: Tensor, sigmas: Tensor, seed: int, device: torch.device | str = "cpu") -> StepNoise:

@@ -2,47 +2,48 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from functools import partial
-from typing import TYPE_CHECKING, cast
+import dataclasses
+from typing import Any
 
 import torch
 from torch import Tensor
 
-from graph.errors import SumiError
 from nodes import device
-from nodes.sampling.conditions import resolve, share_control, with_partners
-from nodes.sampling.denoiser import Denoiser, Observed
-from nodes.sampling.extra_channels import check_input_channels
-from nodes.sampling.guidance import Guided
-from nodes.sampling.inpainting import Inpainted, mask_for
-from nodes.sampling.noise import SEEDS, initial_noise
-from nodes.sampling.sampler import PackSampler, Sampler
-from nodes.sampling.vector_conditioning import vector
+from nodes.models.changes import Guider, OnStep, Run, Sampler, SamplerCall, StepDone, around
+from nodes.models.handle import Model
+from nodes.sampling.conditions import resolve_sides
+from nodes.sampling.denoiser import GuidedDenoiser
+from nodes.sampling.guiders import CfgGuider
+from nodes.sampling.inpainting import mask_for
+from nodes.sampling.latents import SamplingError, check_finite, fitting_latent, scaled_in, scaled_out
+from nodes.sampling.prediction import Predictor
 from nodes.types import Conditioning
 
-if TYPE_CHECKING:
-    from nodes.models.handle import Model
-    from nodes.unet.unet import UNet
 
-OnStep = Callable[[int, int, Tensor], None]
-"""Told ``(step, steps, denoised)``, step from 1, after each call of the network; ``denoised`` is scaled."""
-
-
-class SamplingError(SumiError):
-    """Latents or conditions do not fit the model, or the model's predictions are not numbers."""
-
-
-@torch.no_grad()
 def sample(
     model: Model,
     noise: Tensor,
     sigmas: Tensor,
     *,
-    sampler: Sampler | PackSampler,
     positive: Conditioning,
     negative: Conditioning,
     scale: float,
+    **run: Any,
+) -> Tensor:
+    """:func:`sample_guided` with classifier-free guidance.
+
+    ``positive`` and ``negative`` are CONDITIONING of the two sides, ``scale`` is the strength of guidance.
+    """
+    return sample_guided(model, CfgGuider(positive, negative, scale), noise, sigmas, **run)
+
+
+def sample_guided(
+    model: Model,
+    guider: Guider,
+    noise: Tensor,
+    sigmas: Tensor,
+    *,
+    sampler: Sampler,
     latent: Tensor,
     seed: int,
     noise_mask: Tensor | None = None,
@@ -51,13 +52,12 @@ def sample(
     """``latent`` noised to ``sigmas[0]`` and denoised to ``sigmas[-1]``.
 
     Args:
+        guider: the sides of guidance, and how their predictions are joined.
         noise: [B, C, h, w], unit variance.
-        sigmas: float32 [n + 1], falling; with fewer than two the latent is returned as it is.
-        positive, negative: CONDITIONING of the two sides of guidance.
-        scale: of classifier-free guidance.
+        sigmas: float32 [n + 1], falling; with fewer than two the latent is returned unchanged.
         latent: [B, C, h, w], unscaled, as the VAE gives it; zeros for an empty one.
         seed: of the noise that stochastic samplers add between steps.
-        noise_mask: 1 where the latent is made anew, [B, H, W] of any size; None for everywhere.
+        noise_mask: 1 where the latent is regenerated, [B, H, W] of any size; None for everywhere.
         on_step: may raise to stop the run.
 
     Returns:
@@ -65,78 +65,52 @@ def sample(
 
     Raises:
         ConditionError: an area lies outside the picture.
-        MissingChannelsError: the model takes input channels besides the latent's.
         SamplingError: the latent's channels are not the model's, or the result is not finite.
     """
     if len(sigmas) < 2:
         return latent
-    if model.has_functions or not isinstance(sampler, Sampler):
-        # What packs make is written for the forms in which ComfyUI calls it, and is called in these.
-        from nodes.compat.comfy._guider import sample_with_functions
-
-        return sample_with_functions(
-            model,
-            noise,
-            sigmas,
-            sampler=sampler,
-            positive=positive,
-            negative=negative,
-            scale=scale,
-            latent=latent,
-            seed=seed,
-            noise_mask=noise_mask,
-            on_step=on_step,
-        )
-    check_input_channels(model, model.config.out_channels)
-    where = device.device()
-    levels = model.sampling.levels()
-    latent = fitting_latent(model, latent).to(where, torch.float32)
-    if latent.any():  # an empty latent stays empty where a mean or a shift would be taken off
-        latent = model.latent.scaled_in(latent)
-    noise = noise.to(where, torch.float32)
+    changes = model.changes.moved(device.device())
+    model = model if changes is model.changes else dataclasses.replace(model, changes=changes)
     sigmas = sigmas.cpu().float()
-
-    cond = resolve(positive, latent, levels, partial(vector, model))
-    uncond = resolve(negative, latent, levels, partial(vector, model, negative=True))
-    uncond = with_partners(uncond, cond)
-    cond = with_partners(cond, uncond)
-    if any(options.get("control_apply_to_uncond") for _, options in positive):
-        uncond = share_control(cond, uncond)
-
-    denoiser: Denoiser = Guided(cast("UNet", model.network()), levels, cond, uncond, scale)
-    if noise_mask is not None:
-        kept_noise = initial_noise(noise.shape, (seed + 1) % SEEDS).to(noise) if sampler.renews_masked_noise else noise
-        denoiser = Inpainted(denoiser, mask_for(latent, noise_mask), latent, kept_noise)
-    if on_step is not None:
-        denoiser = Observed(denoiser, sigmas, on_step)
-
-    x = levels.noised(latent, noise, float(sigmas[0]))
-    x = sampler.run(denoiser, x, sigmas, seed, levels)
-    x = levels.finished(x, float(sigmas[-1]))
-    return model.latent.scaled_out(check_finite(x)).cpu()
+    predictor = Predictor(model, sigmas.to(device.device()))
+    return sample_run(Run(model, predictor, guider, sampler, noise, latent, sigmas, seed, noise_mask, on_step))
 
 
-def check_finite(x: Tensor) -> Tensor:
-    """``x``, what a run ended in. Raises SamplingError if it holds NaN or infinity."""
-    if not x.isfinite().all():
-        raise SamplingError(
-            "sampling ended in NaN or infinity: the model's file is damaged, the sampler's settings diverge, or "
-            "its numbers do not fit half precision (try --precision fp32)"
-        )
-    return x
+@torch.no_grad()
+def sample_run(run: Run) -> Tensor:
+    """The latent [B, C, h, w] of a run, unscaled, float32 on the CPU; raises what :func:`sample_guided` does."""
+    return check_finite(around(run.changes.around_run, _started)(run)).cpu()
 
 
-def fitting_latent(model: Model, latent: Tensor) -> Tensor:
-    """``latent`` with the model's channels: an empty one is made to fit.
+def _started(run: Run) -> Tensor:
+    for function in run.changes.on_start:
+        function(run)
+    try:
+        return _sampled(run)
+    finally:
+        for function in run.changes.on_end:
+            function(run)
 
-    Raises SamplingError if it is not empty.
-    """
-    channels = model.config.out_channels
-    if latent.ndim == 4 and latent.shape[1] == channels:
-        return latent
-    if latent.ndim == 4 and not latent.any():
-        return latent.new_zeros(latent.shape[0], channels, *latent.shape[2:])
-    raise SamplingError(
-        f"latent has shape {tuple(latent.shape)}, this model ({model.weights.path.name}) takes "
-        f"[batch, {channels}, height, width]"
+
+def _sampled(run: Run) -> Tensor:
+    where = device.device()
+    latent = scaled_in(run.model, fitting_latent(run.model, run.latent).to(where, torch.float32))
+    noise = run.noise.to(where, torch.float32)
+    conditions = resolve_sides(run.guider.sides, latent, run.model, run.predictor.levels)
+    call = SamplerCall(
+        run.sampler,
+        GuidedDenoiser(run.guider, run.predictor, conditions, run.changes),
+        noise,
+        latent,
+        None if run.mask is None else mask_for(latent, run.mask),
+        run.sigmas,
+        run.seed,
+        run.predictor.levels,
+        run.changes,
+        run.on_step,
     )
+    x = around(run.changes.around_sampler, lambda call: call.sampler.sample(call))(call)
+    return scaled_out(run.model, x.float())
+
+
+__all__ = ["OnStep", "SamplingError", "StepDone", "check_finite", "fitting_latent", "sample", "sample_guided"]

@@ -10,10 +10,11 @@ from torch import Tensor
 
 from graph.context import Context
 from nodes.sampling.latent_preview import factors_for, preview
+from nodes.sampling.latents import fitting_latent
 from nodes.sampling.noise import initial_noise
-from nodes.sampling.sample import OnStep, fitting_latent, sample
-from nodes.sampling.sampler import SAMPLERS, sampler_named
-from nodes.sampling.schedules import SCHEDULES, sigmas_for
+from nodes.sampling.sample import OnStep, StepDone, sample
+from nodes.sampling.sampler import sampler_named
+from nodes.sampling.schedules import sigmas_for
 from nodes.types import Conditioning, LatentDict
 
 if TYPE_CHECKING:
@@ -25,11 +26,8 @@ def schedule_for(model: Model, sampler_name: str, scheduler: str, steps: int, de
 
     Raises ValueError if there is no such sampler or schedule.
     """
-    if sampler_name in SAMPLERS and scheduler in SCHEDULES:
-        return sigmas_for(scheduler, steps, model.sampling.levels(), denoise, SAMPLERS[sampler_name].skips_penultimate)
-    from nodes.compat.comfy.samplers import sigmas_of_added  # names that node packs have added
-
-    return sigmas_of_added(model, sampler_name, scheduler, steps, denoise)
+    skip = sampler_named(sampler_name).skips_penultimate
+    return sigmas_for(scheduler, steps, model.sampling.levels(), denoise, skip)
 
 
 def sample_latent(
@@ -73,13 +71,14 @@ def _progress(context: Context, model: Model) -> OnStep:
     factors = factors_for(model.latent)
     reported = 0
 
-    def on_step(step: int, steps: int, denoised: Tensor) -> None:
+    def on_step(done: StepDone) -> None:
         nonlocal reported
-        if step == reported:
+        if done.step == reported:
             context.check_interrupted()
             return
-        reported = step
+        reported = done.step
 
-        context.progress(step, steps, None if factors is None else partial(preview, denoised, factors))
+        picture = None if factors is None else partial(preview, done.denoised, factors)
+        context.progress(done.step, done.steps, picture)
 
     return on_step

@@ -1,16 +1,18 @@
-"""A sampler with its settings, and what each name in the editor stands for."""
+"""Samplers by their names: functions with their settings, and samplers that others register."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import Any, Final, Literal, Protocol
+from typing import Any, Final, Literal
 
 from torch import Tensor
 
+from nodes.models.changes import MaskStep, Sampler, SamplerCall
 from nodes.models.noise_levels import NoiseLevels
-from nodes.sampling.denoiser import Denoiser
-from nodes.sampling.noise import StepNoise, brownian_noise, independent_noise
+from nodes.sampling.denoiser import Denoiser, Observed
+from nodes.sampling.inpainting import Inpainted
+from nodes.sampling.noise import SEEDS, StepNoise, brownian_noise, independent_noise, initial_noise
 from nodes.sampling.samplers.ddpm import ddpm
 from nodes.sampling.samplers.deis import deis
 from nodes.sampling.samplers.dpm_2 import dpm_2, dpm_2_ancestral
@@ -36,7 +38,7 @@ _ON_DEVICE: Final = "brownian on device"
 
 
 @dataclass(frozen=True)
-class Sampler:
+class FunctionSampler:
     """A sampling function, its options, and where it takes the noise of its steps from."""
 
     function: Callable[..., Tensor]
@@ -48,6 +50,14 @@ class Sampler:
     """Outside an inpainting mask, noise other than that of the start is put."""
     stochastic_percent: tuple[float, float] | None = None
     """The part of the run (0..1) in which a ``tau`` option makes steps stochastic."""
+
+    def sample(self, call: SamplerCall) -> Tensor:
+        """The latent of ``call``, noised to the first of its sigmas and denoised to the last."""
+
+        def steps(denoiser: Denoiser, x: Tensor) -> Tensor:
+            return self.run(denoiser, x, call.sigmas, call.seed, call.levels)
+
+        return sampled(call, steps, self.renews_masked_noise)
 
     def run(self, model: Denoiser, x: Tensor, sigmas: Tensor, seed: int, levels: NoiseLevels) -> Tensor:
         """``x`` at ``sigmas[0]`` brought to ``sigmas[-1]``."""
@@ -65,63 +75,96 @@ class Sampler:
         return brownian_noise(x, sigmas, seed, "cpu" if self.noise == "brownian" else x.device)
 
 
-class PackSampler(Protocol):
-    """A sampler of a node pack's, in ComfyUI's form: a guider runs it (``nodes.compat.comfy._guider``)."""
+def sampled(
+    call: SamplerCall, steps: Callable[[Denoiser, Tensor], Tensor], renews_masked_noise: bool = False
+) -> Tensor:
+    """The latent of ``call``, noised, brought to the last of its sigmas by ``steps(denoiser, x)``, and rescaled.
 
-    def sample(self, *args: Any, **kwargs: Any) -> Any:
-        """A run."""
+    The denoiser that ``steps`` gets keeps the latent outside the mask, and reports to ``call.on_step``.
+    ``renews_masked_noise``: outside the mask noise of the next seed is put.
+    """
+    denoiser, levels = call.denoiser, call.levels
+    if call.mask is not None:
+        noise = call.noise
+        if renews_masked_noise:
+            noise = initial_noise(noise.shape, (call.seed + 1) % SEEDS).to(noise)
+        denoiser = Inpainted(denoiser, call.mask, call.latent, noise, levels, _mask_at(call))
+    if call.on_step is not None:
+        denoiser = Observed(denoiser, call.sigmas, call.on_step)
+    x = levels.noised(call.latent, call.noise, float(call.sigmas[0]))
+    return levels.finished(steps(denoiser, x), float(call.sigmas[-1]))
 
 
-def sampler_named(name: str) -> Sampler | PackSampler:
-    """One of Sumi's, or one that a node pack has added. Raises ValueError if there is none."""
+def _mask_at(call: SamplerCall) -> Callable[[Tensor, float], Tensor] | None:
+    """The mask of a noise level, if the model's changes make it depend on that."""
+    change = call.changes.mask
+    if change is None:
+        return None
+    return lambda mask, sigma: change(MaskStep(mask, sigma, call.sigmas, call.levels, call.denoiser))
+
+
+_added: dict[str, Sampler] = {}
+
+
+def register_sampler(name: str, sampler: Sampler) -> None:
+    """Let nodes find ``sampler`` by ``name``; a later one of the same name replaces it.
+
+    Raises ValueError if Sumi has a sampler of that name itself.
+    """
     if name in SAMPLERS:
-        return SAMPLERS[name]
-    from nodes.compat.comfy.samplers import sampler_object
-
-    return sampler_object(name)
+        raise ValueError(f"'{name}' is a sampler of Sumi's; expected another name")
+    _added[name] = sampler
 
 
-SAMPLERS: Final[Mapping[str, Sampler]] = {
-    "euler": Sampler(euler),
-    "euler_cfg_pp": Sampler(euler_cfg_pp),
-    "euler_ancestral": Sampler(euler_ancestral, "independent"),
-    "euler_ancestral_cfg_pp": Sampler(euler_ancestral_cfg_pp, "independent"),
-    "heun": Sampler(heun),
-    "heunpp2": Sampler(heunpp2),
-    "dpm_2": Sampler(dpm_2, skips_penultimate=True),
-    "dpm_2_ancestral": Sampler(dpm_2_ancestral, "independent", skips_penultimate=True),
-    "lms": Sampler(lms),
-    "dpm_fast": Sampler(dpm_fast),
-    "dpm_adaptive": Sampler(dpm_adaptive),
-    "dpmpp_2s_ancestral": Sampler(dpmpp_2s_ancestral, "independent"),
-    "dpmpp_2s_ancestral_cfg_pp": Sampler(dpmpp_2s_ancestral_cfg_pp, "independent"),
-    "dpmpp_sde": Sampler(dpmpp_sde, "brownian"),
-    "dpmpp_sde_gpu": Sampler(dpmpp_sde, _ON_DEVICE),
-    "dpmpp_2m": Sampler(dpmpp_2m),
-    "dpmpp_2m_cfg_pp": Sampler(dpmpp_2m_cfg_pp),
-    "dpmpp_2m_sde": Sampler(dpmpp_2m_sde, "brownian"),
-    "dpmpp_2m_sde_gpu": Sampler(dpmpp_2m_sde, _ON_DEVICE),
-    "dpmpp_2m_sde_heun": Sampler(dpmpp_2m_sde, "brownian", {"solver_type": "heun"}),
-    "dpmpp_2m_sde_heun_gpu": Sampler(dpmpp_2m_sde, _ON_DEVICE, {"solver_type": "heun"}),
-    "dpmpp_3m_sde": Sampler(dpmpp_3m_sde, "brownian"),
-    "dpmpp_3m_sde_gpu": Sampler(dpmpp_3m_sde, _ON_DEVICE),
-    "ddpm": Sampler(ddpm, "independent"),
-    "lcm": Sampler(lcm, "independent"),
-    "ipndm": Sampler(ipndm),
-    "ipndm_v": Sampler(ipndm_v),
-    "deis": Sampler(deis),
-    "res_multistep": Sampler(res_multistep, "independent", {"eta": 0.0}),
-    "res_multistep_cfg_pp": Sampler(res_multistep_cfg_pp, "independent", {"eta": 0.0}),
-    "res_multistep_ancestral": Sampler(res_multistep, "independent", {"eta": 1.0}),
-    "res_multistep_ancestral_cfg_pp": Sampler(res_multistep_cfg_pp, "independent", {"eta": 1.0}),
-    "gradient_estimation": Sampler(gradient_estimation),
-    "gradient_estimation_cfg_pp": Sampler(gradient_estimation_cfg_pp),
-    "er_sde": Sampler(er_sde, "independent"),
-    "seeds_2": Sampler(seeds_2, "independent"),
-    "seeds_3": Sampler(seeds_3, "independent"),
-    "sa_solver": Sampler(sa_solver, "independent", stochastic_percent=(0.2, 0.8)),
-    "sa_solver_pece": Sampler(sa_solver, "independent", {"pece": True}, stochastic_percent=(0.2, 0.8)),
-    "ddim": Sampler(euler, renews_masked_noise=True),
-    "uni_pc": Sampler(uni_pc, options={"variant": "bh1"}, skips_penultimate=True),
-    "uni_pc_bh2": Sampler(uni_pc, options={"variant": "bh2"}, skips_penultimate=True),
+def sampler_named(name: str) -> Sampler:
+    """The sampler of that name, Sumi's or a registered one. Raises ValueError if there is none."""
+    found = SAMPLERS.get(name) or _added.get(name)
+    if found is None:
+        raise ValueError(f"there is no sampler '{name}'; there are {', '.join([*SAMPLERS, *_added])}")
+    return found
+
+
+SAMPLERS: Final[Mapping[str, FunctionSampler]] = {
+    "euler": FunctionSampler(euler),
+    "euler_cfg_pp": FunctionSampler(euler_cfg_pp),
+    "euler_ancestral": FunctionSampler(euler_ancestral, "independent"),
+    "euler_ancestral_cfg_pp": FunctionSampler(euler_ancestral_cfg_pp, "independent"),
+    "heun": FunctionSampler(heun),
+    "heunpp2": FunctionSampler(heunpp2),
+    "dpm_2": FunctionSampler(dpm_2, skips_penultimate=True),
+    "dpm_2_ancestral": FunctionSampler(dpm_2_ancestral, "independent", skips_penultimate=True),
+    "lms": FunctionSampler(lms),
+    "dpm_fast": FunctionSampler(dpm_fast),
+    "dpm_adaptive": FunctionSampler(dpm_adaptive),
+    "dpmpp_2s_ancestral": FunctionSampler(dpmpp_2s_ancestral, "independent"),
+    "dpmpp_2s_ancestral_cfg_pp": FunctionSampler(dpmpp_2s_ancestral_cfg_pp, "independent"),
+    "dpmpp_sde": FunctionSampler(dpmpp_sde, "brownian"),
+    "dpmpp_sde_gpu": FunctionSampler(dpmpp_sde, _ON_DEVICE),
+    "dpmpp_2m": FunctionSampler(dpmpp_2m),
+    "dpmpp_2m_cfg_pp": FunctionSampler(dpmpp_2m_cfg_pp),
+    "dpmpp_2m_sde": FunctionSampler(dpmpp_2m_sde, "brownian"),
+    "dpmpp_2m_sde_gpu": FunctionSampler(dpmpp_2m_sde, _ON_DEVICE),
+    "dpmpp_2m_sde_heun": FunctionSampler(dpmpp_2m_sde, "brownian", {"solver_type": "heun"}),
+    "dpmpp_2m_sde_heun_gpu": FunctionSampler(dpmpp_2m_sde, _ON_DEVICE, {"solver_type": "heun"}),
+    "dpmpp_3m_sde": FunctionSampler(dpmpp_3m_sde, "brownian"),
+    "dpmpp_3m_sde_gpu": FunctionSampler(dpmpp_3m_sde, _ON_DEVICE),
+    "ddpm": FunctionSampler(ddpm, "independent"),
+    "lcm": FunctionSampler(lcm, "independent"),
+    "ipndm": FunctionSampler(ipndm),
+    "ipndm_v": FunctionSampler(ipndm_v),
+    "deis": FunctionSampler(deis),
+    "res_multistep": FunctionSampler(res_multistep, "independent", {"eta": 0.0}),
+    "res_multistep_cfg_pp": FunctionSampler(res_multistep_cfg_pp, "independent", {"eta": 0.0}),
+    "res_multistep_ancestral": FunctionSampler(res_multistep, "independent", {"eta": 1.0}),
+    "res_multistep_ancestral_cfg_pp": FunctionSampler(res_multistep_cfg_pp, "independent", {"eta": 1.0}),
+    "gradient_estimation": FunctionSampler(gradient_estimation),
+    "gradient_estimation_cfg_pp": FunctionSampler(gradient_estimation_cfg_pp),
+    "er_sde": FunctionSampler(er_sde, "independent"),
+    "seeds_2": FunctionSampler(seeds_2, "independent"),
+    "seeds_3": FunctionSampler(seeds_3, "independent"),
+    "sa_solver": FunctionSampler(sa_solver, "independent", stochastic_percent=(0.2, 0.8)),
+    "sa_solver_pece": FunctionSampler(sa_solver, "independent", {"pece": True}, stochastic_percent=(0.2, 0.8)),
+    "ddim": FunctionSampler(euler, renews_masked_noise=True),
+    "uni_pc": FunctionSampler(uni_pc, options={"variant": "bh1"}, skips_penultimate=True),
+    "uni_pc_bh2": FunctionSampler(uni_pc, options={"variant": "bh2"}, skips_penultimate=True),
 }

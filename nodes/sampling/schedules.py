@@ -17,27 +17,62 @@ from nodes.models.noise_levels import NoiseLevels
 
 Schedule = Callable[[int, NoiseLevels], Tensor]
 
+_WHOLE: Final = 0.9999
+"""From this ``denoise`` on a run removes all noise."""
+
+_added: dict[str, Schedule] = {}
+
 
 def sigmas_for(
     scheduler: str, steps: int, levels: NoiseLevels, denoise: float = 1.0, skip_penultimate: bool = False
 ) -> Tensor:
     """The sigmas of the last ``steps`` steps of a schedule that removes all noise.
 
-    ``denoise`` in 0..1 is how far up the noise the run starts: the schedule is made for
-    ``steps / denoise`` steps and its tail kept. 0 gives no sigmas at all.
+    ``denoise`` in 0..1 is how far up the noise the run starts; see :func:`denoise_tail`.
     ``skip_penultimate`` makes one step more, and leaves out the last sigma above 0: for samplers
-    that are better off without a short last step.
+    that are better off without a short last step. Raises ValueError if there is no such schedule.
+    """
+    schedule = schedule_named(scheduler)
+
+    def whole(count: int) -> Tensor:
+        return without_penultimate(schedule(count + 1, levels)) if skip_penultimate else schedule(count, levels)
+
+    return denoise_tail(whole, steps, denoise)
+
+
+def denoise_tail(whole: Callable[[int], Tensor], steps: int, denoise: float) -> Tensor:
+    """The last ``steps`` + 1 sigmas of ``whole(steps / denoise)``; all of ``whole(steps)`` for a ``denoise`` of 1.
+
+    A ``denoise`` of 0 gives no sigmas at all.
     """
     if denoise <= 0:
         return torch.empty(0)
-    whole = denoise > 0.9999
-    total = steps if whole else int(steps / denoise)
-    if skip_penultimate:
-        sigmas = SCHEDULES[scheduler](total + 1, levels)
-        sigmas = torch.cat([sigmas[:-2], sigmas[-1:]])
-    else:
-        sigmas = SCHEDULES[scheduler](total, levels)
-    return sigmas if whole else sigmas[-(steps + 1) :]
+    if denoise > _WHOLE:
+        return whole(steps)
+    return whole(int(steps / denoise))[-(steps + 1) :]
+
+
+def without_penultimate(sigmas: Tensor) -> Tensor:
+    """``sigmas`` without the last one above 0."""
+    return torch.cat([sigmas[:-2], sigmas[-1:]])
+
+
+def register_schedule(name: str, schedule: Schedule) -> None:
+    """Let nodes find ``schedule`` by ``name``; a later one of the same name replaces it.
+
+    Raises ValueError if Sumi has a schedule of that name itself.
+    """
+    if name in SCHEDULES:
+        raise ValueError(f"'{name}' is a schedule of Sumi's; expected another name")
+    _added[name] = schedule
+
+
+def schedule_named(name: str) -> Schedule:
+    """The schedule of that name, Sumi's or a registered one. Raises ValueError if there is none."""
+    found = SCHEDULES.get(name) or _added.get(name)
+    if found is None:
+        raise ValueError(f"there is no schedule '{name}'; there are {', '.join([*SCHEDULES, *_added])}")
+    return found
 
 
 def cut(sigmas: Tensor, start: int | None, end: int | None, to_zero: bool) -> Tensor:

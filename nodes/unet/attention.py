@@ -7,29 +7,15 @@ views of the same memory.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any
 
-import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
 
 from nodes.unet.fused import GroupNorm, Linear, TokenConvolution
+from nodes.unet.heads import KV, attend_heads
 
 if TYPE_CHECKING:
     from nodes.unet.patches import UNetPatches
-
-
-class KV(NamedTuple):
-    """Keys and values of one attention layer, each [B, heads, tokens, head width].
-
-    ``mask`` [1, 1, 1, tokens] is added to the scores: -inf where there is only padding. ``first`` holds those of the
-    transformer layer's first attention if that looks at the text too.
-    """
-
-    key: Tensor
-    value: Tensor
-    mask: Tensor | None = None
-    first: KV | None = None
 
 
 class CrossAttention(nn.Module):
@@ -50,32 +36,11 @@ class CrossAttention(nn.Module):
     def forward(self, x: Tensor, kv: KV | None = None, plus: Tensor | None = None) -> Tensor:
         """[B, T, C] to the same, ``plus`` added."""
         key, value, mask, _ = kv or self.project(x)
-        attended = _attended(self._split(self.to_q(x)), key, value, mask)
+        attended = attend_heads(self._split(self.to_q(x)), key, value, mask)
         return self.to_out[0](attended.transpose(1, 2).flatten(2), plus)
 
     def _split(self, x: Tensor) -> Tensor:
         return x.unflatten(2, (self.heads, -1)).transpose(1, 2)
-
-
-def attend(q: Tensor, k: Tensor, v: Tensor, heads: int, mask: Tensor | None = None) -> Tensor:
-    """Attention of projected tokens whose heads are not split: q [B, T, C], k and v [B, S, C], to [B, T, C].
-
-    ``mask`` is added to the scores, or False where not to look: whatever spreads to [B, heads, T, S].
-    """
-    q, k, v = (x.unflatten(2, (heads, -1)).transpose(1, 2) for x in (q, k, v))
-    return _attended(q, k, v, mask).transpose(1, 2).flatten(2)
-
-
-def _attended(q: Tensor, k: Tensor, v: Tensor, mask: Tensor | None) -> Tensor:
-    """Attention of split heads [B, heads, T, width].
-
-    On a CPU PyTorch's backward pass takes several times as long in bfloat16 as in float32.
-    """
-    if q.dtype == torch.bfloat16 and q.device.type == "cpu" and torch.is_grad_enabled() and q.requires_grad:
-        with torch.autocast("cpu", enabled=False):
-            mask = mask if mask is None or mask.dtype == torch.bool else mask.float()
-            return F.scaled_dot_product_attention(q.float(), k.float(), v.float(), attn_mask=mask).to(q.dtype)
-    return F.scaled_dot_product_attention(q, k, v, attn_mask=mask)
 
 
 class GEGLU(nn.Module):

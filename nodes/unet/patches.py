@@ -26,11 +26,11 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Callable, Mapping
-from typing import TYPE_CHECKING, Any, Final, TypeVar
+from typing import TYPE_CHECKING, Any, Final, Protocol, TypeVar
 
 from torch import Tensor, nn
 
-from nodes.unet.attention import KV, BasicTransformerBlock, CrossAttention, attend
+from nodes.unet.heads import KV, attend
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -55,6 +55,21 @@ PLACES: Final = frozenset(
 """Where patches run."""
 REPLACEABLE: Final = frozenset({"attn1", "attn2"})
 """What patches may replace."""
+
+
+class TransformerLayer(Protocol):
+    """A layer of a transformer: see ``nodes.unet.attention.BasicTransformerBlock``."""
+
+    attn1: Any
+    attn2: Any
+    ff: Any
+    norm1: Any
+    norm2: Any
+    norm3: Any
+    text_only: bool
+
+    def project(self, context: Tensor, mask: Tensor | None = None) -> KV:
+        """Keys and values of a text [B, T, width]."""
 
 
 class UNetPatches:
@@ -100,19 +115,20 @@ class UNetPatches:
     ) -> Tensor:
         """The layers of one transformer whose input is a feature map of ``shape``.
 
-        One that was put in a layer's place is called ``f(tokens, context=…, transformer_options=…)``.
+        ``contexts`` are the text's projections for them, None for a module in a layer's place, which is called
+        ``f(tokens, context=…, transformer_options=…)``.
         """
         self.options["activations_shape"] = list(shape)
         for index, (layer, kv) in enumerate(zip(layers, contexts, strict=True)):
             self.options["block_index"] = index
-            if kv is not None and isinstance(layer, BasicTransformerBlock):
+            if kv is not None:
                 tokens = self.layer(layer, tokens, kv)
             else:
                 tokens = layer(tokens, context=self._context, transformer_options=self.options)
         self.options["transformer_index"] += 1
         return tokens
 
-    def layer(self, layer: BasicTransformerBlock, x: Tensor, kv: KV) -> Tensor:
+    def layer(self, layer: TransformerLayer, x: Tensor, kv: KV) -> Tensor:
         """One layer; ``kv`` is the text's projection for it."""
         if self._concerns("attn1"):
             x = self._attention("attn1", layer.attn1, x, layer.norm1(x), self._context if layer.text_only else None)
@@ -126,9 +142,7 @@ class UNetPatches:
             x = layer.attn2(layer.norm2(x), kv, plus=x)
         return layer.ff(layer.norm3(x), plus=x)
 
-    def _attention(
-        self, name: str, attention: CrossAttention, x: Tensor, query: Tensor, context: Tensor | None = None
-    ) -> Tensor:
+    def _attention(self, name: str, attention: Any, x: Tensor, query: Tensor, context: Tensor | None = None) -> Tensor:
         """``x`` and, added to it, attention of ``query`` to ``context``, or to itself."""
         options = self._layer_options(attention)
         key = value = query if context is None else context
@@ -159,14 +173,14 @@ class UNetPatches:
         block = self.options.get("block", ())
         return by_block.get((*block, self.options.get("block_index", 0)), by_block.get(block))
 
-    def _layer_options(self, attention: CrossAttention) -> dict[str, Any]:
+    def _layer_options(self, attention: Any) -> dict[str, Any]:
         options = {name: value for name, value in self.options.items() if name not in ("patches", "patches_replace")}
         width = attention.to_q.out_features // attention.heads
         return {**options, "n_heads": attention.heads, "dim_head": width, "attn_precision": None}
 
 
 def patched_layer(
-    layer: BasicTransformerBlock, x: Tensor, context: Tensor, transformer_options: Mapping[str, Any]
+    layer: TransformerLayer, x: Tensor, context: Tensor, transformer_options: Mapping[str, Any]
 ) -> Tensor:
     """``layer`` with the options that it, or what stands in its place, was called with."""
     patches = UNetPatches(transformer_options, transformer_options.get("original_shape", ()), context)

@@ -19,8 +19,9 @@ from graph.errors import SumiError
 from nodes.models import unet_config as parts
 from nodes.models.unet_config import Block, UNetConfig, layout
 from nodes.silu import silu
-from nodes.unet.attention import KV, BasicTransformerBlock, SpatialTransformer
+from nodes.unet.attention import BasicTransformerBlock, SpatialTransformer
 from nodes.unet.fused import Convolution, GroupNorm, Linear
+from nodes.unet.heads import KV
 from nodes.unet.patches import UNetPatches, has_patches
 from nodes.unet.residual_block import GROUPS, Downsample, ResidualBlock, Upsample
 from nodes.unet.timestep_embedding import timestep_embedding
@@ -131,6 +132,7 @@ class UNet(nn.Module):
         y: Tensor | None = None,
         control: Control | None = None,
         transformer_options: Mapping[str, Any] | None = None,
+        projected: ContextKV | None = None,
     ) -> Tensor:
         """[B, in_channels, h, w] to [B, out_channels, h, w], float32.
 
@@ -142,6 +144,7 @@ class UNet(nn.Module):
                 labels (the SD2 4× upscaler).
             control: residuals of a ControlNet.
             transformer_options: functions that change the call; see :mod:`nodes.unet.patches`.
+            projected: the projection of the text ``context``, if it is known already.
 
         Raises:
             UNetInputError: a tensor's shape does not fit this U-Net, or there are patches and no unprojected text.
@@ -153,7 +156,7 @@ class UNet(nn.Module):
                 raise UNetInputError("patches take the text itself [batch, tokens, width], not its projection")
             patches = UNetPatches(transformer_options, x.shape, context.to(self.dtype))
         if isinstance(context, Tensor):
-            context = self.project_context(context)
+            context = self.project_context(context) if projected is None else projected
         embedding = self.embed(timesteps, y, patches)
 
         h = x.to(self.dtype).contiguous(memory_format=torch.channels_last)

@@ -14,18 +14,24 @@ from typing import Any, Final
 import torch
 
 from nodes import device as devices
+from nodes.compat.comfy._guider import PackRun
 from nodes.compat.comfy._patchable import Patchable, author_of
 from nodes.compat.comfy._patched_weights import PatchedWeights
+from nodes.compat.comfy._translate.conditions import signature_of
+from nodes.compat.comfy._translate.options import changes_of, kept_of, options_of
+from nodes.compat.comfy.latent_formats import FormatScaling
 from nodes.compat.comfy.model_base import NETWORK, BaseModel, base_model
 from nodes.compat.comfy.model_patcher import ModelPatcher
 from nodes.compat.comfy.model_sampling import ObjectSampling
-from nodes.compat.comfy.patcher_extension import CallbacksMP, copy_nested_dicts
+from nodes.compat.comfy.patcher_extension import CallbacksMP
+from nodes.models.changes import NO_CHANGES
 from nodes.models.handle import Model
 from nodes.models.unet_config import UNetConfig, expected_shapes
 from nodes.models.weights import Weights
 
 log = logging.getLogger(__name__)
 
+_ATTACHMENTS: Final = "attachments"
 _OBJECTS: Final = frozenset({"model_sampling", "diffusion_model", "latent_format"})
 """The parts of a model in whose place another object is used."""
 
@@ -41,52 +47,60 @@ class DiffusionModel(PatchedWeights, ModelPatcher):
         self.offload_device = torch.device("cpu")
         self._handle = handle
         self._base: BaseModel | None = None
-        self.model_options |= copy_nested_dicts(handle.options)
-        kept = copy_nested_dicts(handle.attachments)
-        self.object_patches = kept.get("object_patches", {})
-        self.wrappers = kept.get("wrappers", {})
-        self.callbacks = kept.get("callbacks", {})
-        self.attachments = dict(handle.attachments.get("attachments", {}))
+        changes = handle.changes
+        self.model_options |= options_of(changes)
+        self.wrappers, self.callbacks = kept_of(changes, "wrappers"), kept_of(changes, "callbacks")
+        self.attachments = dict(changes.data.get(_ATTACHMENTS, {}))
+        self.object_patches = {(NETWORK + path).rstrip("."): part for path, part in changes.parts.items()}
         if isinstance(handle.sampling, ObjectSampling):
             self.object_patches["model_sampling"] = handle.sampling.model_sampling
+        if isinstance(changes.latent_scaling, FormatScaling):
+            self.object_patches["latent_format"] = changes.latent_scaling.latent_format
         self._weight_patches = handle.patches
+        self._unchanged = self._signature()
 
-    # -- what it stands for --------------------------------------------------------------------------------------
+    # -- the handle that it stands for ---------------------------------------------------------------------------
 
     @property
     def handle(self) -> Model:
         """Sumi's handle, with what has been changed."""
+        if self._signature() == self._unchanged:
+            return self._handle
         objects = dict(self.object_patches)
         sampling = self._handle.sampling
         if (changed := objects.pop("model_sampling", None)) is not None:
             same = isinstance(sampling, ObjectSampling) and sampling.model_sampling is changed
             sampling = sampling if same else ObjectSampling(changed)
-        kept = {
-            "object_patches": objects,
-            "wrappers": self.wrappers,
-            "callbacks": self.callbacks,
-        }
-        attachments = {name: value for name, value in copy_nested_dicts(kept).items() if value}
-        if self.attachments:
-            attachments["attachments"] = dict(self.attachments)
-        return dataclasses.replace(
-            self._handle,
-            options={name: value for name, value in copy_nested_dicts(self.model_options).items() if value},
-            attachments=attachments,
-            patches=self._weight_patches,
-            sampling=sampling,
+        latent_format = objects.pop("latent_format", None)
+        changes = changes_of(self.model_options, self.wrappers, self.callbacks)
+        data = {name: value for name, value in changes.data.items() if name != _ATTACHMENTS}
+        changes = dataclasses.replace(
+            changes,
+            parts={path.removeprefix("diffusion_model").lstrip("."): part for path, part in objects.items()},
+            latent_scaling=None if latent_format is None else FormatScaling(latent_format),
+            data={**data, _ATTACHMENTS: dict(self.attachments)} if self.attachments else data,
         )
+        if changes:
+            changes = dataclasses.replace(changes, around_run=(PackRun(DiffusionModel), *changes.around_run))
+        return dataclasses.replace(
+            self._handle, changes=changes if changes else NO_CHANGES, patches=self._weight_patches, sampling=sampling
+        )
+
+    def _signature(self) -> Any:
+        """Equal as long as nothing is changed."""
+        kept = (self.wrappers, self.callbacks, self.object_patches, self.attachments)
+        return signature_of({"options": self.model_options, "kept": kept}), self._weight_patches
 
     @property
     def model(self) -> BaseModel:
         """The network, its noise levels and its latents' scale, as the file has them; clones have the same."""
         if self._base is None:
-            self._base = base_model(dataclasses.replace(self._handle, patches=()))
+            self._base = base_model(dataclasses.replace(self._handle, patches=(), changes=NO_CHANGES))
         return self._base
 
     def patched_model(self) -> BaseModel:
-        """The model with its changes, for a run."""
-        model = base_model(self.handle, self.object_patches)
+        """The model with its changes."""
+        model = base_model(self.handle)
         model.current_patcher = self
         return model
 

@@ -1,27 +1,30 @@
-"""A run of a model that packs have changed, or with a guider or sampler of theirs."""
+"""Guiders as packs make them and derive from them, and the runs in which packs see one."""
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from typing import Any
 
 import torch
 from torch import Tensor
 
-from nodes import device as devices
-from nodes.compat.comfy._diffusion_model import DiffusionModel
-from nodes.compat.comfy._guidance import process_conds, sampling_function
-from nodes.compat.comfy._k_sampler import KSAMPLER, in_k_form
-from nodes.compat.comfy.patcher_extension import WrapperExecutor, WrappersMP, copy_nested_dicts, get_all_wrappers
+from nodes.compat.comfy._guidance import entries_of, sampling_function
+from nodes.compat.comfy._k_sampler import Callback, NativeSampler, native_sampler, on_step_of
+from nodes.compat.comfy._translate.options import changes_of
+from nodes.compat.comfy._translate.stages import Internal, PackFunction, sigma_of, translation_of
+from nodes.compat.comfy._translate.wrappers import outer_arguments, outer_go_on
+from nodes.compat.comfy.model_base import base_model
+from nodes.compat.comfy.model_management import throw_exception_if_processing_interrupted
+from nodes.compat.comfy.patcher_extension import copy_nested_dicts
 from nodes.compat.comfy.sampler_helpers import convert_cond
+from nodes.models.changes import Guider, Run, SamplerCall, Step
 from nodes.models.handle import Model
-from nodes.sampling.inpainting import mask_for
-from nodes.sampling.sample import OnStep, check_finite, fitting_latent
-from nodes.sampling.sampler import PackSampler
-from nodes.sampling.sampler import Sampler as NativeSampler
-from nodes.types import Conditioning
-
-Callback = Callable[[int, Tensor, Tensor, int], Any]
+from nodes.sampling.denoiser import GuidedDenoiser
+from nodes.sampling.guiders import CfgGuider
+from nodes.sampling.prediction import per_item
+from nodes.sampling.sample import sample_guided
 
 
 class CFGGuider:
@@ -34,7 +37,7 @@ class CFGGuider:
     inner_model: Any
     conds: dict[str, Any]
 
-    def __init__(self, model_patcher: DiffusionModel):
+    def __init__(self, model_patcher: Any):
         self.model_patcher = model_patcher
         self.model_options: dict[str, Any] = model_patcher.model_options
         self.original_conds: dict[str, Any] = {}
@@ -45,7 +48,7 @@ class CFGGuider:
         self.inner_set_conds({"positive": positive, "negative": negative})
 
     def set_cfg(self, cfg: float) -> None:
-        """How strongly."""
+        """Guide that strongly."""
         self.cfg = cfg
 
     def inner_set_conds(self, conds: Mapping[str, Any]) -> None:
@@ -54,17 +57,15 @@ class CFGGuider:
             self.original_conds[name] = convert_cond(side)
 
     def __call__(self, *args: Any, **kwargs: Any) -> Tensor:
-        """What samplers call: ``(x, sigma, model_options=…, seed=…)``."""
+        """The call of samplers: ``(x, sigma, model_options=…, seed=…)``."""
         return self.outer_predict_noise(*args, **kwargs)
 
     def outer_predict_noise(
         self, x: Tensor, timestep: Tensor, model_options: Mapping[str, Any] | None = None, seed: int | None = None
     ) -> Tensor:
         """:meth:`predict_noise` inside its wrappers."""
-        options = model_options or {}
-        wrappers = get_all_wrappers(WrappersMP.PREDICT_NOISE, options, is_model_options=True)
-        executor = WrapperExecutor.new_class_executor(self.predict_noise, self, wrappers)
-        denoised: Tensor = executor.execute(x, timestep, options, seed)
+        changes = self.inner_model.translation.changes(model_options)
+        denoised: Tensor = self._denoiser(x, sigma_of(timestep), changes)
         return denoised
 
     def predict_noise(
@@ -76,12 +77,11 @@ class CFGGuider:
             self.inner_model, x, timestep, negative, positive, self.cfg, model_options=model_options, seed=seed
         )
 
-    @torch.no_grad()
     def sample(
         self,
         noise: Tensor,
         latent_image: Tensor,
-        sampler: PackSampler,
+        sampler: Any,
         sigmas: Tensor,
         denoise_mask: Tensor | None = None,
         callback: Callback | None = None,
@@ -92,29 +92,32 @@ class CFGGuider:
 
         Raises ConditionError, SamplingError.
         """
-        if len(sigmas) < 2:
-            return latent_image
-        run_options = self.model_patcher.run_options(self.model_options)
-        run_options["transformer_options"] = {
-            **run_options["transformer_options"],
-            "sample_sigmas": sigmas.to(devices.device()),
-        }
-        wrappers = get_all_wrappers(WrappersMP.OUTER_SAMPLE, run_options, is_model_options=True)
-        executor = WrapperExecutor.new_class_executor(self.outer_sample, self, wrappers)
-        kept, self.model_options = self.model_options, run_options
+        handle = self.model_patcher.handle
+        options = self.model_patcher.run_options(self.model_options)
+        changes = changes_of(options)
+        around_run = (PackRun(type(self.model_patcher)), *changes.around_run, _OuterSample())
+        own = {name: getattr(handle.changes, name) for name in ("parts", "latent_scaling")}
+        kept, self.model_options = self.model_options, options
         try:
-            samples: Tensor = executor.execute(
-                noise, latent_image, sampler, sigmas, denoise_mask, callback, disable_pbar, seed
+            return sample_guided(
+                dataclasses.replace(handle, changes=dataclasses.replace(changes, around_run=around_run, **own)),
+                PackGuider(self),
+                noise,
+                sigmas,
+                sampler=native_sampler(sampler),
+                latent=latent_image,
+                seed=seed or 0,
+                noise_mask=denoise_mask[:, :1] if denoise_mask is not None and denoise_mask.ndim == 4 else denoise_mask,
+                on_step=on_step_of(callback),
             )
         finally:
             self.model_options = kept
-        return check_finite(samples)
 
     def outer_sample(
         self,
         noise: Tensor,
         latent_image: Tensor,
-        sampler: PackSampler,
+        sampler: Any,
         sigmas: Tensor,
         denoise_mask: Tensor | None = None,
         callback: Callback | None = None,
@@ -122,31 +125,18 @@ class CFGGuider:
         seed: int | None = None,
         **_: Any,
     ) -> Tensor:
-        """The run, with the model there for its length."""
-        where = devices.device()
-        latent = fitting_latent(self.model_patcher.handle, latent_image).to(where, torch.float32)
-        noise = noise.to(where, torch.float32)
-        if denoise_mask is not None and denoise_mask.ndim == 4:
-            denoise_mask = denoise_mask[:, :1]
-        mask = None if denoise_mask is None else mask_for(latent, denoise_mask)
-        self.inner_model = self.model_patcher.patched_model()
-        self.conds = {name: [dict(cond) for cond in side] for name, side in self.original_conds.items()}
-        self.model_patcher.pre_run()
-        try:
-            samples = self.inner_sample(
-                noise, latent, where, sampler, sigmas.to(where), mask, callback, disable_pbar, seed
-            )
-        finally:
-            self.model_patcher.cleanup()
-            del self.inner_model, self.conds
-        return samples.cpu()
+        """The run, inside its wrappers."""
+        device = self.inner_model.device
+        return self.inner_sample(
+            noise, latent_image, device, sampler, sigmas, denoise_mask, callback, disable_pbar, seed
+        )
 
     def inner_sample(
         self,
         noise: Tensor,
         latent_image: Tensor,
         device: torch.device,
-        sampler: PackSampler,
+        sampler: Any,
         sigmas: Tensor,
         denoise_mask: Tensor | None,
         callback: Callback | None,
@@ -154,46 +144,138 @@ class CFGGuider:
         seed: int | None,
         **_: Any,
     ) -> Tensor:
-        """Conditions made ready, and the sampler run."""
-        latent = self.inner_model.process_latent_in(latent_image)
-        self.conds = process_conds(
-            self.inner_model, noise, self.conds, device, latent_image=latent, denoise_mask=denoise_mask, seed=seed
-        )
-        options = copy_nested_dicts(self.model_options)
-        wrappers = get_all_wrappers(WrappersMP.SAMPLER_SAMPLE, options, is_model_options=True)
-        executor = WrapperExecutor.new_class_executor(sampler.sample, sampler, wrappers)
-        extra_args = {"model_options": options, "seed": seed}
-        samples: Tensor = executor.execute(
-            self, sigmas, extra_args, callback, noise, latent, denoise_mask, disable_pbar
-        )
-        unscaled: Tensor = self.inner_model.process_latent_out(samples.to(torch.float32))
-        return unscaled
+        """The run: conditions made ready, and the sampler run."""
+        samples: Tensor = self._go_on(noise, latent_image, sampler, sigmas, denoise_mask, callback, disable_pbar, seed)
+        return samples
+
+    _denoiser: Any
+    _go_on: Callable[..., Tensor]
 
 
-def sample_with_functions(
-    model: Model,
-    noise: Tensor,
-    sigmas: Tensor,
-    *,
-    sampler: NativeSampler | PackSampler,
-    positive: Conditioning,
-    negative: Conditioning,
-    scale: float,
-    latent: Tensor,
-    seed: int,
-    noise_mask: Tensor | None = None,
-    on_step: OnStep | None = None,
-) -> Tensor:
-    """:func:`nodes.sampling.sample.sample` for a model that functions of packs change, or a sampler of theirs."""
-    guider = CFGGuider(DiffusionModel(model))
-    guider.set_conds(positive, negative)
-    guider.set_cfg(scale)
+class _NativeGuider(CFGGuider):
+    """One of Sumi's guiders as packs see it."""
 
-    def callback(step: int, denoised: Tensor, x: Tensor, steps: int) -> None:
-        if on_step is not None:
-            on_step(step + 1, steps, denoised)
+    native: Guider
 
-    if isinstance(sampler, NativeSampler):
-        inpaint_options = {"random": True} if sampler.renews_masked_noise else {}
-        sampler = KSAMPLER(in_k_form(sampler, sampler.function.__name__), {}, inpaint_options)
-    return guider.sample(noise, latent, sampler, sigmas, noise_mask, callback, seed=seed)
+    def predict_noise(
+        self, x: Tensor, timestep: Tensor, model_options: Mapping[str, Any] | None = None, seed: int | None = None
+    ) -> Tensor:
+        """The guider's prediction."""
+        return self.native.predict(self.inner_model.translation.step(self.conds, x, timestep, model_options))
+
+
+@dataclass(frozen=True, eq=False)
+class PackGuider:
+    """A guider of a pack's, or one that packs see, as one of Sumi's."""
+
+    guider: CFGGuider
+
+    @property
+    def sides(self) -> Mapping[str, Any]:
+        """CONDITIONING by the name of its side."""
+        return {name: entries_of(side) for name, side in self.guider.original_conds.items()}
+
+    def predict(self, step: Step) -> Tensor:
+        """The guider's ``predict_noise``."""
+        throw_exception_if_processing_interrupted()
+        translation = translation_of(step)
+        options = translation.options(step.changes)
+        return self.guider.predict_noise(step.x, per_item(step.sigma, step.x), options, translation.seed)
+
+
+class PackRun(Internal):
+    """Around a run: makes the objects that packs see. ``patcher`` makes the model that they see of a handle."""
+
+    def __init__(self, patcher: Callable[[Model], Any]):
+        self._patcher = patcher
+
+    def __call__(self, proceed: Callable[[Run], Tensor], run: Run) -> Tensor:
+        """The run; its guider is one that packs see if any function of theirs gets to see it."""
+        pack = run.guider if isinstance(run.guider, PackGuider) else None
+        patcher = self._patcher(run.model) if pack is None else pack.guider.model_patcher
+        model = base_model(run.model, run.predictor)  # type: ignore[arg-type]
+        model.current_patcher = patcher
+        model.translation.seed = run.seed
+        if pack is None:
+            if not _shows_its_guider(run):
+                return proceed(run)
+            pack = PackGuider(_seen(run.guider, patcher))
+            pack.guider.model_options = copy_nested_dicts(model.translation.options(run.changes))
+        guider = pack.guider
+        guider.inner_model = model
+        guider.conds = {name: [dict(cond) for cond in side] for name, side in guider.original_conds.items()}
+        changes = dataclasses.replace(run.changes, around_sampler=(_ReadyGuider(), *run.changes.around_sampler))
+        try:
+            return proceed(dataclasses.replace(run, guider=pack, model=dataclasses.replace(run.model, changes=changes)))
+        finally:
+            for name in ("inner_model", "conds", "_denoiser", "_go_on"):
+                vars(guider).pop(name, None)
+
+
+class _ReadyGuider(Internal):
+    """Around the sampler: a guider that packs see gets the run's conditions and denoiser."""
+
+    def __call__(self, proceed: Callable[[SamplerCall], Tensor], call: SamplerCall) -> Tensor:
+        _make_ready(call)
+        return proceed(call)
+
+
+class _OuterSample(Internal):
+    """Around a run of a pack's guider: its own ``outer_sample``."""
+
+    def __call__(self, proceed: Callable[[Run], Tensor], run: Run) -> Tensor:
+        guider: CFGGuider = run.guider.guider  # type: ignore[attr-defined]
+        guider._go_on = outer_go_on(proceed, run)
+        return guider.outer_sample(*outer_arguments(run))
+
+
+@dataclass(frozen=True, eq=False)
+class EnteringSampler:
+    """A pack's sampler for runs of Sumi's nodes. ``make`` gives it, ``patcher`` is as in :class:`PackRun`."""
+
+    make: Callable[[], Any]
+    patcher: Callable[[Model], Any]
+    skips_penultimate: bool = False
+
+    def sample(self, call: SamplerCall) -> Tensor:
+        """A run, with a guider that packs see."""
+        sampler, denoiser = native_sampler(self.make()), call.denoiser
+        if isinstance(sampler, NativeSampler) and isinstance(denoiser, GuidedDenoiser):
+            if not isinstance(denoiser.guider, PackGuider):
+                predictor = denoiser.predictor
+                model = base_model(predictor.model, predictor)
+                model.current_patcher = self.patcher(predictor.model)
+                model.translation.seed = call.seed
+                guider = _seen(denoiser.guider, model.current_patcher)
+                guider.inner_model = model
+                denoiser = GuidedDenoiser(PackGuider(guider), predictor, denoiser.conditions, denoiser.changes)
+            call = dataclasses.replace(call, denoiser=denoiser, sampler=sampler)
+            _make_ready(call)
+        return sampler.sample(call)
+
+
+def _make_ready(call: SamplerCall) -> None:
+    denoiser: Any = call.denoiser
+    dicts = translation_of(denoiser).dicts
+    guider = denoiser.guider.guider
+    guider.conds = {name: dicts(side, call.latent) for name, side in denoiser.conditions.items()}
+    guider._denoiser = denoiser
+
+
+def _shows_its_guider(run: Run) -> bool:
+    changes = run.changes
+    wrapped = (*changes.around_run, *changes.around_sampler, *changes.around_prediction)
+    pack_functions = any(isinstance(function, PackFunction) for function in (*wrapped, changes.mask))
+    return pack_functions or isinstance(run.sampler, (NativeSampler, EnteringSampler))
+
+
+def _seen(native: Guider, patcher: Any) -> CFGGuider:
+    """A guider of Sumi's as packs see it."""
+    if isinstance(native, CfgGuider):
+        guider = CFGGuider(patcher)
+        guider.set_cfg(native.scale)
+    else:
+        guider = made = _NativeGuider(patcher)
+        made.native = native
+    guider.inner_set_conds(native.sides)
+    return guider

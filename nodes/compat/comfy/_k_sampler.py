@@ -1,6 +1,6 @@
 """Samplers in k-diffusion's form, ``f(model, x, sigmas, extra_args, callback, disable, …)``, and in Sumi's, joined.
 
-``model(x, sigma, **extra_args)`` takes noise levels [B]. ``callback`` is told a dict of ``i``, ``x``, ``sigma``,
+``model(x, sigma, **extra_args)`` takes noise levels [B]. ``callback`` is given a dict of ``i``, ``x``, ``sigma``,
 ``sigma_hat`` and ``denoised`` after each step.
 """
 
@@ -10,18 +10,25 @@ import dataclasses
 import inspect
 import math
 from collections.abc import Callable, Mapping
-from typing import Any
+from typing import Any, Final
 
 import torch
 from torch import Tensor
 
 from graph.errors import SumiError
-from nodes.compat.comfy.model_patcher import set_model_options_post_cfg_function
+from nodes.compat.comfy._model_options import set_model_options_post_cfg_function
 from nodes.compat.comfy.model_sampling import ObjectLevels
+from nodes.models import changes as native
+from nodes.models.changes import NO_CHANGES, OnStep, SamplerCall, StepDone
 from nodes.models.noise_levels import NoiseLevels
 from nodes.sampling.denoiser import Observed, Sigma
-from nodes.sampling.noise import SEEDS, initial_noise
-from nodes.sampling.sampler import Sampler as NativeSampler
+from nodes.sampling.sampler import FunctionSampler, sampled
+
+TRANSLATION: Final = "comfy"
+"""The name under which a run's predictor keeps its translation; see ``_translate.translation``."""
+
+Callback = Callable[[int, Tensor, Tensor, int], Any]
+"""``(step, denoised, x, steps)``, step from 0; ``x`` is the noisy latent."""
 
 
 class SamplerOptionError(SumiError):
@@ -29,7 +36,7 @@ class SamplerOptionError(SumiError):
 
 
 class Sampler:
-    """What ``CFGGuider.sample`` runs: derive from it and write ``sample``."""
+    """The base of samplers that ``CFGGuider.sample`` runs: derive from it and write ``sample``."""
 
     def sample(self, *args: Any, **kwargs: Any) -> Any:
         """See :meth:`KSAMPLER.sample`."""
@@ -59,40 +66,42 @@ class KSAMPLER(Sampler):
         model_wrap: Any,
         sigmas: Tensor,
         extra_args: dict[str, Any],
-        callback: Callable[[int, Tensor, Tensor, int], Any] | None,
+        callback: Callback | None,
         noise: Tensor,
         latent_image: Tensor,
         denoise_mask: Tensor | None = None,
         disable_pbar: bool = False,
     ) -> Tensor:
         """``latent_image``, in the network's scale, noised and brought to the last of ``sigmas``."""
-        model = KSamplerX0Inpaint(model_wrap, sigmas)
-        model.latent_image = latent_image
-        model.noise = noise
-        if self.inpaint_options.get("random", False):
-            seed = ((extra_args.get("seed") or 0) + 1) % SEEDS
-            model.noise = initial_noise(noise.shape, seed).to(noise)
-        sampling = model_wrap.inner_model.model_sampling
-        x = sampling.noise_scaling(sigmas[0], noise, latent_image, self.max_denoise(model_wrap, sigmas))
-        steps = len(sigmas) - 1
+        denoiser = KDenoiser(model_wrap, extra_args)
+        seed, levels = extra_args.get("seed") or 0, ObjectLevels(model_wrap.inner_model.model_sampling)
+        call = SamplerCall(
+            NativeSampler(self), denoiser, noise, latent_image, denoise_mask, sigmas.cpu().float(), seed, levels,
+            denoiser.changes, on_step_of(callback),
+        )  # fmt: skip
 
-        def on_step(state: Mapping[str, Any]) -> None:
-            if callback is not None:
-                callback(state["i"], state["denoised"], state["x"], steps)
+        def steps(masked: Any, x: Tensor) -> Tensor:
+            model = KSamplerX0Inpaint(model_wrap, sigmas)
+            model.latent_image, model.noise, model.denoiser = latent_image, noise, masked
+            return self.sampler_function(
+                model,
+                x,
+                sigmas,
+                extra_args={**extra_args, "denoise_mask": denoise_mask},
+                callback=_unheard,
+                disable=disable_pbar,
+                **self.extra_options,
+            )
 
-        extra_args = {**extra_args, "denoise_mask": denoise_mask}
-        samples = self.sampler_function(
-            model, x, sigmas, extra_args=extra_args, callback=on_step, disable=disable_pbar, **self.extra_options
-        )
-        finished: Tensor = sampling.inverse_noise_scaling(sigmas[-1], samples)
-        return finished
+        return sampled(call, steps, bool(self.inpaint_options.get("random", False)))
 
 
 class KSamplerX0Inpaint:
-    """A guider that sees, outside a mask, the latent at the noise level of the call, and predicts it."""
+    """A guider's denoiser under a mask, as k-diffusion's functions call it."""
 
     latent_image: Tensor
     noise: Tensor
+    denoiser: Any
 
     def __init__(self, model: Any, sigmas: Tensor):
         self.inner_model = model
@@ -106,35 +115,64 @@ class KSamplerX0Inpaint:
         model_options: Mapping[str, Any] | None = None,
         seed: int | None = None,
     ) -> Tensor:
-        """The clean latent; ``denoise_mask`` [B, C, h, w] is 1 where it is made anew."""
-        options = model_options or {}
-        if denoise_mask is not None:
-            if "denoise_mask_function" in options:
-                more = {"model": self.inner_model, "sigmas": self.sigmas}
-                denoise_mask = options["denoise_mask_function"](sigma, denoise_mask, extra_options=more)
-            kept = self.inner_model.inner_model.scale_latent_inpaint(
-                x=x, sigma=sigma, noise=self.noise, latent_image=self.latent_image
-            )
-            x = x * denoise_mask + kept * (1 - denoise_mask)
-        denoised: Tensor = self.inner_model(x, sigma, model_options=options, seed=seed)
-        if denoise_mask is not None:
-            denoised = denoised * denoise_mask + self.latent_image * (1 - denoise_mask)
+        """The clean latent; the run's mask is applied already."""
+        denoised: Tensor = self.denoiser(x, sigma.flatten()[0], {"model_options": model_options or {}, "seed": seed})
         return denoised
 
 
+@dataclasses.dataclass(frozen=True, eq=False)
+class NativeSampler:
+    """A pack's sampler object as one of Sumi's samplers."""
+
+    sampler: Any
+    skips_penultimate: bool = False
+
+    def sample(self, call: SamplerCall) -> Tensor:
+        """A run of the pack's sampler with the guider that packs see."""
+        denoiser: Any = call.denoiser
+        if isinstance(denoiser, KDenoiser):
+            extra_args = dict(denoiser.extra_args)
+        else:
+            options = denoiser.predictor.kept[TRANSLATION].options(denoiser.changes)
+            extra_args = {"model_options": options, "seed": call.seed}
+        samples: Tensor = self.sampler.sample(
+            guider_of(denoiser),
+            call.sigmas.to(call.latent.device),
+            extra_args,
+            callback_of(call.on_step),
+            call.noise,
+            call.latent,
+            call.mask,
+            True,
+        )
+        return samples
+
+
+def guider_of(denoiser: Any) -> Any:
+    """The guider that packs see of a denoiser: see ``nodes.compat.comfy._guider.PackGuider``."""
+    return denoiser.model if isinstance(denoiser, KDenoiser) else denoiser.guider.guider
+
+
 class KDenoiser:
-    """A model in k-diffusion's form as Sumi's samplers call it. ``x`` and ``sigma`` are those of the last call."""
+    """A model in k-diffusion's form as Sumi's samplers call it."""
 
     def __init__(self, model: Any, extra_args: Mapping[str, Any]):
-        self._model = model
-        self._extra_args = dict(extra_args)
-        self.x: Tensor
-        self.sigma: Tensor
+        self.model = model
+        self.extra_args = dict(extra_args)
 
-    def __call__(self, x: Tensor, sigma: Sigma) -> Tensor:
-        return self._call(x, sigma, self._extra_args)
+    def __call__(self, x: Tensor, sigma: Sigma, changed_args: Mapping[str, Any] | None = None) -> Tensor:
+        levels = x.new_full((len(x),), float(sigma))
+        denoised: Tensor = self.model(x, levels, **{**self.extra_args, **(changed_args or {})})
+        return denoised
+
+    @property
+    def changes(self) -> native.ModelChanges:
+        """The changes that the model's options stand for; none for a model that a pack made up."""
+        translation = getattr(getattr(self.model, "inner_model", None), "translation", None)
+        return NO_CHANGES if translation is None else translation.changes(self.extra_args.get("model_options"))
 
     def with_unconditional(self, x: Tensor, sigma: Sigma) -> tuple[Tensor, Tensor]:
+        """The prediction and the unconditional one. Raises SamplerOptionError if the model's guider has none."""
         seen: list[Tensor] = []
 
         def note(arguments: Mapping[str, Any]) -> Tensor:
@@ -143,22 +181,35 @@ class KDenoiser:
             return denoised
 
         options = set_model_options_post_cfg_function(
-            dict(self._extra_args.get("model_options") or {}), note, disable_cfg1_optimization=True
+            dict(self.extra_args.get("model_options") or {}), note, disable_cfg1_optimization=True
         )
-        denoised = self._call(x, sigma, {**self._extra_args, "model_options": options})
+        denoised = self(x, sigma, {"model_options": options})
         if not seen:
             raise SamplerOptionError(
                 "this sampler needs the unconditional prediction, and the guider that it runs with gives none"
             )
         return denoised, seen[-1]
 
-    def _call(self, x: Tensor, sigma: Sigma, extra_args: Mapping[str, Any]) -> Tensor:
-        self.x, self.sigma = x, x.new_full((len(x),), float(sigma))
-        denoised: Tensor = self._model(x, self.sigma, **extra_args)
-        return denoised
+
+def comfy_sampler(sampler: native.Sampler) -> Any:
+    """One of Sumi's samplers as packs see it."""
+    if isinstance(sampler, NativeSampler):
+        return sampler.sampler
+    inpaint = {"random": True} if getattr(sampler, "renews_masked_noise", False) else {}
+    return KSAMPLER(in_k_form(sampler, _name_of(sampler)), {}, inpaint)
 
 
-def in_k_form(sampler: NativeSampler, name: str) -> Callable[..., Tensor]:
+def native_sampler(sampler: Any) -> native.Sampler:
+    """A sampler that a pack gives as one of Sumi's: the very same if it is one that a pack was given."""
+    function = getattr(sampler, "sampler_function", None)
+    made = getattr(function, "native", None)
+    if type(sampler) is KSAMPLER and isinstance(made, FunctionSampler) and not sampler.extra_options:
+        renews = bool(sampler.inpaint_options.get("random", False))
+        return made if made.renews_masked_noise == renews else dataclasses.replace(made, renews_masked_noise=renews)
+    return NativeSampler(sampler)
+
+
+def in_k_form(sampler: Any, name: str) -> Callable[..., Tensor]:
     """One of Sumi's samplers in k-diffusion's form. ``noise_sampler`` and the sampler's own options may be given."""
 
     def run(
@@ -172,30 +223,70 @@ def in_k_form(sampler: NativeSampler, name: str) -> Callable[..., Tensor]:
     ) -> Tensor:
         extra_args = extra_args or {}
         sigmas = sigmas.cpu().float()
-        denoiser = KDenoiser(model, extra_args)
 
-        told = 0
-
-        def on_step(step: int, steps: int, denoised: Tensor) -> None:
-            nonlocal told
-            # Once a step; in the last one each time, so that what was told last is the last prediction.
-            if callback is not None and (step > told or step == steps):
-                told = step
-                level = denoiser.sigma[0]
-                state = {"x": denoiser.x, "i": step - 1, "sigma": level, "sigma_hat": level, "denoised": denoised}
-                callback(state)
+        def report(done: StepDone) -> None:
+            if callback is not None:
+                level = torch.tensor(done.sigma)
+                step = {"x": done.x, "i": done.step - 1, "sigma": level, "sigma_hat": level, "denoised": done.denoised}
+                callback(step)
 
         chosen = _with_options(sampler, name, options)
-        levels = _levels_of(model, sigmas)
-        seed = extra_args.get("seed") or 0
-        return chosen.run(Observed(denoiser, sigmas, on_step), x, sigmas, seed, levels)
+        denoiser = Observed(KDenoiser(model, extra_args), sigmas, _each_step(report))
+        return chosen.run(denoiser, x, sigmas, extra_args.get("seed") or 0, _levels_of(model, sigmas))
 
+    made: Any = run
+    made.native = sampler
     run.__name__ = run.__qualname__ = f"sample_{name}"
     run.__doc__ = sampler.function.__doc__
     return run
 
 
-def _with_options(sampler: NativeSampler, name: str, options: dict[str, Any]) -> NativeSampler:
+def on_step_of(callback: Callback | None) -> OnStep | None:
+    """A callback of ComfyUI's form as an observer of Sumi's."""
+    if callback is None:
+        return None
+    observed = getattr(callback, "on_step", None)  # one that callback_of made
+    if observed is not None:
+        return observed  # type: ignore[no-any-return]
+    given = callback
+    return _each_step(lambda done: given(done.step - 1, done.denoised, done.x, done.steps))
+
+
+def callback_of(on_step: OnStep | None) -> Callback | None:
+    """An observer of Sumi's as a callback of ComfyUI's form."""
+    if on_step is None:
+        return None
+
+    def callback(step: int, denoised: Tensor, x: Tensor, steps: int) -> None:
+        on_step(StepDone(step + 1, steps, denoised, x, 0.0))
+
+    made: Any = callback
+    made.on_step = on_step
+    return callback
+
+
+def _each_step(report: OnStep) -> OnStep:
+    """``report`` once a step; in the last one each time, so that the last prediction is reported last."""
+    reported = 0
+
+    def on_step(done: StepDone) -> None:
+        nonlocal reported
+        if done.step > reported or done.step == done.steps:
+            reported = done.step
+            report(done)
+
+    return on_step
+
+
+def _unheard(state: Any) -> None:
+    """The callback of a sampling function whose steps are observed already."""
+
+
+def _name_of(sampler: Any) -> str:
+    return str(getattr(getattr(sampler, "function", None), "__name__", type(sampler).__name__))
+
+
+def _with_options(sampler: FunctionSampler, name: str, options: dict[str, Any]) -> FunctionSampler:
     """``sampler`` with options as k-diffusion's functions take them. Raises SamplerOptionError."""
     known = inspect.signature(sampler.function).parameters
     options = dict(options)

@@ -20,6 +20,7 @@ from nodes.compat.comfy.patcher_extension import (
     CallbacksMP,
     add_callback_with_key,
     add_wrapper_with_key,
+    copy_nested_dicts,
     get_all_callbacks,
     merge_nested_dicts,
 )
@@ -224,8 +225,8 @@ class Patchable:
             callback(self)
 
     def run_options(self, model_options: Mapping[str, Any]) -> dict[str, Any]:
-        """``model_options`` for a run: a copy, with the wrappers, and patches moved to the device."""
-        options = moved(model_options, self.load_device)
+        """``model_options`` for a run: a copy, with the wrappers and callbacks."""
+        options = copy_nested_dicts(model_options)
         transformer_options = options.setdefault("transformer_options", {})
         mine = {name: kept for name in ("wrappers", "callbacks") if (kept := getattr(self, name))}
         options["transformer_options"] = merge_nested_dicts(transformer_options, mine)

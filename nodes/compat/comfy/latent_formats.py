@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Final
+from typing import Any, Final
 
 from torch import Tensor
 
@@ -61,6 +61,23 @@ class SDXL(LatentFormat):
 
     def __init__(self) -> None:
         super().__init__(0.13025, 4)
+
+
+class FormatScaling:
+    """A pack's latent format in place of a model's own; see :class:`nodes.models.changes.LatentScaling`."""
+
+    def __init__(self, latent_format: Any):
+        self.latent_format = latent_format
+
+    def scaled_in(self, latent: Tensor) -> Tensor:
+        """From the VAE's scale to the network's."""
+        scaled: Tensor = self.latent_format.process_in(latent)
+        return scaled
+
+    def scaled_out(self, latent: Tensor) -> Tensor:
+        """From the network's scale to the VAE's."""
+        scaled: Tensor = self.latent_format.process_out(latent)
+        return scaled
 
 
 __all__ = ["SD15", "SDXL", "LatentFormat"]

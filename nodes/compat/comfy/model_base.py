@@ -11,14 +11,14 @@ from torch import Tensor
 
 from nodes import device as devices
 from nodes.compat.comfy import conds
-from nodes.compat.comfy.latent_formats import FamilyLatents, LatentFormat
+from nodes.compat.comfy._translate.translation import Translation
+from nodes.compat.comfy.latent_formats import FamilyLatents, FormatScaling, LatentFormat
 from nodes.compat.comfy.model_sampling import model_sampling_of, settings_of
-from nodes.compat.comfy.patcher_extension import WrapperExecutor, WrappersMP, get_all_wrappers
 from nodes.models.handle import Model
 from nodes.models.model_sampling import ContinuousSampling
 from nodes.models.unet_config import UNetConfig
+from nodes.sampling.prediction import Predictor
 from nodes.sampling.vector_conditioning import vector
-from nodes.unet.patches import with_part
 
 NETWORK: Final = "diffusion_model."
 """What stands before the names of the network's parts."""
@@ -55,16 +55,16 @@ class ModelConfig:
 
 
 class BaseModel:
-    """A diffusion model of one handle. ``objects`` stand in place of its parts, by their names."""
+    """A diffusion model as packs and samplers call it: that of ``predictor``, or of a handle outside of any run."""
 
-    def __init__(self, handle: Model, objects: Mapping[str, Any] | None = None):
-        objects = objects or {}
+    def __init__(self, handle: Model, predictor: Predictor | None = None):
         self._handle = handle
-        self._network = objects.get("diffusion_model")
-        self._parts = {path: part for path, part in objects.items() if path.startswith(NETWORK)}
-        self.model_sampling: Any = objects.get("model_sampling") or model_sampling_of(handle.sampling)
-        config = handle.config
-        self.latent_format: Any = objects.get("latent_format") or FamilyLatents(handle.latent)
+        self._predictor = predictor or Predictor(handle)
+        self.translation = Translation(self, self._predictor)
+        config, scaling = handle.config, handle.changes.latent_scaling
+        self.model_sampling: Any = model_sampling_of(handle.sampling)
+        own_format = FamilyLatents(handle.latent)
+        self.latent_format: Any = scaling.latent_format if isinstance(scaling, FormatScaling) else own_format
         self.model_config = ModelConfig(config, handle.sampling, self.latent_format)
         self.model_type = _model_type(handle.sampling)
         self.adm_channels = config.adm_in_channels or 0
@@ -74,13 +74,7 @@ class BaseModel:
     @property
     def diffusion_model(self) -> Any:
         """The network, loaded."""
-        if self._network is None and self._parts:
-            network = self._handle.network()
-            for path, part in self._parts.items():
-                network = with_part(network, path.removeprefix(NETWORK), part)
-            network.has_foreign_parts = True
-            self._network = network
-        return self._handle.network() if self._network is None else self._network
+        return self._predictor.network.module
 
     @property
     def device(self) -> torch.device:
@@ -145,35 +139,8 @@ class BaseModel:
         **kwargs: Any,
     ) -> Tensor:
         """The clean latent that the network sees in ``x`` [B, C, h, w], noisy at the levels ``t`` [B]."""
-        options = dict(transformer_options or {})
-        executor = WrapperExecutor.new_class_executor(
-            self._apply_model, self, get_all_wrappers(WrappersMP.APPLY_MODEL, options)
-        )
-        denoised: Tensor = executor.execute(x, t, c_concat, c_crossattn, control, options, **kwargs)
-        return denoised
-
-    def _apply_model(
-        self,
-        x: Tensor,
-        t: Tensor,
-        c_concat: Tensor | None = None,
-        c_crossattn: Tensor | None = None,
-        control: Any = None,
-        transformer_options: dict[str, Any] | None = None,
-        **kwargs: Any,
-    ) -> Tensor:
-        options = transformer_options or {}
-        given = self.model_sampling.calculate_input(t, x)
-        if c_concat is not None:
-            given = torch.cat([given, c_concat.to(given)], dim=1)
-        timesteps = self.model_sampling.timestep(t).float()
-        network = self.diffusion_model
-        executor = WrapperExecutor.new_class_executor(
-            network, network, get_all_wrappers(WrappersMP.DIFFUSION_MODEL, options)
-        )
-        output = executor.execute(given, timesteps, c_crossattn, kwargs.get("y"), control, options)
-        denoised: Tensor = self.model_sampling.calculate_denoised(t, output.float(), x)
-        return denoised
+        inputs = {"c_concat": c_concat, "c_crossattn": c_crossattn, "control": control, **kwargs}
+        return self._predictor.network.denoise(self.translation.call(x, t, inputs, transformer_options))
 
 
 class SDXL(BaseModel):
@@ -188,9 +155,9 @@ _CLASSES: Final[Mapping[str, type[BaseModel]]] = {"sdxl": SDXL, "sdxl_refiner": 
 """Classes of their own, by the family's name."""
 
 
-def base_model(handle: Model, objects: Mapping[str, Any] | None = None) -> BaseModel:
+def base_model(handle: Model, predictor: Predictor | None = None) -> BaseModel:
     """The model of a handle, of the class that packs tell families by."""
-    return _CLASSES.get(handle.family.name, BaseModel)(handle, objects)
+    return _CLASSES.get(handle.family.name, BaseModel)(handle, predictor)
 
 
 def _model_type(sampling: Any) -> ModelType:

@@ -24,7 +24,7 @@ from nodes.vae import coding
 from nodes.vae.network import autoencoder
 
 
-def lent(handle: Handle) -> Any:
+def to_pack(handle: Handle) -> Any:
     """The object that stands for ``handle``."""
     if isinstance(handle, Model):
         return DiffusionModel(handle)
@@ -33,7 +33,7 @@ def lent(handle: Handle) -> Any:
     return VAE(handle) if isinstance(handle, Vae) else handle
 
 
-def taken(value: Any) -> Any:
+def from_pack(value: Any) -> Any:
     """The handle that ``value`` stands for, or ``value`` itself."""
     return value.handle if isinstance(value, (DiffusionModel, CLIP, VAE)) else value
 
@@ -209,4 +209,4 @@ class VAE:
     spacial_compression_encode = spacial_compression_decode
 
 
-__all__ = ["CLIP", "VAE", "DiffusionModel", "lent", "taken"]
+__all__ = ["CLIP", "VAE", "DiffusionModel", "from_pack", "to_pack"]

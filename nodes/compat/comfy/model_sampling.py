@@ -16,7 +16,7 @@ from torch import Tensor
 
 from nodes.models.model_sampling import ContinuousSampling
 from nodes.models.model_sampling import ModelSampling as Betas
-from nodes.models.noise_levels import NoiseLevels, with_zero_terminal_snr
+from nodes.models.noise_levels import ContinuousLevels, NoiseLevels, with_zero_terminal_snr
 
 _BEGINNING = 999999999.9
 """Stands for a noise level that is above all others."""
@@ -225,30 +225,64 @@ class ObjectLevels(NoiseLevels):
 
     def __init__(self, model_sampling: Any):
         super().__init__(model_sampling.sigmas.cpu())
-        self._object = model_sampling
+        self.object = model_sampling
 
     @property
     def sigma_min(self) -> float:
         """The smallest level."""
-        return float(self._object.sigma_min)
+        return float(self.object.sigma_min)
 
     @property
     def sigma_max(self) -> float:
         """The largest level."""
-        return float(self._object.sigma_max)
+        return float(self.object.sigma_max)
 
     def sigma(self, timestep: Tensor | float) -> Tensor:
         """The level at each timestep."""
-        found: Tensor = self._object.sigma(torch.as_tensor(timestep, dtype=torch.float32))
+        found: Tensor = self.object.sigma(torch.as_tensor(timestep, dtype=torch.float32))
         return found.cpu().float()
 
     def timestep(self, sigma: Tensor | float) -> Any:
         """The timestep of a level."""
-        return float(self._object.timestep(torch.as_tensor(sigma, dtype=torch.float32, device="cpu").reshape(1)))
+        return float(self.object.timestep(torch.as_tensor(sigma, dtype=torch.float32, device="cpu").reshape(1)))
 
     def sigma_at(self, percent: float) -> float:
         """The level at which that part of a run (0..1) is done."""
-        return float(self._object.percent_to_sigma(percent))
+        return float(self.object.percent_to_sigma(percent))
+
+    def noised(self, latent: Tensor, noise: Tensor, sigma: float) -> Tensor:
+        """The start of a run."""
+        found: Tensor = self.object.noise_scaling(_levels(sigma, latent), noise, latent, self.is_maximum(sigma))
+        return found
+
+    def noised_to(self, latent: Tensor, noise: Tensor, sigma: float) -> Tensor:
+        """A clean latent at that level."""
+        found: Tensor = self.object.noise_scaling(_levels(sigma, latent), noise, latent)
+        return found
+
+    def finished(self, x: Tensor, sigma: float) -> Tensor:
+        """The end of a run."""
+        found: Tensor = self.object.inverse_noise_scaling(torch.tensor(sigma, device=x.device), x)
+        return found
+
+    def network_input(self, x: Tensor, sigma: float) -> Tensor:
+        """The network's input for a noisy latent."""
+        found: Tensor = self.object.calculate_input(_levels(sigma, x), x)
+        return found
+
+    def denoised(self, x: Tensor, output: Tensor, sigma: float) -> Tensor:
+        """The clean latent that the network's output stands for."""
+        found: Tensor = self.object.calculate_denoised(_levels(sigma, x), output, x)
+        return found
+
+
+def object_of_levels(levels: NoiseLevels) -> Any:
+    """An object with these noise levels, for schedules, which do not ask what the network predicts."""
+    if isinstance(levels, ObjectLevels):
+        return levels.object
+    made: Any = _ContinuousEDM() if isinstance(levels, ContinuousLevels) else _Eps()
+    made.set_sigmas(levels.sigmas)
+    return made
 
 
 def settings_of(sampling: Any) -> dict[str, Any]:
@@ -274,6 +308,11 @@ def model_sampling_of(sampling: Any) -> Any:
         return sampling.model_sampling
     kinds: Any = _CONTINUOUS if isinstance(sampling, ContinuousSampling) else _DISCRETE
     return kinds[sampling.prediction](SamplingSettings(settings_of(sampling)))
+
+
+def _levels(sigma: float, x: Tensor) -> Tensor:
+    """A level [B] for each item of a batch."""
+    return x.new_full((len(x),), sigma)
 
 
 def _by_item(sigma: Tensor, x: Tensor) -> Tensor:

@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 from torch import Tensor
 
 from nodes.compat.comfy import samplers
-from nodes.compat.values import taken
+from nodes.compat.comfy._k_sampler import Callback
+from nodes.compat.values import from_pack
+from nodes.sampling.latents import fitting_latent
 from nodes.sampling.noise import initial_noise
-from nodes.sampling.sample import fitting_latent
-
-Callback = Callable[[int, Tensor, Tensor, int], Any]
-"""``(step, denoised, x, steps)``, step from 0; ``x`` is what was denoised, here the same."""
 
 
 def prepare_noise(latent_image: Tensor, seed: int, noise_inds: Sequence[int] | None = None) -> Tensor:
@@ -23,7 +21,7 @@ def prepare_noise(latent_image: Tensor, seed: int, noise_inds: Sequence[int] | N
 
 def fix_empty_latent_channels(model: Any, latent_image: Tensor, *_: Any) -> Tensor:
     """An empty latent with as many channels as the model takes."""
-    return fitting_latent(taken(model), latent_image)
+    return fitting_latent(from_pack(model), latent_image)
 
 
 def sample(

@@ -15,16 +15,12 @@ from nodes.compat.comfy._k_sampler import KSAMPLER, KSamplerX0Inpaint, Sampler, 
 from nodes.compat.comfy.k_diffusion import sampling as k_diffusion_sampling
 from nodes.compat.comfy.model_sampling import ObjectLevels
 from nodes.compat.comfy.sampler_helpers import convert_cond
-from nodes.compat.values import taken
-from nodes.models.handle import Model
 from nodes.sampling import names, schedules
-from nodes.sampling.sample import sample as run_native
 from nodes.sampling.sampler import SAMPLERS as _NATIVE
 
 SAMPLER_NAMES: Final = list(names.SAMPLERS)
 KSAMPLER_NAMES: Final = [name for name in SAMPLER_NAMES if name not in ("ddim", "uni_pc", "uni_pc_bh2")]
 SCHEDULER_NAMES: Final = list(names.SCHEDULERS)
-_STEP_KEPT: Final = 0.9999
 
 
 class SchedulerHandler(NamedTuple):
@@ -82,16 +78,6 @@ def calculate_sigmas(model_sampling: Any, scheduler_name: str, steps: int) -> Te
         return handler.handler(model_sampling, steps)
     lowest, highest = float(model_sampling.sigma_min), float(model_sampling.sigma_max)
     return handler.handler(n=steps, sigma_min=lowest, sigma_max=highest)
-
-
-def sigmas_of_added(model: Model, sampler_name: str, scheduler: str, steps: int, denoise: float) -> Tensor:
-    """The sigmas of a run in which the sampler or the schedule is one that a pack has added.
-
-    Raises ValueError if there is no such schedule.
-    """
-    if scheduler not in KSampler.SCHEDULERS:  # KSampler would take the first one
-        raise _no_schedule(scheduler)
-    return KSampler(DiffusionModel(model), steps, None, sampler_name, scheduler, denoise).sigmas
 
 
 def ksampler(
@@ -169,18 +155,12 @@ class KSampler:
         model_sampling = self.model.get_model_object("model_sampling")
         if self.sampler not in self.DISCARD_PENULTIMATE_SIGMA_SAMPLERS:
             return calculate_sigmas(model_sampling, self.scheduler, steps)
-        sigmas = calculate_sigmas(model_sampling, self.scheduler, steps + 1)
-        return torch.cat([sigmas[:-2], sigmas[-1:]])
+        return schedules.without_penultimate(calculate_sigmas(model_sampling, self.scheduler, steps + 1))
 
     def set_steps(self, steps: int, denoise: float | None = None) -> None:
-        """Make the sigmas anew."""
+        """Choose the number of steps, and the sigmas for it."""
         self.steps = steps
-        if denoise is None or denoise > _STEP_KEPT:
-            self.sigmas = self.calculate_sigmas(steps)
-        elif denoise <= 0.0:
-            self.sigmas = torch.empty(0)
-        else:
-            self.sigmas = self.calculate_sigmas(int(steps / denoise))[-(steps + 1) :]
+        self.sigmas = schedules.denoise_tail(self.calculate_sigmas, steps, 1.0 if denoise is None else denoise)
 
     def sample(
         self,
@@ -202,34 +182,20 @@ class KSampler:
         sigmas = self.sigmas if sigmas is None else sigmas
         latent = torch.zeros_like(noise) if latent_image is None else latent_image
         sigmas = schedules.cut(sigmas, start_step, last_step, to_zero=force_full_denoise)
-        if self.sampler not in _NATIVE:
-            return sample(
-                self.model,
-                noise,
-                positive,
-                negative,
-                cfg,
-                None,
-                sampler_object(self.sampler),
-                sigmas,
-                latent_image=latent,
-                denoise_mask=denoise_mask,
-                callback=callback,
-                disable_pbar=disable_pbar,
-                seed=seed,
-            )
-        return run_native(
-            taken(self.model),
+        return sample(
+            self.model,
             noise,
+            positive,
+            negative,
+            cfg,
+            None,
+            sampler_object(self.sampler),
             sigmas,
-            sampler=_NATIVE[self.sampler],
-            positive=positive,
-            negative=negative,
-            scale=cfg,
-            latent=latent,
-            seed=seed or 0,
-            noise_mask=denoise_mask,
-            on_step=None if callback is None else lambda step, n, denoised: callback(step - 1, denoised, denoised, n),
+            latent_image=latent,
+            denoise_mask=denoise_mask,
+            callback=callback,
+            disable_pbar=disable_pbar,
+            seed=seed,
         )
 
 
@@ -262,6 +228,5 @@ __all__ = [
     "sample",
     "sampler_object",
     "sampling_function",
-    "sigmas_of_added",
     "simple_scheduler",
 ]

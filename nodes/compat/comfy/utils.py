@@ -16,8 +16,10 @@ from torch import Tensor
 
 from graph.context import current
 from nodes import resize
+from nodes.batches import repeat_to
 from nodes.compat.progress import report
 from nodes.models.checkpoint import Checkpoint
+from nodes.sampling.inpainting import mask_for
 from nodes.tiles import spans, tiled
 
 PROGRESS_BAR_ENABLED = True
@@ -85,12 +87,7 @@ def state_dict_prefix_replace(
 
 def repeat_to_batch_size(tensor: Tensor, batch_size: int, dim: int = 0) -> Tensor:
     """``tensor`` repeated, or cut, to ``batch_size`` items along ``dim``."""
-    count = tensor.shape[dim]
-    if count >= batch_size:
-        return tensor.narrow(dim, 0, batch_size)
-    repeats = [1] * tensor.ndim
-    repeats[dim] = -(-batch_size // count)
-    return tensor.repeat(repeats).narrow(dim, 0, batch_size)
+    return repeat_to(tensor, batch_size, dim)
 
 
 def resize_to_batch_size(tensor: Tensor, batch_size: int) -> Tensor:
@@ -130,9 +127,7 @@ def bislerp(samples: Tensor, width: int, height: int) -> Tensor:
 
 def reshape_mask(input_mask: Tensor, output_shape: tuple[int, ...]) -> Tensor:
     """A mask of any size as [B, C, h, w] of ``output_shape``."""
-    mask = input_mask.reshape(-1, 1, *input_mask.shape[-2:])
-    mask = torch.nn.functional.interpolate(mask, size=output_shape[-2:], mode="bilinear")
-    return repeat_to_batch_size(mask.expand(-1, output_shape[1], -1, -1), output_shape[0])
+    return mask_for(input_mask.new_zeros(()).expand(output_shape), input_mask)
 
 
 def get_tiled_scale_steps(width: int, height: int, tile_x: int, tile_y: int, overlap: int) -> int:

@@ -20,7 +20,7 @@ pytestmark = [needed, pytest.mark.usefixtures("names")]
 
 
 def without_effect(model: Any) -> Any:
-    """Sampled by the functions for patched models, which must give what Sumi's own give."""
+    """The model with a pack's function that gives back what it is given."""
     cloned = model.clone()
     cloned.set_model_sampler_post_cfg_function(lambda arguments: arguments["denoised"])
     return cloned

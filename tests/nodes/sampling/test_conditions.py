@@ -10,7 +10,8 @@ import torch
 
 from nodes.models.handle import ModelSampling
 from nodes.models.noise_levels import NoiseLevels
-from nodes.sampling.conditions import Area, ConditionError, resolve, share_control, with_partners
+from nodes.sampling.areas import Area, ConditionError
+from nodes.sampling.conditions import resolve, share_control, with_partners
 
 LEVELS = NoiseLevels.of(ModelSampling())
 LATENT = torch.zeros(1, 4, 32, 48)
@@ -81,18 +82,24 @@ def test_an_area_gets_a_partner_with_the_text_of_the_smallest_that_encloses_it()
     whole, around, beside = condition(), condition(area=(16, 16, 4, 4)), condition(area=(8, 8, 0, 0))
     *kept, partner = with_partners([whole, around, beside], [area])
     assert kept == [whole, around, beside]
-    assert partner.embedding is around.embedding
+    assert partner.inputs["text"] is around.inputs["text"]
     assert partner.area == area.area and torch.equal(partner.weight, area.weight)
     assert with_partners([whole, area], [condition(area=(8, 8, 8, 8)), condition()]) == [whole, area]
     assert with_partners([beside], [area]) == [beside]
-    assert with_partners([whole], [area])[1].embedding is whole.embedding
+    assert with_partners([whole], [area])[1].inputs["text"] is whole.inputs["text"]
 
 
 def test_control_is_shared_with_the_other_side() -> None:
     first, second = object(), object()
     positive = [condition(control=first), condition(control=second), condition(area=(8, 8, 0, 0), control=object())]
     negative = [condition(), condition(area=(8, 8, 0, 0)), condition(), condition()]
-    assert [c.control for c in share_control(positive, negative)] == [first, None, second, first]
+    shared = share_control(positive, negative)
+    assert [c.inputs["control"].value if "control" in c.inputs else None for c in shared] == [
+        first,
+        None,
+        second,
+        first,
+    ]
     own = [condition(control=object()), condition()]
     assert share_control(positive, own) == own
 

@@ -6,6 +6,7 @@ import pytest
 import torch
 from torch import Tensor
 
+from nodes.models.changes import StepDone
 from nodes.models.handle import ModelSampling
 from nodes.models.noise_levels import NoiseLevels
 from nodes.sampling.denoiser import Observed
@@ -29,9 +30,10 @@ def test_every_step_is_reported_in_order(name: str) -> None:
     sigmas = sigmas_for("karras", 9, LEVELS, skip_penultimate=sampler.skips_penultimate)
     seen: list[int] = []
 
-    def on_step(step: int, steps: int, denoised: Tensor) -> None:
-        assert steps == 9 and denoised.shape == (1, 4, 2, 2)
-        seen.append(step)
+    def on_step(done: StepDone) -> None:
+        assert done.steps == 9 and done.denoised.shape == (1, 4, 2, 2)
+        assert torch.equal(done.denoised, done.x / 2)
+        seen.append(done.step)
 
     sampler.run(Observed(Halved(), sigmas, on_step), torch.ones(1, 4, 2, 2), sigmas, 0, LEVELS)
     assert seen == sorted(seen) and set(seen) == set(range(1, 10))
@@ -40,6 +42,6 @@ def test_every_step_is_reported_in_order(name: str) -> None:
 def test_rising_noise_levels_are_steps_too() -> None:
     sigmas = torch.tensor([0.1, 1.0, 5.0, 10.0])
     seen: list[int] = []
-    model = Observed(Halved(), sigmas, lambda step, steps, denoised: seen.append(step))
+    model = Observed(Halved(), sigmas, lambda done: seen.append(done.step))
     SAMPLERS["euler"].run(model, torch.ones(1, 4, 2, 2), sigmas, 0, LEVELS)
     assert seen == [1, 2, 3]

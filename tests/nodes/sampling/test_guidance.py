@@ -2,36 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Any
-
 import pytest
 import torch
 from torch import Tensor
 
 from nodes.models.handle import ModelSampling
 from nodes.models.noise_levels import NoiseLevels
-from nodes.models.unet_config import UNetConfig
-from nodes.sampling.conditions import resolve, with_partners
-from nodes.sampling.guidance import Guided, batches
+from nodes.sampling.conditions import resolve
 from nodes.sampling.inpainting import Inpainted, mask_for
+from nodes.sampling.prediction import batches
 from nodes.unet.unet import Control, UNet
+from tests.nodes.sampling.small_model import guided, noisy, small_unet, text
 
 LEVELS = NoiseLevels.of(ModelSampling())
-CONFIG = UNetConfig(
-    model_channels=32,
-    channel_mult=(1, 2),
-    res_blocks=(1, 1),
-    input_depth=(1, 0),
-    output_depth=(0, 0, 1, 1),
-    context_width=16,
-)
 
 
 @pytest.fixture(scope="module")
 def network() -> UNet:
-    torch.manual_seed(0)
-    return UNet(CONFIG)
+    return small_unet()
 
 
 @pytest.fixture
@@ -41,21 +29,6 @@ def calls(network: UNet):
     hook = network.register_forward_pre_hook(lambda module, arguments: sizes.append(len(arguments[0])))
     yield sizes
     hook.remove()
-
-
-def text(seed: int, tokens: int = 77) -> Tensor:
-    return torch.randn(1, tokens, 16, generator=torch.Generator().manual_seed(seed))
-
-
-def noisy(batch: int = 1) -> Tensor:
-    return torch.randn(batch, 4, 16, 16, generator=torch.Generator().manual_seed(9)) * 3
-
-
-def guided(network: UNet, positive: Sequence[Any], negative: Sequence[Any], scale: float) -> Guided:
-    x = noisy()
-    cond, uncond = resolve(positive, x, LEVELS), resolve(negative, x, LEVELS)
-    uncond = with_partners(uncond, cond)
-    return Guided(network, LEVELS, with_partners(cond, uncond), uncond, scale)
 
 
 def predict(network: UNet, x: Tensor, sigma: float, embedding: Tensor) -> Tensor:
@@ -149,7 +122,7 @@ def test_control_is_asked_for_its_own_batch_only(network: UNet, calls: list[int]
 
     class Steering:
         def residuals(self, x, timesteps, context, y, *, sigma, levels) -> Control | None:
-            assert x.shape == (1, 4, 16, 16) and context.shape == (1, 77, 16) and levels is LEVELS
+            assert x.shape == (1, 4, 16, 16) and context.shape == (1, 77, 16) and levels is model.predictor.levels
             return Control(middle=middle)
 
     model = guided(network, [[text(1), {"control": Steering()}]], [[text(2), {}]], 1.0)
@@ -173,7 +146,7 @@ def test_batches_keep_every_condition() -> None:
 def test_v_prediction(network: UNet) -> None:
     levels = NoiseLevels.of(ModelSampling("v"))
     x, sigma = noisy(), 2.0
-    model = Guided(network, levels, resolve([[text(1), {}]], x, levels), [], 1.0)
+    model = guided(network, [[text(1), {}]], [], 1.0, sampling=ModelSampling("v"))
     v = network(x / 5**0.5, torch.tensor([float(levels.timestep(sigma))]), text(1))
     close(model(x, sigma), x / 5 - v * 2 / 5**0.5)
 
@@ -188,4 +161,4 @@ def test_outside_the_mask_the_latent_stays(network: UNet) -> None:
     assert m.shape == x.shape and m[0, 0, 0].tolist() == [1.0] * 8 + [0.0] * 8
     seen = x * m + (latent + noise * sigma) * (1 - m)
     expected = model(seen, sigma) * m + latent * (1 - m)
-    close(Inpainted(model, m, latent, noise)(x, sigma), expected)
+    close(Inpainted(model, m, latent, noise, LEVELS)(x, sigma), expected)

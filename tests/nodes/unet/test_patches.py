@@ -12,7 +12,8 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from nodes.models.unet_config import UNetConfig
-from nodes.unet.attention import BasicTransformerBlock, CrossAttention, attend
+from nodes.unet.attention import BasicTransformerBlock, CrossAttention
+from nodes.unet.heads import attend
 from nodes.unet.unet import UNet, UNetInputError
 
 SMALL = UNetConfig(

@@ -1,0 +1,398 @@
+"""Changes of a model that apply while it is sampled: typed data on its handle.
+
+:class:`ModelChanges` holds functions by the stage at which they run. A stage hands its functions one of the frozen
+records below; a function returns a changed copy (``dataclasses.replace``) or a result, and modifies nothing in place.
+
+Functions *around* a stage are called ``f(proceed, record)``: ``proceed(record)`` runs the functions after it, then the
+stage itself. From the outside in:
+
+===================== ===================== ==================================================================
+field                 record                stage
+===================== ===================== ==================================================================
+``around_run``        :class:`Run`          the whole run: unscaled latent in, unscaled latent out
+``around_sampler``    :class:`SamplerCall`  the sampler: scaled latent in, scaled latent out
+``around_prediction`` :class:`Step`         one guided prediction, the guider's
+``around_sides``      :class:`Step`         the predictions that are guided, by side
+``around_conditions`` :class:`Step`         every prediction under conditions, also those that functions ask for
+``around_denoise``    :class:`NetworkCall`  one batch: noisy latents in, denoised latents out
+``around_network``    :class:`RawCall`      the network itself: its input to its output
+===================== ===================== ==================================================================
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import cached_property, partial
+from typing import TYPE_CHECKING, Any, Final, Protocol, TypeAlias, TypeVar
+
+if TYPE_CHECKING:
+    import torch
+    from torch import Tensor
+
+    from nodes.models.noise_levels import NoiseLevels
+
+Record = TypeVar("Record")
+Result = TypeVar("Result")
+
+NoiseLevel: TypeAlias = "float | tuple[float, ...]"
+"""A noise level of all latents of a batch, or one for each."""
+ModelHandle: TypeAlias = Any
+"""A ``nodes.models.handle.Model``, which holds the changes."""
+Conditions: TypeAlias = Sequence[Any]
+"""The conditions of one side: ``nodes.sampling.conditions.Condition``."""
+Sides: TypeAlias = Mapping[str, Conditions]
+"""Conditions by the name of their side: ``positive``, ``negative``, or what the guider names."""
+Predictions: TypeAlias = "Mapping[str, Tensor]"
+"""Denoised latents [B, C, h, w] by side."""
+Place: TypeAlias = "tuple[str, int] | tuple[str, int, int]"
+"""A block of the U-Net, ``("input", 4)``, or one transformer layer of it, ``("input", 4, 0)``."""
+
+
+# -- records that the stages hand to functions -------------------------------------------------------------------
+
+
+class Denoiser(Protocol):
+    """``denoiser(x, sigma)``: the expected clean latent, given ``x`` [B, C, h, w] at noise level ``sigma``."""
+
+    def __call__(self, x: Tensor, sigma: Tensor | float) -> Tensor: ...
+
+    def with_unconditional(self, x: Tensor, sigma: Tensor | float) -> tuple[Tensor, Tensor]:
+        """The guided prediction and the unconditional one, which is computed whatever the guidance scale."""
+
+
+class Guider(Protocol):
+    """Says which sides a prediction needs, and joins them."""
+
+    @property
+    def sides(self) -> Mapping[str, Any]:
+        """CONDITIONING by the name of its side; the order gives each side its number."""
+
+    def predict(self, step: Step) -> Tensor:
+        """The guided denoised latent [B, C, h, w]."""
+
+
+class Sampler(Protocol):
+    """A method that brings a latent from noise to a picture, with its settings."""
+
+    @property
+    def skips_penultimate(self) -> bool:
+        """Whether schedules for it leave out their last noise level above 0."""
+
+    def sample(self, call: SamplerCall) -> Tensor:
+        """The latent [B, C, h, w] at the last of ``call.sigmas``, in the network's scale."""
+
+
+class Network(Protocol):
+    """A model's network in one run; see ``nodes.sampling.network``."""
+
+    @property
+    def module(self) -> Any:
+        """The network itself, loaded."""
+
+    def denoise(self, call: NetworkCall) -> Tensor: ...
+
+    def run(self, call: RawCall) -> Tensor: ...
+
+
+class Predictor(Protocol):
+    """Predicts denoised latents with one model's network; see ``nodes.sampling.prediction``."""
+
+    @property
+    def model(self) -> ModelHandle: ...
+
+    @property
+    def levels(self) -> NoiseLevels: ...
+
+    @property
+    def network(self) -> Network: ...
+
+    @property
+    def kept(self) -> dict[str, Any]:
+        """Whatever functions keep for the length of the run, each under a name of its own."""
+
+    def predict(self, step: Step) -> Predictions:
+        """The denoised latents of every side of ``step.conditions``."""
+
+
+@dataclass(frozen=True)
+class StepDone:
+    """What an observer of a run gets after each prediction. ``step`` counts from 1; latents are scaled."""
+
+    step: int
+    steps: int
+    denoised: Tensor
+    x: Tensor
+    sigma: float
+
+
+OnStep: TypeAlias = Callable[[StepDone], None]
+"""Called after each prediction; may raise to stop the run."""
+
+
+@dataclass(frozen=True, eq=False)
+class Run:
+    """One sampling run.
+
+    ``noise`` [B, C, h, w] has unit variance, ``latent`` [B, C, h, w] is unscaled, ``sigmas`` float32 [n + 1] on the
+    CPU. ``mask`` [B, H, W] of any size is 1 where the latent is regenerated, None for everywhere.
+    """
+
+    model: ModelHandle
+    predictor: Predictor
+    guider: Guider
+    sampler: Sampler
+    noise: Tensor
+    latent: Tensor
+    sigmas: Tensor
+    seed: int = 0
+    mask: Tensor | None = None
+    on_step: OnStep | None = None
+
+    @property
+    def changes(self) -> ModelChanges:
+        """The model's changes."""
+        found: ModelChanges = self.model.changes
+        return found
+
+
+@dataclass(frozen=True, eq=False)
+class SamplerCall:
+    """What a sampler is given. ``noise``, ``latent`` and ``mask`` are [B, C, h, w] on the device, ``latent`` scaled.
+
+    ``denoiser`` does not know the mask; :func:`nodes.sampling.sampler.sampled` applies it.
+    """
+
+    sampler: Sampler
+    denoiser: Denoiser
+    noise: Tensor
+    latent: Tensor
+    mask: Tensor | None
+    sigmas: Tensor
+    seed: int
+    levels: NoiseLevels
+    changes: ModelChanges
+    on_step: OnStep | None = None
+
+
+@dataclass(frozen=True, eq=False)
+class Step:
+    """A noisy latent [B, C, h, w] at a noise level, and the conditions under which it is denoised."""
+
+    x: Tensor
+    sigma: NoiseLevel
+    conditions: Sides
+    predictor: Predictor
+    changes: ModelChanges
+    denoiser: Denoiser | None = None
+    """The run's denoiser, where a sampler asked for the prediction."""
+
+    @property
+    def level(self) -> float:
+        """The noise level; of a batch with several, the first item's."""
+        return self.sigma[0] if isinstance(self.sigma, tuple) else self.sigma
+
+    def predict(
+        self, *sides: str, x: Tensor | None = None, changes: ModelChanges | None = None
+    ) -> Mapping[str, Tensor]:
+        """The denoised latents of ``sides`` (none named: of all), for another ``x`` or with other changes if given."""
+        chosen = {name: self.conditions[name] for name in sides} if sides else self.conditions
+        step = dataclasses.replace(
+            self, x=self.x if x is None else x, conditions=chosen, changes=changes or self.changes
+        )
+        return self.predictor.predict(step)
+
+
+@dataclass(frozen=True, eq=False)
+class GuidanceStep(Step):
+    """A step whose sides are predicted. Guidance goes from the side ``away`` towards the side ``toward``.
+
+    ``guided`` is the result so far: functions after guidance find it, those before it find None.
+    """
+
+    predictions: Predictions = field(default_factory=dict)
+    scale: float = 1.0
+    toward: str = "positive"
+    away: str = "negative"
+    guided: Tensor | None = None
+
+    @property
+    def conditional(self) -> Tensor:
+        """The denoised latent of the side that guidance goes towards."""
+        return self.predictions[self.toward]
+
+    @property
+    def unconditional(self) -> Tensor:
+        """The denoised latent of the side that guidance leaves; zeros if it was not predicted (at a scale of 1)."""
+        found = self.predictions.get(self.away)
+        return self.conditional * 0 if found is None else found
+
+
+@dataclass(frozen=True, eq=False)
+class NetworkCall:
+    """A batch of noisy latents [N, C, h, w]: one equal part for each of ``sides``.
+
+    ``inputs`` are the joined inputs of the conditions by name; ``options`` what functions inside the network are
+    given besides what the network says of their place (:mod:`nodes.unet.patches`).
+    """
+
+    x: Tensor
+    sigma: NoiseLevel
+    inputs: Mapping[str, Any]
+    sides: tuple[int, ...]
+    predictor: Predictor
+    changes: ModelChanges
+    options: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, eq=False)
+class RawCall:
+    """A call of the network: ``x`` [N, C, h, w] scaled to its noise level, ``timesteps`` [N], ``text`` [N, T, width].
+
+    ``options`` are ``transformer_options`` as :mod:`nodes.unet.patches` describes them.
+    """
+
+    x: Tensor
+    timesteps: Tensor
+    text: Tensor | None
+    vector: Tensor | None
+    control: Any
+    options: Mapping[str, Any]
+    predictor: Predictor
+    changes: ModelChanges
+
+
+@dataclass(frozen=True, eq=False)
+class MaskStep:
+    """An inpainting mask [B, C, h, w] at a noise level of a run over ``sigmas``."""
+
+    mask: Tensor
+    sigma: float
+    sigmas: Tensor
+    levels: NoiseLevels
+    denoiser: Denoiser
+
+
+@dataclass(frozen=True, eq=False)
+class ConditionEntry:
+    """Where a condition's inputs are made: an entry's ``options``, its side, and the run's scaled latent."""
+
+    side: str
+    options: Mapping[str, Any]
+    latent: Tensor
+    model: ModelHandle
+    levels: NoiseLevels
+
+
+class LatentScaling(Protocol):
+    """How latents are scaled for the network, in place of the family's way."""
+
+    def scaled_in(self, latent: Tensor) -> Tensor: ...
+
+    def scaled_out(self, latent: Tensor) -> Tensor: ...
+
+
+# -- the changes -------------------------------------------------------------------------------------------------
+
+Around: TypeAlias = Callable[[Callable[[Record], Result], Record], Result]
+
+
+@dataclass(frozen=True, eq=False)
+class InsideChanges:
+    """Functions inside the network, in the forms that :mod:`nodes.unet.patches` lists.
+
+    ``patches`` by place (``output_block_patch`` …), each called in its order; ``replacements`` by what they replace
+    (``attn1``, ``attn2``) and where; ``data`` is added to the options that all of them get.
+    """
+
+    patches: Mapping[str, tuple[Callable[..., Any], ...]] = field(default_factory=dict)
+    replacements: Mapping[str, Mapping[Place, Callable[..., Any]]] = field(default_factory=dict)
+    data: Mapping[str, Any] = field(default_factory=dict)
+
+    def with_patch(self, place: str, function: Callable[..., Any]) -> InsideChanges:
+        """These and a function at a place."""
+        patches = {**self.patches, place: (*self.patches.get(place, ()), function)}
+        return dataclasses.replace(self, patches=patches)
+
+    def with_replacement(self, part: str, place: Place, function: Callable[..., Any]) -> InsideChanges:
+        """These and a function in place of ``part`` at ``place``."""
+        there = {**self.replacements.get(part, {}), place: function}
+        return dataclasses.replace(self, replacements={**self.replacements, part: there})
+
+    @cached_property
+    def options(self) -> Mapping[str, Any]:
+        """The same as ``transformer_options``, the form that a U-Net takes."""
+        found: dict[str, Any] = dict(self.data)
+        if self.patches:
+            found["patches"] = {place: list(functions) for place, functions in self.patches.items()}
+        if self.replacements:
+            found["patches_replace"] = {part: dict(by_place) for part, by_place in self.replacements.items()}
+        return found
+
+    def __bool__(self) -> bool:
+        return bool(self.patches or self.replacements or self.data)
+
+
+@dataclass(frozen=True, eq=False)
+class ModelChanges:
+    """Everything that changes a model besides its weights; see the module's table for functions around stages."""
+
+    around_run: tuple[Around[Run, Any], ...] = ()
+    around_sampler: tuple[Around[SamplerCall, Any], ...] = ()
+    around_prediction: tuple[Around[Step, Any], ...] = ()
+    around_sides: tuple[Around[Step, Any], ...] = ()
+    around_conditions: tuple[Around[Step, Any], ...] = ()
+    before_guidance: tuple[Callable[[GuidanceStep], Any], ...] = ()
+    """Each gives changed predictions by side."""
+    guidance: Callable[[GuidanceStep], Any] | None = None
+    """Joins the predictions in the guider's place."""
+    after_guidance: tuple[Callable[[GuidanceStep], Any], ...] = ()
+    """Each gives the changed guided latent."""
+    around_denoise: tuple[Around[NetworkCall, Any], ...] = ()
+    around_network: tuple[Around[RawCall, Any], ...] = ()
+    inside: InsideChanges = field(default_factory=InsideChanges)
+    parts: Mapping[str, Any] = field(default_factory=dict)
+    """Modules in place of the network's, by path (``middle_block.1``); the path "" is the whole network."""
+    latent_scaling: LatentScaling | None = None
+    mask: Callable[[MaskStep], Any] | None = None
+    """Gives the inpainting mask [B, C, h, w] of a noise level."""
+    inputs: tuple[Callable[[Mapping[str, Any], ConditionEntry], Mapping[str, Any]], ...] = ()
+    """Each is given a condition's inputs by name (``nodes.sampling.condition_inputs``), and gives changed ones."""
+    on_start: tuple[Callable[[Run], None], ...] = ()
+    on_end: tuple[Callable[[Run], None], ...] = ()
+    both_sides: bool = False
+    """Predict the unconditional side at a guidance scale of 1, too."""
+    data: Mapping[str, Any] = field(default_factory=dict)
+    """Whatever else is kept with the model."""
+
+    def __bool__(self) -> bool:
+        return any(bool(getattr(self, each.name)) for each in dataclasses.fields(self))
+
+    def moved(self, device: torch.device) -> ModelChanges:
+        """A copy whose functions are on ``device``: those that are modules or otherwise have a method ``to``."""
+
+        def there(function: Any) -> Any:
+            return function.to(device) if hasattr(function, "to") else function
+
+        if not (self.inside or self.around_denoise):
+            return self
+        inside = InsideChanges(
+            {place: tuple(map(there, functions)) for place, functions in self.inside.patches.items()},
+            {
+                part: {place: there(function) for place, function in by_place.items()}
+                for part, by_place in self.inside.replacements.items()
+            },
+            self.inside.data,
+        )
+        return dataclasses.replace(self, inside=inside, around_denoise=tuple(map(there, self.around_denoise)))
+
+
+NO_CHANGES: Final = ModelChanges()
+
+
+def around(functions: Sequence[Around[Any, Any]], stage: Callable[[Any], Result]) -> Callable[[Any], Result]:
+    """``stage`` inside ``functions``, the first one outermost."""
+    for function in reversed(functions):
+        stage = partial(function, stage)
+    return stage
