@@ -13,6 +13,7 @@ from nodes.models.families import ModelFamily, UnknownFamilyError, family_of, wi
 from nodes.models.file_kinds import kind_of_file
 from nodes.models.file_sampling import MARKERS, latent_in, sampling_in
 from nodes.models.handle import Clip, Handle, Model, TextEncoder, Vae
+from nodes.models.stored_network import some_of
 from nodes.models.text_config import TOKEN_EMBEDDING, UnknownTextEncoderError, detect_text, is_optional, text_prefixes
 from nodes.models.text_config import expected_shapes as text_shapes
 from nodes.models.text_roles import TextRole, kinds, role_alone
@@ -21,7 +22,7 @@ from nodes.models.unet_config import expected_shapes as unet_shapes
 from nodes.models.unet_detection import UnknownUNetError, detect_unet
 from nodes.models.vae_config import UnknownVaeError, detect_vae
 from nodes.models.vae_config import expected_shapes as vae_shapes
-from nodes.models.weights import some_of, weights_at
+from nodes.models.weights import weights_at
 
 log = logging.getLogger(__name__)
 

@@ -14,7 +14,7 @@ from nodes.file_identity import identity
 from nodes.models import contents, training_config
 from nodes.models.checkpoint import Checkpoint, CheckpointError
 from nodes.models.file_kinds import kind_of_file
-from nodes.models.weights import some_of
+from nodes.models.stored_network import some_of
 from nodes.types import Clip, Model, Vae
 
 log = logging.getLogger(__name__)

@@ -24,10 +24,10 @@ from torch import nn
 
 from nodes.heap import give_back_freed_memory
 from nodes.models.layers import Layer, Tensors, copied, layer_modules, own_tensors, with_modules
+from nodes.models.stored_network import Source
 from nodes.models.uploads import Uploads
 from nodes.models.weight_patches import WeightPatch, WeightPatchError, by_name
 from nodes.models.weight_reader import WeightReader
-from nodes.models.weights import Source
 from nodes.vram import weight_budget
 
 log = logging.getLogger(__name__)

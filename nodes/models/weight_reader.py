@@ -10,8 +10,8 @@ import torch
 from torch import Tensor
 
 from nodes.models.checkpoint import Checkpoint, CheckpointError, fingerprint
+from nodes.models.stored_network import Source
 from nodes.models.weight_patches import WeightPatch, patched
-from nodes.models.weights import Source
 
 _EXACT_IN_FP32 = frozenset({"F32", "F16", "BF16", "F8_E4M3", "F8_E5M2"})
 

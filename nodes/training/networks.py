@@ -10,9 +10,10 @@ from torch import Tensor, nn
 
 from nodes import device
 from nodes.models.handle import Clip, Model, Vae
+from nodes.models.stored_network import Source
 from nodes.models.weight_patches import WeightPatch, by_name
 from nodes.models.weight_reader import WeightReader
-from nodes.models.weights import Source, Weights
+from nodes.models.weights import Weights
 from nodes.text.clip import ClipText, Encoded
 from nodes.training.errors import TrainingError
 from nodes.unet.unet import UNet

@@ -15,7 +15,7 @@ from nodes.models.checkpoint import Checkpoint
 from nodes.models.handle import Clip
 from nodes.models.networks import network_factory
 from nodes.models.residency import Residency
-from nodes.models.weights import Source
+from nodes.models.stored_network import Source
 
 EMBEDDED = Path(__file__).parents[2] / "models" / "checkpoints" / "sumi-tiny.safetensors"
 

@@ -14,8 +14,9 @@ from torch import Tensor, nn
 
 from nodes.models.checkpoint import Checkpoint
 from nodes.models.residency import Residency
+from nodes.models.stored_network import Source
 from nodes.models.weight_patches import LowRank, WeightPatch
-from nodes.models.weights import Source, weights_at
+from nodes.models.weights import weights_at
 
 WIDTH = 512
 DEPTH = 96

@@ -11,7 +11,8 @@ from torch import Tensor, nn
 
 from nodes.models.checkpoint import Checkpoint
 from nodes.models.residency import Residency
-from nodes.models.weights import Source, Weights, weights_at
+from nodes.models.stored_network import Source
+from nodes.models.weights import Weights, weights_at
 from nodes.unet.fused import Convolution, Linear
 
 CPU = torch.device("cpu")
