@@ -39,9 +39,6 @@ WORKFLOW = Workflow(
     }
 )
 
-SAMPLING = {"sample", "decode", "blur"}
-"""Sampling still imports the compatibility layer."""
-
 
 class Runs:
     """One engine, whose nodes have the versions of whichever tree is asked about."""
@@ -127,7 +124,7 @@ def test_a_docstring_changes_no_key(tree: Path, runs: Runs) -> None:
 def test_the_compatibility_layer_changes_no_key(tree: Path, runs: Runs) -> None:
     for path in (tree / "nodes/compat").rglob("*.py"):
         change(path)
-    assert runs.of(tree) - SAMPLING == set()
+    assert runs.of(tree) == set()
 
 
 def test_the_precision_policy_changes_the_keys_of_all_that_compute_with_a_model(tree: Path, runs: Runs) -> None:
