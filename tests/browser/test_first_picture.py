@@ -84,7 +84,7 @@ def test_a_reload_in_the_middle_of_a_run(page: Any, server: Any) -> None:
 def test_the_queue_under_pause(page: Any, server: Any) -> None:
     page.keyboard.press("q")
     page.get_by_role("button", name="Pause").click()
-    page.get_by_text("nothing new starts").wait_for()
+    page.get_by_text("New runs wait").wait_for()
     page.get_by_label("Number of pictures").fill("3")
     page.keyboard.press("Control+Enter")
     page.locator(".run-count", has_text="3").wait_for()
@@ -96,7 +96,7 @@ def test_the_queue_under_pause(page: Any, server: Any) -> None:
     assert [item[1] for item in server.get("/queue")["queue_pending"]] == [before[0], before[2]]
     page.get_by_role("button", name="Cancel all").click()
     page.get_by_role("button", name="Resume").click()
-    page.get_by_text("Nothing waits").wait_for()
+    page.get_by_text("Queue is empty").wait_for()
 
 
 def test_a_dropped_picture_brings_its_workflow(page: Any, server: Any) -> None:

@@ -151,7 +151,7 @@ def test_a_server_without_a_worker_says_so(server: Any, browser: Any, tmp_path: 
         with profile(browser) as context:
             page = visit(context, running.url)
             run(page)
-            page.get_by_text("has no worker that is ready").wait_for()
+            page.get_by_text("No worker is ready").wait_for()
             assert page.locator(".banner").count() == 1
     finally:
         running.stop()

@@ -1,6 +1,6 @@
 /**
- * Markdown as elements. HTML in it is shown as text, pictures are links: a workflow from elsewhere neither runs
- * anything here nor asks another server for anything.
+ * Renders Markdown as React elements. HTML is shown as text and pictures as links, so a workflow from elsewhere runs
+ * nothing and requests nothing from other servers.
  */
 
 import { marked, type Token, type Tokens } from "marked";
@@ -82,7 +82,7 @@ function element(token: MarkdownToken): ReactNode {
     case "html":
       return token.text;
     default:
-      return null; // blank lines, and where links are defined
+      return null; // blank lines and link definitions
   }
 }
 
@@ -108,7 +108,7 @@ function Table({ token: { header, rows } }: { token: Tokens.Table }) {
 
 const LEADS: ReadonlySet<string> = new Set(["http:", "https:", "mailto:"]);
 
-/** Only what leads to a page or a mailbox is a link. */
+/** A link to a page or a mailbox; any other address is plain text. */
 function Link({ href, children }: { href: string; children: ReactNode }) {
   if (!URL.canParse(href) || !LEADS.has(new URL(href).protocol)) return children;
   return (
@@ -118,7 +118,7 @@ function Link({ href, children }: { href: string; children: ReactNode }) {
   );
 }
 
-/** Text with HTML's names for the signs that Markdown and HTML use themselves. */
+/** Decodes the HTML entities of the characters that Markdown and HTML reserve. */
 const unescaped = (text: string): string =>
   text.replace(
     /&(amp|lt|gt|quot|#39);/g,

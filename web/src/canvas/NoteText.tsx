@@ -1,4 +1,4 @@
-/** What is written on a note. A MarkdownNote is shown as it is meant, and as its source while it is written. */
+/** The text of a note. A MarkdownNote shows its text rendered, and its source while a person edits it. */
 
 import { lazy, Suspense, useState } from "react";
 import type { GraphNode } from "../document/document";

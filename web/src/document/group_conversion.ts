@@ -1,4 +1,4 @@
-/** Group nodes turned into subgraphs: to run them, and for good when a person asks for it. */
+/** Converts group nodes to subgraphs: on every run, and permanently when a person asks for it. */
 
 import { type Doc, type GraphNode, type Level, type Port, type Subgraph, subgraphs } from "./document";
 import { connect } from "./edits";
@@ -12,8 +12,8 @@ import { withControl } from "./widget_values";
 const DEEPEST = 20;
 
 /**
- * The document with these group nodes, or all that are defined, as nodes of subgraphs. An inner node gets its index as
- * its id, so that it runs as `9:0`, as it does in a group node. `newId` names the definitions.
+ * Replace group nodes by subgraph nodes: those called `only`, or all that are defined. An inner node's id is its index,
+ * so that it runs as `9:0`, as it does in a group node. `newId` returns the id of a new definition.
  */
 export function withoutGroupNodes(doc: Doc, catalogue: Catalogue, newId: (name: string) => string, only?: string): Doc {
   const ids = new Map<string, string>();
@@ -82,7 +82,7 @@ function subgraphOf(
       inputs: (node.inputs ?? []).map((slot) => ({ ...slot, link: null })),
       outputs: (node.outputs ?? []).map((slot) => ({ ...slot, links: null })),
     };
-    // What a seed does after each run is the inner node's to say.
+    // The inner node holds how a seed changes after each run.
     for (const { inner: of, input, companion } of fields) {
       const def = catalogue.get(node.type);
       const mode = of === index && companion !== undefined && input.controlled ? values[companion] : undefined;
@@ -126,7 +126,7 @@ const at =
   (node: GraphNode): number =>
     Number((node.pos as number[] | undefined)?.[axis] ?? 0);
 
-/** Sockets go by name; a file whose names are others' goes by place. */
+/** Sockets keep their names; a socket with an unknown name gets the name of the input at its place. */
 function holderOf(holder: GraphNode, { title, inputs, fields }: GroupPlan, id: string): GraphNode {
   const values = Array.isArray(holder.widgets_values) ? holder.widgets_values : [];
   const names = new Set([...inputs, ...fields].map(({ name }) => name));

@@ -1,9 +1,9 @@
 /**
  * Group nodes: `workflow/NAME` or `workflow>NAME`, older than subgraphs, defined in `extra.groupNodes`.
  *
- * The sockets and fields of the nodes inside follow one another on the group node, but for what is linked inside or
- * hidden. A name that is taken gets the inner node's title before it. The node's list of values holds the fields' values
- * in that order, each with its companion.
+ * A group node shows the sockets and fields of its inner nodes in their order, without those that are linked inside or
+ * hidden. A name that is already used gets the inner node's title as a prefix. The node's list of values holds the
+ * values of the fields in the same order, each followed by its companion.
  */
 
 import type { Doc, GraphNode } from "./document";
@@ -17,14 +17,14 @@ interface Shown {
 
 export interface GroupDefinition {
   nodes: GraphNode[];
-  /** [origin's index, output, target's index, input, …] */
+  /** [origin index, output, target index, input, …] */
   links: (number | string | null)[][];
-  /** Outputs that are linked inside and show outside all the same: [node's index, output, …]. */
+  /** Outputs shown although they are linked inside: [node index, output, …]. */
   external?: (number | string)[][];
   config?: Record<string, { input?: Record<string, Shown>; output?: Record<string, Shown> }>;
 }
 
-/** A socket of a group node, and where it leads: the inner node's index, its input's name or its output. */
+/** A socket of a group node and the inner node it belongs to: node index, and input name or output index. */
 export interface GroupSocket<Slot> {
   name: string;
   type: string;
@@ -34,7 +34,7 @@ export interface GroupSocket<Slot> {
 
 export interface GroupField extends GroupSocket<string> {
   input: InputDef;
-  /** What the definition has for it. */
+  /** The value in the definition. */
   value: unknown;
   /** Places in the group node's list of values. */
   at: number;
@@ -60,12 +60,12 @@ function definitionOf(type: string, doc: Doc): GroupDefinition | null {
   return Array.isArray(found?.nodes) ? found : null;
 }
 
-/** How many nodes a group node stands for; null: not a group node. */
+/** The number of inner nodes of a group node; null for other nodes. */
 export const groupNodesIn = (doc: Doc, type: string): number | null => definitionOf(type, doc)?.nodes.length ?? null;
 
 const plans = new WeakMap<Catalogue, WeakMap<GroupDefinition, GroupPlan>>();
 
-/** null: not a group node, or its definition is missing. */
+/** The plan of a group node's type; null if the type is not a group node or its definition is missing. */
 export function groupPlan(type: string, { doc, catalogue }: { doc: Doc; catalogue: Catalogue }): GroupPlan | null {
   const definition = definitionOf(type, doc);
   if (!definition) return null;
@@ -79,7 +79,7 @@ export function groupPlan(type: string, { doc, catalogue }: { doc: Doc; catalogu
   return plan;
 }
 
-/** What an inner node has to offer: of a class, of a primitive, of another group node, or as its file lists it. */
+/** Sockets, fields and outputs of an inner node. */
 interface Parts {
   sockets: { name: string; type: string }[];
   fields: { input: InputDef; value: unknown; companion: boolean }[];
@@ -169,7 +169,7 @@ function partsOfClass(node: GraphNode, def: NodeDef): Parts {
   };
 }
 
-/** Of a class that is not there, or a primitive: nobody knows the names of its values. */
+/** Parts of a primitive, or of a node whose class is not installed: the values have no names. */
 function partsAsListed(node: GraphNode): Parts {
   const values = Array.isArray(node.widgets_values) ? node.widgets_values : [];
   const type = node.type === "PrimitiveNode" ? String(node.outputs?.[0]?.type ?? "*") : "*";

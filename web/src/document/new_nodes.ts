@@ -1,4 +1,4 @@
-/** Nodes as they are when they are added, and where there is room for them. */
+/** Creates nodes, notes, reroutes and subgraph definitions, and finds a free place for them. */
 
 import { type GraphNode, type Id, type Level, position, type Subgraph } from "./document";
 import type { NodeDef } from "./schema";
@@ -45,7 +45,7 @@ export function newReroute(id: Id, at: [number, number], type = "*"): GraphNode 
 export const INPUT = -10;
 export const OUTPUT = -20;
 
-/** A definition with nothing in it, with all that other front ends expect of one. */
+/** An empty definition with every field that other front ends expect. */
 export function newSubgraph(id: string, name: string, lastNodeId: number): Subgraph {
   return {
     id,
@@ -70,7 +70,7 @@ export function newSubgraph(id: string, name: string, lastNodeId: number): Subgr
 const APART = 20;
 const BESIDE = 30;
 
-/** `at`, or the first place down and right of it where these nodes' corners would not lie on those of others. */
+/** `at`, or the first place to its lower right where no corner in `corners` covers the corner of another node. */
 export function freeSpot(
   level: Level,
   at: readonly [number, number],

@@ -55,7 +55,7 @@ function rounded(input: InputDef, value: number): number {
   return Number(value.toFixed(places));
 }
 
-/** So many steps on. From between two steps the first leads to the next of them. */
+/** The value that is `steps` steps away. From between two steps, the first leads to the next one. */
 export function stepped(input: InputDef, value: number | bigint, steps: number): number | bigint {
   if (input.type === "INT") {
     const from = whole(value) ?? 0n;

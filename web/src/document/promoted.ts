@@ -2,7 +2,7 @@
 
 import type { GraphNode, Id } from "./document";
 
-/** What a subgraph node's list of values says: [inner node or -1 for its own, widget, value]. */
+/** The values of a subgraph node as [inner node id, or -1 for its own input; widget name; value]. */
 export function namedValues(holder: GraphNode): [string, string, unknown][] {
   const names = promotedNames(holder);
   const values = holder.widgets_values ?? [];
@@ -13,7 +13,7 @@ export function namedValues(holder: GraphNode): [string, string, unknown][] {
   return names.slice(0, values.length).map(([inner, name], index) => [inner, name, values[index]]);
 }
 
-/** What each entry of a subgraph node's list of values is for. */
+/** The inner node id and widget name of each entry in a subgraph node's list of values. */
 export function promotedNames(holder: GraphNode): [string, string][] {
   const slots = ownSlots(holder);
   const listed = proxies(holder);

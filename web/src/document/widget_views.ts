@@ -93,7 +93,7 @@ function promotedViews(holder: GraphNode, definition: Subgraph, around: Surround
   return toldApart(views, definition, around);
 }
 
-/** Fields of one name also carry the title of the node inside, and where that is the same its id. */
+/** Label fields that share a name with the title of their inner node, and with its id if titles are equal too. */
 function toldApart(views: WidgetView[], definition: Subgraph, around: Surroundings): WidgetView[] {
   const titled = (view: WidgetView): string => {
     const id = view.key.slice(0, view.key.indexOf("/"));

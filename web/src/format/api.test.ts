@@ -1,22 +1,17 @@
 /** The API dialect that the editor sends is the one the engine reads from the same file. */
 
 import { execFileSync } from "node:child_process";
-import { existsSync, readdirSync, readFileSync } from "node:fs";
+import { existsSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import { describe, expect, it } from "vitest";
 import type { Doc } from "../document/document";
 import { parseJson, writeJson } from "../document/json";
 import { readCatalogue } from "../document/schema";
 import { toApi } from "./api";
+import { sampleFiles as files, ROOT } from "./sample_files";
+import { withFilledNames } from "./substitutions";
 
-const ROOT = join(import.meta.dirname, "../../..");
 const PYTHON = process.env.SUMI_PYTHON ?? join(ROOT, ".venv/bin/python");
-
-const files = ["workflows", "tests/graph/formats/files"].flatMap((folder) =>
-  readdirSync(join(ROOT, folder))
-    .filter((name) => name.endsWith(".json"))
-    .map((name) => join(folder, name)),
-);
 
 /** What the engine makes of the files, and the catalogue it does so with. */
 const ENGINE = `
@@ -39,6 +34,6 @@ describe.skipIf(!existsSync(PYTHON))("API dialect", () => {
 
   it.each(files)("of %s", (path) => {
     const doc = parseJson(readFileSync(join(ROOT, path), "utf8")) as unknown as Doc;
-    expect(parseJson(writeJson(toApi(doc, catalogue)))).toEqual(expected[path]);
+    expect(parseJson(writeJson(toApi(withFilledNames(doc, catalogue), catalogue)))).toEqual(expected[path]);
   });
 });

@@ -1,6 +1,6 @@
 /** What is opened and saved again is what it was; an edit changes what it is about and nothing else. */
 
-import { readdirSync, readFileSync } from "node:fs";
+import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import { describe, expect, it } from "vitest";
 import { type Doc, linksOf, nodesById, position, type Subgraph, subgraphs } from "../document/document";
@@ -9,13 +9,7 @@ import { begin, redo, step, undo } from "../document/history";
 import { parseJson, writeJson } from "../document/json";
 import { linksThrough, reroutesById, reroutesOf } from "../document/native_reroutes";
 import { readWorkflow } from "./read";
-
-const ROOT = join(import.meta.dirname, "../../..");
-const files = ["workflows", "tests/graph/formats/files"].flatMap((folder) =>
-  readdirSync(join(ROOT, folder))
-    .filter((name) => name.endsWith(".json"))
-    .map((name) => join(folder, name)),
-);
+import { sampleFiles as files, ROOT } from "./sample_files";
 
 const NO_CLASSES = new Map();
 const opened = (path: string): Doc => readWorkflow(parseJson(readFileSync(join(ROOT, path), "utf8")), NO_CLASSES);

@@ -1,6 +1,6 @@
 /**
- * For a newcomer: the examples, beneath the workflow that is there already. Out of the way while something runs, and
- * put away once and for all when two pictures have been made beside it.
+ * The welcome strip: examples for new users, below the first workflow. It hides during a run and is closed permanently
+ * after two runs.
  */
 
 import { useEffect, useState } from "react";
@@ -12,7 +12,7 @@ import { setting } from "../state/settings";
 import { Icon } from "../widgets/Icon";
 import { EXAMPLES, openExample } from "./examples";
 
-/** How many runs have ended well: before the page was opened, and by now. null: not known yet. */
+/** The number of successful runs before the page was opened and now; null until the server answers. */
 function useRunsMade(): { before: number; now: number } | null {
   const ended = useRuns((state) => state.ended);
   const [made, setMade] = useState<{ before: number; now: number } | null>(null);

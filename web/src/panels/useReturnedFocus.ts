@@ -1,6 +1,6 @@
 import { useEffect, useState } from "react";
 
-/** What closes gives the focus back to what had it before, unless something else has taken it. */
+/** Return the focus to its previous owner when this component unmounts, unless another element has taken it. */
 export function useReturnedFocus(): void {
   const [before] = useState(() => document.activeElement as HTMLElement | null);
   useEffect(

@@ -1,6 +1,6 @@
 /**
- * Short messages. What went well goes by itself. An error stays until it is closed or out of date: one about a run goes
- * with the next run of its workflow, a refusal also when the workflow is changed.
+ * Short messages. Information disappears after a few seconds. An error stays until a person closes it or it is out of
+ * date: an error about a run until the workflow's next run, a rejection until the workflow changes.
  */
 
 import { create } from "zustand";
@@ -14,7 +14,7 @@ export interface Notice {
   about?: About;
 }
 
-/** The tab in which a message is shown, and of its nodes the one to go to, by the id it has when it runs. */
+/** The tab that shows the message, and the id of the node it is about, as in the run. */
 export interface About {
   tab: string;
   id?: string;
@@ -47,13 +47,13 @@ function keepOnly(wanted: (notice: Notice) => boolean): void {
 
 export const dismiss = (id: number): void => keepOnly((notice) => notice.id !== id);
 
-/** A tab's workflow is run again, or closed: what was said of it is over. */
+/** Remove the messages about a tab whose workflow runs again or is closed. */
 export const forgetRuns = (tab: string): void =>
   keepOnly(({ text, about }) => (about ? about.tab !== tab : !text.startsWith("run.")));
 
-/** A tab's workflow has been changed: why it could not be run may be mended. */
+/** Remove the rejections of a tab whose workflow has changed. */
 export const forgetRefusals = (tab: string): void =>
   keepOnly(({ text, about }) => about?.tab !== tab || !REFUSALS.has(text));
 
-/** The server is back. */
+/** Remove the messages about an unreachable server. */
 export const forgetUnreachable = (): void => keepOnly(({ text }) => text !== "run.unreachable");

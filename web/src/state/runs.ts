@@ -109,7 +109,7 @@ export function expect(promptId: string, origin: Origin): void {
   rememberJobs(Object.fromEntries(recent));
 }
 
-/** The server refused the prompt, or does not know it any more: never ask for it again. */
+/** Forget a prompt that the server rejected or no longer knows. */
 export const unexpect = (promptId: string): void => rememberJobs(without(useRuns.getState().jobs, promptId));
 
 function rememberJobs(jobs: Record<string, Origin>): void {
@@ -418,7 +418,7 @@ const EARLIER = 5;
 /** The tabs whose earlier runs have been asked for since the page was loaded. */
 const recalled = new Set<string>();
 
-/** What an earlier run made stays on the nodes for which this one has nothing yet, after a reload too. */
+/** After a reload, show an earlier run's outputs on the nodes for which the current run has none yet. */
 async function showEarlier(tab: string, promptId: string): Promise<void> {
   if (recalled.has(tab)) return;
   recalled.add(tab);

@@ -20,7 +20,7 @@ export function makeSubgraph(): void {
   select([made.id]);
 }
 
-/** All group nodes of this kind become nodes of one subgraph. */
+/** Convert all group nodes of one type to nodes of one subgraph. */
 export function groupToSubgraph(type: string): void {
   const { catalogue } = surroundings();
   const name = groupName(type);
@@ -94,7 +94,7 @@ export async function askPortName(place: PortPlace): Promise<void> {
 export const shiftPort = (place: PortPlace, by: -1 | 1): void => editDocument((doc) => movePort(doc, place, by));
 export const dropPort = (place: PortPlace): void => editDocument((doc) => removePort(doc, place));
 
-/** What a subgraph that one has entered is called where it is placed: the title of its node, else its own name. */
+/** The title of the node through which a subgraph was entered, or the subgraph's name. */
 export function placedName(doc: Doc, path: Tab["path"], depth: number): string {
   const { holder, definition } = path[depth] as Tab["path"][number];
   const outside = levelAt(
@@ -104,7 +104,7 @@ export function placedName(doc: Doc, path: Tab["path"], depth: number): string {
   return nodesById(outside).get(holder)?.title || subgraphs(doc).get(definition)?.name || definition;
 }
 
-/** Rename the open subgraph, and the node by which one came in. */
+/** Ask for a name for the open subgraph and the node through which it was entered. */
 export async function askSubgraphName(): Promise<void> {
   const { history, path } = current();
   const place = path.at(-1);
@@ -127,7 +127,7 @@ export async function askSubgraphName(): Promise<void> {
   });
 }
 
-/** Change a node's title; "" takes it away. A subgraph that is placed only here is renamed with its node. */
+/** Set a node's title; "" removes it. A subgraph that is used only once is renamed with its node. */
 export function retitle(id: string, title: string): void {
   const path = definitionPath(current());
   editDocument((doc) => {
