@@ -133,12 +133,13 @@ class Engine:
 
     def _kind(self, class_type: str) -> Kind:
         kind = self._kinds.get(class_type)
-        node_type = self._registry.get(class_type)
+        try:
+            node_type = self._registry[class_type]
+        except KeyError:
+            near = self._nearest(class_type, self._registry, "classes")
+            hint = f". Did you mean {' or '.join(map(repr, near))}?" if near else ""
+            raise WorkflowError(f"unknown node type {class_type!r}{hint}") from None
         if kind is None or kind.type is not node_type:
-            if node_type is None:
-                near = self._nearest(class_type, self._registry, "classes")
-                hint = f". Did you mean {' or '.join(map(repr, near))}?" if near else ""
-                raise WorkflowError(f"unknown node type {class_type!r}{hint}")
             kind = self._kinds[class_type] = Kind(node_type, self._registry.environment)
         return kind
 

@@ -47,12 +47,6 @@ class MemoryCache:
         with self._lock:
             return list(self._slots)
 
-    def peek(self, key: str) -> Entry | None:
-        """Return the result without counting it as used."""
-        with self._lock:
-            slot = self._slots.get(key)
-            return None if slot is None else slot.entry
-
     def get(self, key: str) -> Entry | None:
         """Return the result, which then is the most recently used."""
         with self._lock:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 from graph.cache.disk import DiskCache
 from graph.cache.entry import Entry
@@ -34,6 +34,10 @@ class CacheSettings:
     journal: Path | None = None
 
 
+ON_DISK: Final = Entry(())
+"""Stands for a result that is on disk and has not been read."""
+
+
 class ResultCache:
     """Both tiers. Called by the thread that runs the graph, except ``free`` and ``stats``."""
 
@@ -45,24 +49,21 @@ class ResultCache:
         on_disk = settings.enabled and settings.disk is not None and settings.lru is None
         self.disk = DiskCache(settings.disk, settings.disk_bytes, codecs) if on_disk and settings.disk else None
 
-    def has(self, key: str, storable: bool) -> bool:
-        """Whether the result is in the cache and the files it names are in place. Changes nothing.
+    def touch(self, key: str, storable: bool) -> Entry | None:
+        """Count a result in memory as just used. Returns it, ON_DISK if it is on disk alone, or None.
 
-        ``storable``: the key means the same in other processes, so the disk tier may have the result.
+        None also if a file that it names is not in place. ``storable``: the key means the same in other processes, so
+        the disk tier may have the result.
         """
-        entry = self.memory.peek(key)
+        entry = self.memory.get(key)
         if entry is not None:
-            return self._in_place(entry)
-        return self.disk is not None and storable and self.disk.has(key)
-
-    def touch(self, key: str) -> Entry | None:
-        """Count the result as just used. Returns it if it is in memory."""
-        return self.memory.get(key)
+            return entry if not entry.files or self._in_place(entry) else None
+        return ON_DISK if storable and self.disk is not None and self.disk.has(key) else None
 
     def get(self, key: str, storable: bool) -> Entry | None:
         """Return the result, or None if it is unknown or a file it names is not in place.
 
-        A result read from disk is kept in memory, too. ``storable``: as in :meth:`has`.
+        A result read from disk is kept in memory, too. ``storable``: as for :meth:`touch`.
         """
         entry = self.memory.get(key)
         if entry is None and self.disk is not None and storable:
@@ -71,7 +72,7 @@ class ResultCache:
                 self.memory.put(key, entry)
         return entry if self._in_place(entry) else None
 
-    def put(self, key: str, entry: Entry, seconds: float, *, storable: bool, is_output: bool) -> None:
+    def put(self, key: str, entry: Entry, seconds: float, storable: bool, is_output: bool) -> None:
         """Keep a result that took ``seconds`` to make.
 
         ``storable``: it may be written to disk. ``is_output``: it is an output node's record, which is written

@@ -96,17 +96,17 @@ class Keys:
             never_same = never_same or marks is None
             has_former = has_former or (marks is not None and marks.place is not None)
             parts[_FINGERPRINT] = f"fingerprint {marks and marks.for_key(state.kind.type)}"
-        hasher.update("\n".join([*parts.values(), ""]).encode())
-        if never_same:
-            hasher.update(os.urandom(16))
-        static = None if is_static else hasher.copy()
-        hasher.update("".join(sources).encode())
-        state.set_key(
-            hasher.hexdigest(),
-            None if static is None else _static_key(static, state),
-            storable=storable and not never_same,
-            never_same=never_same,
-        )
+        static_key = None
+        if is_static and not never_same:
+            hasher.update("\n".join([*parts.values(), "".join(sources)]).encode())
+        else:
+            hasher.update("\n".join([*parts.values(), ""]).encode())
+            if never_same:
+                hasher.update(os.urandom(16))
+            if not is_static:
+                static_key = _static_key(hasher.copy(), state)
+            hasher.update("".join(sources).encode())
+        state.set_key(hasher.hexdigest(), static_key, storable and not never_same, never_same)
         if marks is not None and not never_same and state.kind.type.content_inputs:
             state.set_content_identity(_content_identity(state, parts, sources, marks.content))
         if has_former and not never_same:

@@ -5,7 +5,7 @@ Other modules read the attributes and call the transitions; they assign nothing 
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Sequence
 from enum import IntEnum
 from typing import Any, Final
 
@@ -110,7 +110,6 @@ class NodeState:
     phase = Phase.PLANNED
     wanted = False
     """A node or the caller waits for the result, not only for the key."""
-    queued = False
     waiting = 0
     """How many other nodes this node waits for."""
     waiters: list[NodeState] | None = None
@@ -124,6 +123,7 @@ class NodeState:
     results: list[NodeResult] | None = None
     """What each call returned, while the node waits for what it expanded to."""
     seconds = 0.0
+    """How long the calls took, while the node waits for what it expanded to."""
     pinned = False
     """The caller wants the value: it is kept to the end."""
     holding = False
@@ -136,10 +136,13 @@ class NodeState:
         node_id: str,
         kind: Kind,
         literals: dict[str, Any],
-        parent: NodeState | None,
+        links: Sequence[InputLink] = (),
+        parent: NodeState | None = None,
         display_id: str | None = None,
     ):
+        """``links`` need not have their sources yet."""
         self.id = node_id
+        self.links = tuple(links)
         self.kind = kind
         self.literals = literals
         self.parent = parent
@@ -160,24 +163,20 @@ class NodeState:
         """Whether the value is needed: not for raw links, nor for lazy inputs that were not asked for."""
         return not link.raw and (not link.lazy or link.name in self.asked)
 
-    def held(self) -> Iterator[NodeState]:
+    def held(self) -> list[NodeState]:
         """The nodes whose values this one may still ask for."""
-        for link in self.links:
-            yield link.source
+        held = [link.source for link in self.links]
         if self.twin is not None:
-            yield self.twin
+            held.append(self.twin)
+        return held
 
     # Planning.
-
-    def connect(self, links: Sequence[InputLink]) -> None:
-        """Set the linked inputs; their sources have been planned."""
-        self.links = tuple(links)
 
     def set_order(self, order: int) -> None:
         """Set the place among ready nodes: lower ones run first."""
         self.order = order
 
-    def set_key(self, key: str, static_key: str | None, *, storable: bool, never_same: bool) -> None:
+    def set_key(self, key: str, static_key: str | None, storable: bool, never_same: bool) -> None:
         """Set the key. ``static_key`` counts the first time only; None stands for ``key``."""
         self.key = self.identity = key
         self.former_key = self.former_identity = None
@@ -258,9 +257,8 @@ class NodeState:
             self.twin.uses -= 1
         self.twin = None
 
-    def copy_result(self, twin: NodeState, entry: Entry) -> None:
-        """Take over the result of ``twin``, and its identity."""
-        self.entry = entry
+    def copy_identity(self, twin: NodeState) -> None:
+        """Take over the identity of ``twin``, whose result this node shares."""
         self.identity, self.storable, self.never_same = twin.identity, twin.storable, twin.never_same
         self.has_expanded = twin.has_expanded
 
@@ -270,60 +268,64 @@ class NodeState:
         """Count one more that may ask for the value."""
         self.uses += 1
 
-    def let_go(self) -> int:
-        """Count one less that may ask for the value; returns how many are left."""
-        self.uses -= 1
-        return self.uses
-
-    def start_holding(self) -> bool:
-        """Mark the node as counted by its sources; False if it was already."""
-        if self.holding:
-            return False
-        return self._set_holding(True)
-
-    def stop_holding(self) -> bool:
-        """The opposite of :meth:`start_holding`; False if the node was not counted."""
-        return self.holding and self._set_holding(False)
-
-    def _set_holding(self, holding: bool) -> bool:
-        self.holding = holding
-        return True
-
     def pin(self) -> None:
-        """Keep the value to the end of the run, for the caller."""
+        """Keep the value to the end of the run, for the caller. The node is wanted from now on."""
         self.uses += 1
-        self.pinned = True
-
-    def drop(self) -> None:
-        """Mark the node as unneeded before it has started."""
-        self._enter(Phase.UNNEEDED)
-
-    # Waiting.
-
-    def want(self) -> None:
-        """Record that the result is needed. A node that was unneeded is planned again."""
+        self.pinned = self.wanted = True
         if self.phase is Phase.UNNEEDED:
             self._enter(Phase.PLANNED)
-        self.wanted = True
+
+    def hold(self) -> Sequence[NodeState]:
+        """Count this node among those that may ask for its sources' values.
+
+        Returns the sources that have to hold theirs, too: those that have not begun and may have to run.
+        """
+        if self.holding:
+            return ()
+        self.holding = True
+        ahead = []
+        sources = [link.source for link in self.links] if self.twin is None else self.held()
+        for source in sources:
+            source.uses += 1
+            if source.phase is Phase.UNNEEDED:
+                source._enter(Phase.PLANNED)
+            if source.phase is Phase.PLANNED and not source.known and not source.holding:
+                ahead.append(source)
+        return ahead
+
+    def release(self) -> Sequence[NodeState]:
+        """The opposite of :meth:`hold`. Drops the values of sources that no node can ask for any more.
+
+        Returns the sources that are unneeded now, which have to release theirs, too.
+        """
+        if not self.holding:
+            return ()
+        self.holding = False
+        unneeded = []
+        sources = [link.source for link in self.links] if self.twin is None else self.held()
+        for source in sources:
+            source.uses -= 1
+            if source.uses:
+                continue
+            if source.phase is Phase.DONE:
+                source.entry = None
+            elif source.phase is Phase.PLANNED and not source.wanted:
+                source._enter(Phase.UNNEEDED)
+                unneeded.append(source)
+        return unneeded
+
+    # Waiting.
 
     def plan_again(self) -> None:
         """Plan the node again if it was unneeded."""
         if self.phase is Phase.UNNEEDED:
             self._enter(Phase.PLANNED)
 
-    def enqueue(self) -> bool:
-        """Mark the node as queued; False if it was already."""
-        if self.queued:
-            return False
-        self.queued = True
-        return True
-
-    def dequeue(self) -> None:
-        """Mark the node as no longer queued."""
-        self.queued = False
-
     def await_result(self, waiter: NodeState) -> None:
-        """Have ``waiter`` continue when this node is done."""
+        """Have ``waiter`` continue when this node is done. The node is wanted from now on."""
+        self.wanted = True
+        if self.phase is Phase.UNNEEDED:
+            self._enter(Phase.PLANNED)
         if self.waiters is None:
             self.waiters = [waiter]
         else:
@@ -336,10 +338,10 @@ class NodeState:
         else:
             self.key_waiters.append(waiter)
 
-    def take_key_waiters(self) -> Iterable[NodeState]:
-        """Return the nodes that wait for the key, and forget them."""
+    def take_key_waiters(self) -> Sequence[NodeState]:
+        """Stop the waiting for the key, which is set; returns the nodes that wait for nothing more."""
         waiters, self.key_waiters = self.key_waiters, None
-        return waiters or ()
+        return _arrived_at(waiters)
 
     def wait_for_key(self, count: int) -> None:
         """Wait for ``count`` nodes that the key depends on."""
@@ -348,32 +350,30 @@ class NodeState:
 
     def key_is_set(self) -> None:
         """Continue after :meth:`wait_for_key`."""
-        if self.phase is not Phase.PLANNED:
-            self._enter(Phase.PLANNED)
+        self._enter(Phase.PLANNED)
 
     def wait_for_twin(self) -> None:
         """Wait for the twin's result."""
         self._enter(Phase.AWAITS_TWIN)
 
-    def wait_for_inputs(self) -> None:
-        """Wait for the inputs; :meth:`wait` says for how many."""
-        self._enter(Phase.AWAITS_INPUTS)
-
-    def wait(self, count: int) -> int:
-        """Wait for ``count`` nodes; returns ``count``."""
+    def wait_for_inputs(self, count: int) -> None:
+        """Wait for ``count`` nodes that feed this one."""
+        if Phase.AWAITS_INPUTS not in _NEXT[self.phase]:
+            raise self._illegal(Phase.AWAITS_INPUTS)
+        self.phase = Phase.AWAITS_INPUTS
         self.waiting = count
-        return count
 
-    def one_arrived(self) -> bool:
-        """Count one node less to wait for; True if it was the last one."""
-        self.waiting -= 1
-        return not self.waiting
+    def wait(self, count: int) -> None:
+        """Wait for ``count`` nodes in the present phase."""
+        self.waiting = count
 
     # Running.
 
     def inputs_arrived(self) -> None:
         """Wait for the node's turn: it has its inputs."""
-        self._enter(Phase.READY)
+        if Phase.READY not in _NEXT[self.phase]:
+            raise self._illegal(Phase.READY)
+        self.phase = Phase.READY
 
     def look_up_again(self) -> None:
         """Go back to where the result is looked up, because the key has changed."""
@@ -381,26 +381,26 @@ class NodeState:
 
     def start(self) -> None:
         """Record that the node's function, or its ``check_lazy``, is called."""
-        self._enter(Phase.RUNNING)
+        if Phase.RUNNING not in _NEXT[self.phase]:
+            raise self._illegal(Phase.RUNNING)
+        self.phase = Phase.RUNNING
 
     def ask_for(self, names: Iterable[str]) -> None:
         """Add lazy inputs that ``check_lazy`` asks for."""
         self.asked = self.asked.union(names)
 
-    def ran(self, seconds: float) -> None:
-        """Record how long the node's own work took."""
-        self.seconds = seconds
-
-    def expand(self, links: tuple[InputLink, ...], results: list[NodeResult]) -> None:
+    def expand(self, links: tuple[InputLink, ...], results: list[NodeResult], seconds: float) -> None:
         """Wait for the nodes that the node expanded to: ``links`` lead to the ones its result is made of.
 
-        The node has let go of its own inputs; the sources of ``links`` count it already.
+        The node has let go of its own inputs; the sources of ``links`` count it already. ``seconds``: how long its own
+        calls took.
         """
         self.own_links, self.links = self.links, links
         self.holding = True
         if self.twin is not None:
             self.twin.uses += 1
         self.results = results
+        self.seconds = seconds
         self._enter(Phase.EXPANDED)
 
     def take_results(self) -> list[NodeResult]:
@@ -408,11 +408,17 @@ class NodeState:
         results, self.results = self.results or [], None
         return results
 
-    def finish(self) -> Iterable[NodeState]:
-        """Record that the result is there; returns the nodes that waited for it."""
-        self._enter(Phase.DONE)
+    def finish(self, entry: Entry | None) -> Sequence[NodeState]:
+        """Record that the result is there; returns the nodes that wait for nothing more.
+
+        ``entry`` is None if the cache has the result and it has not been loaded.
+        """
+        if Phase.DONE not in _NEXT[self.phase]:
+            raise self._illegal(Phase.DONE)
+        self.phase = Phase.DONE
+        self.entry = entry
         waiters, self.waiters = self.waiters, None
-        return waiters or ()
+        return _arrived_at(waiters)
 
     def restart(self) -> None:
         """Plan a node again that was done: its result was dropped or evicted, and is needed after all."""
@@ -426,6 +432,22 @@ class NodeState:
             self.links, self.own_links = self.own_links, None
 
     def _enter(self, phase: Phase) -> None:
+        """Change the phase. Transitions that every node makes do this themselves: a call costs as much as the check."""
         if phase not in _NEXT[self.phase]:
-            raise IllegalTransition(f"node {self.id} ({self.kind.name}): {phase.name} cannot follow {self.phase.name}")
+            raise self._illegal(phase)
         self.phase = phase
+
+    def _illegal(self, phase: Phase) -> IllegalTransition:
+        return IllegalTransition(f"node {self.id} ({self.kind.name}): {phase.name} cannot follow {self.phase.name}")
+
+
+def _arrived_at(waiters: list[NodeState] | None) -> Sequence[NodeState]:
+    """Count one node less that ``waiters`` wait for; returns those for which it was the last one."""
+    if waiters is None:
+        return ()
+    complete = []
+    for waiter in waiters:
+        waiter.waiting -= 1
+        if not waiter.waiting:
+            complete.append(waiter)
+    return complete

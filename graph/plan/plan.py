@@ -124,7 +124,7 @@ class Plan:
                 raise NodeError(node_id, node.class_type, error) from error
             placed = parent.placed()
             raise NodeError(placed.id, node.class_type, error, node_id, placed.kind.name) from error
-        return NodeState(node_id, kind, literals, parent, self.display_id(node_id)), links
+        return NodeState(node_id, kind, literals, links, parent, self._display_ids.get(node_id, node_id)), links
 
     def _connect(self, state: NodeState, links: list[InputLink]) -> None:
         for link in links:
@@ -133,7 +133,6 @@ class Plan:
             if not 0 <= link.output < outputs:
                 problem = f"is linked to output {link.output} of node {link.source_id}, which has {outputs}"
                 raise node_error(state, WorkflowError(f"input '{link.name}' {problem}"))
-        state.connect(links)
 
     def _find(self, state: NodeState) -> None:
         """Make the key and look up the result, unless the key depends on results that are not known yet."""
@@ -170,18 +169,17 @@ class Plan:
 
         The record of an output node is read at once: it names the files that must be in place.
         """
-        if state.key is None or state.never_same:
+        key = state.key
+        if key is None or state.never_same:
             return False
         if state.kind.type.output_node:
             entry = self._load(state)
             state.set_entry(entry)
-            if entry is None:
-                return False
-        elif self._cache.has(state.key, state.storable):
-            entry = self._cache.touch(state.key)
         else:
+            entry = self._cache.touch(key, state.storable)
+        if entry is None:
             return False
-        if entry is not None and entry.expanded is not None:
+        if entry.expanded is not None:
             state.restore_identity(*entry.expanded)
         state.mark_known()
         return True
@@ -194,30 +192,13 @@ class Plan:
         """Count ``state`` among the nodes that may ask for its sources' values, and so on upstream."""
         stack = [state]
         while stack:
-            state = stack.pop()
-            if not state.start_holding():
-                continue
-            for source in state.held():
-                source.retain()
-                source.plan_again()
-                if source.phase is Phase.PLANNED and not source.known and not source.holding:
-                    stack.append(source)
+            stack += stack.pop().hold()
 
     def release(self, state: NodeState) -> None:
         """The opposite of :meth:`hold`: drop the values that no node can ask for any more."""
         stack = [state]
         while stack:
-            state = stack.pop()
-            if not state.stop_holding():
-                continue
-            for source in state.held():
-                if source.let_go():
-                    continue
-                if source.phase is Phase.DONE:
-                    source.set_entry(None)
-                elif source.phase is Phase.PLANNED and not source.wanted:
-                    source.drop()
-                    stack.append(source)
+            stack += stack.pop().release()
 
     def _is_output(self, class_type: str) -> bool:
         try:

@@ -49,13 +49,11 @@ class Completion:
         self._emitter = emitter
 
     def report_blocked(self, state: NodeState, calls: Sequence[dict[str, Any] | Blocked]) -> bool:
-        """Report blocked calls. Returns True if every call was blocked, which completes ``state``.
+        """Report the blocked ones among ``calls``. Returns True if every call was blocked, which completes ``state``.
 
         Raises NodeError, caused by MissingValueError, for a blocker that ``fails``.
         """
         blockers = [call for call in calls if type(call) is Blocked]
-        if not blockers:
-            return False
         for blocker in blockers:
             if blocker.fails:
                 raise node_error(state, MissingValueError(blocker.message or "an input has no value"))
@@ -67,9 +65,9 @@ class Completion:
             return False
         state.forbid_caching()
         entry = Entry(((BLOCKED,) * len(calls),) * len(state.kind.output_is_list))
-        state.set_entry(entry)
-        self._record(entry)
-        self._schedule.finish(state)
+        if self._check is not None:
+            self._check.record(entry)
+        self._schedule.finish(state, entry)
         return True
 
     def take(self, state: NodeState, returned: Sequence[Any], seconds: float) -> None:
@@ -78,15 +76,19 @@ class Completion:
         ``seconds`` is the time that all calls took together. Raises NodeError if the values are not what the node
         declares, or if it expands to a graph that cannot run.
         """
-        state.ran(seconds)
         if self._check is not None:
             self._check.after(state)
         try:
-            results = [read_result(state.kind, value) for value in returned]
-            if any(result.expand is not None for result in results):
-                self._expand(state, results)
+            results = []
+            expands = False
+            for value in returned:
+                result = read_result(state.kind, value)
+                results.append(result)
+                expands = expands or result.expand is not None
+            if expands:
+                self._expand(state, results, seconds)
             else:
-                self._complete(state, results)
+                self._complete(state, results, seconds)
         except (TypeError, WorkflowError) as error:
             raise node_error(state, error) from error
 
@@ -100,11 +102,11 @@ class Completion:
         if self._keys is not None:
             self._keys.refine(state)
         try:
-            self._complete(state, results)
+            self._complete(state, results, state.seconds)
         except TypeError as error:
             raise node_error(state, error) from error
 
-    def _expand(self, state: NodeState, results: list[NodeResult]) -> None:
+    def _expand(self, state: NodeState, results: list[NodeResult], seconds: float) -> None:
         """Plan the nodes that ``state`` expanded to, and link its own result to theirs."""
         roots: list[str] = []
         linked: list[Link] = []
@@ -130,7 +132,7 @@ class Completion:
             if not link.source.known:
                 self._plan.hold(link.source)
         self._plan.release(state)
-        state.expand(links, results)
+        state.expand(links, results, seconds)
         if not self._schedule.wait_for(state, links):
             self._schedule.queue(state)
 
@@ -142,37 +144,36 @@ class Completion:
             raise WorkflowError(f"the expansion links to output {link.output} of {link.node}, which has {outputs}")
         return found
 
-    def _complete(self, state: NodeState, results: list[NodeResult]) -> None:
+    def _complete(self, state: NodeState, results: list[NodeResult], seconds: float) -> None:
         """Keep and report the result of ``state``, and wake the nodes that wait for it."""
         kind = state.kind
         if len(results) == 1 and results[0].expand is None and True not in kind.output_is_list:
-            outputs = tuple((value,) for value in results[0].values)
+            (result,) = results
+            outputs = tuple([(value,) for value in result.values])
+            ui = None if result.ui is None else merge_ui([result.ui])
         else:
             outputs = tuple(self._merged(state, results, index) for index in range(len(kind.output_is_list)))
-        ui = merge_ui([result.ui for result in results if result.ui is not None])
+            ui = merge_ui([result.ui for result in results if result.ui is not None])
         entry = Entry(outputs, ui)
-        state.set_entry(entry)
-        self._record(entry)
+        if self._check is not None:
+            self._check.record(entry)
         if ui is not None:
             files = files_named_in(ui, self._folders)
             entry.files = files or ()
             if files is None:
                 state.forbid_caching()
         if state.cacheable and state.key is not None and not state.never_same:
-            self._store(state, state.key, entry)
+            # The key of a node that expanded does not cover the versions of the nodes it expanded to,
+            # so its result stays in this process.
+            has_expanded = state.own_links is not None
+            if has_expanded and state.identity is not None:
+                entry.expanded = (state.identity, state.storable)
+            storable = state.storable and not has_expanded
+            self._cache.put(state.key, entry, seconds, storable, kind.type.output_node)
         if ui is not None:
             self._emitter.node_output(state, ui)
-        self._emitter.node_finished(state)
-        self._schedule.finish(state)
-
-    def _store(self, state: NodeState, key: str, entry: Entry) -> None:
-        # The key of a node that expanded does not cover the versions of the nodes it expanded to,
-        # so its result stays in this process.
-        has_expanded = state.own_links is not None
-        if has_expanded and state.identity is not None:
-            entry.expanded = (state.identity, state.storable)
-        storable = state.storable and not has_expanded
-        self._cache.put(key, entry, state.seconds, storable=storable, is_output=state.kind.type.output_node)
+        self._emitter.node_finished(state, seconds)
+        self._schedule.finish(state, entry)
 
     def _merged(self, state: NodeState, results: list[NodeResult], index: int) -> tuple[Any, ...]:
         elements: list[Any] = []
@@ -186,7 +187,3 @@ class Completion:
             else:
                 elements += elements_of(value, output.is_list, output.name)
         return tuple(elements)
-
-    def _record(self, entry: Entry) -> None:
-        if self._check is not None:
-            self._check.record(entry)

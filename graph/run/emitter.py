@@ -74,11 +74,11 @@ class EventEmitter:
     def node_blocked(self, state: NodeState, message: str) -> None:
         self.emit(NodeBlocked(self.run_id, state.id, state.display_id, state.kind.name, message))
 
-    def node_finished(self, state: NodeState) -> None:
+    def node_finished(self, state: NodeState, seconds: float) -> None:
         self._current = None
         self._executed.append(state.id)
         if self._listener is not None:
-            self.emit(NodeFinished(self.run_id, state.id, state.display_id, state.kind.name, state.seconds))
+            self.emit(NodeFinished(self.run_id, state.id, state.display_id, state.kind.name, seconds))
 
     def run_failed(self, error: NodeError) -> None:
         cause = error.cause

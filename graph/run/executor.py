@@ -209,17 +209,19 @@ class Run:
         hidden = self._hidden(state) if node_type.hidden else None
         absent = [link.parameter for link in state.links if link.lazy and link.parameter not in inputs]
         calls: list[dict[str, Any] | Blocked] = []
+        any_blocked = False
         for arguments in slices(inputs, node_type.input_is_list):
             blocker = blocker_in(arguments, node_type.input_is_list)
             if blocker is not None:
                 calls.append(blocker)
+                any_blocked = True
                 continue
             for parameter in absent:
                 arguments[parameter] = None
             if hidden:
                 arguments |= hidden
             calls.append(arguments)
-        if self._completion.report_blocked(state, calls):
+        if any_blocked and self._completion.report_blocked(state, calls):
             return
         self.emitter.node_started(state)
         if self._check is not None:

@@ -7,7 +7,7 @@ called here.
 from __future__ import annotations
 
 import heapq
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 from graph.cache.entry import Entry
@@ -42,14 +42,15 @@ class Schedule:
         self._emitter = emitter
         self._pinned: list[NodeState] = []
         self._queue: list[NodeState] = []
+        self._queued: set[NodeState] = set()
         self._ready: list[tuple[bool, int, str, NodeState]] = []
 
     def advance(self) -> None:
         """Move every queued node as far as it goes without running any."""
-        queue = self._queue
+        queue, queued = self._queue, self._queued
         while queue:
             state = queue.pop()
-            state.dequeue()
+            queued.discard(state)
             self._step(state)
 
     def pop(self) -> NodeState | None:
@@ -78,16 +79,16 @@ class Schedule:
 
     def queue(self, state: NodeState) -> None:
         """Look at ``state`` again at the next :meth:`advance`."""
-        if state.enqueue():
+        if state not in self._queued:
+            self._queued.add(state)
             self._queue.append(state)
 
     def _demand(self, state: NodeState) -> None:
-        """Have the result of ``state`` made, if it is not there."""
+        """Have the result of ``state``, which is wanted, made if it is not there."""
         if state.phase is Phase.DONE:
             if state.entry is not None:
                 return
             self._restart(state)
-        state.want()
         if state.phase is Phase.PLANNED:
             self.queue(state)
 
@@ -106,7 +107,8 @@ class Schedule:
         if state.phase <= Phase.AWAITS_KEY:
             if self._keys is not None and state.key is None and not self._make_key(state):
                 return
-            state.key_is_set()
+            if state.phase is not Phase.PLANNED:
+                state.key_is_set()
             if state.wanted:
                 self._seek(state)
         elif state.phase is Phase.AWAITS_TWIN:
@@ -139,7 +141,8 @@ class Schedule:
             state.wait_for_key(self._request(state, self._keys.needs(state)))
             return False
         self.plan.look_up(state)
-        self._notify(state.take_key_waiters())
+        for waiter in state.take_key_waiters():
+            self.queue(waiter)
         return True
 
     def _seek(self, state: NodeState) -> None:
@@ -158,7 +161,7 @@ class Schedule:
                 return False
             if entry.ui is not None:
                 self._emitter.node_output(state, entry.ui, cached=True)
-        self.finish(state)
+        self.finish(state, state.entry)
         return True
 
     def _wait_for_twin(self, state: NodeState) -> None:
@@ -181,21 +184,25 @@ class Schedule:
             state.drop_twin()
             self.ask_inputs(state)
             return
-        state.copy_result(twin, entry)
+        state.copy_identity(twin)
         if entry.ui is not None:
             self._emitter.node_output(state, entry.ui, cached=True)
-        self.finish(state)
+        self.finish(state, entry)
 
     def ask_inputs(self, state: NodeState) -> None:
         """Request the inputs that are needed; the node is ready if they are there."""
-        self.plan.hold(state)
-        state.wait_for_inputs()
-        if not self.wait_for(state, [link for link in state.links if state.reads(link)]):
+        if not state.holding:
+            self.plan.hold(state)
+        missing = self._request(state, [link for link in state.links if state.reads(link)])
+        state.wait_for_inputs(missing)
+        if not missing:
             self._make_ready(state)
 
     def wait_for(self, state: NodeState, links: Sequence[InputLink]) -> int:
         """Request missing inputs and wait for them; returns how many."""
-        return state.wait(self._request(state, links))
+        missing = self._request(state, links)
+        state.wait(missing)
+        return missing
 
     def _request(self, state: NodeState, links: Sequence[InputLink]) -> int:
         """Request missing inputs; returns how many."""
@@ -243,15 +250,15 @@ class Schedule:
     def _push(self, state: NodeState, urgent: bool) -> None:
         heapq.heappush(self._ready, (not urgent, state.order, state.id, state))
 
-    def _notify(self, waiters: Iterable[NodeState]) -> None:
-        for waiter in waiters:
-            if waiter.one_arrived():
-                self.queue(waiter)
+    def finish(self, state: NodeState, entry: Entry | None) -> None:
+        """Wake the nodes waiting for ``state`` and release inputs that no other node needs.
 
-    def finish(self, state: NodeState) -> None:
-        """Wake the nodes waiting for ``state`` and release inputs that no other node needs."""
-        self._notify(state.finish())
-        self.plan.release(state)
+        ``entry`` is its result, None if that is in the cache and has not been loaded.
+        """
+        for waiter in state.finish(entry):
+            self.queue(waiter)
+        for source in state.release():
+            self.plan.release(source)
         if not state.uses:
             state.set_entry(None)
 

@@ -20,8 +20,28 @@ def one() -> int:
     return 1
 
 
-def state(node_id: str = "1", parent: NodeState | None = None) -> NodeState:
-    return NodeState(node_id, Kind(one.node_type, ""), {}, parent)
+def state(node_id: str = "1", *links: InputLink) -> NodeState:
+    return NodeState(node_id, Kind(one.node_type, ""), {}, links)
+
+
+RESULT = Entry(((1,),))
+
+
+def finish(it: NodeState) -> None:
+    it.finish(RESULT)
+
+
+def ask_inputs(it: NodeState) -> None:
+    it.wait_for_inputs(0)
+
+
+def unneeded(it: NodeState) -> None:
+    """Hold and release the node, as the only one that could ask for it does."""
+    link = InputLink("value", "value", it.id, 0, lazy=False, raw=False)
+    link.source = it
+    consumer = state("consumer", link)
+    consumer.hold()
+    consumer.release()
 
 
 def test_a_node_runs_once_through_its_phases() -> None:
@@ -29,10 +49,10 @@ def test_a_node_runs_once_through_its_phases() -> None:
     it.wait_for_key(1)
     assert it.phase is Phase.AWAITS_KEY and it.waiting == 1
     it.key_is_set()
-    it.wait_for_inputs()
+    it.wait_for_inputs(0)
     it.inputs_arrived()
     it.start()
-    assert list(it.finish()) == []
+    assert list(it.finish(RESULT)) == []
     assert it.phase is Phase.DONE
 
 
@@ -41,12 +61,11 @@ def test_a_node_runs_once_through_its_phases() -> None:
     [
         ([], NodeState.start),
         ([], NodeState.inputs_arrived),
-        ([NodeState.wait_for_inputs, NodeState.inputs_arrived], NodeState.inputs_arrived),
-        ([NodeState.wait_for_inputs, NodeState.inputs_arrived], NodeState.finish),
-        ([NodeState.wait_for_inputs], NodeState.drop),
-        ([NodeState.finish], NodeState.finish),
-        ([NodeState.finish], NodeState.wait_for_twin),
-        ([NodeState.drop], NodeState.wait_for_inputs),
+        ([ask_inputs, NodeState.inputs_arrived], NodeState.inputs_arrived),
+        ([ask_inputs, NodeState.inputs_arrived], finish),
+        ([finish], finish),
+        ([finish], NodeState.wait_for_twin),
+        ([unneeded], ask_inputs),
     ],
 )
 def test_an_illegal_transition_is_an_error_that_names_both_phases(before, illegal) -> None:
@@ -62,42 +81,42 @@ def test_an_illegal_transition_is_an_error_that_names_both_phases(before, illega
 def test_a_dropped_result_that_is_needed_again_starts_over() -> None:
     it = state()
     it.mark_known()
-    it.set_entry(Entry(((1,),)))
-    it.finish()
+    it.finish(RESULT)
     it.restart()
     assert (it.phase, it.known, it.asked) == (Phase.PLANNED, False, frozenset())
 
 
-def test_waiters_are_told_once() -> None:
-    it, waiter = state(), state("2")
-    waiter.wait_for_inputs()
-    waiter.wait(2)
-    it.await_result(waiter)
-    assert list(it.finish()) == [waiter]
-    assert it.waiters is None
-    assert [waiter.one_arrived(), waiter.one_arrived()] == [False, True]
+def test_a_waiter_continues_after_the_last_node_it_waits_for() -> None:
+    first, second, waiter = state(), state("2"), state("3")
+    waiter.wait_for_inputs(2)
+    for it in (first, second):
+        it.await_result(waiter)
+        assert it.wanted
+    assert list(first.finish(RESULT)) == []
+    assert list(second.finish(RESULT)) == [waiter]
+    assert second.waiters is None
 
 
 def test_a_node_that_expands_takes_its_own_links_back_when_it_restarts() -> None:
-    it, source, inner = state(), state("2"), state("3", None)
+    source, inner = state("2"), state("3")
     own = InputLink("value", "value", "2", 0, lazy=False, raw=False)
     own.source = source
-    it.connect([own])
-    for transition in (NodeState.wait_for_inputs, NodeState.inputs_arrived, NodeState.start):
+    it = state("1", own)
+    for transition in (ask_inputs, NodeState.inputs_arrived, NodeState.start):
         transition(it)
     made_of = InputLink("", "", "3", 0, lazy=False, raw=False)
     made_of.source = inner
-    it.expand((made_of,), [])
-    assert list(it.held()) == [inner]
-    it.finish()
+    it.expand((made_of,), [], 0.1)
+    assert it.held() == [inner]
+    it.finish(RESULT)
     it.restart()
     it.restore_links()
-    assert list(it.held()) == [source]
+    assert it.held() == [source]
 
 
 def test_a_twin_is_counted_while_the_node_holds_its_sources() -> None:
     it, twin = state(), state("2")
-    it.start_holding()
+    it.hold()
     it.set_twin(twin)
     assert twin.uses == 1
     it.drop_twin()
