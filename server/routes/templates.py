@@ -16,7 +16,7 @@ from server.store.jobs import compact_json
 endpoints: Final = Endpoints("templates")
 
 EXAMPLES: Final = Path(__file__).parents[2] / "workflows"
-"""Each example is ``NAME.json`` with its picture, ``NAME.webp``."""
+"""Each example is ``NAME.json``, as an editor saves it, with its picture, ``NAME.webp``."""
 
 _PICTURE: Final = "webp"
 _TEMPLATE: Final = record({"name": STRING, "title": STRING, "mediaType": STRING, "mediaSubtype": STRING})
@@ -70,7 +70,7 @@ def _index() -> list[dict[str, Any]]:
 
 
 def _names() -> list[str]:
-    return sorted(path.stem for path in EXAMPLES.glob("*.json"))
+    return sorted(path.stem for path in EXAMPLES.glob("*.json") if path.with_suffix(f".{_PICTURE}").is_file())
 
 
 def _file(name: str, ending: str, content_type: str) -> web.StreamResponse:
