@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from typing import Any
+from typing import NotRequired, TypedDict, Unpack
 
 import torch
 from torch import Tensor
@@ -20,6 +20,16 @@ from nodes.sampling.prediction import Predictor
 from nodes.types import Conditioning
 
 
+class RunSettings(TypedDict):
+    """The keyword arguments that :func:`sample` passes on to :func:`sample_guided`."""
+
+    sampler: Sampler
+    latent: Tensor
+    seed: int
+    noise_mask: NotRequired[Tensor | None]
+    on_step: NotRequired[OnStep | None]
+
+
 def sample(
     model: Model,
     noise: Tensor,
@@ -28,13 +38,13 @@ def sample(
     positive: Conditioning,
     negative: Conditioning,
     scale: float,
-    **run: Any,
+    **settings: Unpack[RunSettings],
 ) -> Tensor:
     """:func:`sample_guided` with classifier-free guidance.
 
     ``positive`` and ``negative`` are CONDITIONING of the two sides, ``scale`` is the strength of guidance.
     """
-    return sample_guided(model, CfgGuider(positive, negative, scale), noise, sigmas, **run)
+    return sample_guided(model, CfgGuider(positive, negative, scale), noise, sigmas, **settings)
 
 
 def sample_guided(

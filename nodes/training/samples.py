@@ -96,7 +96,7 @@ class SampleGrid:
                 scale=GUIDANCE,
                 latent=torch.zeros_like(noise),
                 seed=0,
-                on_step=lambda step, steps, denoised: self._check_interrupted(),
+                on_step=lambda done: self._check_interrupted(),
             )
             rows.append(torch.cat([decode(self._vae, latent.unsqueeze(0))[0] for latent in latents], dim=1))
         return torch.cat(rows)
