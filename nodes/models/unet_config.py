@@ -1,4 +1,4 @@
-"""What a Stable Diffusion U-Net looks like, read from the shapes of its tensors.
+"""The structure of a Stable Diffusion U-Net, read from the shapes of its tensors.
 
 Plain data: nothing here needs torch, so a checkpoint's header can be judged
 without loading anything. The network of SD1, SD2 and SDXL is one architecture

@@ -1,4 +1,4 @@
-"""Training a small CLIP: a text encoder and an image encoder that know which text belongs to which picture.
+"""Training a small CLIP: a text encoder and an image encoder that learn which text belongs to which picture.
 
 Radford et al., arXiv:2103.00020: of all pairs in a batch, the right ones are made the most similar.
 """
@@ -48,7 +48,7 @@ class LatentTower(nn.Module):
 
 
 class Pairing(nn.Module):
-    """What compares both encoders' vectors: a projection of the text, and the temperature's logarithm."""
+    """Compares both encoders' vectors: a projection of the text, and the temperature's logarithm."""
 
     def __init__(self, text_width: int, width: int):
         super().__init__()

@@ -25,7 +25,7 @@ class CONDRegular:
     def _copy_with(self, cond: Any) -> Any:
         return type(self)(cond)
 
-    # -- the methods that packs call, and write anew -----------------------------------------------------------------
+    # -- the methods that packs call and override --------------------------------------------------------------------
 
     def process_cond(self, batch_size: int, **kwargs: Any) -> Any:
         """The input for a batch of that many latents; ``area`` is (height, width, top, left)."""

@@ -21,7 +21,7 @@ const opened = (name: string): Doc =>
     readFileSync(join(import.meta.dirname, "../../../tests/graph/formats/files", name), "utf8"),
   ) as unknown as Doc;
 
-/** The same file of each version: two links that share a point, one with another of its own, and a point without a link. */
+/** The same file of each version: two links share a point, one has a second point, and one point has no link. */
 const VERSIONS: [string, Level, { two: number; one: number; shared: number; own: number; loose: number }][] = [
   ["0.4", opened("late_2025.json"), { two: 9, one: 21, shared: 2, own: 3, loose: 4 }],
   ["1", opened("schema_1.json"), { two: 1, one: 3, shared: 6, own: 5, loose: 7 }],

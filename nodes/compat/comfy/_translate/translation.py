@@ -1,4 +1,4 @@
-"""The translation of one run: what the run's records are to packs, and what packs give back. It keeps both."""
+"""Translates one run: its records into packs' forms, and packs' results back. It keeps both."""
 
 from __future__ import annotations
 
@@ -121,7 +121,7 @@ class Translation:
 
 
 def _make_room(kept: dict[Any, Any]) -> None:
-    """Forget the oldest of too many translations."""
+    """Drop the oldest translations above the limit."""
     if len(kept) >= _KEPT:
         del kept[next(iter(kept))]
 
