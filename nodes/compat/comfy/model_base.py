@@ -55,7 +55,7 @@ class ModelConfig:
 
 
 class BaseModel:
-    """A diffusion model as packs and samplers call it: that of ``predictor``, or of a handle outside of any run."""
+    """A diffusion model as packs and samplers call it: the model of ``predictor``, or of a handle outside a run."""
 
     def __init__(self, handle: Model, predictor: Predictor | None = None):
         self._handle = handle
@@ -152,7 +152,7 @@ class SDXLRefiner(BaseModel):
 
 
 _CLASSES: Final[Mapping[str, type[BaseModel]]] = {"sdxl": SDXL, "sdxl_refiner": SDXLRefiner}
-"""Classes of their own, by the family's name."""
+"""The families with their own class, by name."""
 
 
 def base_model(handle: Model, predictor: Predictor | None = None) -> BaseModel:
@@ -168,7 +168,7 @@ def _model_type(sampling: Any) -> ModelType:
 
 
 def _middle_depth(config: UNetConfig) -> int:
-    """-1 for a middle without attention, -2 for none: how packs are used to read it."""
+    """-1 for a middle without attention, -2 for no middle: the convention that packs know."""
     if not config.has_middle:
         return -2
     return -1 if config.middle_depth is None else config.middle_depth

@@ -82,7 +82,7 @@ def changes_of(
 
 
 def options_of(changes: ModelChanges, whole: bool = False) -> dict[str, Any]:
-    """The model options of a model with these changes; :func:`kept_of` gives what is kept besides them.
+    """The model options of a model with these changes; :func:`kept_of` returns the other data.
 
     ``whole``: as they are during a run, with the wrappers and callbacks that are kept with the model.
     """
