@@ -180,7 +180,7 @@ _FINGERPRINT: Final = " fingerprint"
 
 
 def _content_identity(state: NodeState, parts: Mapping[str, str], sources: Sequence[str], mark: str) -> str:
-    """The identity of a node with ``content_inputs``: ``mark`` stands for these."""
+    """The identity of a node with ``content_inputs``: ``mark`` takes their place."""
     left_out = state.kind.type.content_inputs
     return _hash(state, [*(part for name, part in _marked(parts, mark).items() if name not in left_out)], sources)
 

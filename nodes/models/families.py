@@ -1,7 +1,7 @@
 """The families of diffusion models: everything that differs between them, one entry each.
 
 An entry says how a network is recognised, which latents it works on, which text encoders it has, what it predicts at
-which noise levels, and what it takes besides the text. The rest of Sumi asks the entry and never guesses from widths.
+which noise levels, and what it takes next to the text. The rest of Sumi asks the entry and never guesses from widths.
 A new family is one entry here, and its network.
 """
 
@@ -33,7 +33,7 @@ class UnknownFamilyError(SumiError):
 class UNetSignature:
     """The shapes of a U-Net that identify its family.
 
-    ``linear`` projections around attention, a ``vector`` (or ``classes``) besides the text, and the number of input
+    ``linear`` projections around attention, a ``vector`` (or ``classes``) next to the text, and the number of input
     channels beyond the latent's must agree. Among the entries for which they do, one with the network's own
     ``context_width`` wins; without one, the levels that attend to the text decide (None: whether they do or not).
     ``context_width`` None takes any width. ``vector_width`` tells families of otherwise equal networks apart.

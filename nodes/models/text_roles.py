@@ -19,7 +19,7 @@ class TextRole:
     """One text encoder of a family.
 
     ``name`` is its key in tokens and embeddings ("l", "g", "h"), ``kind`` its name for people. ``width`` and ``layers``
-    are those of the published encoder; smaller ones are used in the same way. ``padding`` is the token that fills up a
+    describe the published encoder; smaller ones are used in the same way. ``padding`` is the token that fills up a
     chunk. ``layer`` is the layer whose output is used: -1 the last, -2 the one before; ``final_norm`` says whether the
     final norm is applied to it. The encoder with ``pools`` gives the pooled vector: the end token of the last layer,
     projected where the file has a projection. ``prefixes`` is where checkpoints of the family keep it.

@@ -91,7 +91,7 @@ def algorithm_of(tensors: Mapping[str, Tensor]) -> str:
 
 
 def change_of(tensors: Mapping[str, Tensor], alpha: float | None) -> Change:
-    """The change of a weight that a layer's tensors, by their names in LoRA files, stand for. Raises TrainingError."""
+    """The weight change described by a layer's tensors, named as in LoRA files. Raises TrainingError."""
     match algorithm_of(tensors):
         case "LoRA":
             middle, magnitude = tensors.get("lora_mid.weight"), tensors.get("dora_scale")

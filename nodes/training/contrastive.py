@@ -59,7 +59,7 @@ class Pairing(nn.Module):
 def contrastive_loss(pictures: Tensor, texts: Tensor, logit_scale: Tensor, same: Tensor | None = None) -> Tensor:
     """The symmetric cross entropy of the similarities of ``pictures`` and ``texts``, both [B, width].
 
-    ``same`` [B, B] is True where a text fits a picture besides its own: such pairs are left out.
+    ``same`` [B, B] is True where a text also fits another text's picture: such pairs are left out.
     """
     pictures, texts = F.normalize(pictures, dim=1), F.normalize(texts, dim=1)
     logits = logit_scale.clamp(max=LARGEST_LOGIT_SCALE).exp() * pictures @ texts.T

@@ -86,7 +86,7 @@ class BaseModel:
         return devices.unet_dtype(self._handle.weights.parameters)
 
     def is_adm(self) -> bool:
-        """Whether the network takes a vector besides the text."""
+        """Whether the network takes a vector next to the text."""
         return self.adm_channels > 0
 
     def process_latent_in(self, latent: Tensor) -> Tensor:
@@ -110,7 +110,7 @@ class BaseModel:
         return {prefix + name: tensor for name, tensor in self.diffusion_model.state_dict().items()}
 
     def encode_adm(self, **kwargs: Any) -> Tensor | None:
-        """The vector [1, width] that the network takes besides the text; None if it takes none."""
+        """The vector [1, width] that the network takes next to the text; None if it takes none."""
         height, width = kwargs["noise"].shape[-2:] if "noise" in kwargs else (128, 128)
         return vector(self._handle, kwargs, height, width, negative=kwargs.get("prompt_type") == "negative")
 
