@@ -1,4 +1,4 @@
-"""What a small picture shows, judged by a feature space that shares nothing with the model that drew it.
+"""Recognises the thing in a small picture, with features that share nothing with the model that drew it.
 
 A picture becomes numbers in three hand-made steps: separate the thing from its ground, scale it to a square, describe
 its outline, edges (histograms of oriented gradients, Dalal and Triggs, 2005) and colours (OKLab). Linear discriminant

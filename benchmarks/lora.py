@@ -4,8 +4,8 @@
 
 The checkpoint holds random fp16 weights in the real layout and lies in the page cache; networks are in fp32. The LoRA
 changes the 264 modules that common trainers change: the linear layers and projections of the U-Net's transformers, and
-those of the text encoder. The best of several repetitions counts. `cold` has the plain weights of the patched layers
-out of memory, so that they come from the file. Seconds of CPU are those of all threads.
+the text encoder's layers. The best of several repetitions counts. `cold` has the plain weights of the patched layers
+out of memory, so that they come from the file. CPU seconds are summed over all threads.
 """
 
 from __future__ import annotations
@@ -154,7 +154,7 @@ def replaced(patch: Any) -> Any:
 
 
 def seconds(does: Callable[[], object]) -> tuple[float, float]:
-    """Of the clock and of CPU."""
+    """Return the elapsed seconds and the CPU seconds of one call."""
     wall, cpu = time.perf_counter(), time.process_time()
     does()
     return time.perf_counter() - wall, time.process_time() - cpu

@@ -1,10 +1,10 @@
-"""What functions cost while a model is sampled: a step with one that does nothing, against a step without any.
+"""The cost of functions while a model is sampled: a step with one that does nothing, against a step without any.
 
     python benchmarks/patched.py [--model FILE] [--size PIXELS] [--runs N] [--threads N]
 
 The embedded model by default, 10 steps of euler with guidance. For each stage a function that does nothing is added;
-runs with and without it take turns, and the fastest of each counts, in processor time, so that what else the machine
-does weighs on both alike. ``overhead`` is what the function adds to a step of everything but the network, measured
+runs with and without it take turns, and the fastest of each counts, in processor time, so that other load on the
+machine affects both alike. ``overhead`` is what the function adds to a step of everything but the network, measured
 with a network that does nothing, as a share of a whole step: on a busy machine it is the figure to trust, for all
 functions but those inside the network. ``projections`` is how often a run projected its text for cross-attention:
 once, unless a function needs another text. The rows that begin with ``pack:`` are functions in ComfyUI's form, as

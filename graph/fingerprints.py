@@ -1,4 +1,4 @@
-"""What a node's ``fingerprint`` may return besides plain data."""
+"""Marks for files, which a node's ``fingerprint`` may return among plain data."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ class FileMark:
     """Stands for a file in a fingerprint.
 
     ``place`` tells the file from others on this machine, and its states from one another. ``content`` is a hash of its
-    bytes, None until that is known. Results stored before it was known are still found afterwards.
+    bytes, None until that is known. Results stored before the hash was known are still found afterwards.
     """
 
     place: str
@@ -20,17 +20,17 @@ class FileMark:
 
 
 def by_content(marks: Any) -> Any:
-    """``marks`` as plain data, each file told by its content where that is known."""
+    """``marks`` as plain data, each file identified by its content where that is known."""
     return _spelled(marks, lambda mark: mark.place if mark.content is None else mark.content)
 
 
 def by_place(marks: Any) -> Any:
-    """``marks`` as plain data, each file told by its place."""
+    """``marks`` as plain data, each file identified by its place."""
     return _spelled(marks, lambda mark: mark.place)
 
 
 def knows_content(marks: Any) -> bool:
-    """Whether a file in ``marks`` is told by its content."""
+    """Whether a file in ``marks`` is identified by its content."""
     return any(mark.content is not None for mark in _file_marks(marks))
 
 

@@ -134,8 +134,8 @@ def node(
 
     ``check_lazy(**known inputs) -> names`` asks for lazy inputs, again until it asks for none.
     ``fingerprint(**inputs) -> JSON`` enters the key of a node that reads files; see also :mod:`graph.fingerprints`.
-    ``content_inputs`` are inputs that only name what the fingerprint knows by its content: where they differ and the
-    content is the same, results of the nodes behind it are the same.
+    ``content_inputs`` are inputs that only name files which the fingerprint identifies by content: if they differ and
+    the content is the same, downstream nodes have the same results.
     ``validate(**inputs) -> True | str`` says what is wrong with literals.
     ``inputs`` is a schema built in code; the function then takes ``**kwargs``.
     Raises NodeDefinitionError if the signature cannot be read.

@@ -127,7 +127,7 @@ class NodeType:
     fingerprint_links: bool = True
     """``fingerprint`` is given the values of linked inputs, which are evaluated for it; else None."""
     content_inputs: tuple[str, ...] = ()
-    """Inputs that only name what ``fingerprint`` knows by its content: they do not enter the keys of other nodes."""
+    """Inputs that only name files which ``fingerprint`` identifies by content: they do not enter other nodes' keys."""
     version: str | None = None
     environment: bool = True
     deprecated: bool = False

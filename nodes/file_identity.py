@@ -1,4 +1,4 @@
-"""What a file is, whatever it is called and wherever it lies: a hash of all its bytes.
+"""The identity of a file, independent of its name and place: a hash of all its bytes.
 
 A hash is computed once for each path, size and time of change, and remembered in a folder that any number of
 processes share. A large file is hashed in the background. Until that is done its identity is its place on this

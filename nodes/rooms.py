@@ -51,7 +51,7 @@ SHARED_PACKAGES: Final = frozenset({"pictures"})
 """Folders of nodes/ that are not rooms. They and the single modules of nodes/ import no room; any room imports them."""
 
 COMPOSITION_ROOT: Final = frozenset({"rooms", "packs"})
-"""What puts the rooms and the packs' nodes together: it imports any room, and only ``compat`` imports it."""
+"""The modules that join the rooms and the packs' nodes: they import any room, and only ``compat`` imports them."""
 
 NETWORKS: Final = ("nodes.text", "nodes.unet", "nodes.vae")
 """The rooms whose packages register a network with ``nodes.models.networks`` when they are imported."""

@@ -1,4 +1,4 @@
-"""What the modules of a source tree import, and a hash of what they compute.
+"""The imports of a source tree's modules, and a hash of their code.
 
 Both are read from syntax trees: comments, docstrings and line breaks change nothing, and an import inside a function
 counts as much as one at the top of the file.
@@ -214,7 +214,7 @@ def _absolute(base: str | None, level: int, package: str) -> str:
 
 
 def _load(memory: Path) -> Mapping[str, _Source]:
-    """What ``memory`` holds; nothing if it is missing or damaged, or if another version of this module wrote it."""
+    """The content of ``memory``; empty if it is missing or damaged, or if another version of this module wrote it."""
     try:
         data = json.loads(memory.read_text(encoding="utf-8"))
         if data["reader"] != _reader():

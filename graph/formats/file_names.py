@@ -23,7 +23,7 @@ _NOT_IN_NAMES: Final = re.compile(r'[/?<>\\:*|"\x00-\x1f\x7f]')
 
 
 class FileNames:
-    """Fills in file names from the widgets of ``nodes``, those of all levels of the document, and the time ``now``."""
+    """Fills in file names from the widgets of ``nodes`` (from all levels of the document) and the time ``now``."""
 
     def __init__(
         self, nodes: Iterable[PlacedNode], registry: Mapping[str, NodeType], now: time.struct_time | None = None

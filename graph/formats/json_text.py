@@ -29,7 +29,7 @@ def parse_json(source: str | bytes, name: str = "JSON") -> Any:
 
     Raises FormatError with line and column for text that is not JSON, and for a key that
     stands twice in one object, more than MAX_DEPTH levels, absurd integers and half
-    characters (lone surrogates), all of which something further on would choke on.
+    characters (lone surrogates), all of which would fail later.
     """
     text = source if isinstance(source, str) else _decoded(source, name)
     text = text.removeprefix("\ufeff")

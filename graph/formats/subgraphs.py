@@ -71,7 +71,7 @@ def read_definitions(document: Mapping[str, Any]) -> dict[str, Canvas]:
 
 
 def expand(root: Canvas, definitions: Mapping[str, Canvas], groups: GroupNodes) -> list[Scope]:
-    """Return the root's scope and those of all subgraphs and group nodes placed in it, to any depth.
+    """Return the scopes of the root and of all subgraphs and group nodes placed in it, to any depth.
 
     Muted and bypassed ones are not opened. Raises FormatError for more than MAX_NODES nodes.
     """

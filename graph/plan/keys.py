@@ -113,7 +113,7 @@ class Keys:
             _set_former_key(state, parts, marks)
 
     def refine(self, state: NodeState) -> None:
-        """Make what ``state`` expanded to part of its identity.
+        """Make the expansion of ``state`` part of its identity.
 
         The versions, environment and files of those nodes then count for every result made from this one.
         """
@@ -163,8 +163,8 @@ class Keys:
 
 
 class _Marks(NamedTuple):
-    """Hashes of a fingerprint: with files told by their content as far as it is known, and with files told by their
-    places if that differs."""
+    """Hashes of a fingerprint: with files identified by their content as far as it is known, and by their places if
+    that differs."""
 
     content: str
     place: str | None
@@ -180,13 +180,13 @@ _FINGERPRINT: Final = " fingerprint"
 
 
 def _content_identity(state: NodeState, parts: Mapping[str, str], sources: Sequence[str], mark: str) -> str:
-    """The identity of a node with ``content_inputs``: ``mark`` stands for these."""
+    """The identity of a node with ``content_inputs``: ``mark`` takes their place."""
     left_out = state.kind.type.content_inputs
     return _hash(state, [*(part for name, part in _marked(parts, mark).items() if name not in left_out)], sources)
 
 
 def _set_former_key(state: NodeState, parts: Mapping[str, str], marks: _Marks | None) -> None:
-    """Set the key that ``state`` had before the content of its files, or of those of its ancestors, was known."""
+    """Set the key that ``state`` had before the content of its files, or of its ancestors' files, was known."""
     sources = []
     for link in state.links:
         identity = link.source.identity if state.reads(link) else link.source.static_key

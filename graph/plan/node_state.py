@@ -88,9 +88,9 @@ class NodeState:
     """This node's contribution to downstream cache keys: its key (the content of files in place of their names) and,
     once it has expanded, also what it expanded to."""
     former_key: str | None = None
-    """The key before the content of all files was known; None if it is no other, or does not matter."""
+    """The key before the content of all files was known; None if it is the same, or does not matter."""
     former_identity: str | None = None
-    """The identity before the content of all files was known; None if it is no other."""
+    """The identity before the content of all files was known; None if it is the same."""
     static_key: str | None = None
     """The key before anything has expanded. Used for inputs whose value is not read."""
     has_expanded = False
@@ -103,7 +103,7 @@ class NodeState:
     """The cache has the result."""
     cacheable = True
     must_expand = False
-    """What the node expanded to saves or reads files: its result is not answered from the cache."""
+    """A node of its expansion saves or reads files, so its result is not taken from the cache."""
     failure: BaseException | None = None
     """The error that its fingerprint raised."""
 
@@ -121,9 +121,9 @@ class NodeState:
 
     entry: Entry | None = None
     results: list[NodeResult] | None = None
-    """What each call returned, while the node waits for what it expanded to."""
+    """The value of each call, while the node waits for its expansion."""
     seconds = 0.0
-    """How long the calls took, while the node waits for what it expanded to."""
+    """How long the calls took, while the node waits for its expansion."""
     pinned = False
     """The caller wants the value: it is kept to the end."""
     holding = False
@@ -201,7 +201,7 @@ class NodeState:
         self.has_expanded = True
 
     def refine_identity(self, identity: str, *, storable: bool, never_same: bool) -> None:
-        """Make what the node expanded to part of its identity."""
+        """Make the node's expansion part of its identity."""
         self.identity = identity
         self.former_identity = None
         self.storable = storable
@@ -236,7 +236,7 @@ class NodeState:
         self.cacheable = False
 
     def always_expand(self) -> None:
-        """Never answer this node, nor the nodes whose expansion it is part of, from the cache."""
+        """Never take the results of this node, and of the nodes whose expansion it is part of, from the cache."""
         ancestor: NodeState | None = self
         while ancestor is not None and not ancestor.must_expand:
             ancestor.must_expand = True
@@ -392,7 +392,7 @@ class NodeState:
     def expand(self, links: tuple[InputLink, ...], results: list[NodeResult], seconds: float) -> None:
         """Wait for the nodes that the node expanded to: ``links`` lead to the ones its result is made of.
 
-        The node has let go of its own inputs; the sources of ``links`` count it already. ``seconds``: how long its own
+        The node has released its own inputs; the sources of ``links`` count it already. ``seconds``: how long its own
         calls took.
         """
         self.own_links, self.links = self.links, links
@@ -421,7 +421,7 @@ class NodeState:
         return _arrived_at(waiters)
 
     def restart(self) -> None:
-        """Plan a node again that was done: its result was dropped or evicted, and is needed after all."""
+        """Plan a finished node again: its result was dropped or evicted, and is needed after all."""
         self._enter(Phase.PLANNED)
         self.asked = frozenset()
         self.known = False

@@ -1,1 +1,1 @@
-"""One run: which node runs when, what it is given, and what becomes of its result."""
+"""One run: the order of its nodes, their inputs, and their results."""

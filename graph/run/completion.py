@@ -124,7 +124,7 @@ class Completion:
             # Only those nodes can say whether the result is still valid.
             state.always_expand()
         links = tuple(self._input_link(link) for link in linked)
-        # The nodes it expanded to hold what they need of its inputs before it lets go of them.
+        # The nodes it expanded to hold the inputs they need before it releases them.
         for root in roots:
             self._schedule.pin(self._plan.states[root])
         for link in links:

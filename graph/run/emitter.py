@@ -32,7 +32,7 @@ class EventEmitter:
     def __init__(self, run_id: str, listener: Listener | None, wake: Callable[[], None]):
         self.run_id = run_id
         self.outputs: dict[str, Mapping[str, Any]] = {}
-        """What each output node has shown, by node id."""
+        """The data that each output node has shown, by node id."""
         self._listener = listener
         self._wake = wake
         self._thread = threading.get_ident()

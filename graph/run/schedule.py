@@ -263,7 +263,7 @@ class Schedule:
             state.set_entry(None)
 
     def entry(self, state: NodeState) -> Entry | None:
-        """Return the result of ``state``, from the cache if need be; None if the cache has evicted it."""
+        """Return the result of ``state``, from the cache if necessary; None if the cache has evicted it."""
         if state.entry is None and state.known:
             assert state.key is not None
             state.set_entry(self._cache.get(state.key, state.storable))

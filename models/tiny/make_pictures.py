@@ -59,7 +59,7 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--side", type=int, default=SIDE, help="width and height in px")
     parser.add_argument("--processes", type=int, default=1)
-    parser.add_argument("--choose-holdouts", action="store_true", help="write holdouts.json anew and stop")
+    parser.add_argument("--choose-holdouts", action="store_true", help="rewrite holdouts.json and stop")
     return parser.parse_args()
 
 
@@ -80,7 +80,7 @@ def _write_chunk(task: tuple[Path, int, int, int, list[Scene]]) -> list[dict]:
 
 
 def facts(scene: Scene) -> dict:
-    """What a picture shows, for measuring."""
+    """The content of a picture, for measuring."""
     return {
         "concepts": [thing.concept.name for thing in scene.things],
         "colours": [thing.named for thing in scene.things],

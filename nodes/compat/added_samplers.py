@@ -1,4 +1,4 @@
-"""Samplers and schedules that packs add to ComfyUI's lists: Sumi's nodes that take one by its name offer them too.
+"""Samplers and schedules that packs add to ComfyUI's lists: Sumi's nodes offer them too.
 
 A pack puts a name into the list, a function ``sample_NAME`` into ``comfy.k_diffusion.sampling`` or a schedule into
 ``SCHEDULER_HANDLERS``, all while it is imported. They are registered with :mod:`nodes.sampling`, whose nodes find

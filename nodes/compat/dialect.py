@@ -1,6 +1,6 @@
 """Packs written for ComfyUI, as :mod:`nodes.packs.loading` loads them; it knows this module by name only.
 
-Whatever the packs do not ask for is not imported: each function imports the part that it stands for.
+Parts that no pack asks for are not imported: each function imports its own part.
 """
 
 from __future__ import annotations
@@ -34,14 +34,14 @@ def read_pack(module: ModuleType, name: str) -> Any:
 
 
 def read_class(name: str, node_class: type, pack: str) -> NodeType | str:
-    """One node's class as its type, or why it cannot be used."""
+    """The type of a node's class, or the reason why it cannot be used."""
     from nodes.compat import pack_nodes
 
     return pack_nodes.read_class(name, node_class, pack)
 
 
 def replaced() -> Mapping[str, type]:
-    """The classes that packs have put in the place of Sumi's own nodes."""
+    """The packs' classes that replace Sumi's nodes."""
     core_nodes = sys.modules.get("nodes.compat.core_nodes")
     return core_nodes.replaced() if core_nodes is not None else {}
 
@@ -61,7 +61,7 @@ def missing_part(error: BaseException) -> str | None:
 
 
 def pack_server() -> Any:
-    """The server as packs know it, if any of them has asked for it."""
+    """The server object of packs, if any pack has asked for it."""
     module = sys.modules.get("nodes.compat.prompt_server")
     return module.PromptServer.instance if module is not None else None
 
@@ -71,14 +71,14 @@ def connect(
     ask: Callable[[str, Mapping[str, Any]], Any],
     interrupt: Callable[[], Any],
 ) -> None:
-    """Let packs speak to the server; see :mod:`nodes.compat.line`."""
+    """Connect packs to the server; see :mod:`nodes.compat.line`."""
     from nodes.compat import line
 
     line.deliver, line.ask, line.interrupt = deliver, ask, interrupt
 
 
 def run_begins(client_id: str | None, prompt_id: str | None) -> None:
-    """Let packs know whose run goes on."""
+    """Tell packs which client's run is current."""
     from nodes.compat import line
 
     line.client_id, line.prompt_id = client_id, prompt_id

@@ -20,7 +20,7 @@ class LatentPreviewer:
         self._factors = factors_for(from_pack(model).latent)
 
     def decode_latent_to_preview(self, x0: Any) -> Any:
-        """The first of ``x0`` [B, C, h, w] as a Pillow image; None where no colours of the family are known."""
+        """The first of ``x0`` [B, C, h, w] as a Pillow image; None if the family's colours are unknown."""
         if self._factors is None:
             return None
         from PIL import Image

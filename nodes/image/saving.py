@@ -1,4 +1,4 @@
-"""The public path of what writes pictures, for nodes outside this house."""
+"""The public import path of the functions that write pictures, for node packs."""
 
 from __future__ import annotations
 

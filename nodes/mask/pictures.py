@@ -36,7 +36,7 @@ def from_color(images: torch.Tensor, color: int) -> torch.Tensor:
 
 
 def join_alpha(images: torch.Tensor, alpha: torch.Tensor) -> torch.Tensor:
-    """RGB [B, H, W, 3+] and a mask [b, h, w], 1 where nothing is seen → RGBA; the mask is stretched to fit."""
+    """RGB [B, H, W, 3+] and a mask [b, h, w], 1 where transparent → RGBA; the mask is stretched to fit."""
     count = max(images.shape[0], alpha.shape[0])
     stretched = scale(alpha.reshape(-1, *alpha.shape[-2:], 1), images.shape[2], images.shape[1], "bilinear")
     return torch.cat((repeat_to(images, count)[..., :3], 1.0 - repeat_to(stretched, count)), dim=-1)

@@ -63,7 +63,7 @@ class Denoiser(Protocol):
 
 
 class Guider(Protocol):
-    """Says which sides a prediction needs, and joins them."""
+    """Chooses the sides that a prediction needs, and joins them."""
 
     @property
     def sides(self) -> Mapping[str, Any]:
@@ -74,7 +74,7 @@ class Guider(Protocol):
 
 
 class Sampler(Protocol):
-    """A method that brings a latent from noise to a picture, with its settings."""
+    """A method that turns a noisy latent into a clean one, with its settings."""
 
     @property
     def skips_penultimate(self) -> bool:
@@ -110,7 +110,7 @@ class Predictor(Protocol):
 
     @property
     def kept(self) -> dict[str, Any]:
-        """Whatever functions keep for the length of the run, each under a name of its own."""
+        """State that functions keep during the run, each under its own name."""
 
     def predict(self, step: Step) -> Predictions:
         """The denoised latents of every side of ``step.conditions``."""
@@ -118,7 +118,7 @@ class Predictor(Protocol):
 
 @dataclass(frozen=True)
 class StepDone:
-    """What an observer of a run gets after each prediction. ``step`` counts from 1; latents are scaled."""
+    """The progress of a run after a prediction. ``step`` counts from 1; latents are scaled."""
 
     step: int
     steps: int
@@ -159,7 +159,7 @@ class Run:
 
 @dataclass(frozen=True, eq=False)
 class SamplerCall:
-    """What a sampler is given. ``noise``, ``latent`` and ``mask`` are [B, C, h, w] on the device, ``latent`` scaled.
+    """The input of a sampler. ``noise``, ``latent`` and ``mask`` are [B, C, h, w] on the device, ``latent`` scaled.
 
     ``denoiser`` does not know the mask; :func:`nodes.sampling.sampler.sampled` applies it.
     """
@@ -196,7 +196,7 @@ class Step:
     def predict(
         self, *sides: str, x: Tensor | None = None, changes: ModelChanges | None = None
     ) -> Mapping[str, Tensor]:
-        """The denoised latents of ``sides`` (none named: of all), for another ``x`` or with other changes if given."""
+        """The denoised latents of ``sides`` (default: all sides), for another ``x`` or with other changes if given."""
         chosen = {name: self.conditions[name] for name in sides} if sides else self.conditions
         step = dataclasses.replace(
             self, x=self.x if x is None else x, conditions=chosen, changes=changes or self.changes
@@ -224,7 +224,7 @@ class GuidanceStep(Step):
 
     @property
     def unconditional(self) -> Tensor:
-        """The denoised latent of the side that guidance leaves; zeros if it was not predicted (at a scale of 1)."""
+        """The denoised latent of the side that guidance moves away from; zeros if not predicted (at a scale of 1)."""
         found = self.predictions.get(self.away)
         return self.conditional * 0 if found is None else found
 
@@ -233,8 +233,8 @@ class GuidanceStep(Step):
 class NetworkCall:
     """A batch of noisy latents [N, C, h, w]: one equal part for each of ``sides``.
 
-    ``inputs`` are the joined inputs of the conditions by name; ``options`` what functions inside the network are
-    given besides what the network says of their place (:mod:`nodes.unet.patches`).
+    ``inputs`` are the joined inputs of the conditions by name; ``options`` are passed to the functions
+    inside the network; the network adds their place (:mod:`nodes.unet.patches`).
     """
 
     x: Tensor
@@ -286,7 +286,7 @@ class ConditionEntry:
 
 
 class LatentScaling(Protocol):
-    """How latents are scaled for the network, in place of the family's way."""
+    """A replacement for the family's scaling of latents."""
 
     def scaled_in(self, latent: Tensor) -> Tensor: ...
 
@@ -311,12 +311,12 @@ class InsideChanges:
     data: Mapping[str, Any] = field(default_factory=dict)
 
     def with_patch(self, place: str, function: Callable[..., Any]) -> InsideChanges:
-        """These and a function at a place."""
+        """These functions and one more at a place."""
         patches = {**self.patches, place: (*self.patches.get(place, ()), function)}
         return dataclasses.replace(self, patches=patches)
 
     def with_replacement(self, part: str, place: Place, function: Callable[..., Any]) -> InsideChanges:
-        """These and a function in place of ``part`` at ``place``."""
+        """These functions and a replacement of ``part`` at ``place``."""
         there = {**self.replacements.get(part, {}), place: function}
         return dataclasses.replace(self, replacements={**self.replacements, part: there})
 
@@ -336,7 +336,7 @@ class InsideChanges:
 
 @dataclass(frozen=True, eq=False)
 class ModelChanges:
-    """Everything that changes a model besides its weights; see the module's table for functions around stages."""
+    """All changes of a model except those of its weights; see the module's table for functions around stages."""
 
     around_run: tuple[Around[Run, Any], ...] = ()
     around_sampler: tuple[Around[SamplerCall, Any], ...] = ()
@@ -344,11 +344,11 @@ class ModelChanges:
     around_sides: tuple[Around[Step, Any], ...] = ()
     around_conditions: tuple[Around[Step, Any], ...] = ()
     before_guidance: tuple[Callable[[GuidanceStep], Any], ...] = ()
-    """Each gives changed predictions by side."""
+    """Each returns changed predictions by side."""
     guidance: Callable[[GuidanceStep], Any] | None = None
-    """Joins the predictions in the guider's place."""
+    """Joins the predictions instead of the guider."""
     after_guidance: tuple[Callable[[GuidanceStep], Any], ...] = ()
-    """Each gives the changed guided latent."""
+    """Each returns the changed guided latent."""
     around_denoise: tuple[Around[NetworkCall, Any], ...] = ()
     around_network: tuple[Around[RawCall, Any], ...] = ()
     inside: InsideChanges = field(default_factory=InsideChanges)
@@ -356,15 +356,15 @@ class ModelChanges:
     """Modules in place of the network's, by path (``middle_block.1``); the path "" is the whole network."""
     latent_scaling: LatentScaling | None = None
     mask: Callable[[MaskStep], Any] | None = None
-    """Gives the inpainting mask [B, C, h, w] of a noise level."""
+    """Returns the inpainting mask [B, C, h, w] for a noise level."""
     inputs: tuple[Callable[[Mapping[str, Any], ConditionEntry], Mapping[str, Any]], ...] = ()
-    """Each is given a condition's inputs by name (``nodes.sampling.condition_inputs``), and gives changed ones."""
+    """Each takes a condition's inputs by name (``nodes.sampling.condition_inputs``) and returns changed ones."""
     on_start: tuple[Callable[[Run], None], ...] = ()
     on_end: tuple[Callable[[Run], None], ...] = ()
     both_sides: bool = False
     """Predict the unconditional side at a guidance scale of 1, too."""
     data: Mapping[str, Any] = field(default_factory=dict)
-    """Whatever else is kept with the model."""
+    """Other data kept with the model."""
 
     def __bool__(self) -> bool:
         return any(bool(getattr(self, each.name)) for each in dataclasses.fields(self))

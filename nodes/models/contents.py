@@ -70,7 +70,7 @@ def vae_in(checkpoint: Checkpoint) -> Vae:
 
 
 def text_encoder_in(checkpoint: Checkpoint, folders: Folders | None = None) -> Clip:
-    """The text encoders of ``checkpoint``: those of a full checkpoint's family, or one in a file of its own.
+    """The text encoders of ``checkpoint``: all of a full checkpoint's family, or the one in a separate file.
 
     ``folders`` is where ``embedding:name`` in a prompt is looked up.
     Raises AbsentModelError if it holds none, CheckpointError naming missing and misshapen tensors.
@@ -92,7 +92,7 @@ def say_what_is_left_over(checkpoint: Checkpoint, prefixes: Iterable[str]) -> No
 
 
 def prefixes_of(handle: Handle) -> list[str]:
-    """Where the networks of a MODEL, CLIP or VAE lie in their file."""
+    """The name prefixes of a MODEL's, CLIP's or VAE's networks in their file."""
     if isinstance(handle, Clip):
         return [encoder.weights.prefix for encoder in handle.encoders]
     assert isinstance(handle, (Model, Vae))

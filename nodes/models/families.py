@@ -1,7 +1,7 @@
 """The families of diffusion models: everything that differs between them, one entry each.
 
 An entry says how a network is recognised, which latents it works on, which text encoders it has, what it predicts at
-which noise levels, and what it takes besides the text. The rest of Sumi asks the entry and never guesses from widths.
+which noise levels, and what it takes next to the text. The rest of Sumi asks the entry and never guesses from widths.
 A new family is one entry here, and its network.
 """
 
@@ -26,14 +26,14 @@ from nodes.models.vector_kinds import REFINER_SIZES, SDXL_SIZES, ImageVector, No
 
 
 class UnknownFamilyError(SumiError):
-    """A network belongs to no family that Sumi knows; says what sets it apart."""
+    """The network does not belong to a family that Sumi knows. The message describes it."""
 
 
 @dataclass(frozen=True)
 class UNetSignature:
-    """What a U-Net's shapes say about its family.
+    """The shapes of a U-Net that identify its family.
 
-    ``linear`` projections around attention, a ``vector`` (or ``classes``) besides the text, and the number of input
+    ``linear`` projections around attention, a ``vector`` (or ``classes``) next to the text, and the number of input
     channels beyond the latent's must agree. Among the entries for which they do, one with the network's own
     ``context_width`` wins; without one, the levels that attend to the text decide (None: whether they do or not).
     ``context_width`` None takes any width. ``vector_width`` tells families of otherwise equal networks apart.
@@ -52,7 +52,7 @@ class UNetSignature:
 
 @dataclass(frozen=True)
 class ExtraChannels:
-    """Input channels of a network beyond those of its latent, and what fills them.
+    """The extra input channels of a network, after the latent's, and their content.
 
     ``inpainting``: a mask and the masked picture's latent. ``edit``: the latent of the picture that is edited.
     ``enlargement``: the small picture itself. ``node`` is the node that provides them.
@@ -178,21 +178,21 @@ FAMILIES: Final[tuple[ModelFamily, ...]] = (
 
 
 def family_of(config: UNetConfig) -> ModelFamily:
-    """The family of a U-Net. Raises UnknownFamilyError saying what sets the network apart."""
+    """The family of a U-Net. Raises UnknownFamilyError with a description of the network."""
     fitting = [family for family in FAMILIES if _fits(family, config)]
     exact = [family for family in fitting if _has_widths(family.network, config)]
     alike = [family for family in fitting if _is_laid_out(family.network, config)]
     found = next(iter([*exact, *alike]), None)
     if found is None:
         raise UnknownFamilyError(
-            f"a U-Net of no family that Sumi knows: {config.in_channels} input and {config.out_channels} output "
+            f"a U-Net of an unknown family: {config.in_channels} input and {config.out_channels} output "
             f"channels, {_described(config)}; expected {', '.join(sorted({each.label for each in FAMILIES}))}"
         )
     return found
 
 
 def with_heads(config: UNetConfig, family: ModelFamily) -> UNetConfig:
-    """``config`` with the number of attention heads that the family has; shapes do not tell it."""
+    """``config`` with the number of attention heads that the family has; it cannot be read from shapes."""
     return config if family.network.head_count is None else replace(config, head_count=family.network.head_count)
 
 
@@ -223,7 +223,7 @@ def _is_laid_out(signature: UNetSignature, config: UNetConfig) -> bool:
 
 
 def _attending_ends(config: UNetConfig) -> tuple[bool, bool]:
-    """Whether the first and the last level attend to the text on the way down."""
+    """Whether the first and the last level of the encoder half attend to the text."""
     depths: Iterator[int] = iter(config.input_depth)
     levels = [any([next(depths) for _ in range(blocks)]) for blocks in config.res_blocks]
     return levels[0], levels[-1]

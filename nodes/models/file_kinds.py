@@ -1,4 +1,4 @@
-"""What a model file is, told from its tensors' names, for messages about files that are not what was expected."""
+"""The kind of a model file, read from its tensors' names, for messages about unexpected files."""
 
 from __future__ import annotations
 
@@ -25,11 +25,11 @@ _KINDS: Final[tuple[tuple[str, str], ...]] = (
     (r"^shared\.weight$|encoder\.block\.\d+\.layer\.", "a T5 text encoder, which Sumi does not run"),
     (r"^(string_to_param|emb_params$|clip_[lgh]$)", "a textual inversion"),
 )
-"""A pattern that one of a file's names must match, and what the file is then; the first that matches counts."""
+"""A pattern for tensor names, and the kind of a file with a name that matches. The first match counts."""
 
 
 def kind_of_file(names: Iterable[str]) -> str | None:
-    """What a file with tensors of these names is, with its article; None if the names tell nothing."""
+    """The kind of a file with tensors of these names, with its article; None if it is unknown."""
     listed = list(names)
     for pattern, kind in _KINDS:
         search = re.compile(pattern).search

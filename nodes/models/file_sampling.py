@@ -1,4 +1,4 @@
-"""What a file says about how its diffusion model is sampled and how its latents are scaled.
+"""Reads from a file how its diffusion model is sampled and how its latents are scaled.
 
 Training tools mark files with tensors named for the purpose (``v_pred``, ``ztsnr``, ``edm_mean``, ``edm_std``,
 ``edm_vpred.sigma_max``) or with metadata (``modelspec.prediction_type``, https://github.com/Stability-AI/ModelSpec).
@@ -15,7 +15,7 @@ from nodes.models.latent_space import LatentSpace, normalized
 from nodes.models.model_sampling import ContinuousSampling, ModelSampling, SampledAs
 
 MARKERS: Final = ("v_pred", "ztsnr", "edm_mean", "edm_std", "edm_vpred.sigma_max", "edm_vpred.sigma_min")
-"""Tensors that only say how the model is sampled."""
+"""Marker tensors that describe how the model is sampled; they are not weights."""
 
 _PLAYGROUND: Final = ContinuousSampling("edm", sigma_min=0.002, sigma_max=80.0, sigma_data=0.5)
 """Playground 2.5 (arXiv:2402.17245), as its published scheduler has it."""
@@ -28,7 +28,7 @@ _BIAS_OF_VELOCITY: Final = 0.09
 
 
 def sampling_in(checkpoint: Checkpoint, prefix: str, family: ModelFamily) -> SampledAs:
-    """What the diffusion network under ``prefix`` predicts, and at which noise levels.
+    """The prediction type and the noise levels of the diffusion network under ``prefix``.
 
     Markers count before metadata, metadata before weights, weights before the family's default. Raises CheckpointError
     for a marker that does not hold a number.

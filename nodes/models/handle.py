@@ -1,6 +1,6 @@
 """MODEL, CLIP and VAE as they travel between nodes: light, immutable, compared by value.
 
-A handle says where weights lie and how they are to be used. The weights themselves are in
+A handle holds the location of weights and how to use them. The weights themselves are in
 :mod:`nodes.models.residency`, loaded when first asked for. The functions that use a handle
 are in the rooms of the networks: :mod:`nodes.sampling`, :mod:`nodes.text`, :mod:`nodes.vae`.
 """
@@ -123,7 +123,7 @@ class Clip(Handle):
         return tuple(patch for encoder in self.encoders for patch in encoder.patches)
 
     def encoder(self, name: str) -> TextEncoder:
-        """The encoder with that key ("l", "g", "h"). Raises LookupError naming the keys that there are."""
+        """The encoder with that key ("l", "g", "h"). Raises LookupError listing the valid keys."""
         found = next((encoder for encoder in self.encoders if encoder.role.name == name), None)
         if found is None:
             raise LookupError(f"no text encoder '{name}'; there are {[each.role.name for each in self.encoders]}")

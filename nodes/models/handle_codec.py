@@ -1,4 +1,4 @@
-"""How the cache sizes MODEL, CLIP and VAE handles. They are never stored: making one again costs nothing."""
+"""Tells the cache the size of MODEL, CLIP and VAE handles. They are never stored: recreating one costs nothing."""
 
 from __future__ import annotations
 

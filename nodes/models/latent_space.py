@@ -1,4 +1,4 @@
-"""The space that a diffusion model works in: how its latents relate to those of the VAE.
+"""A diffusion model's latent space: how its latents are computed from the VAE's latents.
 
 Plain data; the functions take tensors but import nothing.
 """
@@ -98,7 +98,7 @@ _EMBEDDED_PREVIEW: Final = PreviewFactors(
 SD_LATENTS: Final = LatentSpace(preview=_SD_PREVIEW, taesd="taesd")
 """SD1 and SD2 share one autoencoder."""
 EMBEDDED_LATENTS: Final = LatentSpace(preview=_EMBEDDED_PREVIEW)
-"""The embedded model has an autoencoder of its own."""
+"""The embedded model has its own autoencoder."""
 SDXL_LATENTS: Final = LatentSpace(scale=0.13025, preview=_SDXL_PREVIEW, taesd="taesdxl")
 """SDXL and its refiner share one autoencoder."""
 UPSCALER_LATENTS: Final = LatentSpace(scale=0.08333, factor=4)

@@ -1,4 +1,4 @@
-"""The layers of a network: modules with weights of their own, each in memory or read for every call.
+"""The layers of a network: modules that hold weights, each in memory or read for every call.
 
 A network is a tree of modules. The trees of one file share every layer whose weights are the same in both, so that a
 set of weight patches costs the layers that it changes and no more.
@@ -18,7 +18,7 @@ Tensors = Mapping[str, Tensor]
 
 
 class Layer:
-    """One module with weights of its own.
+    """One module that holds weights.
 
     An absent layer holds stand-ins of the right shape, precision and device. A call of it reads the weights, computes
     with a copy of the module that has them, and drops that copy: the module itself is never changed by a call, so that
@@ -56,12 +56,12 @@ class Layer:
         """Read the weights into memory."""
         _put(self.module, self.read())
         self.module.__dict__.pop("forward", None)
-        # Nothing that has weights is part of a circle of references: they are let go of at once.
+        # No reference cycle holds weights, so they are freed at once.
         self.module._state_dict_hooks = OrderedDict()
         self.is_present = True
 
     def empty(self) -> None:
-        """Let go of the weights; from now on each call reads them."""
+        """Release the weights; from now on each call reads them."""
         self.module.__dict__["forward"] = self._call
         self.module._state_dict_hooks = OrderedDict()
         self.module._register_state_dict_hook(self._complete)
@@ -80,7 +80,7 @@ class Layer:
 
 
 def layer_modules(network: nn.Module) -> Iterator[tuple[str, nn.Module]]:
-    """The modules with weights of their own, by path, in the order of the state dict."""
+    """The modules that hold weights, by path, in the order of the state dict."""
     return ((path, module) for path, module in network.named_modules() if own_tensors(module))
 
 
@@ -91,7 +91,7 @@ def own_tensors(module: nn.Module) -> dict[str, Tensor]:
 
 
 def with_modules(network: nn.Module, modules: Mapping[str, nn.Module], path: str = "") -> nn.Module:
-    """A copy of ``network`` with ``modules`` in the places of their paths. Everything else is shared."""
+    """A copy of ``network`` with ``modules`` at their paths. Everything else is shared."""
     inside = f"{path}." if path else ""
     children = {
         name: child if child is None else with_modules(child, modules, inside + name)
@@ -107,7 +107,7 @@ def with_modules(network: nn.Module, modules: Mapping[str, nn.Module], path: str
 
 
 def copied(module: nn.Module) -> nn.Module:
-    """A module of the same class with the same tensors and children, in tables of its own."""
+    """A shallow copy of the module: same class, tensors and children."""
     copy = module.__class__.__new__(module.__class__)
     copy.__dict__.update(module.__dict__)
     for table in _TABLES:
@@ -127,7 +127,7 @@ def _put(module: nn.Module, tensors: Tensors) -> None:
 
 
 def _stand_in(tensor: Tensor, dtype: torch.dtype, device: torch.device) -> Tensor:
-    """A tensor of the shape of ``tensor`` that takes one number of memory: NaN, so that a use of it shows."""
+    """A tensor of the shape of ``tensor`` that stores a single NaN, so that accidental use shows."""
     if not tensor.is_floating_point():
         return torch.zeros((), dtype=tensor.dtype, device=device).expand(tensor.shape)
     return torch.full((), torch.nan, dtype=dtype, device=device).expand(tensor.shape)

@@ -1,4 +1,4 @@
-"""What a diffusion network predicts and the noise levels that it was trained on, as plain data.
+"""A diffusion network's prediction type and the noise levels that it was trained on, as plain data.
 
 :mod:`nodes.models.noise_levels` holds the formulas.
 """
@@ -16,7 +16,7 @@ PredictionName = Literal["eps", "v", "x0", "edm"]
 
 
 class SampledAs(Protocol):
-    """How a network's output is understood, and at which noise levels."""
+    """The meaning of a network's output, and its noise levels."""
 
     def levels(self) -> NoiseLevels:
         """The noise levels."""
@@ -37,14 +37,14 @@ class ModelSampling:
     timesteps: int = 1000
 
     def levels(self) -> NoiseLevels:
-        """The noise levels that these betas make."""
+        """The noise levels that follow from these betas."""
         from nodes.models.noise_levels import NoiseLevels
 
         return NoiseLevels.of(self)
 
 
 DDPM: Final = ModelSampling()
-"""What SD1 and SDXL were trained with: the noise is predicted, at 1000 levels."""
+"""The training setup of SD1 and SDXL: they predict the noise, at 1000 levels."""
 
 
 @dataclass(frozen=True)

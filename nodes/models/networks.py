@@ -1,7 +1,7 @@
-"""Which network is built for which configuration.
+"""The registry of network classes by type of configuration.
 
 The rooms of the networks register a factory when their package is imported; nodes/rooms.py imports them all. So this
-room builds networks without importing theirs, and importing a room costs no torch.
+room builds networks without importing the other rooms, and importing a room does not load torch.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""How noisy a model's timesteps are.
+"""The noise levels of a model's timesteps.
 
 A latent x at noise level sigma is ``clean + sigma * noise`` with unit-variance noise (the
 variance-exploding form of Karras et al., arXiv:2206.00364). The models were trained on the
@@ -51,8 +51,8 @@ class Betas(Protocol):
 class NoiseLevels:
     """The table of a model's noise levels, one per training timestep, rising, and the model's prediction.
 
-    ``sigmas`` float32 [T] on the CPU. Between timesteps sigma is linear in log-sigma. Models whose levels are no such
-    table have a subclass.
+    ``sigmas`` float32 [T] on the CPU. Between timesteps sigma is linear in log-sigma. Models with other
+    levels have a subclass.
     """
 
     def __init__(self, sigmas: Tensor, prediction: Prediction = _EPS):
@@ -104,7 +104,7 @@ class NoiseLevels:
         return sigma > self.sigma_max or math.isclose(sigma, self.sigma_max, rel_tol=1e-5)
 
     def noised(self, latent: Tensor, noise: Tensor, sigma: float) -> Tensor:
-        """Where sampling from ``sigma`` starts."""
+        """The latent with which sampling from ``sigma`` starts."""
         return self.prediction.noised(latent, noise, sigma, self.is_maximum(sigma))
 
     def noised_to(self, latent: Tensor, noise: Tensor, sigma: float) -> Tensor:
@@ -116,11 +116,11 @@ class NoiseLevels:
         return self.prediction.finished(x, sigma)
 
     def network_input(self, x: Tensor, sigma: float) -> Tensor:
-        """What the network is given for the noisy latent ``x``."""
+        """The network's input for the noisy latent ``x``."""
         return self.prediction.network_input(x, sigma)
 
     def denoised(self, x: Tensor, output: Tensor, sigma: float) -> Tensor:
-        """The clean latent that the network's ``output`` for ``x`` at ``sigma`` stands for."""
+        """The clean latent that the network's ``output`` for ``x`` at ``sigma`` predicts."""
         return self.prediction.denoised(x, output, sigma)
 
     def _sigma_between(self, percent: float) -> float:

@@ -1,4 +1,4 @@
-"""OpenCLIP's names of a text encoder's tensors, translated into those of transformers' CLIPTextModel.
+"""Translates OpenCLIP's tensor names of a text encoder into the names of transformers' CLIPTextModel.
 
 SD2 and SDXL checkpoints keep OpenCLIP's encoders in its own layout (https://github.com/mlfoundations/open_clip):
 query, key and value packed into one tensor, the projection of the pooled output transposed.
@@ -65,7 +65,7 @@ def translated(shapes: Mapping[str, Shape]) -> dict[str, Source]:
 
 
 def _of_encoder(name: str, inner: str, shape: Shape) -> Iterator[tuple[str, Source]]:
-    """The tensors that the tensor ``name`` stands for; ``inner`` is its name without prefix."""
+    """The tensors that the file's tensor ``name`` contains; ``inner`` is its name without prefix."""
     if inner == "text_projection" and len(shape) == 2:
         yield "text_projection.weight", Source(name, transposed=True)
         return

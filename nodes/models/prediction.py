@@ -1,4 +1,4 @@
-"""What a network's output says about the clean latent: the preconditioning of each kind of prediction.
+"""Computes the clean latent from a network's output: the preconditioning of each kind of prediction.
 
 A latent x at noise level sigma is ``clean + sigma * noise`` with unit-variance noise (the variance-exploding form of
 Karras et al., arXiv:2206.00364). ``sigma_data`` (σ_d below) is the standard deviation of clean latents that a network's
@@ -16,13 +16,13 @@ from torch import Tensor
 
 
 class Prediction(Protocol):
-    """Everything that a kind of prediction decides about a run."""
+    """How one kind of prediction scales latents and reads the network's output."""
 
     def network_input(self, x: Tensor, sigma: float) -> Tensor:
-        """What the network is given for the noisy latent ``x``."""
+        """The network's input for the noisy latent ``x``."""
 
     def denoised(self, x: Tensor, output: Tensor, sigma: float) -> Tensor:
-        """The clean latent that the network's ``output`` for ``x`` stands for."""
+        """The clean latent that the network's ``output`` for ``x`` predicts."""
 
     def noised(self, latent: Tensor, noise: Tensor, sigma: float, from_pure_noise: bool) -> Tensor:
         """The latent with which sampling from ``sigma`` starts; ``from_pure_noise`` at the model's largest level."""
@@ -33,7 +33,7 @@ class Prediction(Protocol):
 
 @dataclass(frozen=True)
 class _VarianceExploding:
-    """What predictions on ``clean + sigma * noise`` have in common."""
+    """Base of the predictions on ``clean + sigma * noise``."""
 
     sigma_data: float = 1.0
 

@@ -1,8 +1,8 @@
-"""The weights in memory: which networks have them, and which layers give theirs up when memory runs short.
+"""The weights in memory: which networks are loaded, and which layers are unloaded when memory runs short.
 
-The one place that owns weights. Everything else holds light handles and asks here.
+This module alone owns weights. Other code holds light handles and asks here.
 
-A network is loaded once for each file, precision and device. Weight patches make a tree of their own, which shares
+A network is loaded once for each file, precision and device. Weight patches make a separate tree, which shares
 every unpatched layer with the network's plain tree. A tree that somebody holds is in use: none of its layers is
 emptied. Layers for which memory does not suffice are read for each call.
 """
@@ -68,7 +68,7 @@ class Residency:
         self._networks: dict[Source[Any], _Network] = {}
         self._clock = 0
         self._emptied = 0
-        # Of two networks loaded at once each would count on the same room. What is loaded can
+        # Two networks loaded at once would both count on the same free memory. What is loaded can
         # be asked, and freed, meanwhile.
         self._loading = threading.RLock()
         self._lock = threading.RLock()
@@ -99,7 +99,7 @@ class Residency:
             return module
 
     def free(self) -> None:
-        """Let go of every network. One that is in use stays in memory until it is not."""
+        """Release every network. One that is in use stays in memory until its last user releases it."""
         with self._lock:
             self._networks = {}
         _return_memory()
@@ -107,7 +107,7 @@ class Residency:
     def free_others(self, network: nn.Module) -> int:
         """Empty every layer on any device that neither ``network`` nor another tree in use needs.
 
-        Returns the bytes of weights that were let go of.
+        Returns the bytes of weights that were released.
         """
         with self._loading:
             own = {id(layer) for _, tree in self._trees() if tree.lent(network) for layer in tree.layers}
@@ -165,7 +165,7 @@ class Residency:
         try:
             for number, layer in enumerate(missing):
                 if not _filled(layer):
-                    log.warning("%s: out of memory while loading; the other models leave it", network.source.device)
+                    log.warning("%s: out of memory while loading; unloading the other models", network.source.device)
                     self._empty(self._unused())
                     _return_memory()
                     if not _filled(layer):
@@ -195,7 +195,7 @@ class Residency:
             room += layer.nbytes
             room_for_copies += copies.get(id(layer), 0)
         if leaving:
-            log.info("%s: %d MB of other weights make room", device, self._empty(leaving) >> 20)
+            log.info("%s: unloaded %d MB of other weights", device, self._empty(leaving) >> 20)
             _return_memory()
         return room
 
@@ -216,7 +216,7 @@ class Residency:
         return list(found.values())
 
     def _unused(self, device: str | None = None) -> list[Layer]:
-        """Layers in memory of no tree that is in use: the first is the one to be missed least.
+        """The layers in memory that no tree in use has, the least useful one first.
 
         Where several trees have a layer at one place, the copies of those used longer ago come first; then come
         the layers of the networks used longest ago.
@@ -267,7 +267,7 @@ class _Network:
         self.trees[()] = _Tree(module, list(self._plain.values()), ())
 
     def tree(self, patches: Patches) -> _Tree:
-        """The tree with ``patches``, made now or before. Raises WeightPatchError for a name that is no tensor's."""
+        """The tree with ``patches``, made now or before. Raises WeightPatchError if a patch names an unknown tensor."""
         if patches not in self.trees:
             changed = self._changed(patches)
             module = with_modules(self.trees[()].module, {path: layer.module for path, layer in changed.items()})
@@ -278,7 +278,7 @@ class _Network:
         self.trees.pop(tree.patches, None)
 
     def close(self) -> None:
-        """Let go of the file, and of copies for uploads that are not needed while layers are in memory."""
+        """Close the file, and release copies for uploads that are not needed while layers are in memory."""
         self.reader.close()
         if self._uploads is not None:
             self._uploads.forget_present()
@@ -297,7 +297,7 @@ class _Network:
         for patch in patches:
             path, _, name = patch.name.rpartition(".")
             if path not in self._plain or name not in own_tensors(self._plain[path].module):
-                raise WeightPatchError(f"a patch names '{patch.name}', which is no tensor of the {self.source}")
+                raise WeightPatchError(f"a patch names '{patch.name}', which is not a tensor of the {self.source}")
             by_path[path].append(patch)
         changed = {}
         for path, own in by_path.items():
@@ -379,7 +379,7 @@ _USE: Final = "residency_use"
 
 
 def _filled(layer: Layer) -> bool:
-    """Bring ``layer`` into memory; False if a GPU's does not suffice. By then the error, and what it holds, is gone."""
+    """Bring ``layer`` into memory; False if a GPU has too little. The error and its tensors are released by then."""
     try:
         layer.fill()
     except torch.OutOfMemoryError:

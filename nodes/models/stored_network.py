@@ -34,7 +34,7 @@ class StoredNetwork(Generic[Config]):
 
 @dataclass(frozen=True)
 class Source(Generic[Config]):
-    """One network in one precision on one device: what its weights are read from, and what they are put into."""
+    """One network in one precision on one device: the source of its weights, and the module that receives them."""
 
     weights: StoredNetwork[Config]
     build: Callable[[Config], torch.nn.Module]

@@ -1,6 +1,6 @@
-"""What a CLIP text encoder looks like, read from the shapes of its tensors.
+"""The size of a CLIP text encoder, read from the shapes of its tensors.
 
-Plain data, no torch: a checkpoint's header can be judged without loading anything. What shapes do not tell (the
+Plain data, no torch: a checkpoint's header can be judged without loading anything. What the shapes do not show (the
 activation, the padding token, which layer is used) belongs to the family: :mod:`nodes.models.text_roles`.
 """
 

@@ -19,7 +19,7 @@ class TextRole:
     """One text encoder of a family.
 
     ``name`` is its key in tokens and embeddings ("l", "g", "h"), ``kind`` its name for people. ``width`` and ``layers``
-    are those of the published encoder; smaller ones are used in the same way. ``padding`` is the token that fills up a
+    describe the published encoder; smaller ones are used in the same way. ``padding`` is the token that fills up a
     chunk. ``layer`` is the layer whose output is used: -1 the last, -2 the one before; ``final_norm`` says whether the
     final norm is applied to it. The encoder with ``pools`` gives the pooled vector: the end token of the last layer,
     projected where the file has a projection. ``prefixes`` is where checkpoints of the family keep it.
@@ -37,7 +37,7 @@ class TextRole:
     pools: bool = True
 
     def layer_in(self, config: TextConfig, chosen: int | None = None) -> int:
-        """The layer that is used of an encoder of that ``config``; ``chosen`` overrides the family's own choice.
+        """The layer whose output is used, for an encoder with this ``config``; ``chosen`` replaces the family's choice.
 
         Some files of SD2's encoder leave out the last layer, which is never used: what is the last layer but one
         of the published encoder is then the file's last.
@@ -76,7 +76,7 @@ _ALONE: Final = (*SD1_TEXT, *SD2_TEXT, *SDXL_REFINER_TEXT)
 
 
 def role_alone(width: int) -> TextRole:
-    """The role of an encoder in a file of its own: the family that has it alone; SD1's for unknown widths."""
+    """The role of an encoder in a separate file: from the family whose only encoder it is; SD1's for unknown widths."""
     return next((role for role in _ALONE if role.width == width), _CLIP_L)
 
 

@@ -1,4 +1,4 @@
-"""What a Stable Diffusion U-Net looks like, read from the shapes of its tensors.
+"""The structure of a Stable Diffusion U-Net, read from the shapes of its tensors.
 
 Plain data: nothing here needs torch, so a checkpoint's header can be judged
 without loading anything. The network of SD1, SD2 and SDXL is one architecture
@@ -28,10 +28,10 @@ class UNetConfig:
     downwards. ``input_depth`` and ``output_depth`` give the number of transformer
     layers behind each residual block (0: no attention there), in the order in which
     they run; on the way up a level has one residual block more than on the way down.
-    ``middle_depth`` None stands for a middle that is a single residual block (SSD-1B), ``has_middle`` False for
-    none at all (KOALA-700M). ``adm_in_channels`` is the width of the vector that is given besides the text;
+    ``middle_depth`` None means a middle that is a single residual block (SSD-1B), ``has_middle`` False for
+    none at all (KOALA-700M). ``adm_in_channels`` is the width of the vector that is given next to the text;
     ``classes`` the number of class labels that are given instead. ``text_only`` has one entry a level: True where
-    both attentions of a transformer layer look at the text; empty stands for nowhere.
+    both attentions of a transformer layer look at the text; empty means nowhere.
     ``head_count`` None: heads are 64 channels wide behind linear projections, 8 in number behind convolutions.
     """
 

@@ -1,4 +1,4 @@
-"""Which Stable Diffusion U-Net the tensors of a file make up, told from their names and shapes."""
+"""Detects the configuration of a Stable Diffusion U-Net from the names and shapes of its tensors."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from nodes.models.unet_config import Shape, UNetConfig
 
 
 class UnknownUNetError(SumiError):
-    """The tensors are not those of a Stable Diffusion U-Net; says what was found and what was sought."""
+    """The tensors do not form a Stable Diffusion U-Net. The message names the tensors found and expected."""
 
 
 def detect_unet(shapes: Mapping[str, Shape], prefix: str = "") -> UNetConfig:
@@ -62,7 +62,7 @@ def detect_unet(shapes: Mapping[str, Shape], prefix: str = "") -> UNetConfig:
     mults = [width // model_channels for width in widths]
     if any(mult * model_channels != width or mult == 0 for mult, width in zip(mults, widths, strict=True)):
         raise UnknownUNetError(
-            f"not a Stable Diffusion U-Net: levels of {widths} channels are no multiples of the first, {model_channels}"
+            f"not a Stable Diffusion U-Net: level widths {widths} are not multiples of the first, {model_channels}"
         )
 
     has_middle = any(name.startswith(f"{prefix}middle_block.") for name in shapes)

@@ -94,7 +94,7 @@ class Uploads:
         return pack.views(other.data)
 
     def forget_present(self) -> None:
-        """Let go of the copies of layers that are on the device."""
+        """Release the copies of layers that are on the device."""
         for layer in [layer for layer in self._packs if layer.is_present]:
             del self._packs[layer]
 
@@ -120,7 +120,7 @@ class _Slot:
         self.done = torch.cuda.Event()
 
     def fill(self, layer: Layer, pack: Pack, stream: torch.cuda.Stream) -> None:
-        """Start copying ``pack`` here, once nothing computes with what was here before."""
+        """Start copying ``pack`` here, once no computation uses the previous content."""
         stream.wait_event(self.done)
         if len(self.data) < len(pack.data):
             torch.cuda.current_stream(self.data.device).synchronize()

@@ -1,4 +1,4 @@
-"""What a family's network is given besides the text: a vector, or a class label."""
+"""The second condition of a family's network, next to the text: a vector, or a class label."""
 
 from __future__ import annotations
 

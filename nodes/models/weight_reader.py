@@ -67,7 +67,7 @@ class WeightReader:
                 self._check(self._open(), name, is_patched, pair)
 
     def close(self) -> None:
-        """Let go of the file until the next read."""
+        """Close the file until the next read."""
         self._checkpoint = None
 
     def _open(self) -> Checkpoint:

@@ -1,4 +1,4 @@
-"""Weights as handles hold them: a network in a file, which is in memory when somebody asks for it."""
+"""Weights as handles hold them: a network in a file, loaded when it is first needed."""
 
 from __future__ import annotations
 

@@ -1,1 +1,1 @@
-"""Node packs: found, imported one after the other, and read for the nodes that they bring."""
+"""Finds node packs, imports them one after the other, and collects their nodes."""

@@ -31,7 +31,7 @@ class ImportTookTooLong(BaseException):
 class PackImport:
     """One import. ``failure`` is its traceback, ``printed`` the lines that it printed.
 
-    ``missing_part(error)`` names the part of ComfyUI for whose lack an import failed, None if it failed otherwise.
+    ``missing_part(error)`` names the missing part of ComfyUI that made an import fail; None for other failures.
     """
 
     def __init__(self, name: str, missing_part: Callable[[BaseException], str | None]):

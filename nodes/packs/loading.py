@@ -4,7 +4,7 @@ A pack is a ``.py`` file or a package. Its nodes are functions decorated with ``
 written for ComfyUI (``NODE_CLASS_MAPPINGS``, ``comfy_entrypoint``; see :data:`DIALECT`). An installed
 distribution offers one by an entry point of the group ``sumi.nodes`` that names its module.
 
-A pack that fails is reported with its traceback and stops neither the start nor the others.
+A pack that fails is reported with its traceback. Start-up and the other packs continue.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ log = logging.getLogger(__name__)
 
 ENTRY_POINTS: Final = "sumi.nodes"
 DIALECT: Final = "nodes.compat.dialect"
-"""The module that reads packs written for ComfyUI. It registers here by its name: no room knows it."""
+"""The module that reads packs written for ComfyUI. It registers here by its name, since no room may import it."""
 SLOW_SECONDS: Final = 5.0
 """A pack that takes longer to import is named in the log."""
 
@@ -150,7 +150,7 @@ def dialect() -> Any:
 
 
 def loaded_dialect() -> Any | None:
-    """The same, if any pack was loaded."""
+    """The module that reads packs written for ComfyUI, if any pack was loaded."""
     return sys.modules.get(DIALECT)
 
 
@@ -286,7 +286,7 @@ def _shown_module(module: str) -> str:
 
 
 def _put_in_place() -> dict[str, type]:
-    """The classes that packs have put in the place of Sumi's own so far."""
+    """The packs' classes that replace Sumi's nodes so far."""
     return dialect().replaced()
 
 

@@ -17,7 +17,7 @@ _SMALLEST_MASKED_AREA = 8
 
 
 class ConditionError(SumiError):
-    """An area lies outside the picture; says where, and how large the picture is."""
+    """An area lies outside the picture. The message gives the area and the picture's size."""
 
 
 class Area(NamedTuple):
@@ -88,7 +88,7 @@ def _area(area: Sequence[Any] | None, height: int, width: int) -> Area | None:
 
 
 def _within(area: Area, height: int, width: int) -> Area:
-    """``area`` without what lies below or right of the latent. Raises ConditionError if nothing is left."""
+    """``area`` clipped to the latent. Raises ConditionError if nothing is left."""
     if not (0 <= area.top < height and 0 <= area.left < width and area.height > 0 and area.width > 0):
         raise ConditionError(
             f"a condition's area, {area.width * 8} by {area.height * 8} pixels at x {area.left * 8}, "

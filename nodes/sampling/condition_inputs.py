@@ -49,7 +49,7 @@ class ControlSource(Protocol):
         sigma: float,
         levels: NoiseLevels,
     ) -> Control | None:
-        """What to add to the U-Net call with these arguments, at noise level ``sigma``; None for nothing.
+        """The residuals to add to a U-Net call with these arguments, at noise level ``sigma``; None for none.
 
         ``x`` [B, 4, h, w] is the network's input, ``context`` [B, T, C] the text before projection.
         """

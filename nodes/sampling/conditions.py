@@ -44,13 +44,13 @@ class Condition:
     options: Mapping[str, Any] = field(default_factory=dict)
     """The options of the CONDITIONING's entry."""
     uuid: uuid.UUID = field(default_factory=uuid.uuid4)
-    """Identifies the entry for functions that keep something about each."""
+    """Identifies the entry for functions that keep state for each entry."""
 
     def is_active(self, sigma: float) -> bool:
         return self.sigma_end <= sigma <= self.sigma_start
 
     def with_inputs(self, **inputs: ConditionInput | None) -> Condition:
-        """The same condition with these inputs in place of its own; None removes one."""
+        """A copy of the condition with these inputs replaced; None removes one."""
         changed = {name: value for name, value in {**self.inputs, **inputs}.items() if value is not None}
         return dataclasses.replace(self, inputs=changed)
 

@@ -1,4 +1,4 @@
-"""The function that a sampler is given: a noisy latent and its noise level to a clean one."""
+"""The function that a sampler calls: it predicts the clean latent from a noisy one and its noise level."""
 
 from __future__ import annotations
 
@@ -77,7 +77,7 @@ class GuidedDenoiser:
         return denoised, seen[-1]
 
     def with_changes(self, changes: ModelChanges) -> GuidedDenoiser:
-        """The same with other changes of the model."""
+        """A copy with other changes of the model."""
         return GuidedDenoiser(self.guider, self.predictor, self.conditions, changes)
 
 

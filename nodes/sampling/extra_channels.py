@@ -1,4 +1,4 @@
-"""Input channels of a network beyond those of the latent: inpainting, InstructPix2Pix and upscaling models."""
+"""Extra input channels of a network, after the latent's: inpainting, InstructPix2Pix and upscaling models."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ if TYPE_CHECKING:
 
 
 class MissingChannelsError(SumiError):
-    """Nothing fills a model's extra input channels; names the model, the channels and the node that provides them."""
+    """A model's extra input channels are empty. The message names the model, the channels and the node to connect."""
 
 
 def check_input_channels(model: Model, channels: int) -> None:

@@ -14,10 +14,10 @@ from nodes.sampling.denoiser import Denoiser, Sigma
 
 
 class Inpainted:
-    """A denoiser that sees, outside ``mask``, ``latent`` at the noise level of the call, and predicts it.
+    """A denoiser that keeps ``latent`` outside ``mask``: its input there is ``latent`` noised, its result ``latent``.
 
-    ``mask`` [B, C, h, w] is 1 where the picture is regenerated. ``latent`` and ``noise`` are those that the run
-    starts from. ``mask_at(mask, sigma)`` gives the mask of a noise level; without it the mask is the same at all.
+    ``mask`` [B, C, h, w] is 1 where the picture is regenerated. The run starts from ``latent`` and
+    ``noise``. ``mask_at(mask, sigma)`` returns the mask for a noise level; without it every level has the same mask.
     """
 
     def __init__(

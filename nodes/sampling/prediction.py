@@ -29,7 +29,7 @@ class Predictor:
     """Predicts the denoised latents of conditions with one model's network, for one run.
 
     ``sigmas`` are the noise levels of the run, for functions that look at them.
-    When a GPU's memory runs out, other models leave it and the call is repeated; if that does not suffice, the
+    When a GPU's memory runs out, other models are unloaded and the call is repeated; if that does not suffice, the
     conditions of a batch go through the network one after the other for the rest of the run.
     """
 
@@ -38,7 +38,7 @@ class Predictor:
         self.network = DenoisingNetwork(model)
         self.sigmas = sigmas
         self.kept: dict[str, Any] = {}
-        """Whatever functions keep for the length of the run, each under a name of its own."""
+        """State that functions keep during the run, each under its own name."""
         self._joined: OrderedDict[tuple[Any, ...], tuple[Sequence[ConditionInput], Any]] = OrderedDict()
         self._one_by_one = False
 
@@ -80,7 +80,7 @@ class Predictor:
         if not self._one_by_one or len(batch) == 1:
             denoised = self._attempt(batch, side_of, step)
             if denoised is None:
-                log.warning("out of memory while sampling; other models are freed and the step is tried again")
+                log.warning("out of memory while sampling; unloading the other models and trying the step again")
                 _free_other_models(self.network)
                 denoised = self._attempt(batch, side_of, step)
             if denoised is not None:
@@ -94,7 +94,7 @@ class Predictor:
     def _attempt(
         self, batch: Sequence[Condition], side_of: Mapping[Condition, int], step: Step
     ) -> Sequence[Tensor] | None:
-        """:meth:`_call`, or None if a GPU's memory runs out. On return its error is gone, with the tensors it held."""
+        """:meth:`_call`, or None if a GPU's memory runs out. The error and its tensors are released on return."""
         try:
             return self._call(batch, side_of, step)
         except torch.OutOfMemoryError:
@@ -164,5 +164,5 @@ def per_item(sigma: float | tuple[float, ...], x: Tensor) -> Tensor:
 
 
 def _free_other_models(network: DenoisingNetwork) -> None:
-    """Let the weights of every network leave memory but those of the one in use."""
+    """Unload the weights of every network except the one in use."""
     residency.free_others(network.module)

@@ -81,7 +81,7 @@ def sampled(
     """The latent of ``call``, noised, brought to the last of its sigmas by ``steps(denoiser, x)``, and rescaled.
 
     The denoiser that ``steps`` gets keeps the latent outside the mask, and reports to ``call.on_step``.
-    ``renews_masked_noise``: outside the mask noise of the next seed is put.
+    ``renews_masked_noise``: outside the mask, use noise of the next seed.
     """
     denoiser, levels = call.denoiser, call.levels
     if call.mask is not None:
@@ -109,15 +109,15 @@ _added: dict[str, Sampler] = {}
 def register_sampler(name: str, sampler: Sampler) -> None:
     """Let nodes find ``sampler`` by ``name``; a later one of the same name replaces it.
 
-    Raises ValueError if Sumi has a sampler of that name itself.
+    Raises ValueError if the name belongs to a built-in sampler.
     """
     if name in SAMPLERS:
-        raise ValueError(f"'{name}' is a sampler of Sumi's; expected another name")
+        raise ValueError(f"'{name}' is the name of a built-in sampler; expected another name")
     _added[name] = sampler
 
 
 def sampler_named(name: str) -> Sampler:
-    """The sampler of that name, Sumi's or a registered one. Raises ValueError if there is none."""
+    """The sampler of that name, built-in or registered. Raises ValueError if there is none."""
     found = SAMPLERS.get(name) or _added.get(name)
     if found is None:
         raise ValueError(f"there is no sampler '{name}'; there are {', '.join([*SAMPLERS, *_added])}")

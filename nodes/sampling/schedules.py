@@ -29,8 +29,8 @@ def sigmas_for(
     """The sigmas of the last ``steps`` steps of a schedule that removes all noise.
 
     ``denoise`` in 0..1 is how far up the noise the run starts; see :func:`denoise_tail`.
-    ``skip_penultimate`` makes one step more, and leaves out the last sigma above 0: for samplers
-    that are better off without a short last step. Raises ValueError if there is no such schedule.
+    ``skip_penultimate`` computes one more step and drops the last sigma above 0: for samplers
+    that work better without a short last step. Raises ValueError if there is no such schedule.
     """
     schedule = schedule_named(scheduler)
 
@@ -60,15 +60,15 @@ def without_penultimate(sigmas: Tensor) -> Tensor:
 def register_schedule(name: str, schedule: Schedule) -> None:
     """Let nodes find ``schedule`` by ``name``; a later one of the same name replaces it.
 
-    Raises ValueError if Sumi has a schedule of that name itself.
+    Raises ValueError if the name belongs to a built-in schedule.
     """
     if name in SCHEDULES:
-        raise ValueError(f"'{name}' is a schedule of Sumi's; expected another name")
+        raise ValueError(f"'{name}' is the name of a built-in schedule; expected another name")
     _added[name] = schedule
 
 
 def schedule_named(name: str) -> Schedule:
-    """The schedule of that name, Sumi's or a registered one. Raises ValueError if there is none."""
+    """The schedule of that name, built-in or registered. Raises ValueError if there is none."""
     found = SCHEDULES.get(name) or _added.get(name)
     if found is None:
         raise ValueError(f"there is no schedule '{name}'; there are {', '.join([*SCHEDULES, *_added])}")

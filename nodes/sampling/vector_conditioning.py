@@ -1,4 +1,4 @@
-"""What a network is given besides the text: SDXL's sizes, unCLIP's image, the upscaler's noise class."""
+"""The second condition of a network, next to the text: SDXL's sizes, unCLIP's image, the upscaler's noise class."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 _AESTHETIC_SCORE = 6.0
 _NEGATIVE_AESTHETIC_SCORE = 2.5
-"""What SDXL's refiner is given for the side to stay away from."""
+"""The aesthetic score that SDXL's refiner gets for the negative side."""
 
 
 def vector(
@@ -24,7 +24,7 @@ def vector(
 ) -> Tensor | None:
     """The vector ``y`` [1, width], or the class label [1], for a latent of that size; None if the model takes neither.
 
-    ``options`` are those of a conditioning entry. ``negative``: for the side that guidance leads away from.
+    ``options`` come from a conditioning entry. ``negative``: for the side that guidance moves away from.
     """
     width = model.config.adm_in_channels or 0
     match model.family.vector:

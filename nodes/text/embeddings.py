@@ -122,7 +122,7 @@ def split_embeddings(text: str) -> Iterator[str | Named]:
 
 
 def embedding_fingerprint(text: str, folders: Folders) -> list[Any]:
-    """What the tokens of ``text`` depend on besides itself: the identity of each embedding file it names."""
+    """The identity of each embedding file that ``text`` names: its tokens depend on these files."""
     parts = [part for run in parse(text) for part in split_embeddings(run.text)]
     names = {name for part in parts if isinstance(part, Named) for name, _ in part.spellings()}
     paths = ((name, find_embedding(name, folders)) for name in sorted(names))

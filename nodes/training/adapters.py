@@ -1,4 +1,4 @@
-"""What a LoRA run trains: small tensors beside each frozen layer, in one of four forms.
+"""The tensors that a LoRA run trains: small ones beside each frozen layer, in one of four forms.
 
 Each form is one of the changes of :mod:`nodes.models.weight_patches`, which the trained file becomes when it is used;
 a plain LoRA is computed beside the layer while it trains, so that the frozen weight needs no gradient.
@@ -34,7 +34,7 @@ def new_tensors(
 ) -> dict[str, Tensor]:
     """Fresh tensors for a layer whose weight has ``shape`` [out, in, …], by their names in LoRA files.
 
-    They start without effect: one factor is zero. Raises TrainingError for an unknown algorithm.
+    At first they have no effect: one factor is zero. Raises TrainingError for an unknown algorithm.
     """
     out, inner = shape[0], shape[1]
     flat = math.prod(shape[1:])
@@ -83,7 +83,7 @@ def number_of_blocks(out: int, rank: int) -> int:
 
 
 def algorithm_of(tensors: Mapping[str, Tensor]) -> str:
-    """Which algorithm a layer's tensors are of. Raises TrainingError if none."""
+    """The algorithm that a layer's tensors belong to. Raises TrainingError if there is none."""
     for ending, algorithm in _ENDINGS.items():
         if ending in tensors:
             return algorithm
@@ -91,7 +91,7 @@ def algorithm_of(tensors: Mapping[str, Tensor]) -> str:
 
 
 def change_of(tensors: Mapping[str, Tensor], alpha: float | None) -> Change:
-    """The change of a weight that a layer's tensors, by their names in LoRA files, stand for. Raises TrainingError."""
+    """The weight change described by a layer's tensors, named as in LoRA files. Raises TrainingError."""
     match algorithm_of(tensors):
         case "LoRA":
             middle, magnitude = tensors.get("lora_mid.weight"), tensors.get("dora_scale")
@@ -127,7 +127,7 @@ class Adapter(nn.Module):
         return change_of(self.tensors(), self.alpha)(weight, 1.0)
 
     def beside_tokens(self, x: Tensor) -> Tensor:
-        """What a plain LoRA adds to a linear layer's result for ``x`` [..., in]."""
+        """The output that a plain LoRA adds to a linear layer's for ``x`` [..., in]."""
         down, up = self._low_rank(x.dtype)
         return F.linear(F.linear(x, down.flatten(1)), up.flatten(1))
 

@@ -1,4 +1,4 @@
-"""An exponential moving average of weights: smoother than the weights themselves, and what is sampled from."""
+"""An exponential moving average of weights: smoother than the weights themselves, and used for sampling."""
 
 from __future__ import annotations
 

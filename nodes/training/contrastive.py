@@ -1,4 +1,4 @@
-"""Training a small CLIP: a text encoder and an image encoder that know which text belongs to which picture.
+"""Training a small CLIP: a text encoder and an image encoder that learn which text belongs to which picture.
 
 Radford et al., arXiv:2103.00020: of all pairs in a batch, the right ones are made the most similar.
 """
@@ -48,7 +48,7 @@ class LatentTower(nn.Module):
 
 
 class Pairing(nn.Module):
-    """What compares both encoders' vectors: a projection of the text, and the temperature's logarithm."""
+    """Compares both encoders' vectors: a projection of the text, and the temperature's logarithm."""
 
     def __init__(self, text_width: int, width: int):
         super().__init__()
@@ -59,7 +59,7 @@ class Pairing(nn.Module):
 def contrastive_loss(pictures: Tensor, texts: Tensor, logit_scale: Tensor, same: Tensor | None = None) -> Tensor:
     """The symmetric cross entropy of the similarities of ``pictures`` and ``texts``, both [B, width].
 
-    ``same`` [B, B] is True where a text fits a picture besides its own: such pairs are left out.
+    ``same`` [B, B] is True where a text also fits another text's picture: such pairs are left out.
     """
     pictures, texts = F.normalize(pictures, dim=1), F.normalize(texts, dim=1)
     logits = logit_scale.clamp(max=LARGEST_LOGIT_SCALE).exp() * pictures @ texts.T

@@ -25,11 +25,11 @@ from nodes.training.watching import Watcher
 
 @dataclass(frozen=True)
 class DiffusionSettings:
-    """What is special to training a diffusion model.
+    """The settings that only training a diffusion model has.
 
     ``trained``: ``noise predictor``, ``text encoder`` or ``both``. ``caption_dropout``: the share of empty captions.
     ``weighting``: of :func:`nodes.training.objective.loss_weight`.
-    ``prompts``: those of the sample grids, drawn every ``sample_every`` seconds.
+    ``prompts``: for the sample grids, drawn every ``sample_every`` seconds.
     """
 
     batch_size: int

@@ -1,4 +1,4 @@
-"""What can go wrong in training and is the workflow's doing."""
+"""The errors in training that the workflow causes."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from graph.errors import SumiError
 
 
 class TrainingError(SumiError):
-    """Settings, models or data do not fit together; names what was found and what would be right."""
+    """Settings, models or data do not fit together. The message says what was found and what would be right."""
 
 
 class DatasetError(TrainingError):

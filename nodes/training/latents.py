@@ -19,11 +19,11 @@ from nodes.vae.autoencoder import AutoencoderKL
 from nodes.vae.coding import sample_posterior
 
 SHARD: Final = 512
-"""Pictures in one file: what an interruption costs at most."""
+"""Pictures in one file: an interruption loses no more than these."""
 BATCH: Final = 8
 
 Progress = Callable[[int, int], None]
-"""Told (done, total); may raise to stop."""
+"""Called with (done, total); may raise to stop."""
 
 
 @dataclass(frozen=True, eq=False)

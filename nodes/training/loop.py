@@ -27,9 +27,9 @@ Loss = Callable[[torch.Generator], Tensor]
 class Settings:
     """How a run trains.
 
-    ``steps`` counts changes of the weights, each from ``accumulation`` batches. ``average_decay`` is that of the
-    weights' moving average, 0 for none. ``precision`` ``bf16`` computes matrix products in bfloat16 and keeps weights
-    in float32. The same ``seed`` and data give the same result, whether or not the run was interrupted.
+    ``steps`` counts changes of the weights, each from ``accumulation`` batches. ``average_decay`` is the decay of
+    the weights' moving average, 0 for none. ``precision`` ``bf16`` computes matrix products in bfloat16 and keeps
+    weights in float32. The same ``seed`` and data give the same result, whether or not the run was interrupted.
     """
 
     steps: int
@@ -47,13 +47,13 @@ class Settings:
 
 
 class Observer(Protocol):
-    """Who watches a run, and may end it by raising."""
+    """Observes a run; may end it by raising."""
 
     def after_step(self, step: int, losses: list[float], weights: Mapping[str, Tensor]) -> None:
-        """``step`` steps are done; ``weights`` are the averaged ones, or the weights if there is no average."""
+        """Called when ``step`` steps are done. ``weights`` are averaged if the run keeps an average."""
 
     def after_checkpoint(self, step: int, losses: list[float], weights: Mapping[str, Tensor]) -> None:
-        """The same, each time the state was saved, and at the end."""
+        """Called with the same arguments whenever the state has been saved, and at the end."""
 
 
 @dataclass
@@ -117,7 +117,7 @@ def train(
                     observer.after_checkpoint(step, losses, weights)
                 saved_step, saved_at = step, time.monotonic()
     finally:
-        # Interrupted, too, and by whatever: a step is either done, with its loss noted, or not begun.
+        # Also after an interruption of any kind: a step is either done, with its loss recorded, or not begun.
         if step == len(losses) and step > saved_step:
             save()
     if observer is not None:

@@ -33,7 +33,7 @@ _STEPS = re.compile(r"_(\d+)_steps_")
 
 @dataclass(frozen=True)
 class LoraSettings:
-    """What is special to training a LoRA. ``rank`` is also its alpha, so that the change counts with factor 1."""
+    """The settings that only training a LoRA has. ``rank`` is also its alpha, so that the change has a factor of 1."""
 
     batch_size: int
     rank: int

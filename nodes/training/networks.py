@@ -36,7 +36,7 @@ class TextPath(NamedTuple):
     padding: int
 
     def __call__(self, ids: Tensor, vectors: Mapping[tuple[int, int], Tensor] | None = None) -> Encoded:
-        """What the model is given for ``ids`` [B, T]; ``vectors`` as :class:`nodes.text.clip.ClipText` takes them."""
+        """The embeddings of ``ids`` [B, T] for the model; ``vectors`` are as in :class:`nodes.text.clip.ClipText`."""
         encoded: Encoded = self.encoder(ids, vectors, self.layer, self.final_norm)
         return encoded
 
@@ -70,7 +70,7 @@ def _copy(
 
 
 def identity(handle: Any) -> str:
-    """Tells the weights of one handle from another's."""
+    """Identifies the weights of a handle."""
     weights = handle.weights
     return f"{weights.fingerprint} {weights.prefix}"
 
@@ -82,7 +82,7 @@ class Trainable(NamedTuple):
 
     @classmethod
     def of(cls, **networks: nn.Module | None) -> Trainable:
-        """``name.parameter`` for every parameter of the networks; they are made to need gradients."""
+        """``name.parameter`` for every parameter of the networks. Turns their gradients on."""
         parameters: dict[str, Tensor] = {}
         for name, network in networks.items():
             if network is not None:
@@ -92,5 +92,5 @@ class Trainable(NamedTuple):
 
 
 def part_of(weights: Any, name: str) -> dict[str, Tensor]:
-    """The weights of one network out of those of :meth:`Trainable.of`, under its own names."""
+    """The weights of one network from the dict of :meth:`Trainable.of`, under its own names."""
     return {key.removeprefix(f"{name}."): value for key, value in weights.items() if key.startswith(f"{name}.")}

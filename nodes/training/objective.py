@@ -1,4 +1,4 @@
-"""What the noise predictor learns: pick a latent, add noise at a random step, predict, compare.
+"""The objective of the noise predictor: pick a latent, add noise at a random step, predict, compare.
 
 Ho et al., "Denoising Diffusion Probabilistic Models" (arXiv:2006.11239), algorithm 1; the velocity as target is
 Salimans & Ho, arXiv:2202.00512. With s the latent's share and n the noise's, s² + n² = 1:

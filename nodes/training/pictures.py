@@ -21,7 +21,7 @@ _FILTER: Final = PIL.Image.Resampling.LANCZOS
 def load_picture(path: Path, width: int | None = None, height: int | None = None, method: str = "Crop") -> Tensor:
     """The picture [H, W, 3] in 0..1, transparent parts on white, resized by ``method`` if a size is given.
 
-    ``Stretch`` ignores the aspect ratio, ``Crop`` cuts off what is too much, centred, ``Pad`` adds black borders.
+    ``Stretch`` ignores the aspect ratio, ``Crop`` cuts the excess from both sides, ``Pad`` adds black borders.
     Raises DatasetError.
     """
     try:

@@ -1,4 +1,4 @@
-"""Where a training run keeps its files: a folder of its own in output/training."""
+"""The folder of a training run's files, below output/training."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ def run_folder(folders: Folders, name: str) -> Path:
 
 
 def run_files(folders: Folders, weights: Path) -> dict[str, list[dict[str, Any]]]:
-    """What a finished run shows on its node: the last sample grid and the loss curve; and the file of its weights."""
+    """The node's display after a run: the last sample grid, the loss curve and the file of its weights."""
     folder = weights.parent
     shown = [*sorted(folder.glob("samples_*.png"))[-1:], *folder.glob("loss.png")]
     subfolder = folder.relative_to(folders.place("output")).as_posix()

@@ -28,7 +28,7 @@ STEPS, GUIDANCE = 20, 5.0
 
 
 class SampleGrid:
-    """Draws every prompt with every seed, by a copy of the networks that is given their weights of the moment."""
+    """Draws every prompt with every seed, with a copy of the networks that gets their current weights."""
 
     def __init__(
         self,

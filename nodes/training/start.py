@@ -1,4 +1,4 @@
-"""A small Stable Diffusion 1 model with random weights, to train from nothing."""
+"""A small Stable Diffusion 1 model with random weights, to train from scratch."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from nodes.vae.autoencoder import ResidualBlock as VaeResidualBlock
 
 GROUPS: Final = 32
 RESIDUAL_SHARE: Final = 0.1
-"""Residual branches start this weak, so that the network starts near the identity."""
+"""The initial scale of residual branches: small, so that the network starts near the identity."""
 
 
 @dataclass(frozen=True)

@@ -23,7 +23,7 @@ from nodes.training.errors import TrainingError
 
 @dataclass
 class TrainingState:
-    """What a run needs to go on: tensors by name, of the optimizer ``(kind, name)``, and plain settings."""
+    """The data from which a run continues: tensors by name, the optimizer's by ``(kind, name)``, and plain settings."""
 
     step: int
     parameters: dict[str, Tensor]

@@ -27,7 +27,7 @@ SHOWN: Final = 8
 
 @dataclass(frozen=True)
 class VaeSettings:
-    """What is special to training an autoencoder.
+    """The settings that only training an autoencoder has.
 
     ``width`` × ``height``: the pictures' size; ``crop``: the side of the random square that is trained on, 0 for
     whole pictures. ``kl_weight``: of the Kullback-Leibler divergence from unit normal latents.

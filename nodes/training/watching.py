@@ -1,4 +1,4 @@
-"""What a run shows on its node: progress, the loss curve and sample grids."""
+"""A run's display on its node: progress, the loss curve and sample grids."""
 
 from __future__ import annotations
 

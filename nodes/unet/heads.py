@@ -12,8 +12,8 @@ from torch import Tensor
 class KV(NamedTuple):
     """Keys and values of one attention layer, each [B, heads, tokens, head width].
 
-    ``mask`` [1, 1, 1, tokens] is added to the scores: -inf where there is only padding. ``first`` holds those of the
-    transformer layer's first attention if that looks at the text too.
+    ``mask`` [1, 1, 1, tokens] is added to the scores: -inf where there is only padding. ``first`` holds the keys and
+    values of the transformer layer's first attention if that looks at the text too.
     """
 
     key: Tensor

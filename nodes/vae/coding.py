@@ -41,7 +41,7 @@ class VaeInputError(SumiError):
 def decode(network: AutoencoderKL, samples: Tensor) -> Tensor:
     """Latents to images: clamp((x + 1) / 2, 0, 1), one item of the batch at a time.
 
-    Where memory runs short the other networks leave it; a picture that does not fit then is decoded in tiles, and the
+    If memory is short, the other networks are unloaded. A picture that still does not fit is decoded in tiles, and the
     log says so.
     Raises VaeInputError.
     """
@@ -71,7 +71,7 @@ def decode_tiled(network: AutoencoderKL, samples: Tensor, tile_size: int, overla
 def encode(network: AutoencoderKL, pixels: Tensor) -> Tensor:
     """Images to latents: cropped to multiples of 8, first three channels, 2x - 1, posterior sampled.
 
-    Where memory runs short the other networks leave it; a picture that does not fit then is encoded in tiles, and the
+    If memory is short, the other networks are unloaded. A picture that still does not fit is encoded in tiles, and the
     log says so.
     Raises VaeInputError.
     """
@@ -139,7 +139,7 @@ def _each(
 ) -> Tensor | None:
     """``function`` of each item of the batch, float32 on the CPU: memory is needed for one at a time.
 
-    Where memory does not suffice the other networks leave it. None if it does not suffice then either.
+    If memory is short, the other networks are unloaded. None if that does not suffice.
     """
     for others_left in (False, True):
         if others_left:
@@ -152,7 +152,7 @@ def _each(
 
 
 def _of_each_item(function: Callable[[Tensor], Tensor], x: Tensor) -> Tensor | None:
-    """None if a GPU's memory does not suffice; by then the error is gone, and with it what it kept alive."""
+    """None if a GPU's memory does not suffice. The error and its tensors are released by then."""
     results = []
     try:
         for index, item in enumerate(x.split(1)):

@@ -1,4 +1,4 @@
-"""Runs that the server refuses: what is said of them, where, and for how long."""
+"""Runs that the server rejects: the message, its place, and how long it stays."""
 
 from __future__ import annotations
 

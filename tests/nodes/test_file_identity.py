@@ -1,4 +1,4 @@
-"""A file is told by its bytes, after a copy and under another name; until its bytes are known, by its place."""
+"""A file is identified by its bytes, also as a copy with another name; until they are hashed, by its place."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Gradients of our networks against those of diffusers and transformers, on the same weights."""
+"""Gradients of our networks against diffusers and transformers, on the same weights."""
 
 from __future__ import annotations
 

@@ -112,7 +112,7 @@ def test_a_layer_that_is_set_counts_for_both_encoders(place: Path) -> None:
 
 @pytest.mark.parametrize("is_openclip", [True, False])
 def test_an_encoder_in_a_file_of_its_own_has_the_role_of_its_width(tmp_path: Path, is_openclip: bool) -> None:
-    """OpenCLIP-H is told from its width, in both layouts; in transformers' its last layer may be left out."""
+    """OpenCLIP-H is recognised by its width, in both layouts; in transformers' its last layer may be left out."""
     whole = TextConfig(width=1024, layers=24, mlp=16, activation="gelu", projection=8)
     config = whole if is_openclip else TextConfig(width=1024, layers=23, mlp=16, activation="gelu", projection=8)
     shapes = text_shapes(config)

@@ -1,4 +1,4 @@
-"""What predictions mean and at which levels networks are called, against diffusers' schedulers."""
+"""The meaning of predictions, and the levels at which networks are called, against diffusers' schedulers."""
 
 from __future__ import annotations
 

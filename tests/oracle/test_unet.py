@@ -45,7 +45,7 @@ REFINER_LIKE = UNetConfig(
     linear_projections=True,
 )
 INPAINTING = replace(SD1_LIKE, in_channels=9)
-# What pruning left of SDXL: SSD-1B has fewer layers, other numbers on the way up and a middle without attention,
+# Pruned SDXL networks: SSD-1B has fewer layers, other numbers in the decoder and a middle without attention,
 # KOALA-700M one residual block a level and no middle.
 SSD_LIKE = replace(
     SDXL_LIKE, input_depth=(0, 0, 2, 2, 1, 1), middle_depth=None, output_depth=(1, 1, 3, 2, 1, 1, 0, 0, 0)

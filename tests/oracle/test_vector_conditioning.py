@@ -1,4 +1,4 @@
-"""What SDXL is told besides the text, against diffusers."""
+"""SDXL's vector conditioning, against diffusers."""
 
 from __future__ import annotations
 

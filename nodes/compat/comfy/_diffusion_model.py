@@ -59,7 +59,7 @@ class DiffusionModel(PatchedWeights, ModelPatcher):
         self._weight_patches = handle.patches
         self._unchanged = self._signature()
 
-    # -- the handle that it stands for ---------------------------------------------------------------------------
+    # -- the handle that it represents ---------------------------------------------------------------------------
 
     @property
     def handle(self) -> Model:

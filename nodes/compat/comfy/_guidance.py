@@ -1,4 +1,4 @@
-"""The functions of ``comfy.samplers`` that predict and guide, as packs call them: on the run that goes on."""
+"""The functions of ``comfy.samplers`` that predict and guide, as packs call them: on the current run."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Guiders as packs make them and derive from them, and the runs in which packs see one."""
+"""Guiders as packs create and subclass them, and the runs in which packs see one."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ class CFGGuider:
         self.inner_set_conds({"positive": positive, "negative": negative})
 
     def set_cfg(self, cfg: float) -> None:
-        """Guide that strongly."""
+        """Set the strength of guidance."""
         self.cfg = cfg
 
     def inner_set_conds(self, conds: Mapping[str, Any]) -> None:
@@ -144,7 +144,7 @@ class CFGGuider:
         seed: int | None,
         **_: Any,
     ) -> Tensor:
-        """The run: conditions made ready, and the sampler run."""
+        """The run: prepare the conditions, then run the sampler."""
         samples: Tensor = self._go_on(noise, latent_image, sampler, sigmas, denoise_mask, callback, disable_pbar, seed)
         return samples
 
@@ -166,7 +166,7 @@ class _NativeGuider(CFGGuider):
 
 @dataclass(frozen=True, eq=False)
 class PackGuider:
-    """A guider of a pack's, or one that packs see, as one of Sumi's."""
+    """A pack's guider, or the pack's view of a guider, as one of Sumi's."""
 
     guider: CFGGuider
 
@@ -184,13 +184,13 @@ class PackGuider:
 
 
 class PackRun(Internal):
-    """Around a run: makes the objects that packs see. ``patcher`` makes the model that they see of a handle."""
+    """Around a run: makes the objects that packs see. ``patcher`` makes a handle's model as packs see it."""
 
     def __init__(self, patcher: Callable[[Model], Any]):
         self._patcher = patcher
 
     def __call__(self, proceed: Callable[[Run], Tensor], run: Run) -> Tensor:
-        """The run; its guider is one that packs see if any function of theirs gets to see it."""
+        """The run; its guider has ComfyUI's form if any function of a pack can see it."""
         pack = run.guider if isinstance(run.guider, PackGuider) else None
         patcher = self._patcher(run.model) if pack is None else pack.guider.model_patcher
         model = base_model(run.model, run.predictor)  # type: ignore[arg-type]
@@ -213,7 +213,7 @@ class PackRun(Internal):
 
 
 class _ReadyGuider(Internal):
-    """Around the sampler: a guider that packs see gets the run's conditions and denoiser."""
+    """Around the sampler: gives the run's conditions and denoiser to the guider that packs see."""
 
     def __call__(self, proceed: Callable[[SamplerCall], Tensor], call: SamplerCall) -> Tensor:
         _make_ready(call)
@@ -231,7 +231,7 @@ class _OuterSample(Internal):
 
 @dataclass(frozen=True, eq=False)
 class EnteringSampler:
-    """A pack's sampler for runs of Sumi's nodes. ``make`` gives it, ``patcher`` is as in :class:`PackRun`."""
+    """A pack's sampler for runs of Sumi's nodes. ``make`` returns it; ``patcher`` is as in :class:`PackRun`."""
 
     make: Callable[[], Any]
     patcher: Callable[[Model], Any]
@@ -270,7 +270,7 @@ def _shows_its_guider(run: Run) -> bool:
 
 
 def _seen(native: Guider, patcher: Any) -> CFGGuider:
-    """A guider of Sumi's as packs see it."""
+    """One of Sumi's guiders, made for packs to see."""
     if isinstance(native, CfgGuider):
         guider = CFGGuider(patcher)
         guider.set_cfg(native.scale)

@@ -1,6 +1,6 @@
-"""Samplers in k-diffusion's form, ``f(model, x, sigmas, extra_args, callback, disable, …)``, and in Sumi's, joined.
+"""Converts samplers between k-diffusion's form, ``f(model, x, sigmas, extra_args, callback, disable, …)``, and Sumi's.
 
-``model(x, sigma, **extra_args)`` takes noise levels [B]. ``callback`` is given a dict of ``i``, ``x``, ``sigma``,
+``model(x, sigma, **extra_args)`` takes noise levels [B]. ``callback`` gets a dict of ``i``, ``x``, ``sigma``,
 ``sigma_hat`` and ``denoised`` after each step.
 """
 
@@ -36,7 +36,7 @@ class SamplerOptionError(SumiError):
 
 
 class Sampler:
-    """The base of samplers that ``CFGGuider.sample`` runs: derive from it and write ``sample``."""
+    """The base of samplers that ``CFGGuider.sample`` runs: a subclass defines ``sample``."""
 
     def sample(self, *args: Any, **kwargs: Any) -> Any:
         """See :meth:`KSAMPLER.sample`."""
@@ -149,7 +149,7 @@ class NativeSampler:
 
 
 def guider_of(denoiser: Any) -> Any:
-    """The guider that packs see of a denoiser: see ``nodes.compat.comfy._guider.PackGuider``."""
+    """The guider of a denoiser, as packs see it: see ``nodes.compat.comfy._guider.PackGuider``."""
     return denoiser.model if isinstance(denoiser, KDenoiser) else denoiser.guider.guider
 
 
@@ -167,7 +167,7 @@ class KDenoiser:
 
     @property
     def changes(self) -> native.ModelChanges:
-        """The changes that the model's options stand for; none for a model that a pack made up."""
+        """The changes that the model's options describe; none for a model object that a pack wrote itself."""
         translation = getattr(getattr(self.model, "inner_model", None), "translation", None)
         return NO_CHANGES if translation is None else translation.changes(self.extra_args.get("model_options"))
 
@@ -200,7 +200,7 @@ def comfy_sampler(sampler: native.Sampler) -> Any:
 
 
 def native_sampler(sampler: Any) -> native.Sampler:
-    """A sampler that a pack gives as one of Sumi's: the very same if it is one that a pack was given."""
+    """A pack's sampler as one of Sumi's. A sampler that the pack got from Sumi is returned unchanged."""
     function = getattr(sampler, "sampler_function", None)
     made = getattr(function, "native", None)
     if type(sampler) is KSAMPLER and isinstance(made, FunctionSampler) and not sampler.extra_options:
@@ -242,7 +242,7 @@ def in_k_form(sampler: Any, name: str) -> Callable[..., Tensor]:
 
 
 def on_step_of(callback: Callback | None) -> OnStep | None:
-    """A callback of ComfyUI's form as an observer of Sumi's."""
+    """A callback in ComfyUI's form as an observer in Sumi's form."""
     if callback is None:
         return None
     observed = getattr(callback, "on_step", None)  # one that callback_of made
@@ -253,7 +253,7 @@ def on_step_of(callback: Callback | None) -> OnStep | None:
 
 
 def callback_of(on_step: OnStep | None) -> Callback | None:
-    """An observer of Sumi's as a callback of ComfyUI's form."""
+    """An observer in Sumi's form as a callback in ComfyUI's form."""
     if on_step is None:
         return None
 
@@ -266,7 +266,7 @@ def callback_of(on_step: OnStep | None) -> Callback | None:
 
 
 def _each_step(report: OnStep) -> OnStep:
-    """``report`` once a step; in the last one each time, so that the last prediction is reported last."""
+    """Call ``report`` once a step, but for every prediction of the last step, so that the final one is reported."""
     reported = 0
 
     def on_step(done: StepDone) -> None:
@@ -279,7 +279,7 @@ def _each_step(report: OnStep) -> OnStep:
 
 
 def _unheard(state: Any) -> None:
-    """The callback of a sampling function whose steps are observed already."""
+    """The callback of a sampling function that already has an observer."""
 
 
 def _name_of(sampler: Any) -> str:

@@ -1,7 +1,7 @@
-"""``comfy.conds``: inputs of a network besides the latent, as packs make them and derive from them.
+"""``comfy.conds``: inputs of a network other than the latent, as packs create and subclass them.
 
 Each is an input of Sumi's conditions too (:class:`nodes.sampling.condition_inputs.ConditionInput`), through the
-methods that packs write.
+methods that packs override.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ class CONDRegular:
     def _copy_with(self, cond: Any) -> Any:
         return type(self)(cond)
 
-    # -- the methods that packs call, and write anew -----------------------------------------------------------------
+    # -- the methods that packs call and override --------------------------------------------------------------------
 
     def process_cond(self, batch_size: int, **kwargs: Any) -> Any:
         """The input for a batch of that many latents; ``area`` is (height, width, top, left)."""

@@ -64,7 +64,7 @@ class SDXL(LatentFormat):
 
 
 class FormatScaling:
-    """A pack's latent format in place of a model's own; see :class:`nodes.models.changes.LatentScaling`."""
+    """A pack's latent format, which replaces the model's; see :class:`nodes.models.changes.LatentScaling`."""
 
     def __init__(self, latent_format: Any):
         self.latent_format = latent_format

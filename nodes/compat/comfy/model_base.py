@@ -55,7 +55,7 @@ class ModelConfig:
 
 
 class BaseModel:
-    """A diffusion model as packs and samplers call it: that of ``predictor``, or of a handle outside of any run."""
+    """A diffusion model as packs and samplers call it: the model of ``predictor``, or of a handle outside a run."""
 
     def __init__(self, handle: Model, predictor: Predictor | None = None):
         self._handle = handle
@@ -86,7 +86,7 @@ class BaseModel:
         return devices.unet_dtype(self._handle.weights.parameters)
 
     def is_adm(self) -> bool:
-        """Whether the network takes a vector besides the text."""
+        """Whether the network takes a vector next to the text."""
         return self.adm_channels > 0
 
     def process_latent_in(self, latent: Tensor) -> Tensor:
@@ -110,7 +110,7 @@ class BaseModel:
         return {prefix + name: tensor for name, tensor in self.diffusion_model.state_dict().items()}
 
     def encode_adm(self, **kwargs: Any) -> Tensor | None:
-        """The vector [1, width] that the network takes besides the text; None if it takes none."""
+        """The vector [1, width] that the network takes next to the text; None if it takes none."""
         height, width = kwargs["noise"].shape[-2:] if "noise" in kwargs else (128, 128)
         return vector(self._handle, kwargs, height, width, negative=kwargs.get("prompt_type") == "negative")
 
@@ -152,7 +152,7 @@ class SDXLRefiner(BaseModel):
 
 
 _CLASSES: Final[Mapping[str, type[BaseModel]]] = {"sdxl": SDXL, "sdxl_refiner": SDXLRefiner}
-"""Classes of their own, by the family's name."""
+"""The families with their own class, by name."""
 
 
 def base_model(handle: Model, predictor: Predictor | None = None) -> BaseModel:
@@ -168,7 +168,7 @@ def _model_type(sampling: Any) -> ModelType:
 
 
 def _middle_depth(config: UNetConfig) -> int:
-    """-1 for a middle without attention, -2 for none: how packs are used to read it."""
+    """-1 for a middle without attention, -2 for no middle: the convention that packs know."""
     if not config.has_middle:
         return -2
     return -1 if config.middle_depth is None else config.middle_depth

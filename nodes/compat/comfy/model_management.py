@@ -291,7 +291,7 @@ def get_total_memory(dev: Any = None, torch_total_too: bool = False) -> Any:
 
 
 def minimum_inference_memory() -> int:
-    """Bytes of a GPU left for activations, and those left to other programs."""
+    """Bytes of a GPU reserved for activations and for other programs."""
     return vram.FOR_COMPUTING + vram.reserved()
 
 
@@ -301,7 +301,7 @@ def maximum_vram_for_weights(device: Any = None) -> int:
 
 
 def extra_reserved_memory() -> int:
-    """Bytes of a GPU left to other programs."""
+    """Bytes of a GPU reserved for other programs."""
     return vram.reserved()
 
 

@@ -271,13 +271,13 @@ class ObjectLevels(NoiseLevels):
         return found
 
     def denoised(self, x: Tensor, output: Tensor, sigma: float) -> Tensor:
-        """The clean latent that the network's output stands for."""
+        """The clean latent that the network's output predicts."""
         found: Tensor = self.object.calculate_denoised(_levels(sigma, x), output, x)
         return found
 
 
 def object_of_levels(levels: NoiseLevels) -> Any:
-    """An object with these noise levels, for schedules, which do not ask what the network predicts."""
+    """An object with these noise levels, for schedules, which do not depend on the prediction type."""
     if isinstance(levels, ObjectLevels):
         return levels.object
     made: Any = _ContinuousEDM() if isinstance(levels, ContinuousLevels) else _Eps()
@@ -286,7 +286,7 @@ def object_of_levels(levels: NoiseLevels) -> Any:
 
 
 def settings_of(sampling: Any) -> dict[str, Any]:
-    """The settings of a handle's sampling; the usual betas where it is an object of a pack's."""
+    """The settings of a handle's sampling; the usual betas if a pack replaced it with its own object."""
     if isinstance(sampling, ContinuousSampling):
         return {
             "sigma_min": sampling.sigma_min,

@@ -1,4 +1,4 @@
-"""Keys of nodes that read files which are told by their place at first, by their content later."""
+"""Keys of nodes that read files: identified by their place at first, by their content later."""
 
 from __future__ import annotations
 

@@ -200,7 +200,7 @@ def test_a_file_of_another_kind_is_named_for_what_it_is(tmp_path: Path) -> None:
 
 def test_a_network_of_no_family_is_an_error_with_the_file(tmp_path: Path) -> None:
     shapes = _under("model.diffusion_model.", unet_shapes(replace(UNET, in_channels=5)))
-    with pytest.raises(CheckpointError, match=r"m\.safetensors: a U-Net of no family.*5 input"):
+    with pytest.raises(CheckpointError, match=r"m\.safetensors: a U-Net of an unknown family.*5 input"):
         contents.model_in(_file(tmp_path / "m.safetensors", shapes))
 
 

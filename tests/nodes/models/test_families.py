@@ -1,4 +1,4 @@
-"""Families are told from shapes, and what a file says about its sampling is read from it."""
+"""Families are recognised by shapes, and a file's sampling markers are read."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What stays in memory, what is shared, and what leaves first."""
+"""Which weights stay in memory, which are shared, and which are unloaded first."""
 
 from __future__ import annotations
 
@@ -343,7 +343,7 @@ def test_patches_that_do_not_fit_leave_the_network_usable(tmp_path: Path) -> Non
             WeightPatch("rows.1.weight", Difference(torch.ones(5))),
             r"'rows.1.weight' does not fit: the tensor is \[8, 8\]",
         ),
-        (WeightPatch("rows.9.weight", Difference(torch.ones(5))), r"'rows.9.weight', which is no tensor of the Net"),
+        (WeightPatch("rows.9.weight", Difference(torch.ones(5))), r"'rows.9.weight', which is not a tensor of the Net"),
     ):
         with pytest.raises(WeightPatchError, match=message):
             residency.resident(one, (*of_rows(0), patch))

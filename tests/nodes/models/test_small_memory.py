@@ -1,4 +1,4 @@
-"""A network that is larger than the memory for weights, in a process of its own: its result and its peak."""
+"""A network that is larger than the memory for weights, in a separate process: its result and its peak."""
 
 from __future__ import annotations
 

@@ -110,7 +110,7 @@ def test_a_foreign_network_is_named_by_what_it_holds():
         ({"input_blocks.0.0.weight": (320, 4)}, r"input_blocks\.0\.0\.weight has shape \(320, 4\)"),
         ({"out.2.weight": None}, r"no tensor out\.2\.weight"),
         ({"middle_block.0.in_layers.0.weight": None}, r"no tensor middle_block\.0"),
-        ({"input_blocks.4.0.out_layers.3.weight": (100, 640, 3, 3)}, r"no multiples of the first, 320"),
+        ({"input_blocks.4.0.out_layers.3.weight": (100, 640, 3, 3)}, r"not multiples of the first, 320"),
     ],
 )
 def test_a_damaged_layout_is_named(change, message):

@@ -21,7 +21,7 @@ const opened = (name: string): Doc =>
     readFileSync(join(import.meta.dirname, "../../../tests/graph/formats/files", name), "utf8"),
   ) as unknown as Doc;
 
-/** The same file of each version: two links that share a point, one with another of its own, and a point without a link. */
+/** The same file of each version: two links share a point, one has a second point, and one point has no link. */
 const VERSIONS: [string, Level, { two: number; one: number; shared: number; own: number; loose: number }][] = [
   ["0.4", opened("late_2025.json"), { two: 9, one: 21, shared: 2, own: 3, loose: 4 }],
   ["1", opened("schema_1.json"), { two: 1, one: 3, shared: 6, own: 5, loose: 7 }],
@@ -108,7 +108,7 @@ describe.each(VERSIONS)(
 );
 
 describe("points of links", () => {
-  it("are those of the level", () => {
+  it("belong to one level", () => {
     const doc = opened("late_2025_subgraphs.json");
     const inside = [...subgraphs(doc).values()].find((level) => reroutesById(level).size) as Level;
     expect(ids(inside, 2)).toEqual([1]);
@@ -123,7 +123,7 @@ describe("points of links", () => {
     [[{ id: 1 }]],
     [[{ id: 1, pos: ["a", 2] }]],
     [[{ id: 1, pos: [1, 2], parentId: 1, linkIds: 5 }]],
-  ])("that are none do no harm: %j", (reroutes) => {
+  ])("are ignored where they are malformed: %j", (reroutes) => {
     const doc = { ...opened("schema_1.json"), reroutes } as Doc;
     expect(linkPaths(doc, { doc, catalogue: new Map() }).length).toBe(linksOf(doc).length);
     expect(linksOf(disconnect(doc, [1]))).toHaveLength(linksOf(doc).length - 1);

@@ -1,6 +1,6 @@
-"""ComfyUI's forms of a sampling run into Sumi's and back: model options, conditions, calls of the network.
+"""Translates ComfyUI's forms of a sampling run into Sumi's and back: model options, conditions, calls of the network.
 
-``options`` translates a model's changes, with the adapters of ``stages`` and ``wrappers`` for packs' functions and
-those of ``native`` for Sumi's; ``conditions`` the conditions of a side. ``translation`` joins them for one run, and
-keeps each translation.
+``options`` translates a model's changes. ``stages`` and ``wrappers`` adapt packs' functions to Sumi's stages;
+``native`` adapts Sumi's functions for packs. ``conditions`` translates the conditions of a side. ``translation`` joins
+them for one run, and keeps each translation.
 """

@@ -2,7 +2,7 @@
 
 ``model_conds`` are the inputs of the network (:mod:`comfy.conds`), ``area`` (height, width, top, left) and ``mask``
 [B, h, w] where the condition counts and ``strength`` how much, ``timestep_start`` and ``timestep_end`` the noise
-levels between which it does; ``control`` steers it.
+levels between which the condition is used; ``control`` steers it.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ class ConditionDict(dict[str, Any]):
 
 
 def dict_of(condition: Condition, latent: Tensor) -> ConditionDict:
-    """A condition, with all else that its entry holds."""
+    """A condition, with the other data of its entry."""
     return ConditionDict(condition, latent)
 
 
@@ -67,7 +67,7 @@ def condition_of(cond: Mapping[str, Any], x: Tensor) -> Condition:
 
 
 def signature_of(cond: Mapping[str, Any]) -> Any:
-    """Equal for two looks at a dict whose content is the same objects."""
+    """A signature of a dict: equal as long as it holds the same objects."""
     return _signature(cond)
 
 

@@ -1,4 +1,4 @@
-"""Sumi's functions of guidance, as packs call those in a model's options: with a dict, and for its result."""
+"""Sumi's guidance functions in the form that packs call: one dict in, the result out."""
 
 from __future__ import annotations
 

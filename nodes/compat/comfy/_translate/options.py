@@ -1,7 +1,7 @@
-"""What packs hang on a model as Sumi's :class:`~nodes.models.changes.ModelChanges`, and back.
+"""Translates the functions that packs attach to a model into :class:`~nodes.models.changes.ModelChanges`, and back.
 
-Sumi's own functions of guidance are visible to packs as functions of ComfyUI's form; those of other stages travel
-unseen, as :data:`OTHERS` in the transformer options.
+Packs see Sumi's guidance functions in ComfyUI's form. Sumi's functions of other stages are hidden from them, under
+:data:`OTHERS` in the transformer options.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from nodes.compat.comfy.patcher_extension import copy_nested_dicts, merge_nested
 from nodes.models.changes import NO_CHANGES, InsideChanges, ModelChanges
 
 OTHERS: Final = "sumi"
-"""The key of those of Sumi's changes for which ComfyUI has no place."""
+"""The key for Sumi's changes that have no counterpart in ComfyUI."""
 PACK_DATA: Final = ("options", "unknown", "attachments")
 """Keys of a model's data that packs see elsewhere: unknown model options, wrappers and callbacks, attachments."""
 GROUPS: Final = ("patches", "patches_replace", "wrappers", "callbacks", OTHERS)
@@ -37,7 +37,7 @@ def changes_of(
     wrappers: Mapping[str, Any] | None = None,
     callbacks: Mapping[str, Any] | None = None,
 ) -> ModelChanges:
-    """Model options, and what is kept with a model besides them, as changes."""
+    """Model options, and the other data kept with a model, as changes."""
     options = model_options.get("transformer_options", {})
     native: ModelChanges = options.get(OTHERS, NO_CHANGES)
     made: dict[str, tuple[Any, ...]] = {name: getattr(native, name) for name in (*_AROUND, "on_start", "on_end")}
@@ -82,7 +82,7 @@ def changes_of(
 
 
 def options_of(changes: ModelChanges, whole: bool = False) -> dict[str, Any]:
-    """The model options of a model with these changes; :func:`kept_of` gives what is kept besides them.
+    """The model options of a model with these changes; :func:`kept_of` returns the other data.
 
     ``whole``: as they are during a run, with the wrappers and callbacks that are kept with the model.
     """
@@ -157,7 +157,7 @@ def _inside(options: Mapping[str, Any]) -> InsideChanges:
 
 
 def _native_part(changes: ModelChanges) -> ModelChanges | None:
-    """Those of Sumi's own functions that packs do not see."""
+    """Sumi's functions that packs do not see."""
     functions = {
         name: tuple(f for f in getattr(changes, name) if not isinstance(f, (stages.PackFunction, stages.Internal)))
         for name in (*_AROUND, "on_start", "on_end")

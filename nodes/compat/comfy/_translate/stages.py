@@ -1,4 +1,4 @@
-"""Functions of packs as Sumi's stages call them, and Sumi's as packs call them.
+"""Adapts packs' functions to Sumi's stages, and Sumi's functions to packs.
 
 Each class adapts one of ComfyUI's places for functions: its object is called with the record of the stage
 (:mod:`nodes.models.changes`), calls the pack's function ``original`` as ComfyUI does, and translates its result.
@@ -27,12 +27,12 @@ def translation_of(record: Any) -> Any:
 
 @dataclass(frozen=True, eq=False)
 class PackFunction:
-    """A function of a pack's."""
+    """A function of a node pack."""
 
     original: Any
 
     def to(self, device: Any) -> PackFunction:
-        """The same with the pack's function on ``device``, if that can be moved."""
+        """A copy with the pack's function on ``device``, if it can be moved."""
         if not hasattr(self.original, "to") or isinstance(self.original, Tensor):
             return self
         return dataclasses.replace(self, original=self.original.to(device))

@@ -1,4 +1,4 @@
-"""The translation of one run: what the run's records are to packs, and what packs give back. It keeps both."""
+"""Translates one run: its records into packs' forms, and packs' results back. It keeps both."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ class Translation:
         return self._options[changes]
 
     def changes(self, model_options: Mapping[str, Any] | None) -> ModelChanges:
-        """The changes that model options stand for: the same object for the same functions."""
+        """The changes that model options describe: the same object for the same functions."""
         options = model_options or {}
         signature = signature_of(options)
         if signature not in self._changes:
@@ -68,7 +68,7 @@ class Translation:
         return [self._dict(condition, x) for condition in conditions]
 
     def conditions(self, side: Sequence[Mapping[str, Any]] | None, x: Tensor) -> list[Condition]:
-        """A side that a pack gives; none for None."""
+        """A side that a pack passes; empty for None."""
         return [self._condition(cond, x) for cond in side or ()]
 
     def _dict(self, condition: Condition, x: Tensor) -> Any:
@@ -110,7 +110,7 @@ class Translation:
     def call(
         self, x: Tensor, t: Tensor, inputs: Mapping[str, Any], transformer_options: Mapping[str, Any] | None
     ) -> NetworkCall:
-        """The call that ``BaseModel.apply_model`` stands for with these arguments."""
+        """The call that ``BaseModel.apply_model`` describes with these arguments."""
         options = transformer_options or {}
         functions = {name: options[name] for name in GROUPS if options.get(name)}
         changes = self.changes({"transformer_options": functions}) if functions else NO_CHANGES
@@ -121,13 +121,13 @@ class Translation:
 
 
 def _make_room(kept: dict[Any, Any]) -> None:
-    """Forget the oldest of too many translations."""
+    """Drop the oldest translations above the limit."""
     if len(kept) >= _KEPT:
         del kept[next(iter(kept))]
 
 
 def _leaves(value: Any) -> Any:
-    """A copy of a dict's own structure; what it holds is shared."""
+    """A copy of a dict's structure; the values are shared."""
     if isinstance(value, dict):
         return {name: _leaves(item) for name, item in value.items()}
     return list(value) if isinstance(value, list) else value

@@ -138,7 +138,7 @@ class CalcCondBatch(Wrapper):
 
 
 class ApplyModel(Wrapper):
-    """Around the network and what makes denoised latents of its output; its object is the model."""
+    """Around the network and the conversion of its output to denoised latents; its object is the model."""
 
     kind = WrappersMP.APPLY_MODEL
 
@@ -233,7 +233,7 @@ def outer_arguments(run: Run) -> tuple[Any, ...]:
 
 
 def outer_go_on(proceed: Proceed, run: Run) -> Callable[..., Any]:
-    """What goes on with a run when it is called as ``CFGGuider.outer_sample`` is."""
+    """The rest of a run, callable with the arguments of ``CFGGuider.outer_sample``."""
 
     def go_on(
         noise: Tensor,
