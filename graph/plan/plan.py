@@ -23,12 +23,12 @@ from graph.workflow import Workflow, WorkflowNode
 class Plan:
     """Grows as nodes expand. ``keys`` is None when nothing is cached."""
 
-    def __init__(self, workflow: Workflow, kinds: Callable[[str], Kind], keys: Keys | None, cache: ResultCache):
+    def __init__(self, workflow: Workflow, kind_of: Callable[[str], Kind], keys: Keys | None, cache: ResultCache):
         self.states: dict[str, NodeState] = {}
         self.workflow = workflow
         self.expanded: dict[str, tuple[WorkflowNode, NodeState]] = {}
         self._display_ids: dict[str, str] = {}
-        self._kinds = kinds
+        self._kind_of = kind_of
         self._keys = keys
         self._cache = cache
         self._by_key: dict[str, NodeState] = {}
@@ -117,7 +117,7 @@ class Plan:
             )
         node, parent = written
         try:
-            kind = self._kinds(node.class_type)
+            kind = self._kind_of(node.class_type)
             literals, links = read_inputs(kind, node.inputs)
         except WorkflowError as error:
             if parent is None:
@@ -202,7 +202,7 @@ class Plan:
 
     def _is_output(self, class_type: str) -> bool:
         try:
-            return self._kinds(class_type).type.output_node
+            return self._kind_of(class_type).type.output_node
         except WorkflowError:
             return False
 

@@ -16,7 +16,7 @@ from nodes.models.handle import Clip, Handle, Model, TextEncoder, Vae
 from nodes.models.stored_network import some_of
 from nodes.models.text_config import TOKEN_EMBEDDING, UnknownTextEncoderError, detect_text, is_optional, text_prefixes
 from nodes.models.text_config import expected_shapes as text_shapes
-from nodes.models.text_roles import TextRole, kinds, role_alone
+from nodes.models.text_roles import TextRole, encoder_names, role_alone
 from nodes.models.unet_config import UNetConfig
 from nodes.models.unet_config import expected_shapes as unet_shapes
 from nodes.models.unet_detection import UnknownUNetError, detect_unet
@@ -115,7 +115,8 @@ def _places(checkpoint: Checkpoint, family: ModelFamily) -> list[tuple[TextRole,
     if missing:
         where = " or ".join(repr(prefix + TOKEN_EMBEDDING) for prefix in missing[0].prefixes)
         raise AbsentModelError(
-            f"{checkpoint.path}: holds no {kinds(missing)}, the text encoder of {family.label} ({where} is missing)"
+            f"{checkpoint.path}: holds no {encoder_names(missing)}, the text encoder of {family.label} "
+            f"({where} is missing)"
         )
     return [(role, prefix) for role, prefix in places if prefix is not None]
 

@@ -55,13 +55,12 @@ class ExtraChannels:
     """The extra input channels of a network, after the latent's, and their content.
 
     ``inpainting``: a mask and the masked picture's latent. ``edit``: the latent of the picture that is edited.
-    ``enlargement``: the small picture itself. ``node`` is the node that provides them.
+    ``enlargement``: the small picture itself.
     """
 
     kind: Literal["inpainting", "edit", "enlargement"]
     count: int
     what: str
-    node: str
 
 
 @dataclass(frozen=True)
@@ -85,9 +84,9 @@ class ModelFamily:
     predictions_differ: bool = False
 
 
-INPAINTING: Final = ExtraChannels("inpainting", 5, "a mask and the masked picture", "InpaintModelConditioning")
-EDIT: Final = ExtraChannels("edit", 4, "the picture to edit", "InstructPixToPixConditioning")
-ENLARGEMENT: Final = ExtraChannels("enlargement", 3, "the picture to enlarge", "SD_4XUpscale_Conditioning")
+INPAINTING: Final = ExtraChannels("inpainting", 5, "a mask and the masked picture")
+EDIT: Final = ExtraChannels("edit", 4, "the picture to edit")
+ENLARGEMENT: Final = ExtraChannels("enlargement", 3, "the picture to enlarge")
 
 SD1: Final = ModelFamily(
     name="sd1",

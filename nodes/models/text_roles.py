@@ -80,6 +80,6 @@ def role_alone(width: int) -> TextRole:
     return next((role for role in _ALONE if role.width == width), _CLIP_L)
 
 
-def kinds(roles: Sequence[TextRole]) -> str:
+def encoder_names(roles: Sequence[TextRole]) -> str:
     """The roles' names for people."""
     return " and ".join(role.kind for role in roles)

@@ -11,7 +11,7 @@ if TYPE_CHECKING:
 
 
 class MissingChannelsError(SumiError):
-    """A model's extra input channels are empty. The message names the model, the channels and the node to connect."""
+    """A model's extra input channels are empty. The message names the model, the channels and what belongs there."""
 
 
 def check_input_channels(model: Model, channels: int) -> None:
@@ -23,5 +23,5 @@ def check_input_channels(model: Model, channels: int) -> None:
     raise MissingChannelsError(
         f"{model.weights.path.name} ({model.family.label}) takes {expected} input channels: the latent's "
         f"{expected - extra.count} and {extra.count} for {extra.what}, but was given {channels}. "
-        f"Connect {extra.node} between the prompts and the sampler."
+        "The conditioning must carry them."
     )

@@ -11,6 +11,7 @@ import torch
 from torch import Tensor
 
 from graph.context import Context
+from nodes.batches import repeat_to
 from nodes.models.checkpoint import Checkpoint
 from nodes.models.handle import Model
 from nodes.models.weight_patches import WeightPatch
@@ -189,4 +190,4 @@ class _Conditions:
 
 def _of_length(embedding: Tensor, length: int) -> Tensor:
     """Repeated, as sampling does with prompts of different lengths, and cut to ``length`` tokens."""
-    return embedding.repeat(1, -(-length // embedding.shape[1]), 1)[:, :length]
+    return repeat_to(embedding.transpose(0, 1), length).transpose(0, 1)

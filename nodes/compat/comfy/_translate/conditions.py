@@ -82,7 +82,8 @@ def pack_input(value: Any) -> Any:
         Several: conds.CONDList,
         Constant: conds.CONDConstant,
     }
-    return forms[type(value)](value.value)
+    form = next((forms[kind] for kind in type(value).__mro__ if kind in forms), None)
+    return value if form is None else form(value.value)
 
 
 def _facts(condition: Condition, latent: Tensor) -> Cond:
