@@ -136,7 +136,8 @@ def linear_tensors(weights: Any, build: type[Any]) -> list[tuple[str, tuple[int,
 def lora(tensors: Sequence[tuple[str, tuple[int, ...]]], rank: int, generator: Any) -> tuple[Any, ...]:
     import torch
 
-    from nodes.models.weight_patches import LowRank, WeightPatch
+    from nodes.models.weight_changes import LowRank
+    from nodes.models.weight_patches import WeightPatch
 
     def random(*shape: int) -> Any:
         return (torch.randn(shape, generator=generator) * 0.01).half()

@@ -1,1 +1,1 @@
-"""The commands of ``python main.py COMMAND``, one module each. Each imports its needs when it is called."""
+"""The commands of ``python main.py COMMAND``, one module each. A command imports what it needs only when it runs."""

@@ -1,4 +1,4 @@
-"""``main.py info``: the machine as Sumi sees it, and the models it found."""
+"""``main.py info``: versions, devices, folders, and the models that Sumi found."""
 
 from __future__ import annotations
 
@@ -12,14 +12,14 @@ from graph.errors import SumiError
 
 
 def info(options: argparse.Namespace) -> int:
-    """Print versions, devices, precision, folders and what model files are in each."""
+    """Print versions, devices, precision, folders and the model files in each."""
     from nodes import device, vram
 
     try:
         folders = folders_of(options)
         registry = registry_of(options, folders)
         print(f"sumi {device.sumi_version()}, python {platform.python_version()}, torch {device.torch_version()}")
-        device.device()  # Raises where torch cannot use the one asked for.
+        device.device()  # Raises if torch cannot use the requested device.
         print(f"computing on {device.describe()}")
         print(f"memory: {vram.describe(device.device_name())}")
         for line in _devices():

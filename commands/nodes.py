@@ -1,4 +1,4 @@
-"""``main.py nodes``: what nodes there are, and what one of them takes and gives."""
+"""``main.py nodes``: lists the nodes, or the inputs and outputs of one node."""
 
 from __future__ import annotations
 
@@ -12,11 +12,11 @@ from typing import Any
 from commands.options import folders_of, registry_and_packs_of
 from commands.run import DONE, INVALID
 from graph.errors import SumiError
-from server.workers.node_packs import noteworthy
+from server.workers.node_packs import problems_of
 
 
 def nodes(options: argparse.Namespace) -> int:
-    """List the nodes by category, or print one node's schema as ``/object_info`` gives it."""
+    """List the nodes by category, or print one node's schema in the form of ``/object_info``."""
     from graph.node_types.describe import describe
 
     try:
@@ -28,8 +28,8 @@ def nodes(options: argparse.Namespace) -> int:
     if options.name is None:
         for node_type in sorted(registry.values(), key=lambda kind: (kind.category, kind.name)):
             print(f"{node_type.category:28} {node_type.name:32} {node_type.description}".rstrip())
-        for name, facts in noteworthy([pack.describe() for pack in custom.packs]).items():
-            for line in _of_note(facts):
+        for name, facts in problems_of([pack.describe() for pack in custom.packs]).items():
+            for line in _remarks(facts):
                 print(f"node pack {name} {line}", file=sys.stderr)
         return DONE
     if options.name not in registry:
@@ -41,7 +41,7 @@ def nodes(options: argparse.Namespace) -> int:
     return DONE
 
 
-def _of_note(facts: Mapping[str, Any]) -> Iterator[str]:
+def _remarks(facts: Mapping[str, Any]) -> Iterator[str]:
     """Return the remarks about a pack, one line each."""
     if "failure" in facts:
         yield f"cannot be used: {facts['failure']}"
@@ -50,9 +50,9 @@ def _of_note(facts: Mapping[str, Any]) -> Iterator[str]:
     if "hint" in facts:
         yield f"lacks something: {facts['hint']}"
     if "ignored" in facts:
-        yield f"lists nodes that Sumi has itself, which count: {', '.join(facts['ignored'])}"
+        yield f"redefines built-in nodes; the built-in ones are kept: {', '.join(facts['ignored'])}"
     if "replaced" in facts:
-        yield f"replaces nodes of Sumi's: {', '.join(facts['replaced'])}"
+        yield f"replaces built-in nodes: {', '.join(facts['replaced'])}"
     if "seconds" in facts:
         yield f"took {facts['seconds']:.1f} s to import"
     for line in facts.get("printed", ()):

@@ -1,4 +1,4 @@
-"""The options that several commands share, and what they make: folders, registry, engine."""
+"""The options that several commands share, and the folders, registry and engine made from them."""
 
 from __future__ import annotations
 
@@ -26,15 +26,15 @@ GIGABYTE = 1024**3
 _FOLDER_HELP = {
     "base_directory": "where models/, input/, output/, temp/, user/ and custom_nodes/ are (default: Sumi's own folder)",
     "output_directory": "where pictures are saved (default: output/ in the base directory)",
-    "input_directory": "where LoadImage looks (default: input/ in the base directory)",
-    "temp_directory": "previews go to DIR/temp (default: temp/ in the base directory)",
-    "user_directory": "the cache, the queue and its history live here (default: user/ in the base directory)",
+    "input_directory": "where LoadImage finds pictures (default: input/ in the base directory)",
+    "temp_directory": "save previews in DIR/temp (default: temp/ in the base directory)",
+    "user_directory": "where the cache, the queue and the history are (default: user/ in the base directory)",
     "models_dir": "where checkpoints/, loras/, vae/ … are (default: models/ in the base directory)",
 }
 
 
 def folder_options() -> argparse.ArgumentParser:
-    """ComfyUI's folder flags, the same on every command."""
+    """Return the options for folders: ComfyUI's flags, the same for every command."""
     parser = argparse.ArgumentParser(add_help=False)
     group = parser.add_argument_group("folders")
     for name, text in _FOLDER_HELP.items():
@@ -47,22 +47,22 @@ def folder_options() -> argparse.ArgumentParser:
         nargs="+",
         action="extend",
         default=[],
-        help="further model folders, in the form of ComfyUI's extra_model_paths.yaml",
+        help="more model folders, from a file in the format of ComfyUI's extra_model_paths.yaml",
     )
-    group.add_argument("--disable-all-custom-nodes", action="store_true", help="load nothing from custom_nodes/")
+    group.add_argument("--disable-all-custom-nodes", action="store_true", help="do not load custom_nodes/")
     group.add_argument(
         "--whitelist-custom-nodes",
         metavar="NAME",
         nargs="+",
         action="extend",
         default=[],
-        help="with --disable-all-custom-nodes: load these files or folders all the same",
+        help="with --disable-all-custom-nodes: load these files or folders anyway",
     )
     return parser
 
 
 def device_options() -> argparse.ArgumentParser:
-    """Where and how precisely to compute."""
+    """Return the options for the device and its precision."""
     parser = argparse.ArgumentParser(add_help=False)
     group = parser.add_argument_group("device")
     group.add_argument("--device", default="auto", metavar="NAME", help="auto, cpu, cuda, cuda:N, mps or xpu")
@@ -71,44 +71,73 @@ def device_options() -> argparse.ArgumentParser:
         "--precision",
         default="auto",
         choices=("auto", "fp32", "bf16", "fp16"),
-        help="of the networks; sigmas, guidance and solver state are always fp32",
+        help="precision of the networks; sigmas, guidance and solver state are always fp32",
     )
-    group.add_argument("--verbose", action="store_true", help="log what happens inside")
+    group.add_argument(
+        "--backend",
+        default="torch",
+        choices=("torch", "openvino"),
+        help="library that computes U-Nets on a CPU; openvino is faster in bf16 on Intel's and needs: "
+        "python install.py --extra openvino (default: torch)",
+    )
+    group.add_argument(
+        "--weights",
+        default="computed",
+        choices=("computed", "file"),
+        help="what stays in memory: weights in the precision of the computation, or as the file has them, widened for "
+        "each call; file halves the memory of fp16 files with --precision fp32, with the same results (default: "
+        "computed)",
+    )
+    group.add_argument(
+        "--compile",
+        action="store_true",
+        help="compile U-Nets and VAE decoders with torch.compile: the first call is slow, the others are faster; the "
+        "result is kept in user/compiled; needs Triton on a GPU, a C++ compiler on a CPU",
+    )
+    group.add_argument("--verbose", action="store_true", help="log details")
     _add_memory_options(parser)
     return parser
 
 
 def _add_memory_options(parser: argparse.ArgumentParser) -> None:
-    """ComfyUI's flags about a GPU's memory; :mod:`nodes.vram` follows them."""
-    group = parser.add_argument_group("memory of a GPU")
+    """Add ComfyUI's flags for GPU memory; :mod:`nodes.vram` implements them."""
+    group = parser.add_argument_group("GPU memory")
     group.add_argument(
         "--reserve-vram",
         type=_size,
         metavar="GB",
-        help="leave this much to other programs (default: 0.4; on Windows 0.6)",
+        help="leave this much GPU memory to other programs (default: 0.4; on Windows 0.6)",
     )
     modes = group.add_mutually_exclusive_group()
     for flag, mode, text in (
-        ("--gpu-only", "gpu-only", "the same as --highvram: text encoders compute on the GPU anyway"),
+        ("--gpu-only", "gpu-only", "the same as --highvram, since text encoders always compute on the GPU"),
         ("--highvram", "high", "keep whole models on the GPU until it runs out of memory"),
-        ("--normalvram", "normal", "keep what fits beside the computation (the default)"),
-        ("--lowvram", "low", "keep a part of a model on the GPU and bring the rest for each call"),
-        ("--novram", "no", "keep no weights on the GPU: bring all of them for each call"),
+        ("--normalvram", "normal", "keep as many weights on the GPU as fit beside the computation (the default)"),
+        ("--lowvram", "low", "keep part of a model on the GPU and load the rest for each call"),
+        ("--novram", "no", "keep no weights on the GPU; load them for each call"),
     ):
         modes.add_argument(flag, dest="vram", action="store_const", const=mode, help=text)
     parser.set_defaults(vram="normal")
 
 
 def configure_device(options: argparse.Namespace) -> None:
-    """Follow :func:`device_options` in this process. Raises DeviceError for a device that does not exist."""
-    from nodes import device, vram
+    """Apply :func:`device_options` to this process. Raises DeviceError if the device does not exist."""
+    from nodes import device, previews, vram
+    from nodes.models import storage
 
-    device.configure(getattr(options, "device", "auto"), getattr(options, "precision", "auto"))
+    device.configure(
+        getattr(options, "device", "auto"),
+        getattr(options, "precision", "auto"),
+        getattr(options, "backend", "torch"),
+        compile=getattr(options, "compile", False),
+    )
+    storage.keep_file_weights(getattr(options, "weights", "computed") == "file")
+    previews.configure(getattr(options, "preview_method", "auto"))
     vram.configure(getattr(options, "vram", "normal"), getattr(options, "reserve_vram", None))
 
 
 def cache_options() -> argparse.ArgumentParser:
-    """How much of what was computed is kept."""
+    """Return the options for the cache of results."""
     parser = argparse.ArgumentParser(add_help=False)
     group = parser.add_argument_group("cache")
     group.add_argument(
@@ -118,23 +147,63 @@ def cache_options() -> argparse.ArgumentParser:
         type=_size,
         default=_size("2"),
         metavar="GB",
-        help="memory for results; alone: 4 (default: 2)",
+        help="memory for results; without a number: 4 (default: 2)",
     )
     group.add_argument(
-        "--cache-disk", type=_size, default=_size("10"), metavar="GB", help="disk for results; 0 for none (default: 10)"
+        "--cache-disk",
+        type=_size,
+        default=_size("10"),
+        metavar="GB",
+        help="disk space for results; 0 for none (default: 10)",
     )
-    group.add_argument("--cache-none", "--no-cache", action="store_true", help="keep nothing between runs")
+    group.add_argument("--cache-none", "--no-cache", action="store_true", help="keep no results between runs")
     group.add_argument(
-        "--cache-lru", type=_count, default=0, metavar="N", help="keep N results, in memory only; 0: the default cache"
+        "--cache-lru",
+        type=_count,
+        default=0,
+        metavar="N",
+        help="keep N results, in memory only; 0 means the default cache",
     )
     group.add_argument(
-        "--check-values", action="store_true", help="fail a node that changes a value it was given (for node authors)"
+        "--check-values", action="store_true", help="fail a node that changes a value it received (for node authors)"
     )
     return parser
 
 
+def run_options() -> argparse.ArgumentParser:
+    """Return the options for what a run makes, prints and saves."""
+    parser = argparse.ArgumentParser(add_help=False)
+    parser.add_argument("--json", action="store_true", help="print each event as a line of JSON")
+    parser.add_argument("--previews", action="store_true", help="with --json: print previews, too, in base64")
+    parser.add_argument("--disable-metadata", action="store_true", help="save pictures without the workflow in them")
+    parser.add_argument(
+        "--sweep",
+        action="append",
+        default=[],
+        metavar="NODE.input=VALUES",
+        help="run once for each value: 3,5,7 or 1..10 or 1,3..9 for numbers, names or all for choices, red|blue for "
+        "texts; up to three, for all combinations, with a labelled grid at the end",
+    )
+    parser.add_argument("--yes", action="store_true", help="run a sweep of more than 100 pictures without asking")
+    return parser
+
+
+def workflow_changes() -> argparse.ArgumentParser:
+    """Return the options that change a workflow's inputs; :mod:`commands.overrides` applies them."""
+    parser = argparse.ArgumentParser(add_help=False)
+    parser.add_argument(
+        "--set",
+        action="append",
+        default=[],
+        metavar="NODE.input=value",
+        help="change an input before the run; NODE is an id, or a title or class that occurs once; may be repeated",
+    )
+    parser.add_argument("--prompt", metavar="TEXT", help="set the text that reaches the sampler's `positive`")
+    return parser
+
+
 def folders_of(options: argparse.Namespace) -> Folders:
-    """The folders that the options ask for. Raises InputFileError for a bad extra-model-paths file."""
+    """Return the folders from the options. Raises InputFileError for a bad extra-model-paths file."""
     from nodes.model_folders import folders
 
     return folders(
@@ -149,15 +218,16 @@ def folders_of(options: argparse.Namespace) -> Folders:
 
 
 def registry_of(options: argparse.Namespace, folders: Folders) -> Registry:
-    """The nodes, people's own among them, for the device and precision that the options ask for."""
+    """Return the registry of nodes, custom ones included, for the device and precision in the options."""
     registry, _ = registry_and_packs_of(options, folders)
     return registry
 
 
 def registry_and_packs_of(options: argparse.Namespace, folders: Folders) -> tuple[Registry, CustomNodes]:
-    """The nodes, and how the packs in custom_nodes/ fared."""
+    """Return the registry of nodes, and what happened when the packs in custom_nodes/ were loaded."""
     import nodes
     import server
+    from nodes import compilers
     from nodes.packs.loading import CustomNodes, load_custom_nodes
     from nodes.packs.record import ImportRecord
 
@@ -166,6 +236,7 @@ def registry_and_packs_of(options: argparse.Namespace, folders: Folders) -> tupl
         format="%(levelname)s %(name)s: %(message)s",
     )
     configure_device(options)
+    compilers.keep_in(folders.user / "compiled")
     if _no_packs(options):
         return nodes.registry(), CustomNodes()
     record = getattr(options, "import_record", None)
@@ -182,7 +253,7 @@ def registry_and_packs_of(options: argparse.Namespace, folders: Folders) -> tupl
 
 
 def nodes_state(options: argparse.Namespace, folders: Folders) -> str:
-    """A text that differs when the nodes may: other options, or code of Sumi's or a pack's that has changed."""
+    """Return a text that changes when the nodes may have changed: other options, or edited code of Sumi or a pack."""
     from nodes.packs.loading import code_state
 
     flags = f"{options.disable_all_custom_nodes} {sorted(options.whitelist_custom_nodes)}"
@@ -200,7 +271,7 @@ def _pack_directories(options: argparse.Namespace, folders: Folders) -> list[Pat
 
 
 def engine_of(options: argparse.Namespace, registry: Registry, folders: Folders) -> Engine:
-    """The engine with the cache that the options ask for."""
+    """Return an engine with the cache from the options."""
     from graph import CacheSettings, Engine
 
     in_memory_only = options.cache_lru > 0 or options.cache_disk == 0

@@ -1,7 +1,8 @@
-"""Changing a workflow's literals from the command line: ``--set`` and ``--prompt``."""
+"""Changes a workflow's literals from the command line: ``--set`` and ``--prompt``; finds the inputs of ``--sweep``."""
 
 from __future__ import annotations
 
+import argparse
 import dataclasses
 import difflib
 import json
@@ -14,20 +15,24 @@ from graph.workflow import Link, Workflow, WorkflowNode
 
 
 class OverrideError(SumiError):
-    """A ``--set`` or ``--prompt`` that fits no input of the workflow."""
+    """The workflow has no input that a ``--set``, ``--prompt`` or ``--sweep`` could change."""
+
+
+def with_changes(workflow: Workflow, options: argparse.Namespace, registry: Registry) -> Workflow:
+    """Return ``workflow`` with ``--prompt`` and ``--set`` applied. Raises OverrideError."""
+    if options.prompt is not None:
+        workflow = set_prompt(workflow, options.prompt, registry)
+    return set_inputs(workflow, options.set, registry)
 
 
 def set_inputs(workflow: Workflow, assignments: list[str], registry: Registry) -> Workflow:
-    """``workflow`` with each ``NODE.input=value`` applied.
+    """Return ``workflow`` with each ``NODE.input=value`` applied.
 
-    NODE is an id, else a title or class that occurs once; a value is JSON, else text.
-    Raises OverrideError, listing the candidates, when NODE or input is not to be found.
+    NODE is an id, or a title or class that occurs once; a value is JSON or else text.
+    Raises OverrideError, which lists the candidates, if NODE or input does not exist.
     """
     for assignment in assignments:
-        target, equals, value = assignment.partition("=")
-        if not equals or "." not in target:
-            raise OverrideError(f"--set {assignment}: expected NODE.input=value, such as 3.steps=30")
-        node_id, name = _find_input(workflow, target, registry, assignment)
+        node_id, name, value = find_input(workflow, assignment, registry, "--set", "3.steps=30")
         node = workflow.nodes[node_id]
         inputs = {**node.inputs, name: _parse(value, node, name, registry)}
         workflow = _with_node(workflow, node_id, inputs)
@@ -35,9 +40,9 @@ def set_inputs(workflow: Workflow, assignments: list[str], registry: Registry) -
 
 
 def set_prompt(workflow: Workflow, text: str, registry: Registry) -> Workflow:
-    """``workflow`` with ``text`` in every text input that reaches an input named ``positive``.
+    """Return ``workflow`` with ``text`` in every text input that reaches an input named ``positive``.
 
-    Follows the links upwards from there and stops at the first nodes that hold a text.
+    Follows the links upstream from there and stops at the first nodes that have a text.
     Raises OverrideError if no node has a linked ``positive`` or no text reaches it.
     """
     found = list(_texts_reaching_positive(workflow, registry))
@@ -51,7 +56,7 @@ def set_prompt(workflow: Workflow, text: str, registry: Registry) -> Workflow:
 
 
 def _with_node(workflow: Workflow, node_id: str, inputs: Mapping[str, Any]) -> Workflow:
-    """A changed workflow no longer is what the editor JSON draws, so that is left behind."""
+    """Return the workflow with one node replaced and without the editor JSON, which no longer matches."""
     nodes = {**workflow.nodes, node_id: dataclasses.replace(workflow.nodes[node_id], inputs=inputs)}
     return Workflow(nodes, editor=None)
 
@@ -83,28 +88,40 @@ def _is_text(node: WorkflowNode, name: str, registry: Registry) -> bool:
     return node_type is not None and name in node_type.by_name and node_type.by_name[name].type == "STRING"
 
 
-def _find_input(workflow: Workflow, target: str, registry: Registry, assignment: str) -> tuple[str, str]:
-    """Titles and input names may hold dots, so every split is tried, the last dot first."""
+def find_input(
+    workflow: Workflow, assignment: str, registry: Registry, option: str, example: str
+) -> tuple[str, str, str]:
+    """Return the node's id, the input and the text after ``=`` of an ``assignment`` ``NODE.input=value``.
+
+    Titles and input names may contain dots, so every split is tried, the last dot first. Raises OverrideError.
+    """
+    target, equals, value = assignment.partition("=")
+    if not equals or "." not in target:
+        raise OverrideError(f"{option} {assignment}: expected NODE.input=value, such as {example}")
     places = [place for place, character in enumerate(target) if character == "."]
     named: list[str] = []
     for place in reversed(places):
         wanted, name = target[:place], target[place + 1 :]
         matches = _matching_nodes(workflow, wanted)
         if len(matches) == 1 and name in _input_names(workflow.nodes[matches[0]], registry):
-            return matches[0], name
+            return matches[0], name, value
         named = named or matches
     wanted, name = target[: places[-1]], target[places[-1] + 1 :]
     if len(named) > 1:
         raise OverrideError(
-            f"--set {assignment}: '{wanted}' is {len(named)} nodes: {_listed(workflow, named)}; use an id"
+            f"{option} {assignment}: '{wanted}' matches {len(named)} nodes: {_listed(workflow, named)}; use an id"
         )
     if not named:
         near = _nearest_nodes(workflow, wanted)
-        raise OverrideError(f"--set {assignment}: there is no node '{wanted}'; the nodes are {_listed(workflow, near)}")
+        raise OverrideError(
+            f"{option} {assignment}: there is no node '{wanted}'; the nodes are {_listed(workflow, near)}"
+        )
     names = _input_names(workflow.nodes[named[0]], registry)
     close = difflib.get_close_matches(name, names, n=1)
     hint = f"did you mean '{close[0]}'? " if close else ""
-    raise OverrideError(f"--set {assignment}: node '{wanted}' has no input '{name}'; {hint}it has {', '.join(names)}")
+    raise OverrideError(
+        f"{option} {assignment}: node '{wanted}' has no input '{name}'; {hint}it has {', '.join(names)}"
+    )
 
 
 def _matching_nodes(workflow: Workflow, wanted: str) -> list[str]:

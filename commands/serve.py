@@ -1,4 +1,4 @@
-"""``main.py serve``: the server, its workers, and a clean end."""
+"""``main.py serve``: runs the server and its workers."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from collections.abc import Mapping
 from functools import partial
 from pathlib import Path
 
+from commands.example_pictures import copy_example_pictures
 from commands.options import ROOT, OptionError, configure_device, folders_of, nodes_state
 from commands.run import DONE, INVALID
 from commands.server_options import without_secrets
@@ -25,15 +26,16 @@ log = logging.getLogger(__name__)
 
 
 def serve(options: argparse.Namespace) -> int:
-    """Serve until SIGTERM or Ctrl+C; 2 if the options cannot be followed or the port is taken."""
+    """Serve until SIGTERM or Ctrl+C. Returns 2 if an option is invalid or the port is taken."""
     from server.service import run_service
 
     configure_logs(options.verbose, as_json=options.log_json)
     try:
         folders = folders_of(options)
+        copy_example_pictures(folders)
         configure_device(options)
         if options.ignored:
-            log.warning("these flags mean nothing here and are ignored: %s", " ".join(options.ignored))
+            log.warning("these flags of ComfyUI have no effect in Sumi and are ignored: %s", " ".join(options.ignored))
         asyncio.run(run_service(config_of(options, folders), worker_factories(options)))
     except SumiError as error:
         print(f"error: {error}", file=sys.stderr)
@@ -56,6 +58,9 @@ def config_of(options: argparse.Namespace, folders: Folders) -> ServerConfig:
         no_auth=options.no_auth,
         trusted_hosts=tuple(options.trusted_host),
         start_paused=options.start_paused,
+        default_model=options.default_model,
+        webhook_hosts=tuple(options.webhook_host),
+        interfaces=tuple(dict.fromkeys(options.api)),
         argv=("main.py", *without_secrets(options.arguments)),
         nodes_state=partial(nodes_state, options, folders),
     )
@@ -64,11 +69,11 @@ def config_of(options: argparse.Namespace, folders: Folders) -> ServerConfig:
 def worker_factories(options: argparse.Namespace) -> Mapping[str, WorkerFactory]:
     """Return a factory for each worker, by name: one per device, or ``--workers`` of them taking turns on the devices.
 
-    With ``--in-process`` the only worker is a thread of this process. Raises OptionError if more are asked for.
+    With ``--in-process`` the only worker is a thread of this process. Raises OptionError if more are requested.
     """
     if options.in_process:
         if (options.workers or 1) > 1:
-            raise OptionError(f"--in-process runs one worker, --workers asks for {options.workers}; drop one")
+            raise OptionError(f"--in-process runs one worker, but --workers is {options.workers}; remove one of them")
         return {"worker 0": partial(_in_process_worker, options)}
     devices = devices_of(options.device)
     count = options.workers or len(devices)
@@ -90,15 +95,15 @@ def _in_process_worker(options: argparse.Namespace) -> Worker:
 
 
 def worker_command(options: argparse.Namespace, device: str) -> list[str]:
-    """The command line of a worker that computes on ``device``."""
+    """Return the command line of a worker that computes on ``device``."""
     arguments = without_secrets(options.arguments)
     return [sys.executable, str(ROOT / "main.py"), "worker", *arguments, "--device", device]
 
 
 def devices_of(name: str) -> list[str]:
-    """The devices that ``--device`` means: for auto and cuda every GPU, if there are several.
+    """Return the devices that ``--device`` stands for: with auto and cuda every GPU, if there are several.
 
-    Does not import torch: what ``auto`` means on a machine with one GPU or none, the worker finds out.
+    Does not import torch: on a machine with one GPU or none, the worker decides what ``auto`` means.
     """
     from nodes import device
 

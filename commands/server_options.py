@@ -1,4 +1,4 @@
-"""The flags of ``main.py serve``: ComfyUI's, which mean the same, and a few of Sumi's own."""
+"""The flags of ``main.py serve``: ComfyUI's flags with the same meaning, and a few more."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import Any, Final
 
 from server.store.jobs import PREVIEW_METHODS
 
-_MEAN_NOTHING: Final = (
+_IGNORED_FLAGS: Final = (
     "auto-launch", "disable-auto-launch", "cuda-malloc", "disable-cuda-malloc", "fp64-unet", "fp8_e4m3fn-unet",
     "fp8_e5m2-unet", "fp8_e8m0fnu-unet", "fp16-vae", "fp32-vae", "bf16-vae", "cpu-vae", "fp8_e4m3fn-text-enc",
     "fp8_e5m2-text-enc", "fp16-text-enc", "fp32-text-enc", "bf16-text-enc", "force-channels-last",
@@ -21,22 +21,22 @@ _MEAN_NOTHING: Final = (
     "disable-api-nodes", "multi-user", "log-stdout", "enable-compress-response-body", "disable-assets-autoscan",
     "enable-manager", "disable-manager-ui", "enable-manager-legacy-ui", "disable-pinned-memory",
 )  # fmt: skip
-_MEAN_NOTHING_WITH_VALUE: Final = (
+_IGNORED_FLAGS_WITH_VALUE: Final = (
     "default-device", "directml", "oneapi-device-selector", "preview-size", "async-offload",
     "default-hashing-function", "front-end-version", "comfy-api-base", "database-url",
 )  # fmt: skip
-_MEAN_NOTHING_WITH_VALUES: Final = ("fast",)
+_IGNORED_FLAGS_WITH_VALUES: Final = ("fast",)
 
 
 class _Ignored(argparse.Action):
-    """Accepted, and collected for one warning."""
+    """Accepts a flag that has no effect here, and collects it for one warning."""
 
     def __call__(self, parser: Any, namespace: Any, values: Any, option_string: str | None = None) -> None:
         namespace.ignored = [*namespace.ignored, option_string]
 
 
 def add_server_options(parser: argparse.ArgumentParser) -> None:
-    """Everything but folders, device and cache, which other commands have too."""
+    """Add the server's own flags (those for folders, device and cache are shared with other commands)."""
     group = parser.add_argument_group("server")
     group.add_argument(
         "--listen",
@@ -44,7 +44,7 @@ def add_server_options(parser: argparse.ArgumentParser) -> None:
         const="0.0.0.0,::",
         default="127.0.0.1",
         metavar="IP",
-        help="addresses to listen on, separated by commas; alone: all of them (default: 127.0.0.1)",
+        help="addresses to listen on, separated by commas; without a value: all addresses (default: 127.0.0.1)",
     )
     group.add_argument("--port", type=int, default=8188, help="(default: 8188)")
     group.add_argument("--tls-keyfile", type=Path, metavar="FILE", help="with --tls-certfile: serve HTTPS")
@@ -54,39 +54,66 @@ def add_server_options(parser: argparse.ArgumentParser) -> None:
         nargs="?",
         const="*",
         metavar="ORIGIN",
-        help="let pages of ORIGIN (alone: of any) use this server",
+        help="let web pages of ORIGIN (without a value: of any origin) use this server",
     )
     group.add_argument("--max-upload-size", type=float, default=100.0, metavar="MB", help="(default: 100)")
-    group.add_argument("--front-end-root", type=Path, metavar="DIR", help="serve DIR at / in place of the editor")
-    group.add_argument("--token", help="what clients of other machines must send; made and printed if not given")
-    group.add_argument("--no-auth", action="store_true", help="let other machines in without a token")
+    group.add_argument("--front-end-root", type=Path, metavar="DIR", help="serve DIR at / instead of Sumi's editor")
+    group.add_argument(
+        "--token", help="token that clients on other machines must send (default: a new one, which is printed)"
+    )
+    group.add_argument("--no-auth", action="store_true", help="let other machines use the server without a token")
     group.add_argument(
         "--trusted-host",
         action="append",
         default=[],
         metavar="NAME",
-        help="a name under which this server is reached, through a proxy say; may be repeated",
+        help="accept this name in the Host header, for example behind a proxy; may be repeated",
     )
-    group.add_argument("--workers", type=int, metavar="N", help="processes that compute (default: one per GPU, else 1)")
+    group.add_argument(
+        "--workers", type=int, metavar="N", help="number of worker processes (default: one per GPU, else 1)"
+    )
     group.add_argument(
         "--in-process",
         action="store_true",
-        help="run nodes in the server's own process, for debugging them; a crash of a node then ends the server",
+        help="run nodes in the server's own process, to debug them; a node that crashes then ends the server",
     )
-    group.add_argument("--no-warm-up", action="store_true", help="import torch for the first prompt, not at the start")
-    group.add_argument("--start-paused", action="store_true", help="accept prompts but begin none until told to")
+    group.add_argument(
+        "--no-warm-up",
+        action="store_true",
+        help="import torch and the nodes' code for the first prompt, not at the start",
+    )
+    group.add_argument("--start-paused", action="store_true", help="start with the queue paused")
+    group.add_argument(
+        "--webhook-host",
+        action="append",
+        default=[],
+        metavar="NAME",
+        help="let webhooks call this host, besides this machine; may be repeated",
+    )
+    group.add_argument(
+        "--default-model",
+        metavar="NAME",
+        help="checkpoint or app for requests of OpenAI's interface that name none (default: the embedded model)",
+    )
+    group.add_argument(
+        "--api",
+        action="append",
+        choices=["a1111"],
+        default=[],
+        help="also answer the interface of AUTOMATIC1111's web UI, /sdapi/v1",
+    )
     group.add_argument("--disable-metadata", action="store_true", help="save pictures without the workflow in them")
-    group.add_argument("--preview-method", choices=PREVIEW_METHODS, default="auto", help="of pictures at work")
+    group.add_argument("--preview-method", choices=PREVIEW_METHODS, default="auto", help="how to make previews")
     group.add_argument(
         "--verbose",
         nargs="?",
         const="DEBUG",
         default="INFO",
         choices=("DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL"),
-        help="how much is logged (default: INFO; alone: DEBUG)",
+        help="log level (default: INFO; without a value: DEBUG)",
     )
-    group.add_argument("--send-files", action="store_true", help=argparse.SUPPRESS)  # of a worker elsewhere
-    group.add_argument("--import-record", metavar="NAME", help=argparse.SUPPRESS)  # in the user folder, of a worker
+    group.add_argument("--send-files", action="store_true", help=argparse.SUPPRESS)  # for a worker with its own folders
+    group.add_argument("--import-record", metavar="NAME", help=argparse.SUPPRESS)  # of a worker, in the user folder
     group.add_argument("--log-json", action="store_true", help="log one JSON object a line")
     group.add_argument("--cuda-device", dest="device", metavar="N", type=lambda number: f"cuda:{int(number)}")
     _add_precisions(parser)
@@ -105,16 +132,16 @@ def _add_precisions(parser: argparse.ArgumentParser) -> None:
 def _add_ignored(parser: argparse.ArgumentParser) -> None:
     parser.set_defaults(ignored=[])
     for names, count in (
-        (_MEAN_NOTHING, 0),
-        (_MEAN_NOTHING_WITH_VALUE, "?"),
-        (_MEAN_NOTHING_WITH_VALUES, "*"),
+        (_IGNORED_FLAGS, 0),
+        (_IGNORED_FLAGS_WITH_VALUE, "?"),
+        (_IGNORED_FLAGS_WITH_VALUES, "*"),
     ):
         for name in names:
             parser.add_argument(f"--{name}", action=_Ignored, nargs=count, dest="ignored", help=argparse.SUPPRESS)
 
 
 def without_secrets(arguments: Sequence[str]) -> list[str]:
-    """The command line as a worker may see it: others can read a process's arguments."""
+    """Return the command line for workers, without tokens: other users can read a process's arguments."""
     kept: list[str] = []
     skip = False
     for argument in arguments:

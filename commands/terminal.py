@@ -1,7 +1,9 @@
-"""A run's events on a terminal: a line a node, a bar while it samples, and where the pictures are."""
+"""Shows a run on a terminal: one line for each node, a progress bar, and the paths of saved pictures."""
 
 from __future__ import annotations
 
+import os
+import sys
 from typing import Any
 
 from graph import events
@@ -10,7 +12,7 @@ from graph.results import files_in
 
 
 class Terminal:
-    """A listener for people. Bars need a terminal; piped, only the lines are printed."""
+    """An event listener that prints. Progress bars need a terminal; in a pipe only the lines are printed."""
 
     def __init__(self, folders: Folders, titles: dict[str, str]):
         self._folders = folders
@@ -32,8 +34,12 @@ class Terminal:
             case events.NodeOutput():
                 self._note_files(event)
 
+    def heading(self, text: str) -> None:
+        """Print ``text`` above the lines that follow."""
+        self._print(text)
+
     def close(self) -> None:
-        """Leave the terminal as it was."""
+        """Remove the progress bar from the terminal."""
         if self._bars is not None:
             self._bars.stop()
             self._bars = None
@@ -67,7 +73,7 @@ class Terminal:
             print(line, flush=True)
 
     def _started_bars(self) -> Any:
-        if self._bars is None:
+        if self._bars is None and _may_be_terminal():
             from rich.console import Console
             from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
@@ -84,3 +90,8 @@ class Terminal:
             )
             self._bars.start()
         return self._bars
+
+
+def _may_be_terminal() -> bool:
+    """Whether to ask rich if standard output is a terminal: importing it takes time."""
+    return sys.stdout.isatty() or not os.environ.keys().isdisjoint({"FORCE_COLOR", "TTY_COMPATIBLE"})

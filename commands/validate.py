@@ -1,4 +1,4 @@
-"""``main.py validate``: every problem of a workflow, without running anything."""
+"""``main.py validate``: lists every problem of a workflow without running it."""
 
 from __future__ import annotations
 
@@ -13,13 +13,13 @@ from graph.errors import SumiError
 
 
 def validate(options: argparse.Namespace) -> int:
-    """Print each problem on a line (``--json``: an object a line); 0 if there is none, else 2."""
+    """Print each problem on a line (``--json``: as an object). Returns 0 if there are none, else 2."""
     import graph
 
     try:
         folders = folders_of(options)
         registry = registry_of(options, folders)
-        workflow = read_workflow(options, registry)
+        workflow = read_workflow(options, registry, folders)
     except SumiError as error:
         print(f"error: {error}", file=sys.stderr)
         return INVALID

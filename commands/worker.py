@@ -1,6 +1,6 @@
 """``main.py worker``: the process that holds torch, the models and the engine. The server starts it.
 
-It speaks over its standard input and output; whatever nodes print goes to standard error.
+It talks to the server over standard input and output; what nodes print goes to standard error.
 """
 
 from __future__ import annotations
@@ -14,14 +14,15 @@ from collections.abc import Callable
 from typing import Any, BinaryIO
 
 from commands.options import engine_of, folders_of, registry_and_packs_of
+from graph.garbage import uncollected
 from nodes.packs.loading import dialect, loaded_dialect
-from server.workers.engine_host import EngineHost, PackLine
+from server.workers.engine_host import EngineHost, PackConnection
 from server.workers.interface import RunRequest
 from server.workers.loop import WorkerLoop
 
 
 def worker(options: argparse.Namespace) -> int:
-    """Serve the server that started this process; ends when that does."""
+    """Run jobs for the server that started this process, until that server ends."""
     incoming, outgoing = _take_standard_streams()
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl+C is for the server, which then ends its workers
     WorkerLoop(incoming, outgoing, lambda: host_of(options), warm_up_of(options), options.send_files).serve()
@@ -29,13 +30,14 @@ def worker(options: argparse.Namespace) -> int:
 
 
 def host_of(options: argparse.Namespace) -> EngineHost:
-    """The engine with everything the options ask for."""
+    """Return an engine host set up from the options."""
     import nodes.pictures.metadata
     from nodes import device
     from nodes.device_memory import device_stats
 
-    folders = folders_of(options)
-    registry, custom = registry_and_packs_of(options, folders)
+    with uncollected():
+        folders = folders_of(options)
+        registry, custom = registry_and_packs_of(options, folders)
     nodes.pictures.metadata.enabled = not options.disable_metadata
     return EngineHost(
         registry,
@@ -65,13 +67,13 @@ def _pack_server() -> Any | None:
     return packs.pack_server() if packs is not None else None
 
 
-def _connect(to_server: PackLine) -> None:
-    """Let packs speak to the server."""
+def _connect(to_server: PackConnection) -> None:
+    """Connect node packs to the server, if there are any."""
     dialect().connect(to_server.send, to_server.ask, to_server.interrupt)
 
 
 def _run_begins(request: RunRequest) -> None:
-    """Let packs know whose run it is, where there are any."""
+    """Tell node packs, if there are any, which client and run the nodes work for."""
     packs = loaded_dialect()
     if packs is not None:
         packs.run_begins(request.client_id, request.prompt_id)
@@ -90,21 +92,26 @@ def _unload() -> None:
 
 
 def warm_up_of(options: argparse.Namespace) -> Callable[[], str]:
-    """Return the function to call once nodes are described: it imports torch, unless ``--no-warm-up`` was given."""
-    return str if options.no_warm_up else _import_torch
+    """Return the function to call once nodes are described: it imports torch and what the first picture needs.
+
+    With ``--no-warm-up`` it does nothing.
+    """
+    return str if options.no_warm_up else _warm_up
 
 
-def _import_torch() -> str:
-    """Import torch, so that the first picture need not wait for it. Returns the error if that fails, or ""."""
+def _warm_up() -> str:
+    """Return the error message if nodes cannot compute here, or ""."""
+    from nodes.warm_up import warm_up
+
     try:
-        import torch  # noqa: F401
-    except Exception as error:  # whatever a broken installation raises: ImportError, OSError for a library, …
+        warm_up()
+    except Exception as error:  # a broken installation may raise anything: ImportError, OSError for a library, …
         return f"torch cannot be imported: {type(error).__name__}: {error}"
     return ""
 
 
 def _take_standard_streams() -> tuple[BinaryIO, BinaryIO]:
-    """Keep the two pipes to the server to ourselves: a node that prints must not write into a frame."""
+    """Take over the two pipes to the server, so that a node that prints cannot write into them."""
     incoming, outgoing = os.fdopen(os.dup(0), "rb"), os.fdopen(os.dup(1), "wb")
     nothing = os.open(os.devnull, os.O_RDONLY)
     os.dup2(nothing, 0)

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from graph import errors, events
+from graph.builder import AddedNode, WorkflowBuilder
 from graph.cache.result_cache import CacheSettings
 from graph.codec import Blob, Codec
 from graph.context import Context, PreviewImage, current
 from graph.engine import Engine, RunResult
-from graph.errors import Problem, SumiError
+from graph.errors import BuilderError, Problem, SumiError
 from graph.folders import Folders
 from graph.formats import load
 from graph.node import (
@@ -37,8 +38,10 @@ from graph.workflow import Link, Workflow, WorkflowNode
 
 __all__ = [
     "AddedLater",
+    "AddedNode",
     "Blob",
     "Blocked",
+    "BuilderError",
     "CacheSettings",
     "Choices",
     "Codec",
@@ -71,6 +74,7 @@ __all__ = [
     "SumiError",
     "UniqueId",
     "Workflow",
+    "WorkflowBuilder",
     "WorkflowNode",
     "current",
     "errors",

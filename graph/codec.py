@@ -1,7 +1,7 @@
-"""How a value that graph/ must not look inside is sized, stored and read back.
+"""Codecs: how the cache sizes, stores and reads back values that graph/ cannot look inside.
 
 Plain data (numbers, strings, lists, tuples, dicts) needs no codec: the cache walks
-it and asks the registered codecs about each leaf that is something else.
+it and asks the registered codecs about every other leaf.
 """
 
 from __future__ import annotations
@@ -27,18 +27,18 @@ class Codec(Protocol):
     name: str
 
     def accepts(self, value: Any) -> bool:
-        """Whether ``value`` is of this codec's kind. Must not import anything heavy to say no."""
+        """Whether ``value`` is of this codec's kind. Must not import anything heavy to answer no."""
 
     def nbytes(self, value: Any) -> int:
-        """Bytes of memory that keeping ``value`` costs (0 for handles)."""
+        """Return the bytes of memory that ``value`` occupies (0 for handles)."""
 
     def dump(self, value: Any) -> Blob | None:
-        """``value`` as bytes, or None when it must not leave memory (model handles)."""
+        """Return ``value`` as bytes, or None if it must stay in memory (model handles)."""
 
     def load(self, blob: Blob) -> Any:
-        """The value that :meth:`dump` was given, equal bit for bit."""
+        """Return the value that :meth:`dump` was given, equal bit for bit."""
 
 
 def codecs_in(module: ModuleType) -> list[Codec]:
-    """The codecs that ``module`` has at its top level, in the order they are written."""
+    """Return the codecs at the top level of ``module``, in the order they are defined."""
     return [value for value in vars(module).values() if not isinstance(value, type) and isinstance(value, Codec)]

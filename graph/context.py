@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable
 from contextvars import ContextVar
 from typing import NamedTuple, Protocol
@@ -39,7 +40,7 @@ class Context(Protocol):
     def expansion_prefix(self) -> str: ...
 
     def progress(self, value: float, maximum: float, preview: Callable[[], PreviewImage] | None = None) -> None:
-        """Report ``value`` of ``maximum`` steps; ``preview`` is called only if somebody looks.
+        """Report that ``value`` of ``maximum`` steps are done. ``preview`` is called only if a client shows previews.
 
         Raises :class:`graph.errors.Interrupted` if the run was asked to stop.
         """
@@ -50,26 +51,36 @@ class Context(Protocol):
     def show_text(self, text: str) -> None:
         """Show a line of text on the node while it runs."""
 
+    def show_warning(self, text: str) -> None:
+        """Show ``text`` on the node, below the warnings that this call has shown already."""
+
     def journal(self, path: str, index: int | None = None) -> None:
-        """Note that the file ``path`` is about to appear, so that a job that is run again
-        after a crash does not save it twice. ``index`` says which of the call's files it is
-        (default: the next one); a later note for it counts, should the first name be taken."""
+        """Record that the file ``path`` is about to be written, so that a job that runs again after a crash does not
+        save it twice. ``index`` is the file's number among the files of this call (default: the next one). If the
+        name turns out to be taken, record the new name under the same index; the last record counts."""
 
     def journalled(self, index: int) -> str | None:
-        """The ``index``-th path this node journalled in an earlier attempt at the same run,
-        if that file is there now."""
+        """Return the ``index``-th path that this node recorded in an earlier attempt at the same run,
+        or None if that file does not exist."""
 
 
 _current: ContextVar[Context | None] = ContextVar("sumi_executing_node", default=None)
 
 
 def current() -> Context | None:
-    """The context of the node that is running on this thread or task, if one is."""
+    """Return the context of the node that runs on this thread or task, or None."""
     return _current.get()
 
 
+def warn(log: logging.Logger, message: str) -> None:
+    """Log ``message`` as a warning, and show it on the node that is running, if there is one."""
+    log.warning("%s", message, stacklevel=2)
+    if (context := current()) is not None:
+        context.show_warning(message)
+
+
 class executing:
-    """Make ``context`` the :func:`current` one for the duration of a node's call."""
+    """Make ``context`` the :func:`current` one while a node's function runs."""
 
     __slots__ = ("_context", "_token")
 

@@ -1,4 +1,4 @@
-"""The engine: runs workflows, and runs again only what changed."""
+"""The engine: runs workflows and reruns only the nodes whose inputs changed."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ class RunResult:
         self._values = {node_id: _values(state) for node_id, state in targets.items()}
 
     def values(self, node_id: str) -> tuple[Any, ...]:
-        """The outputs of a target, in order; a list for what is declared or became a list.
+        """Return the outputs of a target, in order; as lists if they are declared so or an input was a list.
 
         Raises KeyError for a node that was not a target.
         """
@@ -39,8 +39,8 @@ class RunResult:
 class Engine:
     """Runs workflows of the ``registry``'s nodes, one at a time, and keeps their results.
 
-    ``folders`` is where nodes find and put files. With ``check_values`` every value is hashed
-    when it is made and around each use, and a node that changes a value it received is an error.
+    Nodes read and write files in ``folders``. With ``check_values`` every value is hashed when it is made and
+    before and after each use; a node that changes a value it received fails.
     """
 
     def __init__(
@@ -79,15 +79,16 @@ class Engine:
         targets: Sequence[str] | None = None,
         listener: Listener | None = None,
         run_id: str | None = None,
+        part: str = "",
         extra_pnginfo: Any = None,
         previews: bool = False,
     ) -> RunResult:
-        """Run what ``targets`` (by default every output node) need, on the calling thread.
+        """Run the nodes that ``targets`` (by default every output node) need, on the calling thread.
 
-        ``run_id`` names the job: one that is run again under the same id after a crash does not
-        save again what it had saved. ``extra_pnginfo`` is what nodes write into pictures; by
-        default the workflow as the editor saved it. ``previews``: whether someone looks at
-        pictures of work in progress. The workflow should have been validated.
+        ``run_id`` names the job: a job that runs again under the same ID after a crash does not save the same
+        files again. ``part`` tells apart several runs of one job. ``extra_pnginfo`` is written into saved pictures;
+        by default it holds the workflow as the editor saved it. ``previews``: whether a client shows previews.
+        Validate the workflow first.
 
         Raises NodeError if a node fails or cannot be run, Interrupted after :meth:`interrupt`,
         WorkflowError for a target that does not exist.
@@ -97,7 +98,7 @@ class Engine:
         for target in targets or ():
             if target not in workflow.nodes:
                 raise WorkflowError(f"there is no node {target} in the workflow")
-        journal = RunJournal(self._journals if run_id is not None else None, run_id or "")
+        journal = RunJournal(self._journals if run_id is not None else None, f"{run_id}{part}")
         with self._one_run:
             run = Run(self._services, workflow, run_id or uuid.uuid4().hex, listener, journal, extra_pnginfo, previews)
             self._running[run.run_id] = run
@@ -108,7 +109,7 @@ class Engine:
         return RunResult(run.emitter.outputs, states)
 
     def interrupt(self, run_id: str | None = None) -> bool:
-        """Stop the named run, or the current one, at its next tick; False if there is none. Thread-safe."""
+        """Stop the named or current run at its next progress report. Returns False if there is none. Thread-safe."""
         runs = [run for run in list(self._running.values()) if run_id in (None, run.run_id)]
         for run in runs:
             run.interrupt()

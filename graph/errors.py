@@ -1,7 +1,7 @@
 """Errors, as types that a caller can tell apart.
 
-Every error a person can cause derives from :class:`SumiError` and says which
-file, node or input it is about, what was found, and what would be right.
+Every error that a person can cause derives from :class:`SumiError`. Its message names the
+file, node or input, what was found, and what was expected.
 """
 
 from __future__ import annotations
@@ -16,7 +16,11 @@ class SumiError(Exception):
 
 
 class FormatError(SumiError):
-    """A workflow file (JSON, PNG or WebP) cannot be read; says where and why."""
+    """A workflow file (JSON, PNG or WebP) cannot be read. The message says where and why."""
+
+
+class BuilderError(SumiError):
+    """A call to a workflow builder is wrong: an unknown class, input or output, an ID that is taken, a bad value."""
 
 
 class NodeDefinitionError(SumiError):
@@ -68,9 +72,9 @@ class ValidationError(SumiError):
 class NodeError(SumiError):
     """A node raised while it ran. ``__cause__`` is what it raised.
 
-    ``real_node_id`` is the node that failed, of ``class_type``; ``node_id`` the one that a person
-    placed, of ``placed_class_type``: another one if that one expanded. ``current_inputs`` is what
-    the node that failed was given, as short plain data.
+    ``real_node_id`` is the node that failed, of class ``class_type``. ``node_id`` is the node that a person placed,
+    of class ``placed_class_type``; the two differ if the placed node expanded. ``current_inputs`` are the inputs of
+    the node that failed, as short plain data.
     """
 
     def __init__(
@@ -92,7 +96,7 @@ class NodeError(SumiError):
 
 
 class Interrupted(SumiError):
-    """The run was asked to stop. Raised out of a node's progress tick or between nodes."""
+    """The run was asked to stop. Raised when a node reports progress, or between nodes."""
 
 
 class InputFileError(SumiError):
@@ -100,16 +104,32 @@ class InputFileError(SumiError):
 
 
 class OutputFileError(SumiError):
-    """A file could not be written: full disk, read-only folder. Nothing half-written stays."""
+    """A file could not be written (full disk, read-only folder). No partial file is left behind."""
 
 
 class WorkflowError(SumiError):
-    """A graph cannot be run as it stands: an unknown node type, a link to nothing, a cycle, a
-    missing input. Validation would have said so; graphs that nodes expand to meet it here."""
+    """A graph cannot run: an unknown node type, a link to a missing node, a cycle, a missing input.
+
+    Validation finds these in workflows. In graphs that nodes expand to, they are found during the run."""
 
 
 class MissingValueError(SumiError):
     """A node needs a value that another node could not provide, such as the VAE of a checkpoint without one."""
+
+
+class InputValueError(SumiError):
+    """A node received a value of the wrong form from another node. The engine adds that node's name to the message."""
+
+    def __init__(self, input_name: str, found: str, expected: str, source: str = ""):
+        self.input_name = input_name
+        self.found = found
+        self.expected = expected
+        given = f" from {source}" if source else ""
+        super().__init__(f"input '{input_name}' received {found}{given}; expected {expected}")
+
+    def given_by(self, source: str) -> InputValueError:
+        """Return the same error with the name of the node that returned the value."""
+        return InputValueError(self.input_name, self.found, self.expected, source)
 
 
 class ValueChangedError(SumiError):

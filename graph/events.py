@@ -19,7 +19,7 @@ class RunStarted:
 
 @dataclass(frozen=True, slots=True)
 class NodesCached:
-    """Nodes whose results are known already, said once before anything runs."""
+    """The nodes whose results are known already. Sent once, before anything runs."""
 
     run_id: str
     node_ids: tuple[str, ...]
@@ -59,7 +59,7 @@ class NodePreview:
 
 @dataclass(frozen=True, slots=True)
 class NodeText:
-    """A line of text that a node wants shown on itself while it runs."""
+    """A line of text that a node shows on itself while it runs."""
 
     run_id: str
     node_id: str
@@ -69,7 +69,7 @@ class NodeText:
 
 @dataclass(frozen=True, slots=True)
 class NodeOutput:
-    """The data that an output node shows; for cached ones too (``cached`` is true)."""
+    """The data that an output node shows. Also sent for cached nodes (``cached`` is true)."""
 
     run_id: str
     node_id: str
@@ -80,7 +80,7 @@ class NodeOutput:
 
 @dataclass(frozen=True, slots=True)
 class NodeFinished:
-    """The node's own work took ``seconds``."""
+    """A node has finished; its own work took ``seconds``."""
 
     run_id: str
     node_id: str
@@ -91,7 +91,7 @@ class NodeFinished:
 
 @dataclass(frozen=True, slots=True)
 class NodeBlocked:
-    """A node was not run because of a blocker that carries a message."""
+    """A node was not run because one of its inputs is a :class:`graph.results.Blocked` with a message."""
 
     run_id: str
     node_id: str
@@ -107,7 +107,7 @@ class RunSucceeded:
 
 @dataclass(frozen=True, slots=True)
 class RunFailed:
-    """``node_id`` is the placed node, ``real_node_id`` the one inside its expansion, which is of ``class_type``."""
+    """The run failed. ``node_id`` is the placed node, ``real_node_id`` the node of ``class_type`` in its expansion."""
 
     run_id: str
     node_id: str
@@ -122,7 +122,7 @@ class RunFailed:
 
 @dataclass(frozen=True, slots=True)
 class RunInterrupted:
-    """``node_id``, of ``class_type``, is the placed node that was at work."""
+    """The run was stopped. ``node_id``, of class ``class_type``, is the placed node that was running."""
 
     run_id: str
     node_id: str | None

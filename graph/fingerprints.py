@@ -1,4 +1,4 @@
-"""Marks for files, which a node's ``fingerprint`` may return among plain data."""
+"""File marks: a node's ``fingerprint`` may return them inside plain data."""
 
 from __future__ import annotations
 
@@ -11,8 +11,8 @@ from typing import Any
 class FileMark:
     """Stands for a file in a fingerprint.
 
-    ``place`` tells the file from others on this machine, and its states from one another. ``content`` is a hash of its
-    bytes, None until that is known. Results stored before the hash was known are still found afterwards.
+    ``place`` identifies the file and its current state on this machine. ``content`` is a hash of its bytes, None until
+    it is known. Results stored before the hash was known are still found afterwards.
     """
 
     place: str
@@ -20,12 +20,12 @@ class FileMark:
 
 
 def by_content(marks: Any) -> Any:
-    """``marks`` as plain data, each file identified by its content where that is known."""
+    """Return ``marks`` as plain data, with each file identified by its content where that is known."""
     return _spelled(marks, lambda mark: mark.place if mark.content is None else mark.content)
 
 
 def by_place(marks: Any) -> Any:
-    """``marks`` as plain data, each file identified by its place."""
+    """Return ``marks`` as plain data, with each file identified by its place."""
     return _spelled(marks, lambda mark: mark.place)
 
 

@@ -3,7 +3,7 @@
 A name in a workflow is a relative path below one folder (``input``, ``checkpoints``). It never
 leaves that folder: absolute names, drive letters, ``..``, NUL and, below the folders that clients
 write to, symbolic links that point elsewhere are refused. Model folders may hold links, since only
-the machine's owner can have made them.
+the machine's owner can create them.
 """
 
 from __future__ import annotations
@@ -18,20 +18,22 @@ from pathlib import Path
 from typing import Final, NamedTuple
 
 from graph.errors import InputFileError, OutputFileError
+from graph.operating_system import WINDOWS
 
 WORK_FOLDERS: Final = ("input", "output", "temp")
 INPUT_FOLDERS: Final = "input folders"
-"""Stands for the folders at the top level of the input folder, where a node's choices are folders."""
+"""Name for the folders at the top level of the input folder; used by nodes whose choices are folders."""
 
 _ANNOTATION = re.compile(r"\[(input|output|temp)\]$")
 _DRIVE = re.compile(r"^[A-Za-z]:")
 _RESERVED = re.compile(r"^(con|prn|aux|nul|com[0-9]|lpt[0-9])(\..*)?$", re.IGNORECASE)
+_NOT_ON_WINDOWS = re.compile(r'[<>:"|?*\x00-\x1f]')
 _LONGEST_COMPONENT = 255  # bytes, on every file system in common use
 _LONGEST_NAME = 1024
 
 
 class SaveTarget(NamedTuple):
-    """Where the next files of a prefix go: ``{directory}/{stem}_{counter:05}_.png`` and on."""
+    """Where the next file with a prefix goes: ``{directory}/{stem}_{counter:05}_.png``, then the next counter."""
 
     directory: Path
     stem: str
@@ -41,20 +43,24 @@ class SaveTarget(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class ModelFolder:
-    """One kind of model file: the directories searched, in order, and the endings that count.
+    """One kind of model file: the directories to search, in order, and the accepted file endings (empty: any file).
 
-    No ``endings`` means any file.
+    With ``marker`` its entries are not files but the folders that hold a file of that name. ``sets`` are further names
+    that stand for several files of another folder: name → (folder, beginnings of the file names). A set is listed while
+    each of its files is there.
     """
 
     directories: tuple[Path, ...]
     endings: frozenset[str] = frozenset()
+    marker: str = ""
+    sets: Mapping[str, tuple[str, tuple[str, ...]]] = field(default_factory=dict, hash=False)
 
 
 @dataclass(frozen=True)
 class Folders:
     """The work folders and the model folders of one installation.
 
-    ``aliases`` are further names of model folders (``unet`` for ``diffusion_models``).
+    ``aliases`` are other names of model folders (``unet`` for ``diffusion_models``).
     """
 
     input: Path
@@ -69,9 +75,9 @@ class Folders:
         return {name: list(folder.directories) for name, folder in self.models.items()}
 
     def names(self, folder: str, endings: tuple[str, ...] = ()) -> list[str]:
-        """The files of ``folder``, as sorted relative names with ``/``; with ``endings`` only those.
+        """List the files of ``folder`` as sorted relative names with ``/``; ``endings`` limits them.
 
-        Model folders are searched in depth. Of the work folders only the top level is listed.
+        Subfolders are searched in model folders, but not in work folders.
         """
         if endings:
             return [name for name in self.names(folder) if name.lower().endswith(endings)]
@@ -80,49 +86,54 @@ class Folders:
         if folder == INPUT_FOLDERS:
             return sorted(path.name for path in self.place("input").glob("*") if path.is_dir())
         model_folder = self._model_folder(folder)
+        if model_folder.marker:
+            return sorted(self._marked(model_folder))
         found = {
             name
             for directory in model_folder.directories
             for name in _files_below(directory)
             if not model_folder.endings or Path(name).suffix.lower() in model_folder.endings
         }
+        for name, (other, beginnings) in model_folder.sets.items():
+            there = [Path(file).name for file in self.names(other)]
+            if all(any(file.startswith(beginning) for file in there) for beginning in beginnings):
+                found.add(name)
         return sorted(found, key=lambda name: (name.lower(), name))
 
     def place(self, folder: str) -> Path:
-        """The directory of a work folder. Raises InputFileError for another name."""
+        """Return the directory of a work folder. Raises InputFileError for any other name."""
         if folder not in WORK_FOLDERS:
-            raise InputFileError(
-                f"folder '{folder}': there is no such folder; expected one of {', '.join(WORK_FOLDERS)}"
-            )
+            raise InputFileError(f"folder '{folder}' does not exist; expected one of {', '.join(WORK_FOLDERS)}")
         return Path(getattr(self, folder))
 
     def find(self, folder: str, name: str) -> Path:
-        """The path of file ``name`` in ``folder`` (a model folder, or input, output or temp).
+        """Return the path of file ``name`` in ``folder`` (a model folder, or input, output or temp).
 
-        Raises InputFileError if the name leaves the folder or no such file is there; then it names the
-        nearest ones.
+        Raises InputFileError if the name leaves the folder or the file does not exist; the message suggests the
+        most similar names.
         """
         relative = relative_name(name, folder)
         directories = (self.place(folder),) if folder in WORK_FOLDERS else self._model_folder(folder).directories
+        marker = "" if folder in WORK_FOLDERS else self._model_folder(folder).marker
         for directory in directories:
             path = directory / relative
-            if path.is_file():
+            if (path / marker).is_file():
                 if folder in WORK_FOLDERS:
                     check_inside(path, directory, name, folder)
                 return path
         raise InputFileError(self._not_found(folder, name))
 
     def annotated(self, name: str, default: str = "input") -> Path:
-        """The path of a name that may end in ``[input]``, ``[output]`` or ``[temp]``."""
+        """Return the path of a name that may end in ``[input]``, ``[output]`` or ``[temp]``."""
         bare, folder = split_annotation(name, default)
         return self.find(folder, bare)
 
     def save_target(self, prefix: str, folder: str = "output", width: int = 0, height: int = 0) -> SaveTarget:
-        """Where the next file of ``prefix`` goes; makes the subfolder.
+        """Return where the next file of ``prefix`` goes, and create the subfolder.
 
         ``%width% %height% %year% %month% %day% %hour% %minute% %second%`` are substituted. The counter is one
-        above the largest of that prefix in that folder, 1 in an empty one.
-        Raises InputFileError for a prefix that leaves the folder, OutputFileError if it cannot be made.
+        above the largest with that prefix in the folder; it starts at 1.
+        Raises InputFileError for a prefix that leaves the folder, OutputFileError if the folder cannot be created.
         """
         relative = relative_name(_substitute(prefix, width, height).strip() or "_", folder)
         subfolder, stem = os.path.split(relative)
@@ -139,13 +150,23 @@ class Folders:
             ) from error
         return SaveTarget(directory, stem, counter, subfolder)
 
+    def _marked(self, folder: ModelFolder) -> set[str]:
+        """The folders below ``folder`` that hold its marker, as relative names."""
+        found = {
+            Path(name).parent.as_posix()
+            for directory in folder.directories
+            for name in _files_below(directory)
+            if Path(name).name == folder.marker
+        }
+        return found - {"."}
+
     def _model_folder(self, name: str) -> ModelFolder:
         try:
             return self.models[self.aliases.get(name, name)]
         except KeyError:
             near = difflib.get_close_matches(name, [*self.models, *self.aliases, *WORK_FOLDERS])
             hint = f"; did you mean {' or '.join(near)}?" if near else ""
-            raise InputFileError(f"folder '{name}': there is no such model folder{hint}") from None
+            raise InputFileError(f"there is no model folder '{name}'{hint}") from None
 
     def _not_found(self, folder: str, name: str) -> str:
         there = self.names(folder)
@@ -167,16 +188,17 @@ class Folders:
 
 
 def split_annotation(name: str, default: str = "input") -> tuple[str, str]:
-    """``"a.png [output]"`` → ``("a.png", "output")``; without an annotation the default folder."""
+    """Split ``"a.png [output]"`` into ``("a.png", "output")``; a name without an annotation gets the default folder."""
     stripped = name.rstrip()
     match = _ANNOTATION.search(stripped, max(0, len(stripped) - len("[output]")))
     return (stripped[: match.start()].rstrip(), match[1]) if match else (name, default)
 
 
-def relative_name(name: str, folder: str) -> str:
-    """``name`` as a relative path with ``/``, or InputFileError if it could leave its folder.
+def relative_name(name: str, folder: str, windows: bool = WINDOWS) -> str:
+    """Return ``name`` as a relative path with ``/``. Raises InputFileError if it could leave its folder.
 
-    Windows' separators are understood, since workflows travel.
+    Backslashes count as separators, since workflows made on Windows contain them. On Windows, characters that its file
+    names cannot contain are refused, too: a colon would hide the file in another one's alternate stream.
     """
     if not isinstance(name, str) or not name:
         raise InputFileError(f"file name {name!r}: expected the name of a file in {folder}")
@@ -193,7 +215,7 @@ def relative_name(name: str, folder: str) -> str:
     if ".." in parts:
         raise refuse("leads out of its folder ('..')")
     if not parts:
-        raise refuse("names no file")
+        raise refuse("is not the name of a file")
     try:
         too_long = any(len(part.encode()) > _LONGEST_COMPONENT for part in parts)
     except UnicodeEncodeError:
@@ -202,11 +224,13 @@ def relative_name(name: str, folder: str) -> str:
         raise refuse(f"is longer than {_LONGEST_COMPONENT} bytes")
     if any(_RESERVED.match(part) for part in parts):
         raise refuse("is a device name on Windows")
+    if windows and _NOT_ON_WINDOWS.search("".join(parts)):
+        raise refuse('holds one of the characters <>:"|?*, which Windows does not allow')
     return "/".join(parts)
 
 
 def check_inside(path: Path, directory: Path, name: str, folder: str) -> None:
-    """Raise InputFileError if ``path``, its links followed, lies outside ``directory``."""
+    """Raise InputFileError if ``path``, with its symbolic links resolved, lies outside ``directory``."""
     if not path.resolve().is_relative_to(directory.resolve()):
         raise InputFileError(f"file name {name!r}: is a link that leads out of the {folder} folder")
 
@@ -229,7 +253,7 @@ def _substitute(prefix: str, width: int, height: int) -> str:
 
 
 def _counters(directory: Path, stem: str) -> Iterator[int]:
-    # What follows the number may have been written by hand: cat_00007_best.png has taken 7 all the same.
+    # People rename files: cat_00007_best.png also takes the number 7.
     pattern = re.compile(re.escape(stem) + r"_(\d+)([_.]|$)", re.IGNORECASE)
     with os.scandir(directory) as entries:
         for entry in entries:

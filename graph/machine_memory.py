@@ -1,7 +1,7 @@
 """Memory of the machine, its container's limits included, and of this process. Standard library only.
 
-A Linux control group (cgroup, version 1 or 2) can limit a process to less than the machine has. Limits apply at every
-level: the tightest one between the process's own group and the root counts.
+A Linux control group (cgroup, version 1 or 2) can limit a process to less memory than the machine has. Every level
+between the process's own group and the root may set a limit; the lowest one applies.
 """
 
 from __future__ import annotations
@@ -99,7 +99,7 @@ def _groups(root: Path) -> Iterator[_Group]:
 
 
 def _meminfo(root: Path) -> dict[str, int]:
-    """Bytes by name."""
+    """Return the values of /proc/meminfo in bytes, by name."""
     return {name.rstrip(":"): size * 1024 for name, size in _numbers(_text(root / "proc/meminfo")).items()}
 
 

@@ -7,16 +7,17 @@
 
 Parameters are keyword-only and their order is the input order. ``int``, ``float``,
 ``str``, ``bool`` and ``Literal[...]`` are widgets; ``Annotated[T, Socket("IMAGE")]`` is a
-socket of the nodes' own type. Bounds and hints ride in ``Annotated``. A default is the
-widget's first value and the input stays required; ``T | None = None`` makes it optional.
-Several outputs are a NamedTuple whose fields are annotated the same way; a node that only
-shows something returns a ``NodeResult``.
+socket of a custom type. ``Annotated`` also carries bounds and hints. A default is the
+widget's first value, and the input stays required; ``T | None = None`` makes it optional.
+For several outputs, return a NamedTuple whose fields are annotated in the same way; a node that
+only shows something returns a ``NodeResult``.
 
 The decorated function stays a plain function: call it to test it.
 """
 
 from __future__ import annotations
 
+import functools
 import inspect
 import types
 import typing
@@ -27,6 +28,8 @@ from typing import Annotated, Any, Literal, TypeVar, Union, get_args, get_origin
 from graph.context import Context
 from graph.errors import NodeDefinitionError
 from graph.folders import Folders
+from graph.input_groups import Declared, arguments_of, described_groups, flat_inputs
+from graph.node_types.describe import describe_input
 from graph.results import NodeResult
 from graph.schema import MISSING, Input, NodeType, Output
 
@@ -60,7 +63,7 @@ class Hint:
 
 @dataclass(frozen=True)
 class Choices:
-    """The values a COMBO may take. ``as_object`` describes it as ``["COMBO", {"options": …}]``."""
+    """The choices of a COMBO input. ``as_object`` describes it as ``["COMBO", {"options": …}]``."""
 
     values: Sequence[Any]
     as_object: bool = False
@@ -77,9 +80,16 @@ class Files:
 
 @dataclass(frozen=True, slots=True)
 class Named:
-    """The name of an input or output that is not a Python identifier, or reads better."""
+    """The name of an input or output, where it cannot be the Python name or a better one exists."""
 
     name: str
+
+
+@dataclass(frozen=True, slots=True)
+class SameAs:
+    """The output has the type of what is linked to this input: ``SameAs("image")``."""
+
+    input: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,7 +106,7 @@ SocketOnly = _Mark("socket_only")
 RawLink = _Mark("raw_link")
 """The node receives the link itself, ``[node_id, output]``, not the value."""
 AddedLater = _Mark("added_later")
-"""The input is newer than its node: a file that lacks it gets the default."""
+"""The input is newer than its node: a file that lacks it gets the default, or a choice's first value."""
 Listed = _Mark("listed")
 """The output is a list whose elements feed consumers one by one."""
 
@@ -105,7 +115,7 @@ UniqueId = Annotated[str, _Mark("UNIQUE_ID")]
 Prompt = Annotated[Any, _Mark("PROMPT")]
 """A hidden input: the whole workflow in the API dialect."""
 ExtraPngInfo = Annotated[Any, _Mark("EXTRA_PNGINFO")]
-"""A hidden input: what the client asks to be written into pictures, or None."""
+"""A hidden input: the data that the client wants written into pictures, or None."""
 DynPrompt = Annotated[Any, _Mark("DYNPROMPT")]
 """A hidden input: the workflow with the nodes that expansions added. Makes the id part of the key."""
 
@@ -128,16 +138,19 @@ def node(
     environment: bool = True,
     deprecated: bool = False,
     experimental: bool = False,
-    inputs: Sequence[Input] | None = None,
+    hidden_as_lists: bool = False,
+    accepts_extra_inputs: bool = False,
+    inputs: Sequence[Declared] | None = None,
 ) -> Callable[[F], F]:
-    """Declare a node named ``name``; the function gains a ``node_type`` attribute.
+    """Declare a node named ``name``. The decorated function gets a ``node_type`` attribute.
 
-    ``check_lazy(**known inputs) -> names`` asks for lazy inputs, again until it asks for none.
-    ``fingerprint(**inputs) -> JSON`` enters the key of a node that reads files; see also :mod:`graph.fingerprints`.
-    ``content_inputs`` are inputs that only name files which the fingerprint identifies by content: if they differ and
-    the content is the same, downstream nodes have the same results.
-    ``validate(**inputs) -> True | str`` says what is wrong with literals.
-    ``inputs`` is a schema built in code; the function then takes ``**kwargs``.
+    ``check_lazy(**known inputs) -> names`` returns the lazy inputs it needs; it is called again until it returns none.
+    ``fingerprint(**inputs) -> JSON`` is part of the key of a node that reads files; see also :mod:`graph.fingerprints`.
+    ``content_inputs`` are inputs that only name files which the fingerprint identifies by content: downstream nodes
+    have the same results for other names of the same content.
+    ``validate(**inputs) -> True | str`` returns a message if the literals are wrong.
+    ``inputs`` is a schema built in code; the function then takes ``**kwargs``. It may hold groups of inputs
+    (:mod:`graph.input_groups`), each of which the function gets as one dict.
     Raises NodeDefinitionError if the signature cannot be read.
     """
 
@@ -148,10 +161,13 @@ def node(
             raise NodeDefinitionError(
                 f"node {name} ({function.__module__}.{function.__qualname__}): {error}"
             ) from error
+        declared = tuple(read.inputs) if inputs is None else tuple(inputs)
+        flat = tuple(flat_inputs(declared))
+        has_groups = any(not isinstance(each, Input) for each in declared)
         function.node_type = NodeType(  # type: ignore[attr-defined]
             name=name,
-            function=function,
-            inputs=tuple(inputs) if inputs is not None else tuple(read.inputs),
+            function=_called_with_groups(function, declared, flat) if has_groups else function,
+            inputs=flat if has_groups else tuple(each for each in declared if isinstance(each, Input)),
             outputs=tuple(read.outputs),
             hidden=read.hidden,
             context_parameter=read.context_parameter,
@@ -170,14 +186,40 @@ def node(
             environment=environment,
             deprecated=deprecated,
             experimental=experimental,
+            hidden_as_lists=hidden_as_lists,
+            accepts_extra_inputs=accepts_extra_inputs,
+            extra=_described_groups(declared, read.hidden) if has_groups else {},
         )
         return function
 
     return declare
 
 
+def _called_with_groups(
+    function: Callable[..., Any], declared: Sequence[Declared], flat: Sequence[Input]
+) -> Callable[..., Any]:
+    """``function`` called with flat inputs, which it gets by groups."""
+    names = {each.name for each in flat}
+
+    @functools.wraps(function)
+    def called(**given: Any) -> Any:
+        others = {name: value for name, value in given.items() if name not in names}
+        return function(**arguments_of(declared, given), **others)
+
+    return called
+
+
+def _described_groups(declared: Sequence[Declared], hidden: Mapping[str, str]) -> dict[str, Any]:
+    """The entries of /object_info that show the groups to an editor."""
+    entry = described_groups(declared, lambda each: describe_input(each, lambda folder: []))
+    if hidden:
+        entry["input"]["hidden"] = {name: [kind] for name, kind in hidden.items()}
+        entry["input_order"]["hidden"] = list(hidden)
+    return entry
+
+
 def node_types_in(module: types.ModuleType) -> list[NodeType]:
-    """The nodes that ``module``'s functions declare, in the order they are written."""
+    """Return the nodes that functions of ``module`` declare, in the order they are defined."""
     found = (getattr(value, "node_type", None) for value in vars(module).values() if not isinstance(value, type))
     return [value for value in found if isinstance(value, NodeType)]
 
@@ -281,11 +323,14 @@ def _output(name: str | None, annotation: Any) -> Output:
     else:
         raise TypeError(f"return annotation {base!r} is not a node output; annotate it with Socket(...)")
     is_list = any(isinstance(note, _Mark) and note.what == "listed" for note in notes)
-    return Output(named.name if named else name or output_type, output_type, is_list)
+    same_as = _first(notes, SameAs)
+    return Output(
+        named.name if named else name or output_type, output_type, is_list, same_as=same_as.input if same_as else None
+    )
 
 
 def _unwrap(annotation: Any) -> tuple[Any, list[Any]]:
-    """``Annotated[T, a, b]`` → ``T, [a, b]``; nested ones are flattened, outermost last."""
+    """Split ``Annotated[T, a, b]`` into ``T, [a, b]``; nested annotations are flattened, outermost last."""
     notes: list[Any] = []
     while get_origin(annotation) is Annotated:
         annotation, *inner = get_args(annotation)
@@ -306,7 +351,7 @@ T = TypeVar("T")
 
 
 def _first(notes: Sequence[Any], kind: type[T]) -> T | None:
-    """The outermost note of ``kind``: a nearer annotation overrides the type alias's own."""
+    """Return the outermost note of type ``kind``: an annotation in the signature overrides the type alias's."""
     for note in reversed(notes):
         if isinstance(note, kind):
             return note
@@ -336,6 +381,7 @@ __all__ = [
     "Prompt",
     "Range",
     "RawLink",
+    "SameAs",
     "Socket",
     "SocketOnly",
     "UniqueId",

@@ -1,4 +1,4 @@
-"""Return values of nodes other than plain values, and the files that their ``ui`` data names."""
+"""Special return values of nodes, and the files that their ``ui`` data names."""
 
 from __future__ import annotations
 
@@ -9,10 +9,10 @@ from typing import Any
 
 @dataclass(frozen=True, slots=True)
 class Blocked:
-    """Takes the place of an output. Nodes that need it do not run.
+    """Returned in place of an output. Nodes that need the output do not run.
 
-    With a ``message``, each of them reports it as its error, and the run goes on. Without one, they are skipped
-    silently. With ``fails``, the first one that needs the value fails, and the run with it: for a value that does not
+    With a ``message``, each of these nodes reports it as its error, and the run continues. Without one, they are
+    skipped silently. With ``fails``, the run fails at the first node that needs the output: for a value that does not
     exist, such as the VAE of a checkpoint without one.
     """
 
@@ -22,19 +22,19 @@ class Blocked:
 
 @dataclass(frozen=True, slots=True)
 class SavedFile:
-    """A file that an output node shows: ``folder`` is ``output`` or ``temp`` (or ``input``, by node packs)."""
+    """A file that an output node shows. ``folder`` is ``output`` or ``temp`` (node packs also use ``input``)."""
 
     filename: str
     subfolder: str = ""
     folder: str = "output"
 
     def as_ui(self) -> dict[str, str]:
-        """Return the file as an entry of ``ui`` data, as clients get it."""
+        """Return the file as an entry of ``ui`` data, in the form that clients receive."""
         return {"filename": self.filename, "subfolder": self.subfolder, "type": self.folder}
 
     @property
     def relative(self) -> str:
-        """Path below the folder, with ``/``."""
+        """Return the path below the folder, with ``/``."""
         return f"{self.subfolder}/{self.filename}" if self.subfolder else self.filename
 
 
@@ -73,11 +73,11 @@ def with_changed_files(
 
 
 class NodeResult:
-    """Values, data to show, and a graph to run in the node's place.
+    """The result of a node: values, data to show, and a graph to run in the node's place.
 
     ``values``: one per output. ``ui``: name → list of JSON data that clients get in ``executed``
     (``{"images": [{"filename", "subfolder", "type"}]}``). Entries with ``filename`` and ``type`` name files: a
-    cached result counts only while they are in place. ``expand``: a graph in the API format; ``values`` may then
+    cached result is valid only while they are in place. ``expand``: a graph in the API format; ``values`` may then
     be links into it (``graph.Link`` or ``[node_id, output_index]``).
     """
 

@@ -1,18 +1,18 @@
 """The description of a node: its inputs, outputs and behaviour, as plain data.
 
 The executor, the validator, the formats and the server all read nodes through
-:class:`NodeType`; how it came to be (a typed function, a class in a node pack)
-is the business of whoever made it.
+:class:`NodeType`. They do not depend on its origin (a typed function, a class in a node pack).
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from types import MappingProxyType
 from typing import Any, Final
 
 from graph.codec import Codec
+from graph.workflow import Link
 
 
 class _Missing:
@@ -26,7 +26,7 @@ class _Missing:
 MISSING: Final = _Missing()
 """Marks a missing value; ``None`` is a value."""
 
-WIDGET_TYPES: Final = frozenset({"INT", "FLOAT", "STRING", "BOOLEAN", "COMBO"})
+WIDGET_TYPES: Final = frozenset({"INT", "FLOAT", "STRING", "BOOLEAN", "COMBO", "BOUNDING_BOX"})
 """Socket types whose inputs have a widget in the editor unless ``socket_only``."""
 
 
@@ -34,11 +34,11 @@ WIDGET_TYPES: Final = frozenset({"INT", "FLOAT", "STRING", "BOOLEAN", "COMBO"})
 class Input:
     """One input of a node.
 
-    ``type`` is the socket type: ``INT FLOAT STRING BOOLEAN COMBO``, a type of the
-    nodes' own (``IMAGE``), several joined by commas, or ``*`` for any.
+    ``type`` is the socket type: ``INT FLOAT STRING BOOLEAN COMBO``, a custom type
+    (``IMAGE``), several joined by commas, or ``*`` for any.
     ``choices`` are a COMBO's values; with ``files`` they are the names of the files
     in that folder (``checkpoints``, ``input``) and are looked up when needed.
-    ``hints`` is what else the editor is told, word for word (``multiline``, ``round``).
+    ``hints`` are further options for the editor, passed on unchanged (``multiline``, ``round``).
     """
 
     name: str
@@ -51,26 +51,66 @@ class Input:
     choices: tuple[Any, ...] | None = None
     files: str | None = None
     file_endings: tuple[str, ...] = ()
-    """Only files of these endings, lower case with their dot, are choices; empty means any."""
+    """The file endings of the choices, in lower case with the dot; empty means any file."""
     lazy: bool = False
     socket_only: bool = False
     raw_link: bool = False
     added_later: bool = False
-    """The input is newer than its node: ``required`` for editors, but files that lack it get the default."""
+    """The input is newer than its node: ``required`` for editors, but files that lack it get :attr:`filled_in`."""
     hidden: bool = False
-    """Shown in no editor: given by expansions and API clients only."""
+    """Hidden in editors: only expansions and API clients set this input."""
     combo_object: bool = False
-    """Described as ``["COMBO", {"options": [...]}]`` rather than ``[[...], {...}]``."""
+    """Whether it is described as ``["COMBO", {"options": [...]}]`` rather than ``[[...], {...}]``."""
     hints: Mapping[str, Any] = field(default_factory=dict, hash=False)
     parameter: str = ""
-    """The function's parameter that receives it, where the name is not an identifier."""
+    """The function's parameter for this input, if the name is not an identifier."""
+    choice: str = ""
+    """The COMBO input whose value brings this input, if any."""
+    by_choice: Mapping[str, Input | None] = field(default_factory=dict, hash=False)
+    """The declaration that each value of ``choice`` brings, the default value's first; None where it brings none.
+
+    The other fields then describe the input for all values together."""
+    listed_in: str = ""
+    """The beginning of the names of further inputs whose texts are offered as choices: ``option`` for ``option1``,
+    ``option2`` … The node takes other values, too."""
+
+    @property
+    def filled_in(self) -> Any:
+        """The value for a file that lacks the input: its default, or an added choice's first value; else MISSING."""
+        if self.default is MISSING and self.added_later and self.choices:
+            return self.choices[0]
+        return self.default
 
     @property
     def has_widget(self) -> bool:
         return self.type in WIDGET_TYPES and not self.socket_only
 
+    def under(self, given: Mapping[str, Any]) -> Input | None:
+        """Return this input as the choices in ``given`` declare it, or None if they do not bring it.
+
+        If a choice is linked, its value is unknown: then return the declaration for all values together.
+        """
+        found: Input | None = self
+        while found is not None and found.by_choice:
+            value = given.get(found.choice, MISSING)
+            if isinstance(value, Link):
+                break
+            if value is MISSING:
+                value = next(iter(found.by_choice))
+            found = found.by_choice.get(value) if isinstance(value, str) else None
+        if found is not None and found.listed_in:
+            return replace(found, choices=tuple(dict.fromkeys(filter(None, found.listed_texts(given)))))
+        return found
+
+    def listed_texts(self, given: Mapping[str, Any]) -> list[str]:
+        """Return the texts of the inputs that ``listed_in`` means, in the order of their numbers, "" for others."""
+        texts: list[Any] = []
+        while (name := f"{self.listed_in}{len(texts) + 1}") in given:
+            texts.append(given[name])
+        return [text if isinstance(text, str) else "" for text in texts]
+
     def accepts(self, output_type: str) -> bool:
-        """Whether an output of ``output_type`` may be linked here (any common type, or ``*``)."""
+        """Whether an output of ``output_type`` may be linked here: the two share a type, or one is ``*``."""
         if self.type == "*" or output_type == "*" or self.type == output_type:
             return True
         return not set(self.type.split(",")).isdisjoint(output_type.split(","))
@@ -78,12 +118,16 @@ class Input:
 
 @dataclass(frozen=True, slots=True)
 class Output:
-    """One output of a node. ``is_list``: its elements feed consumers one by one."""
+    """One output of a node. ``is_list``: its elements feed consumers one by one.
+
+    ``same_as`` names an input whose type the output has; while it is not linked, the type is ``type``.
+    """
 
     name: str
     type: str
     is_list: bool = False
     tooltip: str | None = None
+    same_as: str | None = None
 
 
 @dataclass(frozen=True)
@@ -95,7 +139,7 @@ class NodeType:
     ``check_lazy``, ``fingerprint`` and ``validate`` receive those inputs that their
     parameters name (all of them with ``**kwargs``), and may name a ``Context`` or ``Folders``.
 
-    ``version`` identifies the code; ``None`` keeps results off the disk tier.
+    ``version`` identifies the code; results of a node without one are not cached on disk.
     ``environment``: results depend on device, precision and library versions.
     """
 
@@ -117,31 +161,39 @@ class NodeType:
     fingerprint: Callable[..., Any] | None = None
     validate: Callable[..., Any] | None = None
     redeclare: Callable[[], NodeType] | None = None
-    """Gives the node as its code declares it by now, where that may change: its inputs, and nothing else."""
+    """Returns the node as its code declares it now. Set if the declaration may change; only inputs may differ."""
+    called_for_nothing: bool = False
+    """Whether it is called once, without arguments, if every input is an empty list, as in ComfyUI."""
     idempotent: bool = True
     accepts_extra_inputs: bool = False
-    """Inputs that are not declared are passed on too: links and, with ``accepts_extra_literals``, values."""
+    """Whether undeclared inputs are passed on, too: links and, with ``accepts_extra_literals``, values."""
     accepts_extra_literals: bool = True
     links_of_any_type: bool = False
-    """Links are not held against the inputs' types: ``validate`` does that, by its parameter ``input_types``."""
+    """Whether links of any type are accepted; ``validate`` then checks them with its parameter ``input_types``."""
     fingerprint_links: bool = True
-    """``fingerprint`` is given the values of linked inputs, which are evaluated for it; else None."""
+    """Whether ``fingerprint`` receives the values of linked inputs, which are evaluated for it, or None for each."""
     content_inputs: tuple[str, ...] = ()
-    """Inputs that only name files which ``fingerprint`` identifies by content: they do not enter other nodes' keys."""
+    """Inputs that only name files which ``fingerprint`` identifies by content; other nodes' keys leave them out."""
     version: str | None = None
     environment: bool = True
     deprecated: bool = False
     experimental: bool = False
+    hidden_as_lists: bool = False
+    """Hidden inputs are described as ``["PROMPT"]`` rather than ``"PROMPT"``."""
     extra: Mapping[str, Any] = field(default_factory=dict, hash=False)
     """Further keys for ``/object_info`` (``output_tooltips``…)."""
     by_name: Mapping[str, Input] = field(init=False, repr=False, compare=False)
+
+    def inputs_under(self, given: Mapping[str, Any]) -> list[Input]:
+        """Return the inputs that the choices in ``given`` bring, as they declare them."""
+        return [found for declared in self.inputs if (found := declared.under(given)) is not None]
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "by_name", MappingProxyType({i.name: i for i in self.inputs}))
 
 
 class Registry(Mapping[str, NodeType]):
-    """The node types a run may use, and what is needed to keep their values.
+    """The node types that a run may use, and the codecs to cache their values.
 
     ``codecs`` size, store and read values that are not plain data.
     ``environment`` tags keys of nodes whose results depend on device, precision
@@ -167,5 +219,5 @@ class Registry(Mapping[str, NodeType]):
         return Registry({**self._types, **types}, self.codecs, self.environment)
 
     def replace(self, node_type: NodeType) -> None:
-        """Have runs that begin from now on use ``node_type`` for its class. Thread-safe."""
+        """Replace the node type of this name in runs that begin from now on. Thread-safe."""
         self._types[node_type.name] = node_type

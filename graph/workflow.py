@@ -1,4 +1,4 @@
-"""A workflow as the engine sees it: an immutable graph of nodes, literals and links."""
+"""The engine's form of a workflow: an immutable graph of nodes, literals and links."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 
 
 class Link(NamedTuple):
-    """Output ``output`` of node ``node``."""
+    """A link to output ``output`` of node ``node``."""
 
     node: str
     output: int
@@ -30,17 +30,19 @@ class WorkflowNode:
 
 @dataclass(frozen=True)
 class Workflow:
-    """``nodes`` by id. ``editor`` is the editor-dialect JSON it was read from, if it was:
-    kept so that a saved picture can carry it (EXTRA_PNGINFO)."""
+    """``nodes`` by id. ``editor`` is the editor-dialect JSON that it was read from, or None;
+    it is written into saved pictures (EXTRA_PNGINFO). ``notes`` list what another program's file
+    contains that this workflow does not."""
 
     nodes: Mapping[str, WorkflowNode]
     editor: Mapping[str, Any] | None = None
+    notes: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "nodes", MappingProxyType(dict(self.nodes)))
 
     def to_api(self) -> dict[str, Any]:
-        """The API dialect: ``{id: {"class_type", "inputs", "_meta"?}}``, ready for json.dumps."""
+        """Return the workflow in the API dialect, ready for json.dumps (see :func:`load`)."""
         return {node_id: _node_to_api(node) for node_id, node in self.nodes.items()}
 
 

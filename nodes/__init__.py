@@ -1,4 +1,4 @@
-"""The nodes: one room per stage of making a picture. Importing this imports neither torch nor transformers."""
+"""The nodes: one room per stage of making a picture. Importing this package imports neither torch nor transformers."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Refusing sizes that no memory holds, before the allocator or the kernel does it less kindly."""
+"""Refuses sizes that do not fit in memory, before the allocator fails or the system kills the process."""
 
 from __future__ import annotations
 
@@ -10,13 +10,13 @@ from graph.machine_memory import memory_limit
 
 
 class TooLargeError(SumiError):
-    """A tensor of the size asked for would not fit this machine's memory."""
+    """A tensor of the requested size does not fit in this machine's memory."""
 
 
 def check_fits(what: str, shape: Sequence[int], bytes_per_value: int = 4) -> None:
-    """Raise TooLargeError, with the gigabytes it would take, if ``shape`` exceeds this machine's memory.
+    """Raise TooLargeError, with the gigabytes needed, if a tensor of ``shape`` exceeds this machine's memory.
 
-    ``what`` says what is being made, in the words of the person who asked for it.
+    ``what`` names the tensor for the error message, in the user's terms.
     """
     needed = math.prod(shape) * bytes_per_value
     limit = memory_limit()

@@ -1,4 +1,4 @@
-"""Pasting one [B, C, H, W] tensor onto another, latents and pictures alike."""
+"""Pastes one [B, C, H, W] tensor onto another; for latents and pictures."""
 
 from __future__ import annotations
 
@@ -16,10 +16,10 @@ def composite(
     mask: torch.Tensor | None = None,
     resize_source: bool = False,
 ) -> torch.Tensor:
-    """``destination`` [B, C, H, W] with ``source`` [b, C, h, w] on it at column ``x``, row ``y``.
+    """Return ``destination`` [B, C, H, W] with ``source`` [b, C, h, w] pasted at column ``x``, row ``y``.
 
-    ``mask`` [b, mh, mw] (or [b, 1, mh, mw]), 1 where the source shows, is stretched to the source.
-    Batches are repeated to B; what lies outside is cut off.
+    ``mask`` [b, mh, mw] (or [b, 1, mh, mw]), 1 where the source is visible, is resized to the source.
+    Batches are repeated to B; parts outside the destination are cut off.
     """
     height, width = destination.shape[-2:]
     source = source.to(destination)

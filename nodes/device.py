@@ -1,4 +1,4 @@
-"""Where the mathematics runs and in which precision. Decided once, before anything heavy is imported.
+"""The device and precision of all computation. They are chosen once, before anything heavy is imported.
 
 ``auto`` precision: fp16 on CUDA; on CPUs that multiply bfloat16 matrices (avx512_bf16, amx) bf16 for U-Nets
 of 200 M parameters or more; else fp32. Sigmas, guidance and solver state are always float32.
@@ -7,6 +7,7 @@ of 200 M parameters or more; else fp32. Sigmas, guidance and solver state are al
 from __future__ import annotations
 
 import importlib.metadata
+import importlib.util
 import os
 import platform
 import re
@@ -17,53 +18,80 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from graph.errors import SumiError
+from nodes import compilers
 from nodes.heap import keep_freed_memory
 
 if TYPE_CHECKING:
     import torch
 
 PRECISIONS: Final = ("auto", "fp32", "bf16", "fp16")
+BACKENDS: Final = ("torch", "openvino")
 LARGE_UNET: Final = 200_000_000
-"""Parameters from which bf16 on a CPU is worth its drift: SD1 has 860 M, the embedded model 9 M."""
+"""Parameters from which bf16's speed on a CPU outweighs its error: SD1 has 860 M, the embedded model 9 M."""
 
 
 _DEVICE: Final = re.compile(r"auto|cpu|mps|(cuda|xpu)(:\d+)?")
 
 
 class DeviceError(SumiError):
-    """The device or precision asked for is not to be had here."""
+    """The requested device or precision is not available here."""
 
 
 @dataclass(frozen=True, slots=True)
 class _Setting:
     device: str = "auto"
     precision: str = "auto"
+    backend: str = "torch"
+    compile: bool = False
 
 
 _setting = _Setting()
 
 
-def configure(device: str = "auto", precision: str = "auto") -> None:
+def configure(device: str = "auto", precision: str = "auto", backend: str = "torch", *, compile: bool = False) -> None:
     """Choose the device (``auto``, ``cpu``, ``cuda``, ``cuda:1``, ``mps``) and precision of this process.
 
-    Raises DeviceError for names that mean nothing. Whether the device is there shows at first use.
+    ``backend`` is the library that computes U-Nets: ``torch`` or ``openvino`` (on a CPU). With ``compile``,
+    torch.compile compiles U-Nets and decoders of VAEs, if it finds a compiler.
+    Raises DeviceError for invalid names, and for a backend that is not installed. Whether the device exists is checked
+    at its first use.
     """
     global _setting
     if not _DEVICE.fullmatch(device):
         raise DeviceError(f"--device {device}: expected auto, cpu, cuda, cuda:N, mps or xpu")
     if precision not in PRECISIONS:
         raise DeviceError(f"--precision {precision}: expected one of {', '.join(PRECISIONS)}")
-    _setting = _Setting(device, precision)
+    if backend not in BACKENDS:
+        raise DeviceError(f"--backend {backend}: expected one of {', '.join(BACKENDS)}")
+    if backend == "openvino" and importlib.util.find_spec("openvino") is None:
+        raise DeviceError(
+            "--backend openvino: the package openvino is not installed; install it with: "
+            "python install.py --extra openvino"
+        )
+    chosen = _Setting(device, precision, backend, compile)
+    if backend == "openvino" and (name := _detected_device() if device == "auto" else device) != "cpu":
+        raise DeviceError(f"--backend openvino computes on the CPU, and the device is {name}; add --cpu")
+    _setting = chosen
     keep_freed_memory()
 
 
+def backend() -> str:
+    """Return the library that computes U-Nets: ``torch`` or ``openvino``."""
+    return _setting.backend
+
+
+def compiles() -> bool:
+    """Whether torch.compile compiles networks, if it finds a compiler (``--compile``)."""
+    return _setting.compile
+
+
 def device_name() -> str:
-    """The device as a string, found without importing torch."""
+    """Return the device's name, without importing torch."""
     return _detected_device() if _setting.device == "auto" else _setting.device
 
 
 def device() -> torch.device:
-    """The device that samples. Raises DeviceError if torch cannot use it."""
+    """Return the device for sampling. Raises DeviceError if torch cannot use it."""
     import torch
 
     name = device_name()
@@ -79,22 +107,36 @@ def device() -> torch.device:
     where = torch.device(name)
     count = {"cuda": torch.cuda.device_count, "xpu": torch.xpu.device_count}.get(kind, lambda: 1)()
     if where.index is not None and where.index >= count:
-        raise DeviceError(f"--device {name}: there are {count}, counted from 0; expected {kind}:{count - 1} at most")
+        raise DeviceError(
+            f"--device {name}: there are {count} devices, counted from 0; expected {kind}:{count - 1} at most"
+        )
     return where
 
 
-def unet_dtype(parameters: int) -> torch.dtype:
-    """The precision of a diffusion network with that many parameters."""
-    return _dtype(_unet_precision(parameters))
+def cpu() -> torch.device:
+    """The CPU."""
+    import torch
+
+    return torch.device("cpu")
+
+
+def cpu_dtype() -> torch.dtype:
+    """The precision of a network that runs on the CPU beside another device that samples."""
+    return _dtype("fp32")
+
+
+def unet_dtype(parameters: int, chosen: str | None = None) -> torch.dtype:
+    """Return the precision of a diffusion network with that many parameters; ``chosen`` if the model has its own."""
+    return _dtype(chosen or _unet_precision(parameters))
 
 
 def text_dtype() -> torch.dtype:
-    """Text encoders run once per prompt: fp32 on a CPU, half precision on a GPU."""
+    """Return the precision of text encoders, which run once per prompt: fp32 on a CPU, half precision on a GPU."""
     return _dtype(_unet_precision(0))
 
 
 def vae_dtype() -> torch.dtype:
-    """A decoder's range overflows fp16 (SDXL's does), so halves are bf16: on GPUs, and where bf16 is asked for."""
+    """Return the precision of VAEs: bf16 on GPUs or if requested, else fp32. Decoders such as SDXL's overflow fp16."""
     precision = _setting.precision
     if precision == "auto":
         precision = "fp32" if device_name() == "cpu" else "bf16"
@@ -102,7 +144,13 @@ def vae_dtype() -> torch.dtype:
 
 
 def describe() -> str:
-    """One line for the log: device, precision and why."""
+    """Describe device, precision, backend and compilation, and the reason, in one line."""
+    backend = "" if _setting.backend == "torch" else f"; U-Nets computed by {_setting.backend}"
+    compiled = "; U-Nets and VAE decoders compiled" if _setting.compile else ""
+    return f"{_described()}{backend}{compiled}"
+
+
+def _described() -> str:
     name = device_name()
     if _setting.precision != "auto":
         return f"{name}, {_setting.precision}"
@@ -119,7 +167,7 @@ def _library_versions() -> str:
 
 
 def torch_version() -> str:
-    """The installed torch, read without importing it."""
+    """Return the version of the installed torch, without importing it."""
     try:
         return importlib.metadata.version("torch")
     except importlib.metadata.PackageNotFoundError:
@@ -127,7 +175,7 @@ def torch_version() -> str:
 
 
 def sumi_version() -> str:
-    """The version in pyproject.toml, as installed."""
+    """Return the installed version of Sumi."""
     try:
         return importlib.metadata.version("sumi")
     except importlib.metadata.PackageNotFoundError:
@@ -135,12 +183,15 @@ def sumi_version() -> str:
 
 
 def tag() -> str:
-    """What results depend on besides inputs and code. Part of the keys of nodes that compute tensors."""
+    """Return what results depend on besides inputs and code. It is part of the keys of nodes that compute tensors."""
     kind = device_name().split(":")[0]
     precision = _setting.precision
     if precision == "auto" and kind == "cpu":
         precision = "auto-bf16" if cpu_multiplies_bf16() else "auto-fp32"
-    return f"{kind}, {precision}, {_library_versions()}"
+    computed_by = "" if _setting.backend == "torch" else f"openvino {importlib.metadata.version('openvino')}, "
+    if _setting.compile and compilers.missing(kind) is None:
+        computed_by += "compiled, "
+    return f"{kind}, {precision}, {computed_by}{_library_versions()}"
 
 
 def _unet_precision(parameters: int) -> str:
@@ -162,7 +213,7 @@ def _dtype(precision: str) -> torch.dtype:
 
 @cache
 def _detected_device() -> str:
-    """cuda if a driver is loaded and torch is not a CPU build, mps on Apple silicon, else cpu."""
+    """Return cuda if a driver is loaded and torch is not a CPU build, mps on Apple silicon, else cpu."""
     if sys.platform == "darwin" and platform.machine() == "arm64":
         return "mps"
     if "+cpu" not in torch_version() and os.environ.get("CUDA_VISIBLE_DEVICES", "0") not in ("", "-1"):
@@ -173,7 +224,7 @@ def _detected_device() -> str:
 
 
 def _cuda_that_answers() -> str:
-    """A driver alone is no GPU: torch may be a build without CUDA, or see no card."""
+    """Return cuda if torch can use it, else cpu: with a loaded driver, torch may still lack CUDA or find no card."""
     import torch
 
     return "cuda" if torch.cuda.is_available() else "cpu"

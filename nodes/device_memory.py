@@ -1,4 +1,4 @@
-"""The devices of this machine and how full they are, as ``GET /system_stats`` lists them."""
+"""The memory of this machine's devices, in the form of ``GET /system_stats``."""
 
 from __future__ import annotations
 
@@ -10,9 +10,9 @@ from nodes import device
 
 
 def device_stats() -> list[dict[str, Any]]:
-    """The device that computes: name, type, index, and bytes in all and free, of the machine and of torch.
+    """Return the computing device: name, type, index, and total and free bytes, of the machine and of torch.
 
-    Does not import torch: before somebody else has, a GPU's memory is not known and is given as 0.
+    Does not import torch: until it is imported elsewhere, a GPU's memory is unknown and returned as 0.
     """
     name = device.device_name()
     kind, _, index = name.partition(":")

@@ -1,4 +1,4 @@
-"""Weights that fade towards the ends of a side: how pasted pictures, masks and tiles are feathered."""
+"""Weights that fade towards the ends of a side, to feather pasted pictures, masks and tiles."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import torch
 
 
 def ramp(length: int, feather: int, at_start: bool, at_end: bool) -> torch.Tensor:
-    """[length] weights that rise as 1/feather, 2/feather … 1 from the start, the end, or both."""
+    """Return [length] weights that rise as 1/feather, 2/feather … 1 from the start, the end, or both."""
     rising = ((torch.arange(length) + 1.0) / max(feather, 1)).clamp(max=1.0)
     weights = torch.ones(length)
     if at_start:

@@ -1,8 +1,8 @@
 """The identity of a file, independent of its name and place: a hash of all its bytes.
 
-A hash is computed once for each path, size and time of change, and remembered in a folder that any number of
-processes share. A large file is hashed in the background. Until that is done its identity is its place on this
-machine, and results that are stored under that identity are found under the hash later.
+A hash is computed once for each path, size and modification time, and stored in a folder that any number of
+processes share. A large file is hashed in the background. Until that is done, its identity is its place on this
+machine; results stored under that identity are moved to the hash later.
 """
 
 from __future__ import annotations
@@ -23,17 +23,18 @@ from typing import Final, NamedTuple
 from graph.errors import InputFileError
 from graph.fingerprints import FileMark
 from graph.folders import Folders
+from graph.operating_system import replace_file
 
 log = logging.getLogger(__name__)
 
 HASHED_AT_ONCE: Final = 128 << 20
-"""Bytes of the largest file that is hashed while the caller waits: some 0.2 s."""
+"""Bytes of the largest file that is hashed while the caller waits: about 0.2 s."""
 
 _BLOCK: Final = 4 << 20
 
 
 class _State(NamedTuple):
-    """One state of a file. It has the hash as long as these are the same."""
+    """One state of a file. Its hash is valid while these values are the same."""
 
     path: str
     size: int
@@ -41,9 +42,9 @@ class _State(NamedTuple):
 
 
 class FileIdentities:
-    """Hashes of files, remembered in ``folder``.
+    """Hashes of files, stored in ``folder``.
 
-    ``at_once``: bytes of the largest file that is hashed while the caller waits. May be asked from any thread.
+    ``at_once``: bytes of the largest file that is hashed while the caller waits. Thread-safe.
     """
 
     def __init__(self, folder: Path, at_once: int = HASHED_AT_ONCE):
@@ -56,7 +57,7 @@ class FileIdentities:
         self._idle = threading.Condition()
 
     def of(self, path: Path) -> FileMark:
-        """The file at ``path`` as it is now, for use in a fingerprint.
+        """Return a mark of the file's current state, for use in a fingerprint.
 
         Raises InputFileError if the file cannot be read.
         """
@@ -74,7 +75,7 @@ class FileIdentities:
             self._idle.wait_for(lambda: not self._waiting)
 
     def _learn(self, state: _State) -> str:
-        """Hash the file and remember the hash, unless the file changes meanwhile."""
+        """Hash the file and store the hash, unless the file changes in the meantime."""
         content = content_hash(Path(state.path))
         if _state_of(Path(state.path)) == state:
             self._known[state] = content
@@ -98,7 +99,7 @@ class FileIdentities:
                 if self._recall(state) is None:
                     self._learn(state)
             except (InputFileError, OSError) as error:
-                log.warning("%s: could not be hashed: %s", state.path, error)
+                log.warning("cannot hash %s: %s", state.path, error)
             finally:
                 with self._idle:
                     self._waiting.discard(state)
@@ -108,10 +109,10 @@ class FileIdentities:
         return self._folder / f"{hashlib.blake2b(os.fsencode(state.path), digest_size=16).hexdigest()}.json"
 
     def _recall(self, state: _State) -> str | None:
-        """The hash that some process has remembered."""
+        """Return the hash that a process has stored, or None."""
         try:
             size, mtime_ns, content = json.loads(self._file(state).read_bytes())
-        except (OSError, ValueError, TypeError):  # not there, or not what was written
+        except (OSError, ValueError, TypeError):  # missing or damaged
             return None
         if (size, mtime_ns) != (state.size, state.mtime_ns) or not isinstance(content, str):
             return None
@@ -123,14 +124,14 @@ class FileIdentities:
         temporary = file.with_name(f".{file.stem}-{os.getpid()}-{secrets.token_hex(4)}.tmp")
         try:
             self._folder.mkdir(parents=True, exist_ok=True)
-            temporary.write_text(json.dumps([state.size, state.mtime_ns, content]))
-            os.replace(temporary, file)
+            temporary.write_text(json.dumps([state.size, state.mtime_ns, content]), encoding="utf-8")
+            replace_file(temporary, file)
         except OSError as error:
-            log.warning("%s: the hash of %s cannot be remembered: %s", self._folder, state.path, error)
+            log.warning("%s: cannot store the hash of %s: %s", self._folder, state.path, error)
 
 
 def identity(path: Path, folders: Folders) -> FileMark:
-    """The file at ``path`` as it is now, for use in a fingerprint; its hash is remembered in the user folder.
+    """Return a mark of the file's current state, for use in a fingerprint. Its hash is stored in the user folder.
 
     Raises InputFileError if the file cannot be read.
     """
@@ -138,7 +139,7 @@ def identity(path: Path, folders: Folders) -> FileMark:
 
 
 def content_hash(path: Path) -> str:
-    """A hash of all bytes of the file: the same file under another name or date has the same. Raises OSError."""
+    """Return a hash of all bytes of the file; name and date do not matter. Raises OSError."""
     digest = hashlib.blake2b(digest_size=20)
     with open(path, "rb", buffering=0) as file:
         while block := file.read(_BLOCK):
@@ -165,5 +166,5 @@ def _place(state: _State) -> str:
 
 @cache
 def _machine() -> str:
-    """Tells this machine from others."""
+    """Return an identifier of this machine."""
     return f"{platform.node()}-{uuid.getnode():x}"

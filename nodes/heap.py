@@ -1,8 +1,8 @@
-"""The C heap of a process that computes: freed activations stay for the next kernel.
+"""Tunes the C heap so that freed activations are reused by the next operator.
 
-glibc gives large freed blocks back to the kernel at once, and the next tensor of the same size
-gets fresh pages, each faulted in and cleared. A U-Net on a CPU does that some 130,000 times
-a step; a matrix product that writes 10 MB spends up to half of its time there.
+glibc returns large freed blocks to the system at once, and the next tensor of the same size
+gets new pages, each of which is faulted in and cleared. A U-Net on a CPU does that about 130,000 times
+a step; a matrix product that writes 10 MB spends up to half of its time on it.
 """
 
 from __future__ import annotations
@@ -16,15 +16,15 @@ _M_MMAP_THRESHOLD: Final = -3
 _M_ARENA_MAX: Final = -8
 
 LARGEST_KEPT: Final = 32 << 20
-"""Blocks above this many bytes are mapped and unmapped one by one all the same: glibc takes no more."""
+"""Bytes above which blocks are still mapped and unmapped one by one: glibc allows no higher threshold."""
 KEPT: Final = 1 << 30
-"""Free bytes at the end of the heap that are kept."""
+"""Free bytes to keep at the end of the heap."""
 
 
 def keep_freed_memory() -> None:
-    """Ask the C library to keep freed memory for reuse. Once, before other threads start; nothing outside glibc.
+    """Tell the C library to keep freed memory for reuse. Call it once, before other threads start. Only for glibc.
 
-    One arena for all threads: an arena of a thread's own is made of pieces that go back when they fall empty.
+    All threads share one arena: separate arenas consist of pieces that are returned as soon as they are empty.
     """
     libc = _glibc()
     if libc is not None:
@@ -34,7 +34,7 @@ def keep_freed_memory() -> None:
 
 
 def give_back_freed_memory() -> None:
-    """Return what is free to the system now: after models have left."""
+    """Return free memory to the system now, after models were unloaded."""
     libc = _glibc()
     if libc is not None:
         libc.malloc_trim(0)

@@ -1,4 +1,4 @@
-"""Files of the input folder that nodes name: are they there, and have they changed."""
+"""Checks whether input files that nodes name exist, and whether they have changed."""
 
 from __future__ import annotations
 
@@ -10,16 +10,16 @@ from graph.node import Files, Hint
 from nodes.file_identity import content_hash
 
 PICTURES = (".png", ".jpg", ".jpeg", ".jpe", ".jfif", ".webp", ".gif", ".bmp", ".tif", ".tiff", ".avif", ".mpo", ".ico")
-"""Endings of the files that nodes which read pictures offer."""
+"""File endings that picture-loading nodes list."""
 
 LATENTS = (".latent",)
 
 ImageFile = Annotated[str, Files("input", PICTURES), Hint(image_upload=True)]
-"""A picture of the input folder, to be chosen or uploaded; may be annotated (``x.png [output]``)."""
+"""A picture in the input folder, chosen or uploaded; the name may be annotated (``x.png [output]``)."""
 
 
 def is_there(folders: Folders, name: str, default: str = "input") -> bool | str:
-    """True, or what is wrong with the possibly annotated file ``name``."""
+    """Return True if the file ``name``, which may be annotated, exists; else a description of the problem."""
     try:
         folders.annotated(name, default)
     except InputFileError as error:

@@ -1,4 +1,4 @@
-"""Where model files lie: ComfyUI's folder names, so that people's models need not move."""
+"""The folders of model files: ComfyUI's names, so that users need not move their models."""
 
 from __future__ import annotations
 
@@ -33,15 +33,30 @@ SUBFOLDERS: Final[Mapping[str, tuple[str, ...]]] = {
     "model_patches": ("model_patches",),
     "audio_encoders": ("audio_encoders",),
 }
-"""Model folder → the subfolders of the models directory that are searched for it."""
+"""Model folder → the subfolders of the models directory to search for it."""
 
 ALIASES: Final[Mapping[str, str]] = {"unet": "diffusion_models", "clip": "text_encoders"}
+
+SAVED: Final[Mapping[str, str]] = {
+    **{"checkpoints": "checkpoints", "text_encoders": "clip", "vae": "vae", "loras": "loras"},
+    "diffusion_models": "diffusion_models",
+}
+"""Model folder → the subfolder of the output folder into which nodes save such models. It is searched last."""
 
 _ENDINGS: Final[Mapping[str, frozenset[str]]] = {
     "configs": frozenset({".yaml"}),
     "diffusers": frozenset(),
     "classifiers": frozenset(),
 }
+
+
+_SETS: Final[Mapping[str, Mapping[str, tuple[str, tuple[str, ...]]]]] = {
+    "vae": {name: ("vae_approx", (f"{name}_encoder.", f"{name}_decoder.")) for name in ("taesd", "taesdxl")},
+}
+"""Tiny autoencoders are offered as VAEs while both of their files are in ``vae_approx``."""
+_NO_SETS: Final[Mapping[str, tuple[str, tuple[str, ...]]]] = {}
+_MARKERS: Final[Mapping[str, str]] = {"diffusers": "model_index.json"}
+"""A pipeline in diffusers' layout is a folder with this file."""
 
 
 def folders(
@@ -54,12 +69,13 @@ def folders(
     models: Path | None = None,
     extra_model_paths: Iterable[Path] = (),
 ) -> Folders:
-    """The folders of an installation at ``base``; each can be put elsewhere.
+    """Return the folders of an installation at ``base``; each folder can be given separately.
 
-    ``extra_model_paths`` are files in the form of ComfyUI's extra_model_paths.yaml; theirs are searched
-    after ours, or before where a section says ``is_default``. Raises InputFileError if one cannot be read.
+    ``extra_model_paths`` are files in the format of ComfyUI's extra_model_paths.yaml. Their folders are searched after
+    the installation's own, or before them if a section has ``is_default``. Raises InputFileError if one cannot be read.
     """
     base = base.absolute()
+    output = (output or base / "output").absolute()
     models = (models or base / "models").absolute()
     directories = {name: [models / sub for sub in subfolders] for name, subfolders in SUBFOLDERS.items()}
     for file in extra_model_paths:
@@ -68,25 +84,32 @@ def folders(
             if path in known:
                 known.remove(path)
             known.insert(0 if first else len(known), path)
+    for name, subfolder in SAVED.items():
+        directories[name].append(output / subfolder)
     return Folders(
         input=(input or base / "input").absolute(),
-        output=(output or base / "output").absolute(),
+        output=output,
         temp=(temp or base / "temp").absolute(),
         user=(user or base / "user").absolute(),
-        models={name: ModelFolder(tuple(paths), _ENDINGS.get(name, WEIGHTS)) for name, paths in directories.items()},
+        models={
+            name: ModelFolder(
+                tuple(paths), _ENDINGS.get(name, WEIGHTS), _MARKERS.get(name, ""), _SETS.get(name, _NO_SETS)
+            )
+            for name, paths in directories.items()
+        },
         aliases=ALIASES,
     )
 
 
 def _extra_directories(file: Path) -> list[tuple[str, Path, bool]]:
-    """What an extra_model_paths.yaml adds: (model folder, directory, whether to search it first)."""
+    """Read an extra_model_paths.yaml: (model folder, directory, whether to search it first)."""
     import yaml
 
     expected = "expected sections like `a111: {base_path: …, checkpoints: models/Stable-diffusion}`"
     try:
         sections = yaml.safe_load(file.read_text(encoding="utf-8"))
     except OSError as error:
-        raise InputFileError(f"{file}: {error.strerror}; --extra-model-paths-config wants a YAML file") from error
+        raise InputFileError(f"{file}: {error.strerror}; --extra-model-paths-config expects a YAML file") from error
     except (yaml.YAMLError, UnicodeDecodeError) as error:
         raise InputFileError(f"{file}: is not valid YAML ({' '.join(str(error).split())}); {expected}") from error
     if sections is None:

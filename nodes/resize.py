@@ -1,4 +1,4 @@
-"""Resizing [B, C, H, W] tensors, latents and pictures alike."""
+"""Resizes [B, C, H, W] tensors: latents and pictures."""
 
 from __future__ import annotations
 
@@ -13,44 +13,44 @@ METHODS = ("nearest-exact", "bilinear", "area", "bicubic", "lanczos", "bislerp")
 
 
 class SizeError(SumiError):
-    """A width or height of nothing, or sizes that do not fit each other."""
+    """A width or height of 0, or sizes that do not match."""
 
 
 def resize(samples: torch.Tensor, width: int, height: int, method: str, crop: str = "disabled") -> torch.Tensor:
-    """``samples`` [B, C, H, W] → [B, C, height, width].
+    """Resize ``samples`` [B, C, H, W] to [B, C, height, width].
 
     ``method``: nearest-exact, bilinear, area and bicubic are torch's, without antialiasing or
     aligned corners; lanczos is Pillow's on 8-bit values, for pictures 0..1; bislerp is for latents.
-    ``crop="center"`` first cuts the sides so that the shape is kept. Raises SizeError.
+    ``crop="center"`` first crops to the new aspect ratio. Raises SizeError.
     """
     if width < 1 or height < 1:
-        raise SizeError(f"a size of {width}×{height} is nothing: width and height must be at least 1")
+        raise SizeError(f"the size {width}×{height} is empty: width and height must be at least 1")
     if crop == "center":
         samples = crop_to_aspect(samples, width, height)
     if samples.shape[-2:] == (height, width) and method != "lanczos":
-        return samples
+        return samples.contiguous()
     if method == "bislerp":
-        return bislerp(samples, width, height)
+        return bislerp(samples, width, height).contiguous()
     if method == "lanczos":
-        return lanczos(samples, width, height)
-    return F.interpolate(samples, size=(height, width), mode=method)
+        return lanczos(samples, width, height).contiguous()
+    return F.interpolate(samples, size=(height, width), mode=method).contiguous()
 
 
 def crop_to_aspect(samples: torch.Tensor, width: int, height: int) -> torch.Tensor:
-    """The largest centred part of ``samples`` [B, C, H, W] that has the shape of width × height."""
+    """Return the largest centred part of ``samples`` [B, C, H, W] with the aspect ratio width : height."""
     old_height, old_width = samples.shape[-2:]
     x = y = 0
     if old_width * height > width * old_height:
         x = round((old_width - old_height * width / height) / 2)
     else:
         y = round((old_height - old_width * height / width) / 2)
-    # A shape so extreme that nothing would be left keeps its middle row or column.
+    # With an extreme aspect ratio, at least the middle row or column is kept.
     x, y = min(x, (old_width - 1) // 2), min(y, (old_height - 1) // 2)
     return samples[..., y : old_height - y, x : old_width - x]
 
 
 def lanczos(samples: torch.Tensor, width: int, height: int) -> torch.Tensor:
-    """Pillow's Lanczos-3 resampling of pictures [B, C, H, W], 0..1, through 8 bits a channel."""
+    """Resize pictures [B, C, H, W], 0..1, with Pillow's Lanczos-3 resampling, in 8 bits a channel."""
     resized = [_lanczos_one(picture, width, height) for picture in samples.detach().to("cpu", torch.float32)]
     return torch.stack(resized).to(samples)
 
@@ -58,7 +58,7 @@ def lanczos(samples: torch.Tensor, width: int, height: int) -> torch.Tensor:
 def _lanczos_one(picture: torch.Tensor, width: int, height: int) -> torch.Tensor:
     values = np.clip(255.0 * picture.movedim(0, -1).numpy(), 0, 255).astype(np.uint8)
     mode = {3: "RGB", 4: "RGBA"}.get(values.shape[-1])
-    # Pillow weighs RGB by alpha when it resizes RGBA; any other number of channels goes one by one.
+    # Pillow weights RGB by alpha when it resizes RGBA, so other numbers of channels are resized one by one.
     planes = [values] if mode else [values[..., channel] for channel in range(values.shape[-1])]
     resized = [
         np.asarray(PIL.Image.fromarray(plane).resize((width, height), PIL.Image.Resampling.LANCZOS)) for plane in planes
@@ -70,16 +70,16 @@ def _lanczos_one(picture: torch.Tensor, width: int, height: int) -> torch.Tensor
 def bislerp(samples: torch.Tensor, width: int, height: int) -> torch.Tensor:
     """Resize latents [B, C, H, W] by spherical instead of linear interpolation along channels.
 
-    Bilinear resizing averages neighbouring latent vectors, which shortens them and greys the
-    picture; here directions are turned (slerp, Shoemake 1985) and lengths interpolated, first
-    along the width, then along the height.
+    Bilinear resizing averages neighbouring latent vectors, which shortens them and makes the picture grey. This
+    function rotates directions (slerp, Shoemake 1985) and interpolates lengths, first along the width, then along
+    the height.
     """
     wide = _slerp_along(samples.float().movedim(1, -1), 2, width)
     return _slerp_along(wide, 1, height).movedim(-1, 1).to(samples.dtype)
 
 
 def _slerp_along(vectors: torch.Tensor, dim: int, size: int) -> torch.Tensor:
-    """Resample ``dim`` of vectors [..., C] to ``size`` points, as bilinear resizing places them."""
+    """Resample ``dim`` of vectors [..., C] to ``size`` points, at the positions of bilinear resizing."""
     old = vectors.shape[dim]
     position = ((torch.arange(size, dtype=torch.float64, device=vectors.device) + 0.5) * (old / size) - 0.5).clamp(
         0, old - 1
@@ -93,14 +93,14 @@ def _slerp_along(vectors: torch.Tensor, dim: int, size: int) -> torch.Tensor:
 
 
 PARALLEL = 1e-5
-"""Vectors whose cosine is this near to 1 or -1 have no usable angle between them."""
+"""Distance of a cosine from 1 or -1 below which the angle between two vectors is unusable."""
 
 
 def slerp(start: torch.Tensor, end: torch.Tensor, ratio: torch.Tensor) -> torch.Tensor:
-    """Vectors [..., C] a part ``ratio`` of the way from ``start`` to ``end``, turning rather than averaging.
+    """Interpolate vectors [..., C] by ``ratio`` from ``start`` to ``end``, by rotation instead of averaging.
 
-    The length is interpolated linearly. Parallel vectors give ``start`` and opposite ones the linear
-    mean, as ComfyUI's bislerp does.
+    The length is interpolated linearly. Parallel vectors return ``start`` and opposite ones the linear
+    mean, as in ComfyUI's bislerp.
     """
     start_length = start.norm(dim=-1, keepdim=True)
     end_length = end.norm(dim=-1, keepdim=True)

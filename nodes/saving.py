@@ -1,8 +1,8 @@
-"""Saving files under numbered names: whole or not at all, never over another file.
+"""Saves files under numbered names: completely or not at all, and never over another file.
 
-A file is written under a temporary name in its own folder, flushed to the disk, and only
-then given its name with a hard link, which fails where the name is taken: two processes
-never get the same counter, and a crash or a full disk leaves no half-written picture.
+A file is written under a temporary name in its folder, flushed to disk, and only
+then gets its name by a hard link, which fails if the name exists. So two processes
+never get the same counter, and a crash or a full disk leaves no partial picture.
 """
 
 from __future__ import annotations
@@ -19,10 +19,11 @@ from typing import BinaryIO
 from graph.context import Context
 from graph.errors import OutputFileError
 from graph.folders import SaveTarget
+from graph.operating_system import flush_folder, name_new_file
 from graph.results import SavedFile
 
 Writer = Callable[[BinaryIO], None]
-"""Writes one file's bytes to the open file it is given."""
+"""Function that writes one file's bytes to an open file."""
 
 BATCH_NUMBER = "%batch_num%"
 
@@ -36,20 +37,22 @@ def save_files(
     folder: str = "output",
     width: int = 0,
     height: int = 0,
+    first: int = 0,
 ) -> list[SavedFile]:
-    """Save one file per writer as ``{prefix}_{counter:05}_{suffix}``; counters go up by one, whatever the prefix.
+    """Save one file per writer as ``{prefix}_{counter:05}_{suffix}``. The counter increases by one for each file.
 
     ``prefix`` may hold subfolders and the substitutions of ``Folders.save_target``;
     ``%batch_num%`` becomes the file's number in this call, from 0. ``folder`` is ``output``
-    or ``temp``; files in ``temp`` are neither flushed to the disk nor journalled. A file that
-    an earlier attempt at the same run saved already is not saved again. Raises OutputFileError.
+    or ``temp``; files in ``temp`` are neither flushed to disk nor recorded in the journal. A file that
+    an earlier attempt at the same run has saved is not saved again. A node that
+    calls this more than once passes the number of files that it has saved as ``first``. Raises OutputFileError.
     """
     root = Path(os.path.abspath(context.folders.place(folder)))
     kept = folder != "temp"
     saved: list[SavedFile] = []
     target: SaveTarget | None = None
     counter = 0
-    for index, write in enumerate(writers):
+    for index, write in enumerate(writers, start=first):
         context.check_interrupted()
         earlier = context.journalled(index) if kept else None
         if earlier is not None and Path(earlier).is_relative_to(root):
@@ -68,30 +71,30 @@ def save_files(
 def _save(
     write: Writer, target: SaveTarget, counter: int, suffix: str, note: Callable[[str], None] | None
 ) -> tuple[Path, int]:
-    """Save under the first free counter from ``counter`` on; the path, and the counter after it.
+    """Save under the first free counter from ``counter`` on. Returns the path and the next counter.
 
-    ``note`` is told each path before it appears; with it, the file is flushed to the disk.
+    ``note`` is called with each path before the file is created; if given, the file is flushed to disk.
     """
 
     def path() -> Path:
         return Path(os.path.abspath(target.directory / f"{target.stem}_{counter:05}_{suffix}"))
 
-    with _said_plainly(path()):
+    with _explained(path()):
         with _written(write, target.directory, flush=note is not None) as part:
             while True:
                 if note is not None:
                     note(str(path()))
-                if _give_name(part, path()):
+                if name_new_file(part, path()):
                     break
                 counter += 1
         if note is not None:
-            _flush_folder(target.directory)
+            flush_folder(target.directory)
     return path(), counter + 1
 
 
 @contextmanager
 def _written(write: Writer, directory: Path, flush: bool) -> Iterator[Path]:
-    """A temporary file in ``directory`` with everything in it; gone afterwards, whatever happens."""
+    """Provide a temporary file in ``directory`` with the complete content; it is always deleted afterwards."""
     part = directory / f".sumi-{secrets.token_hex(8)}.part"
     try:
         with open(part, "xb") as file:
@@ -104,50 +107,14 @@ def _written(write: Writer, directory: Path, flush: bool) -> Iterator[Path]:
         part.unlink(missing_ok=True)
 
 
-def _give_name(part: Path, path: Path) -> bool:
-    """Name the finished file ``path`` unless that name is taken."""
-    try:
-        os.link(part, path)
-    except FileExistsError:
-        return False
-    except OSError as error:
-        if error.errno not in _NO_HARD_LINKS:
-            raise
-        # FAT and some network folders have no hard links: the name is reserved empty, then replaced.
-        try:
-            os.close(os.open(path, os.O_CREAT | os.O_EXCL | os.O_WRONLY))
-        except FileExistsError:
-            return False
-        try:
-            os.replace(part, path)
-        except OSError:
-            path.unlink(missing_ok=True)
-            raise
-    return True
-
-
-_NO_HARD_LINKS = frozenset({errno.EPERM, errno.ENOTSUP, errno.EOPNOTSUPP, errno.ENOSYS, errno.EMLINK})
-
-
-def _flush_folder(directory: Path) -> None:
-    """A name is on the disk only once its folder is. Windows cannot open folders, and needs no such flush."""
-    if os.name == "nt":
-        return
-    handle = os.open(directory, os.O_RDONLY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)
-
-
 def _saved_file(path: Path, root: Path, folder: str) -> SavedFile:
     subfolder = path.parent.relative_to(root).as_posix()
     return SavedFile(path.name, "" if subfolder == "." else subfolder, folder)
 
 
 @contextmanager
-def _said_plainly(path: Path) -> Iterator[None]:
-    """An OSError becomes an OutputFileError that says what could not be saved and what to do."""
+def _explained(path: Path) -> Iterator[None]:
+    """Turn an OSError into an OutputFileError that names the file and says what to do."""
     try:
         yield
     except OSError as error:
@@ -155,7 +122,7 @@ def _said_plainly(path: Path) -> Iterator[None]:
         raise OutputFileError(f"cannot save {path}: {error.strerror or error}. {advice}") from error
 
 
-_READ_ONLY = "The folder may not be written to: change its permissions or choose another --output-directory."
+_READ_ONLY = "The folder is not writable: change its permissions or choose another --output-directory."
 _ADVICE = {
     errno.ENOSPC: "The disk is full: free some space or choose another --output-directory.",
     errno.EDQUOT: "The disk quota is used up: free some space or choose another --output-directory.",

@@ -1,4 +1,4 @@
-"""SiLU, in place where the input is not needed again."""
+"""SiLU, computed in place if no gradient needs the input."""
 
 from __future__ import annotations
 
@@ -8,8 +8,8 @@ from torch import Tensor
 
 
 def silu(x: Tensor) -> Tensor:
-    """``x · sigmoid(x)`` (arXiv:1702.03118) of a tensor that nobody else reads.
+    """Compute ``x · sigmoid(x)`` (arXiv:1702.03118) of a tensor that is not used elsewhere.
 
-    The result takes the memory of ``x``, unless a backward pass will need ``x``.
+    The result overwrites ``x``, unless a backward pass will need ``x``.
     """
     return F.silu(x, inplace=not (torch.is_grad_enabled() and x.requires_grad))

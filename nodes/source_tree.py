@@ -1,7 +1,7 @@
 """The imports of a source tree's modules, and a hash of their code.
 
-Both are read from syntax trees: comments, docstrings and line breaks change nothing, and an import inside a function
-counts as much as one at the top of the file.
+Both are read from syntax trees: comments, docstrings and line breaks do not matter, and an import inside a function
+counts like one at the top of the file.
 """
 
 from __future__ import annotations
@@ -10,7 +10,6 @@ import ast
 import contextlib
 import importlib.util
 import json
-import os
 import secrets
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import asdict, dataclass
@@ -18,17 +17,19 @@ from hashlib import blake2b
 from pathlib import Path
 from typing import Any, Final
 
-_NOT_DATA: Final = frozenset({"", ".md", ".py", ".pyc"})
-"""Endings of the files in a package's folder that no result depends on, or that are modules themselves."""
+from graph.operating_system import replace_file
+
+_NOT_DATA: Final = frozenset({"", ".md", ".py", ".pyc", ".pyi"})
+"""Endings of files in a package's folder that do not affect results, or that are modules themselves."""
 
 
 @dataclass(frozen=True, slots=True)
 class _Source:
-    """One module as it was read.
+    """What was read from one module.
 
-    ``state`` names the files that were read, with their sizes and times of change. ``imports`` are as written, with
-    relative ones made absolute: ``["a.b", "c"]`` for ``from a.b import c``, ``["a.b", ""]`` for ``import a.b``.
-    ``mentions`` are the strings that could be the name of a module.
+    ``state`` names the files that were read, with their sizes and modification times. ``imports`` are absolute:
+    ``["a.b", "c"]`` for ``from a.b import c``, ``["a.b", ""]`` for ``import a.b``.
+    ``mentions`` are strings that could be the name of a module.
     """
 
     state: str
@@ -38,11 +39,11 @@ class _Source:
 
 
 class SourceTree:
-    """The modules of ``packages`` in the folder ``root``. A module is read when it is first asked about.
+    """The modules of ``packages`` in the folder ``root``. A module is read when it is first needed.
 
-    ``memory`` is a file in which :meth:`remember` keeps what was read, so that the next process reads only what has
-    changed since. ``registered`` names, for a module that keeps a register, the modules that put code into it:
-    whoever reaches the register runs that code. Every method raises SyntaxError for a file that is not Python.
+    ``memory`` is a file in which :meth:`remember` stores what was read, so that the next process reads only changed
+    modules. ``registered`` lists, for a module with a registry, the modules that register code there: modules that
+    import the registry run that code. Every method raises SyntaxError for a file that is not Python.
     """
 
     def __init__(
@@ -60,14 +61,14 @@ class SourceTree:
         self._sources: dict[str, _Source] = {}
 
     def members(self, package: str) -> frozenset[str]:
-        """``package`` and every module in it."""
+        """Return ``package`` and every module in it."""
         return frozenset(name for name in self.files if name == package or name.startswith(f"{package}."))
 
     def imports(self, module: str) -> frozenset[str]:
-        """The modules of this tree that ``module`` imports, wherever in the file.
+        """Return the modules of this tree that ``module`` imports, anywhere in the file.
 
-        Imports for type checkers count. So does a string that is a module's name, alone or with an attribute
-        (``"nodes.unet.unet:UNet"``): that is how a module is named to be imported later.
+        Imports for type checkers count, and so does a string with a module's name, alone or with an attribute
+        (``"nodes.unet.unet:UNet"``): such strings name modules to import later.
         """
         source = self._source(module)
         found = {self._provider(base, name) for base, name in source.imports}
@@ -75,13 +76,13 @@ class SourceTree:
         return frozenset(name for name in found if name is not None and name != module)
 
     def outside_imports(self, module: str) -> frozenset[str]:
-        """The top-level packages outside this tree that ``module`` imports."""
+        """Return the top-level packages outside this tree that ``module`` imports."""
         return frozenset(
             base.partition(".")[0] for base, name in self._source(module).imports if not self._provider(base, name)
         )
 
     def reached(self, modules: Iterable[str]) -> frozenset[str]:
-        """``modules``, what they import and what is registered with that, directly or not, and the packages around it.
+        """Return ``modules``, all they import, directly or not, code registered there, and the parent packages.
 
         The outermost package is left out unless its own names are imported, since it imports every room.
         """
@@ -97,14 +98,14 @@ class SourceTree:
         return frozenset(found)
 
     def version(self, modules: Iterable[str]) -> str:
-        """A hash of what ``modules`` and everything that they reach compute."""
+        """Return a hash of the code of ``modules`` and of everything that they reach."""
         digest = blake2b(digest_size=16)
         for name in sorted(self.reached(modules)):
             digest.update(f"{name} {self._source(name).digest}\n".encode())
         return digest.hexdigest()
 
     def remember(self) -> None:
-        """Keep what was read, if it is not kept already. A folder that is read-only stays as it is."""
+        """Store what was read, if it is not stored yet. Does nothing if the folder is read-only."""
         sources = {**{name: source for name, source in self._remembered.items() if name in self.files}, **self._sources}
         if self._memory is not None and sources != self._remembered:
             _save(self._memory, sources)
@@ -117,14 +118,14 @@ class SourceTree:
         return source
 
     def _provider(self, base: str, name: str) -> str | None:
-        """The module of this tree that an import brings: the submodule ``base.name`` or else ``base``."""
+        """Return the module of this tree that an import refers to: the submodule ``base.name`` or else ``base``."""
         if name and f"{base}.{name}" in self.files:
             return f"{base}.{name}"
         return base if base in self.files else None
 
 
 def memory_beside(package_file: str) -> Path:
-    """The file in which to remember a package's sources: it lies where Python keeps the compiled ones."""
+    """Return the file in which to store what was read from a package; it is beside Python's compiled files."""
     return Path(importlib.util.cache_from_source(package_file)).with_name("source_tree.json")
 
 
@@ -157,14 +158,14 @@ def _read(module: str, path: Path, earlier: _Source | None) -> _Source:
 
 
 def _data_beside(path: Path) -> list[Path]:
-    """The data files in a package's folder, such as a tokenizer's vocabulary: results depend on them."""
+    """Return the data files in a package's folder, such as a tokenizer's vocabulary, on which results depend."""
     return sorted(file for file in path.parent.iterdir() if file.suffix not in _NOT_DATA and file.is_file())
 
 
 def _scan(tree: ast.AST, package: str) -> tuple[str, list[list[str]], list[str]]:
-    """The tree as text, without positions and docstrings; the imports; and the mentions of a module in ``package``.
+    """Return the tree as text without positions and docstrings, its imports, and its mentions of modules.
 
-    Empty fields are left out of the text, since every version of Python adds some: it is the same in all of them.
+    Empty fields are left out of the text: each version of Python adds some, and the text must not depend on it.
     """
     text: list[str] = []
     imports: set[tuple[str, str]] = set()
@@ -198,12 +199,12 @@ def _scan(tree: ast.AST, package: str) -> tuple[str, list[list[str]], list[str]]
 
 
 def _is_docstring(item: Any) -> bool:
-    """Whether ``item`` is a string that stands alone: it documents what is above it and computes nothing."""
+    """Return whether ``item`` is only a string, which is documentation."""
     return isinstance(item, ast.Expr) and isinstance(item.value, ast.Constant) and isinstance(item.value.value, str)
 
 
 def _absolute(base: str | None, level: int, package: str) -> str:
-    """The module that ``base``, after ``level`` dots, means in ``package``."""
+    """Return the absolute name of ``base`` after ``level`` dots in ``package``."""
     if level == 0:
         return base or ""
     parts = package.split(".")
@@ -214,7 +215,7 @@ def _absolute(base: str | None, level: int, package: str) -> str:
 
 
 def _load(memory: Path) -> Mapping[str, _Source]:
-    """The content of ``memory``; empty if it is missing or damaged, or if another version of this module wrote it."""
+    """Return the content of ``memory``; empty if it is missing, damaged, or from another version of this module."""
     try:
         data = json.loads(memory.read_text(encoding="utf-8"))
         if data["reader"] != _reader():
@@ -225,13 +226,13 @@ def _load(memory: Path) -> Mapping[str, _Source]:
 
 
 def _save(memory: Path, sources: Mapping[str, _Source]) -> None:
-    """Write ``memory`` whole or not at all; processes that write at the same time write the same."""
+    """Write ``memory`` completely or not at all; processes that write at the same time write the same content."""
     data = {"reader": _reader(), "modules": {name: asdict(source) for name, source in sources.items()}}
     part = memory.with_name(f"{memory.name}.{secrets.token_hex(8)}.part")
     try:
         memory.parent.mkdir(parents=True, exist_ok=True)
         part.write_text(json.dumps(data), encoding="utf-8")
-        os.replace(part, memory)
+        replace_file(part, memory)
     except OSError:
         with contextlib.suppress(OSError):
             part.unlink(missing_ok=True)

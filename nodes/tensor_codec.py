@@ -1,4 +1,4 @@
-"""How the cache sizes, stores and reads tensors."""
+"""The codec with which the cache sizes, stores and reads tensors."""
 
 from __future__ import annotations
 
@@ -29,18 +29,18 @@ _DTYPES: Final = {
 
 
 class TensorCodec:
-    """Dense torch tensors. One that was on a GPU comes back on the CPU."""
+    """Codec for dense torch tensors. A tensor from a GPU is loaded to the CPU."""
 
     name = "torch"
 
     def accepts(self, value: Any) -> bool:
-        # No tensor exists before torch is imported, which asking must not do, and which another
-        # thread may be in the middle of.
+        # No tensor exists before torch is imported. This check must not import it, and another
+        # thread may be importing it.
         tensor_type = getattr(sys.modules.get("torch"), "Tensor", None)
         return tensor_type is not None and isinstance(value, tensor_type)
 
     def nbytes(self, value: torch.Tensor) -> int:
-        """The whole storage: a slice keeps all of the tensor it was cut from."""
+        """Return the bytes of the complete storage: a slice keeps the whole tensor that it was cut from."""
         return value.untyped_storage().nbytes()
 
     def dump(self, value: torch.Tensor) -> Blob | None:
@@ -58,5 +58,5 @@ class TensorCodec:
         dtype: torch.dtype = getattr(torch, _DTYPES[blob.dtype])
         if 0 in blob.shape:
             return torch.empty(blob.shape, dtype=dtype)
-        # A copy: tensors are writable, the bytes of a file or message need not be.
+        # Copy: tensors are writable, but the bytes of a file or message may not be.
         return torch.frombuffer(bytearray(blob.data), dtype=dtype).reshape(blob.shape)

@@ -1,4 +1,4 @@
-"""A function of a large feature map, computed tile by tile and feathered together."""
+"""Computes a function of a large feature map tile by tile, and blends the tiles."""
 
 from __future__ import annotations
 
@@ -20,9 +20,9 @@ def tiled_thrice(
     unit: int = 1,
     tick: Callable[[int, int], None] = lambda done, total: None,
 ) -> Tensor:
-    """The mean of three tilings: tiles half as wide and twice as high, twice as wide and half as high, square.
+    """Return the mean of three tilings: tiles half as wide and twice as high, twice as wide and half as high, square.
 
-    Each one's seams lie in the others' middle. ComfyUI's tiled VAE nodes average the same three.
+    The seams of each tiling are in the middle of the others' tiles. ComfyUI's tiled VAE nodes average the same three.
     Sides are multiples of ``unit``. See :func:`tiled`.
     """
     half = max(unit, tile // 2 // unit * unit)
@@ -48,10 +48,10 @@ def tiled(
     scale: Fraction,
     tick: Callable[[int, int], None] = lambda done, total: None,
 ) -> Tensor:
-    """``function(x)`` from tiles of ``tile`` (height, width) positions of which ``overlap`` are shared.
+    """Compute ``function(x)`` from tiles of ``tile`` (height, width) positions, of which ``overlap`` are shared.
 
     ``function`` maps [1, C, h, w] to [1, C', h * scale, w * scale]; sides, ``tile`` and ``overlap``
-    times ``scale`` must be whole. Where tiles overlap their results are averaged with weights
+    times ``scale`` must be whole numbers. Where tiles overlap, their results are averaged with weights
     that rise linearly from each edge. ``tick(done, total)`` is called before each tile.
     Returns float32 on the CPU.
     """
@@ -76,7 +76,7 @@ def tiled(
 
 
 def spans(size: int, tile: int, overlap: int) -> list[slice]:
-    """Where tiles lie along a side of ``size``: neighbours share ``overlap``, the last one is cut short.
+    """Return the positions of tiles along a side of ``size``: neighbours share ``overlap``, the last may be shorter.
 
     Raises ValueError if a tile is no larger than the overlap.
     """
@@ -93,14 +93,14 @@ def _grid(x: Tensor, tile: tuple[int, int], overlap: int) -> list[tuple[slice, s
 
 
 def _fitting(overlap: int, tile: tuple[int, int], unit: int) -> int:
-    """The overlap, less where the tile's short side would have room for nothing else."""
+    """Return the overlap, reduced if the tile's short side has no room for it."""
     return min(overlap, (min(tile) - 1) // unit * unit)
 
 
 def _feather(side: int, overlap: int) -> Tensor:
-    """[side] weights of a tile's result, rising over ``overlap`` from both ends; a tile of overlaps alone has no ramp.
+    """Return [side] weights of a tile's result, rising over ``overlap`` from both ends unless the tile is all overlap.
 
-    The picture's own edges too: nothing else covers them, and dividing by the sum undoes it.
+    The weights also rise at the picture's own edges; dividing by their sum cancels that.
     """
     return ramp(side, overlap if overlap < side else 0, True, True)
 

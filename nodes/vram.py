@@ -1,9 +1,9 @@
 """How much of a device's memory weights may take: ComfyUI's memory flags, with their meaning.
 
-``normal``: what is free, less a reserve and room to compute. ``low``: a network gets a part of what is free, and the
-rest of it is read for each call. ``no``: no weights stay on the device. ``high`` and ``gpu-only``: networks stay
-there whole until it runs out of memory. On a CPU, where computing and keeping are one, weights may take a share of
-the memory, and the flags change nothing, as in ComfyUI.
+``normal``: weights use the free memory minus a reserve and room to compute. ``low``: a network gets a part of the free
+memory, and its other weights are read for each call. ``no``: no weights stay on the device. ``high`` and ``gpu-only``:
+complete networks stay there until it runs out of memory. On a CPU, weights may take a share of the memory, and the
+flags have no effect, as in ComfyUI.
 """
 
 from __future__ import annotations
@@ -22,9 +22,9 @@ SHARE_OF_FREE: Final = 0.4
 """Share of a GPU's free memory that weights may take with ``low``."""
 LEAST_WITH_LOW: Final = 64 << 20
 RESERVED: Final = (600 if sys.platform == "win32" else 400) << 20
-"""Bytes of a GPU left to other programs unless ``--reserve-vram`` says otherwise."""
+"""Bytes of a GPU to leave to other programs, unless ``--reserve-vram`` sets another number."""
 FOR_COMPUTING: Final = 1 << 30
-"""Bytes of a GPU left for activations."""
+"""Bytes of a GPU to leave for activations."""
 UNLIMITED: Final = 1 << 62
 
 
@@ -44,28 +44,33 @@ def configure(mode: Mode = "normal", reserved: int | None = None) -> None:
 
 
 def mode() -> Mode:
-    """The mode of this process."""
+    """Return the mode of this process."""
     return _setting.mode
 
 
 def reserved() -> int:
-    """Bytes of a GPU left to other programs."""
+    """Return the bytes of a GPU to leave to other programs."""
     return RESERVED if _setting.reserved is None else _setting.reserved
 
 
 def weight_budget(device: str, held: int) -> int:
-    """Bytes of weights that may be on ``device`` (a name, such as ``cuda:0``), where ``held`` bytes are now."""
+    """Return the bytes of weights that may be on ``device`` (a name, such as ``cuda:0``), which now holds ``held``."""
     if not device.startswith("cuda"):
         return int(memory_limit() * SHARE_OF_MEMORY)
-    import torch
-
-    free, _ = torch.cuda.mem_get_info(device)
-    idle = torch.cuda.memory_reserved(device) - torch.cuda.memory_allocated(device)
+    free, idle = free_bytes(device)
     return budget_of(_setting.mode, held + free + idle - reserved())
 
 
+def free_bytes(device: str) -> tuple[int, int]:
+    """Return the free bytes of a CUDA device, and those that torch has reserved there and does not use."""
+    import torch
+
+    free, _ = torch.cuda.mem_get_info(device)
+    return free, torch.cuda.memory_reserved(device) - torch.cuda.memory_allocated(device)
+
+
 def budget_of(mode: Mode, available: int) -> int:
-    """Bytes of weights that may be on a GPU of whose memory weights and computing may use ``available`` bytes."""
+    """Return the bytes of weights that may be on a GPU if weights and activations may use ``available`` bytes."""
     if mode in ("high", "gpu-only"):
         return UNLIMITED
     if mode == "no":
@@ -77,7 +82,7 @@ def budget_of(mode: Mode, available: int) -> int:
 
 
 def describe(device: str) -> str:
-    """One line about the memory of ``device`` for weights, for people."""
+    """Describe the memory of ``device`` for weights in one line."""
     if not device.startswith("cuda"):
         limit = f"weights take at most {weight_budget(device, 0) / 2**30:.1f} GB"
         return limit if _setting.mode == "normal" else f"{limit}; --{_flag()} has no effect on {device}"

@@ -1,1 +1,1 @@
-"""The server: HTTP and WebSocket, a queue that survives, workers that may die. Imports neither torch nor nodes/."""
+"""The server: HTTP, WebSocket, a persistent queue, and workers. It imports neither torch nor nodes/."""

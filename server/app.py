@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from typing import Final
 
 from aiohttp import hdrs, web
@@ -15,21 +15,31 @@ from server.http.answer_errors import answer_errors
 from server.http.endpoint import Endpoint, Endpoints, Handler
 from server.http.gate import Gate
 from server.http.hub import Hub
+from server.http.request_error import RequestError
 from server.http.safety import Guard
+from server.interfaces.a1111.activity import ACTIVITIES, Activities
+from server.interfaces.a1111.options import FILE as OPTIONS_FILE
 from server.monitoring.log_buffer import LogBuffer
 from server.monitoring.metrics import Metrics
 from server.queue.prompts import Prompts
 from server.queue.scheduler import Scheduler
 from server.routes import (
+    a1111,
+    app_runs,
+    apps,
+    convert,
     editor,
+    favourites,
     history,
     internal,
     jobs,
     models,
     nodes,
+    openai,
     packs,
     prompt,
     queue,
+    saved_files,
     settings,
     status,
     templates,
@@ -48,12 +58,18 @@ THEMES: Final[tuple[Endpoints, ...]] = (
     prompt.endpoints,
     queue.endpoints,
     history.endpoints,
+    favourites.endpoints,
+    saved_files.endpoints,
     jobs.endpoints,
     nodes.endpoints,
     packs.endpoints,
     models.endpoints,
     view.endpoints,
     upload.endpoints,
+    convert.endpoints,
+    app_runs.endpoints,
+    apps.endpoints,
+    openai.endpoints,
     settings.endpoints,
     user_data.endpoints,
     status.endpoints,
@@ -62,14 +78,18 @@ THEMES: Final[tuple[Endpoints, ...]] = (
     templates.endpoints,
     editor.endpoints,
 )
-"""The order matters in the last: the editor's files answer to every path that nothing else does."""
+"""The last one must stay last: the editor's files match every path that no other route matches."""
+
+ON_DEMAND: Final[Mapping[str, Endpoints]] = {"a1111": a1111.endpoints}
+"""The interfaces that are answered only with ``--api NAME``."""
 
 
 def make_app(
     config: ServerConfig, store: JobStore, scheduler: Scheduler, hub: Hub, prompts: Prompts | None = None
 ) -> web.Application:
-    """The application over these parts, whose life is their owner's business."""
-    endpoints = tuple(endpoint for theme in THEMES for endpoint in theme)
+    """Return the application. The caller starts and closes the parts it is made of."""
+    on_demand = [theme for name, theme in ON_DEMAND.items() if name in config.interfaces]
+    endpoints = tuple(endpoint for theme in (*on_demand, *THEMES) for endpoint in theme)
     gate = Gate(config.limits)
     guard = Guard(config)
     hub.features.update({"supports_preview_metadata": True, "max_upload_size": config.max_upload_size})
@@ -99,9 +119,13 @@ def make_app(
         endpoints={endpoint.handler: endpoint for endpoint in endpoints},
         started=time.time(),
     )
+    app[ACTIVITIES] = Activities(Settings(config.folders.user / OPTIONS_FILE))
     app.on_response_prepare.append(guard.mark)
     app.cleanup_ctx.append(_collecting_logs)
     for prefix in ("", "/api"):
+        for name, theme in ON_DEMAND.items():
+            if name not in config.interfaces:
+                _add_refusals(app, prefix, name, theme)
         for endpoint in endpoints:
             _add(app, prefix, endpoint)
     return app
@@ -112,6 +136,18 @@ def _add(app: web.Application, prefix: str, endpoint: Endpoint) -> None:
         app.router.add_get(prefix + endpoint.path, endpoint.handler)
     else:
         app.router.add_route(endpoint.method, prefix + endpoint.path, endpoint.handler)
+
+
+def _add_refusals(app: web.Application, prefix: str, name: str, theme: Endpoints) -> None:
+    """Answer addresses below those of an interface that is off with 404 and the option that switches it on."""
+
+    async def refuse(request: web.Request) -> web.StreamResponse:
+        error = RequestError(404, "interface_off", f"the interface {name} is off", f"start it with serve --api {name}")
+        return error_form(error)
+
+    error_form = next(iter(theme)).error_form
+    for root in sorted({endpoint.path.split("/")[1] for endpoint in theme}):
+        app.router.add_route(hdrs.METH_ANY, f"{prefix}/{root}{{rest:(/.*)?}}", refuse)
 
 
 async def _collecting_logs(app: web.Application) -> AsyncIterator[None]:
@@ -128,10 +164,12 @@ def _endpoint(request: web.Request) -> Endpoint | None:
 
 @web.middleware
 async def _admitted(request: web.Request, handler: Handler) -> web.StreamResponse:
-    """429 or 503 when too much is going on."""
+    """Answer 429 or 503 if too many requests are being handled."""
     endpoint = _endpoint(request)
     kind = endpoint.kind if endpoint is not None else "request"
-    if kind == "long poll" and "wait" not in request.query:
+    if kind == "run":
+        kind = "long poll"
+    elif kind == "long poll" and "wait" not in request.query:
         kind = "request"
     with request.app[SERVICES].gate.admit(kind):
         return await handler(request)
@@ -139,14 +177,14 @@ async def _admitted(request: web.Request, handler: Handler) -> web.StreamRespons
 
 @web.middleware
 async def _measured(request: web.Request, handler: Handler) -> web.StreamResponse:
-    """Tell the metrics of it, by route and not by path: paths and methods are the client's to invent."""
+    """Record the request in the metrics by its route: clients can make up any number of paths and methods."""
     began = time.perf_counter()
     response = await handler(request)
     endpoint = _endpoint(request)
-    waits = endpoint is not None and (endpoint.kind == "websocket" or "wait" in request.query)
+    waits = endpoint is not None and (endpoint.kind in ("websocket", "run") or "wait" in request.query)
     method, route = (endpoint.method, endpoint.path) if endpoint is not None else ("other", "none")
     seconds = time.perf_counter() - began
     request.app[SERVICES].metrics.answered(method, route, response.status, None if waits else seconds)
-    # The raw path: decoded ones may hold line ends. No query: it may hold the token.
+    # Log the raw path, since a decoded one may contain line ends. Leave out the query, which may contain the token.
     log.debug("%s %s %d in %.1f ms", request.method, request.rel_url.raw_path, response.status, 1000 * seconds)
     return response

@@ -14,13 +14,13 @@ MEBIBYTE: Final = 1024 * 1024
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """Limits; requests beyond them get a 4xx or, when there is too much at once, a 429 or 503.
+    """Limits on requests. Requests beyond them get a 4xx, or a 429 or 503 if there are too many at once.
 
     ``json_bytes``: one JSON body. ``body_bytes``: all JSON bodies that are being read, together.
-    ``picture_pixels``: one picture that is uploaded or shown smaller. ``websocket_message_bytes``: one
-    message of a client. ``body_seconds``: how long a body may stand still.
-    ``requests``, ``long_polls``, ``websockets``: of each, at the same time.
-    Of prompts, see ``queue.prompts.PromptLimits``.
+    ``picture_pixels``: one picture that is uploaded or resized. ``websocket_message_bytes``: one
+    message of a client. ``body_seconds``: the longest pause while a body arrives.
+    ``requests``, ``long_polls``, ``websockets``: how many of each at the same time.
+    ``queue.prompts.PromptLimits`` has the limits on prompts.
     """
 
     json_bytes: int = 32 * MEBIBYTE
@@ -35,12 +35,15 @@ class Limits:
 
 @dataclass(frozen=True)
 class ServerConfig:
-    """``listen``: addresses. ``max_upload_size`` in bytes. ``token`` None: one is made where one is needed.
+    """The server's configuration.
 
-    ``enable_cors_header``: the origin that may use this server from a web page, ``*`` for any, None for none.
-    ``front_end_root``: what is served at ``/`` in place of Sumi's editor. ``trusted_hosts``: further names
-    under which a browser may reach the server. ``argv``: what ``GET /system_stats`` shows; no secrets.
-    ``nodes_state`` tells lists of nodes apart: another text, and the one of the last start does not hold any more.
+    ``listen``: addresses. ``max_upload_size``: bytes. ``token``: None makes one if other machines have access.
+    ``enable_cors_header``: the origin whose web pages may use this server, ``*`` for any, None for none.
+    ``front_end_root``: folder to serve at ``/`` instead of Sumi's editor. ``trusted_hosts``: other names
+    under which a browser may reach the server. ``default_model``: the checkpoint or app for requests that name none.
+    ``webhook_hosts``: other machines that webhooks may notify. ``interfaces``: other programs' interfaces that
+    are answered only on demand (``a1111``). ``argv``: the command line that ``GET /system_stats`` shows; it holds no
+    secrets. ``nodes_state``: the saved list of nodes is valid only if it was saved with the same text.
     """
 
     folders: Folders
@@ -55,21 +58,24 @@ class ServerConfig:
     no_auth: bool = False
     trusted_hosts: tuple[str, ...] = ()
     start_paused: bool = False
+    default_model: str | None = None
+    webhook_hosts: tuple[str, ...] = ()
+    interfaces: tuple[str, ...] = ()
     argv: Sequence[str] = field(default=())
     nodes_state: Callable[[], str] = str
     limits: Limits = field(default_factory=Limits)
 
     @property
     def database(self) -> Path:
-        """Queue and history."""
+        """The file of the queue and the history."""
         return self.folders.user / "sumi.db"
 
     @property
     def saved_nodes(self) -> Path:
-        """The list of nodes, kept for the next start."""
+        """The file with the list of nodes, for the next start."""
         return self.folders.user / "nodes.json"
 
     @property
     def user_data(self) -> Path:
-        """The folder of editors' workflows and settings, the same as ComfyUI's."""
+        """The folder of editors' workflows and settings; ComfyUI uses the same one."""
         return self.folders.user / "default"

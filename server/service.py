@@ -1,4 +1,4 @@
-"""The server from its start to its end: what is made first, and what is closed last."""
+"""Starts and closes the server and its parts, in order."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ from typing import Final
 from aiohttp import web
 
 from graph.errors import SumiError
+from graph.operating_system import allow_many_open_files
 from server.app import make_app
 from server.config import ServerConfig
 from server.files.temp_folder import sweep
@@ -22,6 +23,7 @@ from server.queue.catalogue import Catalogue
 from server.queue.pack_questions import PackQuestions
 from server.queue.prompts import Prompts
 from server.queue.scheduler import Scheduler
+from server.queue.webhooks import Webhooks
 from server.store.job_store import JobStore
 from server.workers.interface import WorkerFactory
 
@@ -29,7 +31,7 @@ log = logging.getLogger(__name__)
 
 
 class ListenError(SumiError):
-    """An address cannot be listened on."""
+    """The server cannot listen on an address."""
 
 
 async def run_service(config: ServerConfig, factories: Mapping[str, WorkerFactory]) -> None:
@@ -39,7 +41,7 @@ async def run_service(config: ServerConfig, factories: Mapping[str, WorkerFactor
     """
     stop = _stop_on_signals()
     config = with_token(config)
-    _allow_many_connections()
+    allow_many_open_files()  # each client needs one
     hub = Hub({"supports_preview_metadata": True, "max_upload_size": config.max_upload_size})
     store = JobStore(config.database)
     await store.open()
@@ -49,13 +51,16 @@ async def run_service(config: ServerConfig, factories: Mapping[str, WorkerFactor
         catalogue = Catalogue(config.folders, config.saved_nodes, config.nodes_state)
         await catalogue.recall()
         scheduler = Scheduler(store, hub, catalogue, factories)
-        prompts = Prompts(store, scheduler)
+        prompts = Prompts(store, scheduler, webhook_hosts=config.webhook_hosts)
+        webhooks = Webhooks(store, None if config.no_auth else config.token)
+        scheduler.on_job_ended.append(webhooks.job_ended)
         scheduler.on_pack_question = PackQuestions(scheduler, prompts).answer
         app = make_app(config, store, scheduler, hub, prompts)
         runner = web.AppRunner(app, handle_signals=False, access_log=None, shutdown_timeout=2.0)
         await runner.setup()
         try:
             await _listen(runner, config)
+            await webhooks.start()
             await scheduler.start()
             await asyncio.to_thread(sweep, config.folders.temp)
             await stop.wait()
@@ -63,6 +68,7 @@ async def run_service(config: ServerConfig, factories: Mapping[str, WorkerFactor
         finally:
             await hub.close()
             await scheduler.close()
+            await webhooks.close()
             await runner.cleanup()
     finally:
         await store.close()
@@ -91,18 +97,7 @@ async def _listen(runner: web.AppRunner, config: ServerConfig) -> None:
 
 
 _NO_SUCH_FAMILY: Final = frozenset({errno.EAFNOSUPPORT, errno.EADDRNOTAVAIL})
-"""``--listen`` alone means IPv6 too, which not every machine has."""
-
-
-def _allow_many_connections() -> None:
-    """Take all the file descriptors that the system lets this process have: each client needs one."""
-    try:
-        import resource
-    except ImportError:  # Windows, which counts them otherwise
-        return
-    _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
-    if most != resource.RLIM_INFINITY:
-        resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
+"""Errors to ignore: ``--listen`` without a value includes IPv6, which not every machine has."""
 
 
 def _tls(config: ServerConfig) -> ssl.SSLContext | None:
@@ -121,7 +116,7 @@ def _tls(config: ServerConfig) -> ssl.SSLContext | None:
 
 
 def _stop_on_signals() -> asyncio.Event:
-    """Set by the first signal; a second one ends the process at once."""
+    """Return an event that the first signal sets; a second signal ends the process at once."""
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
 

@@ -23,7 +23,7 @@ from server.store.job_store import JobStore
 
 @dataclass(frozen=True, slots=True)
 class Services:
-    """One server's parts."""
+    """The parts of one server."""
 
     config: ServerConfig
     store: JobStore
@@ -39,7 +39,7 @@ class Services:
 
     @property
     def catalogue(self) -> Catalogue:
-        """The nodes there are."""
+        """The catalogue of nodes."""
         return self.scheduler.catalogue
 
 
@@ -47,5 +47,5 @@ SERVICES: Final = web.AppKey("services", Services)
 
 
 def services(request: web.Request) -> Services:
-    """Of the server that got ``request``."""
+    """Return the services of the server that received ``request``."""
     return request.app[SERVICES]

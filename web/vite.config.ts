@@ -25,7 +25,12 @@ function brotli(): Plugin {
 export default defineConfig({
   base: "./",
   plugins: [react(), brotli()],
-  build: { target: "es2022", chunkSizeWarningLimit: 800, reportCompressedSize: false },
+  build: {
+    target: "es2022",
+    chunkSizeWarningLimit: 800,
+    reportCompressedSize: false,
+    rolldownOptions: { input: ["index.html", "app.html"] },
+  },
   server: { fs: { allow: [".."] }, proxy: { "/api": { target: "http://127.0.0.1:8188", ws: true } } },
   test: { environment: "node", include: ["src/**/*.test.ts"] },
 });

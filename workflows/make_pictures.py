@@ -2,12 +2,13 @@
 
     .venv/bin/python workflows/make_pictures.py
 
-Runs every workflow beside this file that draws (not train_*.json) with the embedded model and writes NAME.webp
-beside NAME.json: what it saves, side by side where that is several pictures, on 256 × 160 pixels.
+Runs every workflow beside this file that draws (not train_*.json and lesson_*.json) with the embedded model and writes
+NAME.webp beside NAME.json: what it loads and what it saves, side by side, on 256 × 160 pixels.
 """
 
 from __future__ import annotations
 
+import json
 import subprocess
 import sys
 import tempfile
@@ -21,14 +22,17 @@ GAP = 4
 
 
 def made_by(workflow: Path, folder: Path) -> list[Image.Image]:
-    """The pictures that ``workflow`` saves, in order."""
-    folders = [f"--{name}-directory={folder / name}" for name in ("output", "temp", "user")]
+    """The pictures that ``workflow`` loads and those that it saves, in order."""
+    nodes = json.loads(workflow.read_text(encoding="utf-8"))["nodes"]
+    loaded = [HERE / "pictures" / node["widgets_values"][0] for node in nodes if node["type"] == "LoadImage"]
+    folders = [f"--{name}-directory={folder / name}" for name in ("input", "output", "temp", "user")]
     subprocess.run(
         [sys.executable, HERE.parent / "main.py", "run", "--cpu", *folders, workflow],
         check=True,
         stdout=subprocess.DEVNULL,
     )
-    return [Image.open(path).convert("RGB") for path in sorted((folder / "output").rglob("*.png"))]
+    saved = sorted((folder / "output").rglob("*.png"))
+    return [Image.open(path).convert("RGB") for path in (*loaded, *saved)]
 
 
 def side_by_side(pictures: list[Image.Image]) -> Image.Image:
@@ -45,7 +49,7 @@ def side_by_side(pictures: list[Image.Image]) -> Image.Image:
 
 
 def main() -> None:
-    for workflow in sorted(path for path in HERE.glob("*.json") if not path.stem.startswith("train_")):
+    for workflow in sorted(path for path in HERE.glob("*.json") if not path.stem.startswith(("train_", "lesson_"))):
         with tempfile.TemporaryDirectory() as folder:
             pictures = made_by(workflow, Path(folder))
         target = workflow.with_suffix(".webp")

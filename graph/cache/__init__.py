@@ -1,1 +1,1 @@
-"""Results kept between runs: in memory over on disk."""
+"""The cache of results between runs: a memory tier in front of a disk tier."""

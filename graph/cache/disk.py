@@ -1,9 +1,9 @@
 """The disk tier: one safetensors file per result, named by its key.
 
 A file's tensors are the blobs that codecs made of the result's leaves; the rest is JSON in
-its metadata, with a checksum over both. Files are written by a thread of their own, to a
-temporary name, and renamed, so several processes may share a folder. A file that is damaged
-is a miss and is removed.
+its metadata, with a checksum over both. A separate thread writes each file under a temporary
+name and renames it, so several processes may share a folder. A damaged file counts as a miss
+and is removed.
 """
 
 from __future__ import annotations
@@ -23,23 +23,24 @@ from typing import Any, Final
 from graph.cache.entry import Entry, FileRecord
 from graph.cache.tree import Encoded, decode, encode
 from graph.codec import Blob, Codec
+from graph.operating_system import replace_file
 
 log = logging.getLogger(__name__)
 
 _ENDING: Final = ".safetensors"
 _FORMAT: Final = "sumi-result-1"
 _QUEUE_LENGTH: Final = 64
-"""Results that may wait for the writer before the run waits for it."""
+"""Length of the write queue at which :meth:`DiskCache.put` starts to wait."""
 _KEEP_FRACTION: Final = 0.9
-"""How full the folder is left when it had to be cleared."""
+"""Share of the limit that is still used after a clean-up."""
 _RESCAN_FRACTION: Final = 0.05
-"""Share of the limit that this process may add before it counts what others have added."""
+"""Share of the limit that this process may add before it measures the folder again (other processes write too)."""
 _STALE_SECONDS: Final = 3600
-"""Age at which a temporary file has no writer any more."""
+"""Seconds after which a temporary file counts as abandoned."""
 
 
 class DiskCache:
-    """At most ``limit_bytes`` of results in ``folder``; the least recently used go first."""
+    """Keeps at most ``limit_bytes`` of results in ``folder`` and drops the least recently used first."""
 
     def __init__(self, folder: Path, limit_bytes: int, codecs: Sequence[Codec]):
         self.folder = folder
@@ -50,7 +51,7 @@ class DiskCache:
         self._writer: threading.Thread | None = None
         self._total: int | None = None
         self._added = 0
-        self._complained = False
+        self._failure_logged = False
 
     def has(self, key: str) -> bool:
         return key in self._pending or os.path.exists(self._path(key))
@@ -79,7 +80,7 @@ class DiskCache:
         return entry
 
     def put(self, key: str, entry: Entry) -> None:
-        """Have ``entry`` written soon. Waits only when the writer is far behind."""
+        """Queue ``entry`` for writing. Waits only when the queue is full."""
         if self._writer is None:
             self._writer = threading.Thread(target=self._write_all, name="cache writer", daemon=True)
             self._writer.start()
@@ -87,7 +88,7 @@ class DiskCache:
         self._queue.put(key)
 
     def rename(self, former: str, key: str) -> None:
-        """Have the result of ``former``, if there is one, found under ``key``."""
+        """Move the result stored under ``former``, if there is one, to ``key``."""
         entry = self._pending.get(former)
         if entry is not None:
             self.put(key, entry)
@@ -97,12 +98,12 @@ class DiskCache:
             return
         try:
             os.makedirs(os.path.dirname(target), exist_ok=True)
-            os.replace(source, target)
+            replace_file(source, target)
         except OSError as error:
-            self._complain(error)
+            self._log_failure(error)
 
     def flush(self) -> None:
-        """Wait until everything that was put is written."""
+        """Wait until every queued entry is written."""
         self._queue.join()
 
     def close(self) -> None:
@@ -113,7 +114,7 @@ class DiskCache:
             self._writer = None
 
     def keys(self) -> list[str]:
-        """The keys of the results that are there, whoever wrote them."""
+        """Return the keys of all results in the folder, also of those that other processes wrote."""
         return [os.path.basename(path).removesuffix(_ENDING) for path, _ in self._files()]
 
     def stats(self) -> dict[str, Any]:
@@ -130,7 +131,7 @@ class DiskCache:
                 if entry is not None:
                     self._write(key, entry)
             except OSError as error:
-                self._complain(error)
+                self._log_failure(error)
             except Exception:
                 log.exception("a result could not be written to the cache")
             finally:
@@ -152,16 +153,16 @@ class DiskCache:
             with open(temporary, "xb") as file:
                 for part in packed:
                     file.write(part)
-            os.replace(temporary, path)
+            replace_file(temporary, path)
         except BaseException:
             _remove(temporary)
             raise
         self._keep_within_bounds(size)
 
-    def _complain(self, error: OSError) -> None:
-        if not self._complained:
-            self._complained = True
-            log.warning("results cannot be written to the cache in %s: %s; runs go on without", self.folder, error)
+    def _log_failure(self, error: OSError) -> None:
+        if not self._failure_logged:
+            self._failure_logged = True
+            log.warning("cannot write results to the cache in %s: %s; runs continue without it", self.folder, error)
 
     def _keep_within_bounds(self, added: int) -> None:
         self._added += added
@@ -185,7 +186,7 @@ class DiskCache:
             self._total -= status.st_size
 
     def _files(self) -> Iterator[tuple[str, os.stat_result]]:
-        """Every result's file; removes what a killed writer has left behind."""
+        """List every result's file, and remove temporary files left behind by a killed writer."""
         now = time.time()
         for directory in _scan(self.folder):
             if len(directory.name) != 2 or not directory.is_dir():
@@ -202,7 +203,7 @@ class DiskCache:
 
 
 def _pack(entry: Entry, codecs: Sequence[Codec]) -> list[bytes | bytearray | memoryview] | None:
-    """``entry`` as the parts of a safetensors file, or None if some value must stay in memory."""
+    """Return ``entry`` as the parts of a safetensors file, or None if one of its values must stay in memory."""
     encoded = encode([entry.outputs, entry.ui], codecs)
     if encoded is None:
         return None
@@ -223,15 +224,15 @@ def _pack(entry: Entry, codecs: Sequence[Codec]) -> list[bytes | bytearray | mem
 
 
 def _unpack(data: memoryview, codecs: Sequence[Codec]) -> Entry:
-    """The opposite of :func:`_pack`. Raises ValueError, KeyError, TypeError or AttributeError for
-    what it did not make, LookupError if a codec is missing."""
+    """Undo :func:`_pack`. Raises ValueError, KeyError, TypeError or AttributeError for data that :func:`_pack` did
+    not write, LookupError if a codec is missing."""
     length = int.from_bytes(data[:8], "little")
     if not 2 <= length <= len(data) - 8:
         raise ValueError("it is cut short")
     header = json.loads(bytes(data[8 : 8 + length]))
     metadata = header.pop("__metadata__")
     if metadata["format"] != _FORMAT:
-        raise ValueError(f"it is of format {metadata['format']!r}")
+        raise ValueError(f"its format is {metadata['format']!r}")
     blobs = [_blob(header[str(index)], data[8 + length :]) for index in range(len(header))]
     checksum = zlib.crc32(metadata["result"].encode())
     for blob in blobs:

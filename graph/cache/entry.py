@@ -28,7 +28,7 @@ class FileRecord:
     mtime: int
 
     def is_in_place(self, folders: Folders) -> bool:
-        """Whether the file exists and has not been written since."""
+        """Whether the file exists and is unchanged since the node ran."""
         try:
             found = os.stat(folders.place(self.folder) / self.path)
         except (OSError, ValueError, InputFileError):
@@ -38,7 +38,7 @@ class FileRecord:
 
 @dataclass(slots=True)
 class Entry:
-    """A node's result. ``files`` are the files that ``ui`` names: the result counts while they are in place.
+    """A node's result. ``files`` are the files that ``ui`` names; the result is valid while they are in place.
 
     ``expanded`` is the identity of the result of a node that expanded, and whether it means the same in
     other processes. ``digests`` are hashes of the outputs' elements, kept when values are checked for change.

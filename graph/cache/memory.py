@@ -1,4 +1,4 @@
-"""The memory tier: results by key, least recently used first to go."""
+"""The memory tier: results by key; the least recently used are dropped first."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from graph.cache.tree import SCALARS, measure
 from graph.codec import Codec
 
 _ENTRY_BYTES: Final = 600
-"""Bytes of an entry, its key and its place in the table, without its values."""
+"""Estimated bytes that an entry takes besides its values: the object, its key and its place in the table."""
 
 
 @dataclass(slots=True)
@@ -24,10 +24,10 @@ class _Slot:
 
 
 class MemoryCache:
-    """At most ``limit_bytes`` of results or, if ``limit_entries`` is given, that many results.
+    """Keeps at most ``limit_bytes`` of results or, if ``limit_entries`` is given, that many results.
 
-    A value that several results share (every turn of a loop hands on the last one's picture)
-    counts once. May be asked from any thread.
+    A value that several results share (each turn of a loop passes on the picture of the turn before)
+    counts once. Thread-safe.
     """
 
     def __init__(self, codecs: Sequence[Codec], limit_bytes: int, limit_entries: int | None = None):
@@ -43,12 +43,12 @@ class MemoryCache:
         return len(self._slots)
 
     def keys(self) -> list[str]:
-        """The keys, least recently used first."""
+        """Return the keys, least recently used first."""
         with self._lock:
             return list(self._slots)
 
     def get(self, key: str) -> Entry | None:
-        """Return the result, which then is the most recently used."""
+        """Return the result and mark it as the most recently used."""
         with self._lock:
             slot = self._slots.get(key)
             if slot is None:
@@ -57,7 +57,7 @@ class MemoryCache:
             return slot.entry
 
     def put(self, key: str, entry: Entry) -> None:
-        """Keep ``entry``, unless it alone is larger than the bound."""
+        """Keep ``entry``, unless it alone exceeds the limit."""
         plain, leaves = self._size(entry)
         with self._lock:
             self._remove(key)

@@ -1,4 +1,4 @@
-"""The cache of results between runs: a memory tier over a disk tier."""
+"""The cache of results between runs: a memory tier in front of a disk tier."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ class CacheSettings:
 
 
 ON_DISK: Final = Entry(())
-"""Stands for a result that is on disk and has not been read."""
+"""Marks a result that is on disk and has not been read."""
 
 
 class ResultCache:
@@ -50,10 +50,10 @@ class ResultCache:
         self.disk = DiskCache(settings.disk, settings.disk_bytes, codecs) if on_disk and settings.disk else None
 
     def touch(self, key: str, storable: bool) -> Entry | None:
-        """Count a result in memory as just used. Returns it, ON_DISK if it is on disk alone, or None.
+        """Mark a result in memory as just used and return it. Returns ON_DISK if it is only on disk.
 
-        None also if a file that it names is not in place. ``storable``: the key means the same in other processes, so
-        the disk tier may have the result.
+        Returns None if the result is unknown or a file that it names is not in place. ``storable``: the key means the
+        same in other processes, so the disk tier may have the result.
         """
         entry = self.memory.get(key)
         if entry is not None:
@@ -63,7 +63,7 @@ class ResultCache:
     def get(self, key: str, storable: bool) -> Entry | None:
         """Return the result, or None if it is unknown or a file it names is not in place.
 
-        A result read from disk is kept in memory, too. ``storable``: as for :meth:`touch`.
+        A result read from disk is kept in memory, too. ``storable`` has the same meaning as in :meth:`touch`.
         """
         entry = self.memory.get(key)
         if entry is None and self.disk is not None and storable:
@@ -75,7 +75,7 @@ class ResultCache:
     def put(self, key: str, entry: Entry, seconds: float, storable: bool, is_output: bool) -> None:
         """Keep a result that took ``seconds`` to make.
 
-        ``storable``: it may be written to disk. ``is_output``: it is an output node's record, which is written
+        ``storable``: the result may be written to disk. ``is_output``: it belongs to an output node and is written
         even if it was quick to make.
         """
         if not self.enabled:
@@ -87,7 +87,7 @@ class ResultCache:
             self.disk.put(key, entry)
 
     def rename(self, former: str, key: str) -> None:
-        """Find under ``key`` what was stored under ``former``, unless something is stored under ``key`` already.
+        """Move the result stored under ``former`` to ``key``, unless ``key`` already has one.
 
         Results of nodes that expanded stay where they are.
         """
@@ -98,17 +98,17 @@ class ResultCache:
             self.disk.rename(former, key)
 
     def flush(self) -> None:
-        """Wait until every result that was put is on disk."""
+        """Wait until every queued result is on disk."""
         if self.disk is not None:
             self.disk.flush()
 
     def keys(self) -> set[str]:
-        """The keys in both tiers."""
+        """Return the keys of both tiers."""
         found = set(self.memory.keys())
         return found | set(self.disk.keys()) if self.disk is not None else found
 
     def stats(self) -> dict[str, Any]:
-        """Counts and bytes, as plain data."""
+        """Return counts and bytes, as plain data."""
         stats: dict[str, Any] = {
             "memory_entries": len(self.memory),
             "memory_bytes": self.memory.bytes,

@@ -2,7 +2,7 @@
 
 Plain data is None, bool, int, float, str, bytes, list, tuple and dict, of exactly these types,
 and :class:`graph.results.Blocked`. Everything else is a leaf: a registered codec's, or opaque.
-No walk recurses, so depth is no limit, and a container that holds itself is noticed.
+The walks do not recurse, so depth is not limited, and they detect a container that holds itself.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ _CONTAINERS: Final = frozenset({list, tuple, dict})
 
 
 class Size(NamedTuple):
-    """Bytes of plain data, and the leaves by identity: what several values share costs once."""
+    """Bytes of plain data, and the leaves by identity: a leaf that several values share counts once."""
 
     plain: int
     leaves: dict[int, int]
@@ -30,7 +30,7 @@ class Size(NamedTuple):
 class Encoded(NamedTuple):
     """A value as JSON data and bytes.
 
-    ``tokens`` rebuild it on a stack: a scalar is pushed, ``["list", n]`` takes n items off.
+    ``tokens`` rebuild the value on a stack: a scalar is pushed, ``["list", n]`` pops n items and pushes their list.
     """
 
     tokens: list[Any]
@@ -70,10 +70,10 @@ def measure(value: Any, codecs: Sequence[Codec]) -> Size:
 
 
 def encode(value: Any, codecs: Sequence[Codec], opaque: Callable[[Any], str] | None = None) -> Encoded | None:
-    """``value`` as JSON data and bytes, or None if some part of it cannot leave memory.
+    """Return ``value`` as JSON data and bytes, or None if a part of it cannot leave memory.
 
-    With ``opaque``, such a part is written as the name that this gives it instead; the
-    outcome is then good for hashing, not for :func:`decode`.
+    With ``opaque``, such a part is written as the name that ``opaque`` returns for it. The result can then
+    be hashed, but not decoded.
     """
     tokens: list[Any] = []
     blobs: list[Blob] = []
@@ -117,7 +117,7 @@ def encode(value: Any, codecs: Sequence[Codec], opaque: Callable[[Any], str] | N
 
 
 def decode(encoded: Encoded, codecs: Sequence[Codec]) -> Any:
-    """The value that :func:`encode` was given. Raises ValueError for what it did not make,
+    """Undo :func:`encode`. Raises ValueError for data that :func:`encode` did not write,
     LookupError if a leaf's codec is not registered."""
     by_name = {codec.name: codec for codec in codecs}
     stack: list[Any] = []
@@ -143,14 +143,14 @@ def decode(encoded: Encoded, codecs: Sequence[Codec]) -> Any:
         except (IndexError, TypeError) as error:
             raise ValueError(f"malformed token {token!r}") from error
     if len(stack) != 1:
-        raise ValueError(f"{len(stack)} values where one was expected")
+        raise ValueError(f"{len(stack)} values left on the stack; expected one")
     return stack[0]
 
 
 def _container(operation: str, stack: list[Any], length: int) -> Any:
     count = 2 * length if operation == "dict" else length
     if not 0 <= count <= len(stack):
-        raise ValueError(f"a {operation} of {length} with {len(stack)} values at hand")
+        raise ValueError(f"a {operation} of {length} with only {len(stack)} values on the stack")
     items = stack[len(stack) - count :]
     del stack[len(stack) - count :]
     if operation == "dict":
@@ -159,16 +159,16 @@ def _container(operation: str, stack: list[Any], length: int) -> Any:
 
 
 def digest(value: Any, codecs: Sequence[Codec], opaque: Callable[[Any], str] | None = None) -> bytes | None:
-    """A hash of ``value``'s content, or None if it holds something that has no content to hash.
+    """Return a hash of ``value``'s content, or None if a part of it has no content to hash.
 
-    ``opaque`` is as in :func:`encode`.
+    ``opaque`` has the same meaning as in :func:`encode`.
     """
     encoded = encode(value, codecs, opaque)
     return None if encoded is None else digest_of(encoded)
 
 
 def digest_of(encoded: Encoded) -> bytes:
-    """The hash of an encoded value."""
+    """Return the hash of an encoded value."""
     hasher = blake2b(digest_size=20)
     for token in encoded.tokens:
         hasher.update(repr(token).encode())
@@ -180,7 +180,7 @@ def digest_of(encoded: Encoded) -> bytes:
 
 
 def codec_for(leaf: Any, codecs: Sequence[Codec]) -> Codec | None:
-    """The first codec that accepts ``leaf``."""
+    """Return the first codec that accepts ``leaf``."""
     for codec in codecs:
         if codec.accepts(leaf):
             return codec

@@ -5,37 +5,38 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from graph.formats.shape import object_at, text_at, wrong
+from graph.formats.shape import object_at, wrong
 from graph.workflow import Link, MalformedLink, WorkflowNode
 
 
 def read_api(document: Mapping[str, Any]) -> dict[str, WorkflowNode]:
-    """The nodes of an API-dialect document, by id.
+    """Read the nodes of an API-dialect document, by id.
 
     A list is a link, ``[node id, output index]``; any other list becomes a MalformedLink,
-    which validation reports together with whatever else is wrong. ``{"__value__": x}`` is
-    the literal x. Raises FormatError.
+    which validation reports with the other problems. ``{"__value__": x}`` is the literal x.
+    Raises FormatError.
     """
-    return {node_id: _node(value, f'"{node_id}"') for node_id, value in document.items()}
+    return {node_id: _node(value, node_id) for node_id, value in document.items()}
 
 
-def _node(value: Any, place: str) -> WorkflowNode:
-    node = object_at(value, place)
-    if "class_type" not in node:
-        raise wrong(f"{place}.class_type", None, "the name of a node class")
-    inputs = node.get("inputs")
+def _node(value: Any, node_id: str) -> WorkflowNode:
+    if not isinstance(value, dict):
+        raise wrong(f'"{node_id}"', value, "an object")
+    class_type, inputs, meta = value.get("class_type"), value.get("inputs"), value.get("_meta")
+    if not isinstance(class_type, str) or not class_type:
+        expected = "text" if "class_type" in value else "the name of a node class"
+        raise wrong(f'"{node_id}".class_type', class_type, expected)
+    if inputs is not None and not isinstance(inputs, dict):
+        raise wrong(f'"{node_id}".inputs', inputs, "an object")
     return WorkflowNode(
-        class_type=text_at(node["class_type"], f"{place}.class_type"),
-        inputs={
-            name: read_input(literal)
-            for name, literal in object_at({} if inputs is None else inputs, f"{place}.inputs").items()
-        },
-        title=_title(node.get("_meta"), f"{place}._meta"),
+        class_type,
+        {name: read_input(literal) for name, literal in inputs.items()} if inputs else {},
+        None if meta is None else _title(meta, f'"{node_id}"._meta'),
     )
 
 
 def read_input(value: Any) -> Any:
-    """An input as the engine holds it: a literal, a Link, or a MalformedLink."""
+    """Read an input: a literal, a Link, or a MalformedLink."""
     if isinstance(value, list):
         return _link(value)
     if isinstance(value, dict) and "__value__" in value:
@@ -55,8 +56,6 @@ def _link(value: list[Any]) -> Link | MalformedLink:
 
 
 def _title(meta: Any, place: str) -> str | None:
-    if meta is None:
-        return None
     title = object_at(meta, place).get("title")
     if title is not None and not isinstance(title, str):
         raise wrong(f"{place}.title", title, "text")

@@ -1,11 +1,12 @@
-"""The editor's dialect as written: nodes with slots, and links between them, shapes checked.
+"""The nodes, slots and links of an editor document, as written; the shape of the JSON is checked.
 
-Versions 0.4 and 1 differ in how links are written; both may be mixed in one file.
-Positions, sizes, groups and colours are the editor's own and are not looked at.
+Versions 0.4 and 1 write links differently; one file may mix both.
+Positions, sizes, groups and colours matter only to the editor and are ignored.
 """
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final
@@ -19,7 +20,7 @@ BYPASSED: Final = 4
 
 @dataclass(frozen=True, slots=True)
 class Slot:
-    """An input slot. ``widget`` is the widget it stands for, if it stands for one."""
+    """An input slot. ``widget`` is the name of the widget that was converted to this slot, if any."""
 
     name: str
     type: str
@@ -29,7 +30,7 @@ class Slot:
 
 @dataclass(frozen=True, slots=True)
 class PlacedNode:
-    """A node as placed. ``outputs`` are the types of its output slots.
+    """A placed node. ``outputs`` are the types of its output slots.
 
     ``search_name`` is the name by which file names refer to the node (``%KSampler.seed%``).
     """
@@ -48,7 +49,7 @@ class PlacedNode:
 
 @dataclass(frozen=True, slots=True)
 class CanvasLink:
-    """From slot ``origin_slot`` of node ``origin``."""
+    """A link from slot ``origin_slot`` of node ``origin``."""
 
     origin: str
     origin_slot: int
@@ -59,7 +60,7 @@ class Canvas:
     """One level of a workflow: the root, or the inside of a subgraph.
 
     ``inputs`` names the slots of a subgraph's input node, ``input_id``;
-    ``results`` has what is linked to each slot of its output node.
+    ``results`` has the link to each slot of its output node.
     """
 
     nodes: dict[str, PlacedNode]
@@ -74,8 +75,8 @@ class Canvas:
         self._links[link_id] = self._aimed[link_id, target, target_slot] = link
 
     def link(self, node: PlacedNode, index: int) -> CanvasLink | None:
-        """What input slot ``index`` of ``node`` is linked to. Files hold links that are long gone
-        (then None), and sometimes two of one id (then the one that is aimed at this slot)."""
+        """Return the link to input slot ``index`` of ``node``. Files refer to links that no longer exist
+        (then None), and some have two links with one id (then the one that leads to this slot counts)."""
         link_id = node.inputs[index].link
         if link_id is None:
             return None
@@ -83,12 +84,12 @@ class Canvas:
 
 
 def read_canvas(document: Mapping[str, Any], place: str) -> Canvas:
-    """The level that ``document`` (a workflow or a subgraph definition) holds. Raises FormatError."""
+    """Read the level that ``document`` (a workflow or a subgraph definition) holds. Raises FormatError."""
     nodes: dict[str, PlacedNode] = {}
     for index, value in enumerate(list_at(document.get("nodes"), f"{place}nodes")):
         node = read_node(value, f"{place}nodes[{index}]")
         if node.id in nodes:
-            raise FormatError(f"{node.place}.id: {node.id} is the id of {nodes[node.id].place} too; expected another")
+            raise FormatError(f"{node.place}.id: {node.id} is also {nodes[node.id].place}'s id; expected a unique id")
         nodes[node.id] = node
     canvas = Canvas(nodes)
     for index, value in enumerate(list_at(document.get("links"), f"{place}links")):
@@ -98,7 +99,7 @@ def read_canvas(document: Mapping[str, Any], place: str) -> Canvas:
 
 
 def read_subgraph(document: Mapping[str, Any], place: str) -> Canvas:
-    """The inside of the subgraph that ``document`` defines. Raises FormatError."""
+    """Read the inside of the subgraph that ``document`` defines. Raises FormatError."""
     canvas = read_canvas({**document, "links": None}, f"{place}.")
     canvas.name = str(document.get("name") or document["id"])
     canvas.input_id = _boundary_id(document, "inputNode", "-10", place)
@@ -164,7 +165,7 @@ def _slot(value: Any, place: str) -> Slot:
 
 
 def _slot_type(value: Any) -> str:
-    """Slots write ``*``, ``0``, ``-1`` or nothing for any type, and once wrote a choice as the list of its values."""
+    """Read a slot's type. Files write ``*``, ``0``, ``-1`` or nothing for any type; old ones a choice as a list."""
     if isinstance(value, list):
         return "COMBO"
     return value if isinstance(value, str) and value else "*"
@@ -173,7 +174,13 @@ def _slot_type(value: Any) -> str:
 def _proxy_widgets(properties: Mapping[str, Any], place: str) -> tuple[tuple[str, str], ...]:
     found = []
     where = f"{place}.properties.proxyWidgets"
-    for index, entry in enumerate(list_at(properties.get("proxyWidgets"), where)):
+    listed = properties.get("proxyWidgets")
+    if isinstance(listed, str):  # editors write the list also as JSON text
+        try:
+            listed = json.loads(listed)
+        except (ValueError, RecursionError):
+            raise wrong(where, listed, "a list of [inner node id, widget name]") from None
+    for index, entry in enumerate(list_at(listed, where)):
         pair = list_at(entry, f"{where}[{index}]")
         if len(pair) < 2:
             raise wrong(f"{where}[{index}]", pair, "[inner node id, widget name]")

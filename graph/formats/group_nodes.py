@@ -7,14 +7,14 @@ their order. Each placed group node is opened into a :class:`Canvas`, like a sub
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence, Set
 from dataclasses import dataclass, replace
 from typing import Any, Final
 
 from graph.formats.canvas import Canvas, CanvasLink, PlacedNode, Slot, read_node
 from graph.formats.shape import list_at, object_at, wrong
-from graph.formats.widgets import widget_of_each_value
-from graph.schema import NodeType
+from graph.formats.widgets import inner_widgets, shared_places, widget_values
+from graph.schema import Input, NodeType
 
 _INPUT_ID: Final = "-10"
 
@@ -23,8 +23,8 @@ _INPUT_ID: Final = "-10"
 class GroupNode:
     """A definition. ``nodes`` have their index as id. Links lead from (node, output) to (node, input slot).
 
-    ``external`` are outputs that are shown although they are linked inside, too. ``hidden_inputs`` are (node, input
-    name), ``hidden_outputs`` (node, output), ``names`` the names that inputs were given: (node, input name) → name.
+    ``external`` are outputs that are shown although they are also linked inside. ``hidden_inputs`` are (node, input
+    name), ``hidden_outputs`` (node, output); ``names`` are the new names of inputs: (node, input name) → name.
     """
 
     nodes: tuple[PlacedNode, ...]
@@ -51,12 +51,12 @@ class GroupNodes:
     def open(self, holder: PlacedNode) -> Canvas | None:
         """Return the inside of a placed group node; None if ``holder`` is not one.
 
-        Its input node has the slots of ``holder``, and each widget inside the value that ``holder`` gives it.
+        Its input node has the slots of ``holder``; each widget inside has the value from ``holder``.
         """
-        prefix, name = holder.type[: len("workflow/")], holder.type[len("workflow/") :]
-        definition = self._definitions.get(name) if prefix in ("workflow/", "workflow>") else None
+        definition = self._definition_of(holder)
         if definition is None:
             return None
+        name = holder.type[len("workflow/") :]
         nodes = self._with_values(definition, holder)
         canvas = Canvas({}, name, _INPUT_ID, tuple(slot.name for slot in holder.inputs))
         slots = [list(node.inputs) for node in nodes]
@@ -69,8 +69,24 @@ class GroupNodes:
             canvas.results[index] = CanvasLink(str(node_index), output)
         return canvas
 
+    def field_names(self, holder: PlacedNode) -> dict[tuple[str, str], str]:
+        """Return the names of a placed group node's widgets, by the id and widget name of the node inside."""
+        definition = self._definition_of(holder)
+        if definition is None:
+            return {}
+        places = ((name, index, place) for name, (index, place) in self._free_inputs(definition).items())
+        return {
+            (str(index), slot.widget or slot.name): name
+            for name, index, place in places
+            for slot in (definition.nodes[index].inputs[place],)
+        }
+
+    def _definition_of(self, holder: PlacedNode) -> GroupNode | None:
+        prefix, name = holder.type[: len("workflow/")], holder.type[len("workflow/") :]
+        return self._definitions.get(name) if prefix in ("workflow/", "workflow>") else None
+
     def _sockets(self, definition: GroupNode, holder: PlacedNode) -> dict[int, tuple[int, int]]:
-        """Slot of ``holder`` → (node inside, input slot), by name; by order and type where the names differ."""
+        """Map each slot of ``holder`` to (node inside, input slot): by name, else by order and type."""
         free = self._free_inputs(definition)
         found: dict[int, tuple[int, int]] = {}
         for index, slot in enumerate(holder.inputs):
@@ -88,9 +104,9 @@ class GroupNodes:
         return found
 
     def _free_inputs(self, definition: GroupNode) -> dict[str, tuple[int, int]]:
-        """The inputs that are not linked inside, by the name they have outside.
+        """Return the inputs that are not linked inside, by their outside name.
 
-        An input whose name is taken gets its node's title or type before it.
+        If the name is taken, the node's title or type is put before it.
         """
         found: dict[str, tuple[int, int]] = {}
         for index, node in enumerate(definition.nodes):
@@ -109,41 +125,65 @@ class GroupNodes:
         return found
 
     def _with_values(self, definition: GroupNode, holder: PlacedNode) -> list[PlacedNode]:
-        """The nodes inside, with the values of the holder's widgets."""
+        """Return the nodes inside, with the values of the holder's widgets. A null keeps the inner node's value."""
         given = holder.widgets_values
-        if isinstance(given, Mapping) or not given:
-            return list(definition.nodes)
-        entries = list(self._value_entries(definition))
-        linked = {(node, _slot_widget(definition, node, slot)) for node, slot in definition.links}
-        sockets = {(i, slot.widget) for i, node in enumerate(definition.nodes) for slot in node.inputs if slot.widget}
-        # Editors differ in whether hidden, linked and converted widgets have an entry: their number tells.
-        kept = entries
-        for left_out in (definition.hidden_inputs | linked, definition.hidden_inputs | linked | sockets):
-            if len(kept) == len(given):
-                break
-            kept = [entry for entry in entries if (entry[0], entry[2]) not in left_out]
-        if len(kept) != len(given):
-            kept = entries
-        values = [
-            list(node.widgets_values) if not isinstance(node.widgets_values, Mapping) else []
-            for node in definition.nodes
-        ]
-        for (node, place, _), value in zip(kept, given, strict=False):
-            values[node][place] = value
+        named: list[dict[str, Any]] = [{} for _ in definition.nodes]
+        unnamed: list[dict[int, Any]] = [{} for _ in definition.nodes]
+        if isinstance(given, Mapping):
+            for name, (node, place) in self._free_inputs(definition).items():
+                if given.get(name) is not None:
+                    slot = definition.nodes[node].inputs[place]
+                    named[node][slot.widget or slot.name] = given[name]
+        else:
+            fields, places = self._fields(definition, holder, given)
+            for (node, index, widget), place in zip(fields, places, strict=False):
+                if given[place] is None:
+                    continue
+                if widget is not None:
+                    named[node][widget.name] = given[place]
+                else:
+                    unnamed[node][index] = given[place]
         return [
-            node if isinstance(node.widgets_values, Mapping) else replace(node, widgets_values=own)
-            for node, own in zip(definition.nodes, values, strict=True)
+            self._with_own_values(node, named[index], unnamed[index]) for index, node in enumerate(definition.nodes)
         ]
 
-    def _value_entries(self, definition: GroupNode) -> Iterator[tuple[int, int, str | None]]:
-        """(node, place in its widgets_values, widget) for each value inside; companions belong to their widget."""
-        for index, node in enumerate(definition.nodes):
-            values = node.widgets_values
-            if isinstance(values, Mapping):
-                continue
-            widgets = widget_of_each_value(node, self._registry.get(node.type))
-            for place in range(len(values)):
-                yield index, place, widgets[place] if place < len(widgets) else None
+    def _with_own_values(self, node: PlacedNode, named: Mapping[str, Any], unnamed: Mapping[int, Any]) -> PlacedNode:
+        if named:
+            return replace(node, widgets_values={**widget_values(node, self._registry.get(node.type)), **named})
+        if unnamed and not isinstance(node.widgets_values, Mapping):
+            listed = [unnamed.get(index, value) for index, value in enumerate(node.widgets_values)]
+            return replace(node, widgets_values=listed)
+        return node
+
+    def _fields(
+        self, definition: GroupNode, holder: PlacedNode, given: Sequence[Any]
+    ) -> tuple[list[tuple[int, int, Input | None]], list[int]]:
+        """Return the widgets in the holder's list, as (node, index among the node's widgets, widget), and the index of
+        each one's value in the list.
+
+        Editors differ in whether hidden, linked and converted widgets have a value; the list's length decides.
+        """
+        fields = [
+            (node_index, index, widget)
+            for node_index, node in enumerate(definition.nodes)
+            for index, widget in enumerate(inner_widgets(node, self._registry.get(node.type)))
+        ]
+        closed = definition.hidden_inputs | {
+            (node, _slot_widget(definition, node, slot)) for node, slot in definition.links
+        }
+        sockets = {
+            (node, _slot_widget(definition, node, slot)) for node, slot in self._sockets(definition, holder).values()
+        }
+        left_out: tuple[Set[tuple[int, str | None]], ...] = (frozenset(), closed, closed | sockets)
+        kept = [
+            [field for field in fields if field[2] is None or (field[0], field[2].name) not in names]
+            for names in left_out
+        ]
+        for candidate in kept:
+            places, exact = shared_places(given, [widget for _, _, widget in candidate])
+            if exact:
+                return candidate, places
+        return kept[1], shared_places(given, [widget for _, _, widget in kept[1]])[0]
 
 
 def _aim(canvas: Canvas, slots: list[list[Slot]], target: tuple[int, int], link: CanvasLink, link_id: str) -> None:
@@ -159,7 +199,7 @@ def _slot_widget(definition: GroupNode, node: int, slot: int) -> str | None:
 
 
 def _outputs(definition: GroupNode, registry: Mapping[str, NodeType]) -> Iterator[tuple[int, int]]:
-    """(node, output) for each output of the group node: those not linked inside, and the external ones."""
+    """Return (node, output) for each output of the group node: outputs not linked inside, and external ones."""
     used = set(definition.links.values())
     for index, node in enumerate(definition.nodes):
         declared = registry.get(node.type)
@@ -191,7 +231,7 @@ def _definition(value: Any, place: str, registry: Mapping[str, NodeType]) -> Gro
 
 
 def _inner_node(value: Any, index: int, place: str, registry: Mapping[str, NodeType]) -> PlacedNode:
-    """The node with its index as id, unlinked, and with a slot for each of its widgets."""
+    """Return the node with its index as id, without links, and with a slot for each widget."""
     written = object_at(value, place)
     slots = [
         {**slot, "link": None} if isinstance(slot, dict) else slot
@@ -205,17 +245,17 @@ def _inner_node(value: Any, index: int, place: str, registry: Mapping[str, NodeT
 
 
 def _numbers(value: Any, count: int, place: str) -> list[int] | None:
-    """The first ``count`` integers of a list; None if one is null, as for a link from outside the group."""
+    """Return the first ``count`` integers from 0 of a list, or None if one is null (a link from outside the group)."""
     items = list_at(value, place)[:count]
     if None in items:
         return None
-    if len(items) < count or not all(type(item) is int for item in items):
-        raise wrong(place, value, f"a list that begins with {count} integers")
+    if len(items) < count or not all(type(item) is int and item >= 0 for item in items):
+        raise wrong(place, value, f"a list that begins with {count} integers, none below 0")
     return items
 
 
 def _config(value: Any, place: str) -> tuple[frozenset[tuple[int, str]], frozenset[tuple[int, int]], dict[Any, str]]:
-    """Hidden inputs, hidden outputs and names, from ``{node: {"input": {name: {…}}, "output": {slot: {…}}}}``."""
+    """Read hidden inputs, hidden outputs and names from ``{node: {"input": {name: {…}}, "output": {slot: {…}}}}``."""
     hidden_inputs, hidden_outputs, names = set(), set(), {}
     for index, config in object_at({} if value is None else value, place).items():
         if not index.isdecimal() or not isinstance(config, dict):

@@ -1,4 +1,4 @@
-"""JSON from strangers: bounded depth, unique keys, and errors with line and column."""
+"""Reads untrusted JSON: limited depth, unique keys, and errors with line and column."""
 
 from __future__ import annotations
 
@@ -22,14 +22,13 @@ _BYTE_ORDER_MARKS: Final = (
 
 
 def parse_json(source: str | bytes, name: str = "JSON") -> Any:
-    """The document that ``source`` holds: UTF-8, or what its byte order mark says.
+    """Parse the document in ``source``: UTF-8, or the encoding of its byte order mark.
 
     NaN and Infinity are read as numbers, because ComfyUI writes them into pictures;
-    validation finds them where they matter.
+    validation reports them where they matter.
 
-    Raises FormatError with line and column for text that is not JSON, and for a key that
-    stands twice in one object, more than MAX_DEPTH levels, absurd integers and half
-    characters (lone surrogates), all of which would fail later.
+    Raises FormatError with line and column for text that is not JSON. Also raises it for duplicate keys in an
+    object, more than MAX_DEPTH levels, integers with thousands of digits and lone surrogates, which would fail later.
     """
     text = source if isinstance(source, str) else _decoded(source, name)
     text = text.removeprefix("\ufeff")
@@ -48,8 +47,13 @@ def parse_json(source: str | bytes, name: str = "JSON") -> Any:
     return check_json(document, name)
 
 
+def decoded_text(data: bytes) -> str:
+    """Decode a text file, in UTF-8 or the encoding of its byte order mark. Damaged characters are replaced."""
+    return data.decode(_encoding(data), "replace").removeprefix("\ufeff")
+
+
 def check_json(document: Any, name: str = "the workflow") -> Any:
-    """``document``, if it is plain JSON within bounds; object keys at the top may be integers.
+    """Return ``document`` if it is plain JSON within the limits. Keys of the outermost object may be integers.
 
     Raises FormatError otherwise.
     """
@@ -66,7 +70,7 @@ def check_json(document: Any, name: str = "the workflow") -> Any:
             elif kind is dict:
                 for key in value:
                     if not isinstance(key, str):
-                        raise FormatError(f"{name}: {shown(key)} is an object's key; expected text")
+                        raise FormatError(f"{name}: {shown(key)} is a key of an object; expected text")
                     if not key.isascii():
                         _check_text(key, name)
                 below.extend(value.values())
@@ -74,9 +78,9 @@ def check_json(document: Any, name: str = "the workflow") -> Any:
                 below.extend(value)
             elif kind is int:
                 if value.bit_length() > _MAX_INTEGER_BITS:
-                    raise FormatError(f"{name}: an integer of {value.bit_length()} bits; no input is that large")
+                    raise FormatError(f"{name}: an integer of {value.bit_length()} bits; expected a smaller number")
             elif value is not None and kind is not float and kind is not bool:
-                raise FormatError(f"{name}: a Python {kind.__name__} is not JSON")
+                raise FormatError(f"{name}: a Python {kind.__name__} cannot be written as JSON")
         if not below:
             return document
         level = below
@@ -87,7 +91,7 @@ def _check_text(value: str, name: str) -> None:
     try:
         value.encode()
     except UnicodeEncodeError as error:
-        raise FormatError(f"{name}: {value[:60]!a} holds half a character (a lone surrogate)") from error
+        raise FormatError(f"{name}: {value[:60]!a} holds a lone surrogate (half a character)") from error
 
 
 def _with_text_keys(document: dict[Any, Any], name: str) -> dict[str, Any]:
@@ -95,7 +99,7 @@ def _with_text_keys(document: dict[Any, Any], name: str) -> dict[str, Any]:
     for key, value in document.items():
         text = str(key) if isinstance(key, int) and not isinstance(key, bool) else key
         if text in renamed:
-            raise FormatError(f"{name}: the key {text!r} stands twice in one object")
+            raise FormatError(f"{name}: the key {text!r} occurs twice in one object")
         renamed[text] = value
     return renamed
 
@@ -106,13 +110,17 @@ def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
         seen: set[str] = set()
         for key, _ in pairs:
             if key in seen:
-                raise FormatError(f"the key {shown(key)} stands twice in one object; which one is meant?")
+                raise FormatError(f"the key {shown(key)} occurs twice in one object; remove one of them")
             seen.add(key)
     return made
 
 
+def _encoding(data: bytes) -> str:
+    return next((encoding for mark, encoding in _BYTE_ORDER_MARKS if data.startswith(mark)), "utf-8")
+
+
 def _decoded(data: bytes, name: str) -> str:
-    encoding = next((encoding for mark, encoding in _BYTE_ORDER_MARKS if data.startswith(mark)), "utf-8")
+    encoding = _encoding(data)
     try:
         return data.decode(encoding)
     except UnicodeDecodeError as error:

@@ -1,4 +1,4 @@
-"""The real source of an input, found through reroutes, bypassed nodes and the borders of subgraphs."""
+"""Finds the real source of an input through reroutes, bypassed nodes and subgraph boundaries."""
 
 from __future__ import annotations
 
@@ -17,10 +17,27 @@ PRIMITIVE: Final = "PrimitiveNode"
 
 
 @dataclass(frozen=True, slots=True)
+class Widget:
+    """A widget of a placed primitive, subgraph node or group node, which gives its value to an input elsewhere."""
+
+    scope: Scope
+    node: PlacedNode
+    name: str
+
+
+@dataclass(frozen=True, slots=True)
 class Value:
     """A widget's value, from a primitive or from a subgraph node."""
 
     value: Any
+    widget: Widget
+
+
+@dataclass(frozen=True, slots=True)
+class Unset:
+    """A subgraph node's widget without a value: the input counts as unlinked, and its own widget's value is used."""
+
+    widget: Widget
 
 
 class _NoSource:
@@ -32,17 +49,17 @@ class _NoSource:
 
 
 UNLINKED: Final = _NoSource("UNLINKED")
-"""The link leads nowhere: the input counts as unlinked, and its widget's value is used."""
+"""The link leads to no output: the input counts as unlinked, and its widget's value is used."""
 REMOVED: Final = _NoSource("REMOVED")
-"""The source is a muted node: the input is left out, its widget's value included."""
+"""The source is a muted node: the input is left out, including its widget's value."""
 
-Source = Link | Value | _NoSource
+Source = Link | Value | Unset | _NoSource
 _Key = tuple[str, int, str]
 
 
 @dataclass(frozen=True, slots=True)
 class _Hop:
-    """Follow ``link`` in ``scope``; use ``otherwise`` if it leads nowhere."""
+    """A link to follow in ``scope``; ``otherwise`` is used if the link leads to no output."""
 
     scope: Scope
     link: CanvasLink
@@ -50,7 +67,7 @@ class _Hop:
 
 
 class LinkSources:
-    """Follows links to their ends, each part once, without recursion."""
+    """Follows links to their sources, each section once, without recursion."""
 
     def __init__(self, registry: Mapping[str, NodeType]):
         self._registry = registry
@@ -78,7 +95,7 @@ class LinkSources:
             hop = found
         for key, otherwise in reversed(path):
             self._known[key] = found
-            if found is UNLINKED:
+            if found is UNLINKED or (isinstance(found, Unset) and isinstance(otherwise, Value)):
                 found = otherwise
         return found
 
@@ -90,7 +107,7 @@ class LinkSources:
         if node is None:
             return Link(f"{scope.prefix}{origin}", slot)  # validation says that it does not exist
         if node.type == PRIMITIVE:
-            return UNLINKED if node.mode == MUTED else _primitive(node)
+            return UNLINKED if node.mode == MUTED else _primitive(scope, node)
         if node.mode == MUTED:
             return REMOVED
         if node.mode == BYPASSED:
@@ -135,7 +152,7 @@ def _input_hop(scope: Scope, node: PlacedNode, index: int | None) -> Source | _H
 def _through_border(scope: Scope, slot: int) -> Source | _Hop:
     """Go from a subgraph's input node to the source of that slot of the subgraph node.
 
-    Without such a slot, or a link to it, the value that the subgraph node gives to the input is used.
+    If the subgraph node has no such slot, or the slot has no link, the subgraph node's own value is used.
     """
     assert scope.holder is not None and scope.parent is not None
     names = scope.canvas.inputs
@@ -143,19 +160,20 @@ def _through_border(scope: Scope, slot: int) -> Source | _Hop:
     index = _slot_index(scope.holder, name, slot)
     if index is None:
         own = scope.promoted.get(name) if name is not None else None
-        return UNLINKED if own is None else Value(own)
+        return UNLINKED if own is None else Value(own, Widget(scope.parent, scope.holder, str(name)))
     held = scope.holder.inputs[index]
     candidates: Sequence[str | None] = (held.name, held.widget, name)
     own = next((scope.promoted[key] for key in candidates if key is not None and key in scope.promoted), None)
-    otherwise: Source = UNLINKED if own is None else Value(own)
+    widget = Widget(scope.parent, scope.holder, held.name)
+    otherwise: Source = Unset(widget) if own is None else Value(own, widget)
     link = scope.parent.canvas.link(scope.holder, index)
     return otherwise if link is None else _Hop(scope.parent, link, otherwise)
 
 
 def _slot_index(holder: PlacedNode, name: str | None, slot: int) -> int | None:
-    """The holder's slot for input ``slot`` of the definition, found by ``name``.
+    """Return the holder's slot for input ``slot`` of the definition, found by ``name``.
 
-    Files leave unlinked slots out, so the position says something only where one side has no name.
+    Files leave out unlinked slots, so the position counts only if the slots have no names.
     """
     at_place = holder.inputs[slot].name if 0 <= slot < len(holder.inputs) else None
     if name and at_place != name:
@@ -165,10 +183,10 @@ def _slot_index(holder: PlacedNode, name: str | None, slot: int) -> int | None:
     return None if at_place is None else slot
 
 
-def _primitive(node: PlacedNode) -> Source:
+def _primitive(scope: Scope, node: PlacedNode) -> Source:
     values = node.widgets_values
     first = next(iter(values.values() if isinstance(values, Mapping) else values), None)
-    return UNLINKED if first is None else Value(first)
+    return UNLINKED if first is None else Value(first, Widget(scope, node, "value"))
 
 
 def _fits(input_type: str, output_type: str) -> bool:

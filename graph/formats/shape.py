@@ -1,4 +1,4 @@
-"""Demands on the shape of JSON that people hand in, and the errors for what does not meet them."""
+"""Checks the shape of JSON from users, and makes the errors."""
 
 from __future__ import annotations
 
@@ -8,19 +8,19 @@ from graph.errors import FormatError
 
 
 def wrong(place: str, found: Any, expected: str) -> FormatError:
-    """The error for ``found`` at ``place`` (``nodes[3].inputs[0].link``)."""
+    """Return the error for ``found`` at ``place`` (``nodes[3].inputs[0].link``)."""
     return FormatError(f"{place}: found {shown(found)}; expected {expected}")
 
 
 def object_at(value: Any, place: str) -> dict[str, Any]:
-    """``value`` as an object. Raises FormatError."""
+    """Return ``value`` if it is an object. Raises FormatError."""
     if not isinstance(value, dict):
         raise wrong(place, value, "an object")
     return value
 
 
 def list_at(value: Any, place: str) -> list[Any]:
-    """``value`` as a list; null and a missing key are an empty one. Raises FormatError."""
+    """Return ``value`` if it is a list; null and a missing key count as an empty one. Raises FormatError."""
     if value is None:
         return []
     if not isinstance(value, list):
@@ -29,14 +29,14 @@ def list_at(value: Any, place: str) -> list[Any]:
 
 
 def text_at(value: Any, place: str) -> str:
-    """``value`` as text that is not empty. Raises FormatError."""
+    """Return ``value`` if it is text and not empty. Raises FormatError."""
     if not isinstance(value, str) or not value:
         raise wrong(place, value, "text")
     return value
 
 
 def integer_at(value: Any, place: str) -> int:
-    """``value`` as an integer; ``3.0`` is one. Raises FormatError."""
+    """Return ``value`` as an integer; ``3.0`` is accepted. Raises FormatError."""
     if isinstance(value, float) and value.is_integer():
         return int(value)
     if not isinstance(value, int) or isinstance(value, bool):
@@ -45,7 +45,7 @@ def integer_at(value: Any, place: str) -> int:
 
 
 def id_at(value: Any, place: str) -> str:
-    """An id as text: files write ``3`` and ``"3"`` for the same node. Raises FormatError."""
+    """Return an id as text: files write ``3`` and ``"3"`` for the same node. Raises FormatError."""
     if isinstance(value, str) and value:
         return value
     if isinstance(value, bool) or not isinstance(value, (int, float)):
@@ -54,7 +54,7 @@ def id_at(value: Any, place: str) -> str:
 
 
 def shown(value: Any, limit: int = 60) -> str:
-    """``value`` in an error message, cut to about ``limit`` characters."""
+    """Return ``value`` as text for an error message, cut to about ``limit`` characters."""
     if value is None:
         return "nothing"
     if isinstance(value, dict):

@@ -1,4 +1,4 @@
-"""Subgraphs laid out flat: every placed subgraph becomes a scope whose ids begin with its own."""
+"""Flattens subgraphs: every placed subgraph becomes a scope whose node ids begin with the subgraph node's id."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ from graph.formats.shape import id_at, list_at, object_at
 from graph.validation.ancestry import cycles
 
 MAX_NODES: Final = 200_000
-"""Subgraphs inside subgraphs multiply: a small file can stand for more nodes than memory holds."""
+"""Limit after flattening. Nested subgraphs multiply: a small file can stand for more nodes than fit in memory."""
 
 MAX_NESTING: Final = 500
 
 _OWN: Final = "-1"
-"""In proxyWidgets: the subgraph node's own widget, not one of a node inside it."""
+"""The node id in proxyWidgets that means the subgraph node itself, not a node inside it."""
 
 
 @dataclass(eq=False, slots=True)
@@ -26,7 +26,8 @@ class Scope:
     """One placed instance of a level. ``holder`` is the subgraph node in ``parent`` that stands for it.
 
     ``promoted`` are the values of the holder's own widgets, by the name of its input slot;
-    ``overrides`` the values it gives to widgets of nodes inside, by node id and widget name.
+    ``overrides`` are its values for widgets of nodes inside, by node id and widget name. ``field_names`` are a group
+    node's names for the widgets inside, by node id and widget name; None for a subgraph.
     """
 
     canvas: Canvas
@@ -35,11 +36,12 @@ class Scope:
     holder: PlacedNode | None = None
     promoted: Mapping[str, Any] = field(default_factory=dict)
     overrides: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+    field_names: Mapping[tuple[str, str], str] | None = None
     inner: dict[str, Scope] = field(default_factory=dict)
 
 
 def read_definitions(document: Mapping[str, Any]) -> dict[str, Canvas]:
-    """The subgraphs that a workflow defines, by id, those that definitions define included.
+    """Read the subgraphs that a workflow defines, by id, including those defined inside other definitions.
 
     Raises FormatError, also for a subgraph that contains itself.
     """
@@ -57,7 +59,7 @@ def read_definitions(document: Mapping[str, Any]) -> dict[str, Canvas]:
             definition = object_at(value, place)
             subgraph_id = id_at(definition.get("id"), f"{place}.id")
             if subgraph_id in found:
-                raise FormatError(f"{place}.id: {subgraph_id!r} is defined twice; expected an id of its own")
+                raise FormatError(f"{place}.id: {subgraph_id!r} is defined twice; expected a unique id")
             found[subgraph_id] = read_subgraph(definition, place)
             pending.append((definition, f"{place}."))
     contained = {
@@ -66,7 +68,7 @@ def read_definitions(document: Mapping[str, Any]) -> dict[str, Canvas]:
     }
     for cycle in cycles(contained):
         path = " → ".join(repr(found[subgraph_id].name) for subgraph_id in [*reversed(cycle), cycle[-1]])
-        raise FormatError(f"definitions.subgraphs: the subgraph {path} contains itself; expected an end to it")
+        raise FormatError(f"definitions.subgraphs: the subgraph {path} contains itself; remove the inner one")
     return found
 
 
@@ -90,12 +92,11 @@ def expand(root: Canvas, definitions: Mapping[str, Canvas], groups: GroupNodes) 
             total += len(canvas.nodes)
             if total > MAX_NODES or depth >= MAX_NESTING:
                 what = f"{MAX_NODES} nodes" if total > MAX_NODES else f"{MAX_NESTING} levels"
-                raise FormatError(
-                    f"definitions.subgraphs: laid out flat, subgraphs and group nodes make more than {what}"
-                )
+                raise FormatError(f"definitions.subgraphs: the subgraphs and group nodes expand to more than {what}")
             given = scope.overrides.get(node.id, {})
             promoted, overrides = _outer_values(node, given) if group is None else ({}, {})
-            inside = Scope(canvas, f"{scope.prefix}{node.id}:", scope, node, promoted, overrides)
+            names = groups.field_names(node) if group is not None else None
+            inside = Scope(canvas, f"{scope.prefix}{node.id}:", scope, node, promoted, overrides, names)
             scope.inner[node.id] = inside
             scopes.append(inside)
             depths.append(depth + 1)
@@ -116,7 +117,7 @@ def _outer_values(holder: PlacedNode, given: Mapping[str, Any]) -> tuple[dict[st
     own = {slot.name for slot in holder.inputs if slot.widget is not None}
     lifted = {name: inner_id for inner_id, name in holder.proxy_widgets if inner_id != _OWN and name not in own}
     for name, value in given.items():
-        if name in lifted:  # lifted twice: on to the node inside
+        if name in lifted:  # promoted through two subgraphs: pass the value on to the inner node
             overrides.setdefault(lifted[name], {})[name] = value
         else:
             promoted[name] = value

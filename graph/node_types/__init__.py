@@ -1,1 +1,1 @@
-"""Node types as data: for editors, for other processes, and declared again."""
+"""Node types as data: descriptions for editors and other processes, and repeated declaration of changing nodes."""

@@ -1,23 +1,26 @@
-"""A node type as ``GET /object_info`` tells it to editors."""
+"""Describes a node type for ``GET /object_info``."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from typing import Any
 
+from graph.folders import INPUT_FOLDERS, WORK_FOLDERS
 from graph.schema import MISSING, Input, NodeType
 
 
 def describe(node_type: NodeType, names_of: Callable[[str], list[str]]) -> dict[str, Any]:
-    """The node's entry, ready for json.dumps.
+    """Return the node's entry, ready for json.dumps.
 
-    ``names_of(folder)`` lists the files that a file input may name (those of its endings are kept).
-    Groups that are empty are left out, and so are ``deprecated`` and ``experimental`` unless true.
+    ``names_of(folder)`` lists the files of a folder; the entry keeps those with the input's endings.
+    Empty groups are left out; so are ``deprecated`` and ``experimental`` if false. ``model_folders`` is Sumi's own
+    member: for each input whose choices are model files, their folder, such as ``loras``.
     """
-    groups: dict[str, dict[str, Any]] = {"required": {}, "optional": {}, "hidden": dict(node_type.hidden)}
+    hidden = {name: [kind] if node_type.hidden_as_lists else kind for name, kind in node_type.hidden.items()}
+    groups: dict[str, dict[str, Any]] = {"required": {}, "optional": {}, "hidden": hidden}
     for declared in node_type.inputs:
         group = "hidden" if declared.hidden else "required" if declared.required else "optional"
-        groups[group][declared.name] = _input(declared, names_of)
+        groups[group][declared.name] = describe_input(declared, names_of)
     present = {name: group for name, group in groups.items() if group or name == "required"}
     entry: dict[str, Any] = {
         "input": present,
@@ -34,13 +37,21 @@ def describe(node_type: NodeType, names_of: Callable[[str], list[str]]) -> dict[
     }
     if any(output.tooltip is not None for output in node_type.outputs):
         entry["output_tooltips"] = [output.tooltip or "" for output in node_type.outputs]
+    folders = {
+        declared.name: declared.files
+        for declared in node_type.inputs
+        if declared.files is not None and declared.files not in {*WORK_FOLDERS, INPUT_FOLDERS}
+    }
+    if folders:
+        entry["model_folders"] = folders
     for mark in ("deprecated", "experimental"):
         if getattr(node_type, mark):
             entry[mark] = True
     return {**entry, **node_type.extra}
 
 
-def _input(declared: Input, names_of: Callable[[str], list[str]]) -> list[Any]:
+def describe_input(declared: Input, names_of: Callable[[str], list[str]]) -> list[Any]:
+    """Return an input's entry: its type or choices, and its options if it has any."""
     facts: dict[str, Any] = {
         "default": declared.default,
         "min": declared.minimum,
@@ -52,7 +63,7 @@ def _input(declared: Input, names_of: Callable[[str], list[str]]) -> list[Any]:
     }
     options = {name: value for name, value in facts.items() if value is not (MISSING if name == "default" else None)}
     options.update(declared.hints)
-    choices = _choices(declared, names_of)
+    choices = choices_of(declared, names_of)
     if choices is None:
         kind: Any = declared.type
     elif declared.combo_object:
@@ -63,7 +74,8 @@ def _input(declared: Input, names_of: Callable[[str], list[str]]) -> list[Any]:
     return [kind, options] if options else [kind]
 
 
-def _choices(declared: Input, names_of: Callable[[str], list[str]]) -> list[Any] | None:
+def choices_of(declared: Input, names_of: Callable[[str], list[str]]) -> list[Any] | None:
+    """Return an input's choices with the files of its folder, which ``names_of(folder)`` lists; None if it has none."""
     if declared.choices is None and declared.files is None:
         return None
     choices = list(declared.choices or ())

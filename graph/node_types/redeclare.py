@@ -1,4 +1,4 @@
-"""Nodes whose inputs may change while the process lives: their code is asked anew what it declares."""
+"""Updates nodes whose inputs may change while the process runs, by calling their declaring code again."""
 
 from __future__ import annotations
 
@@ -13,20 +13,20 @@ from graph.schema import NodeType, Registry
 log = logging.getLogger(__name__)
 
 _PATIENCE: Final = 1.0
-"""Seconds to wait for another thread that asks the same node already: its code may hang."""
+"""Seconds to wait for another thread that is calling the same node's code: it may hang."""
 
 
 class Redeclarer:
-    """Asks the nodes of ``registry``, and keeps there what they say. Thread-safe."""
+    """Calls the declaring code of ``registry``'s nodes and stores the result in the registry. Thread-safe."""
 
     def __init__(self, registry: Registry):
         self._registry = registry
         self._asking: defaultdict[str, threading.Lock] = defaultdict(threading.Lock)
-        self._complained: dict[str, str] = {}
+        self._failure_logged: dict[str, str] = {}
 
     def ask(self, names: Iterable[str] | None = None) -> list[NodeType]:
-        """Those of these nodes (None: of all) whose inputs may change, as they are now. One that fails, or is being
-        asked by a thread that hangs, stays as it was."""
+        """Update these nodes (None: all) if their inputs may change, and return the updated ones. A node stays as it
+        was if its code fails or another thread's call of it hangs."""
         found = []
         for name in list(self._registry if names is None else dict.fromkeys(names)):
             node_type = self._registry.get(name)
@@ -42,18 +42,18 @@ class Redeclarer:
         try:
             now = known.redeclare()
         except Exception as error:  # a pack's own code
-            self._complain(known.name, f"{type(error).__name__}: {error}")
+            self._log_failure(known.name, f"{type(error).__name__}: {error}")
             return known
         finally:
             lock.release()
-        self._complained.pop(known.name, None)
+        self._failure_logged.pop(known.name, None)
         if (now.inputs, now.hidden, now.extra) == (known.inputs, known.hidden, known.extra):
             return known
         self._registry.replace(now)
         return now
 
-    def _complain(self, name: str, why: str) -> None:
-        """Once, and not at every look."""
-        if self._complained.get(name) != why:
-            self._complained[name] = why
-            log.warning("node %s cannot say what inputs it has by now; they stay as they were: %s", name, why)
+    def _log_failure(self, name: str, why: str) -> None:
+        """Log a failure once, not at every call."""
+        if self._failure_logged.get(name) != why:
+            self._failure_logged[name] = why
+            log.warning("node %s failed to declare its inputs again; they stay as they were: %s", name, why)

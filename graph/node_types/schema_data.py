@@ -1,7 +1,7 @@
-"""Node types as plain data and back: how a process that has loaded no node knows all of them.
+"""Converts node types to plain data and back, for processes that load no nodes.
 
-What comes back has no code: ``function`` raises when called. Whether there is code that validates,
-fingerprints, asks for lazy inputs or declares inputs anew is kept as a mark, since the schema's readers look at that.
+The converted node types have no code: ``function`` raises when called. A mark records whether there is code that
+validates, fingerprints, asks for lazy inputs or declares inputs again, since readers of the schema check for it.
 """
 
 from __future__ import annotations
@@ -19,17 +19,17 @@ _TUPLES: Final = frozenset({"choices", "file_endings"})
 
 
 class NodeElsewhereError(SumiError):
-    """The code of a node was called where only its description is."""
+    """The code of a node was called in a process that has only its description."""
 
 
 def node_type_to_data(node_type: NodeType) -> dict[str, Any]:
-    """Everything about ``node_type`` that JSON can hold; what is as by default is left out."""
+    """Return everything about ``node_type`` that JSON can hold; default values are left out."""
     data = _fields_to_data(node_type, skip=("inputs", "outputs", "by_name", *_CODE))
     data["inputs"] = [_fields_to_data(declared) for declared in node_type.inputs]
     data["outputs"] = [_fields_to_data(declared) for declared in node_type.outputs]
     data["has"] = [name for name in _CODE[1:] if getattr(node_type, name) is not None]
     if node_type.validate is not None:
-        # The inputs that it names are its own to judge, so a reader must know them.
+        # The server does not check inputs that this code names, so it must know them.
         data["validate_parameters"] = [
             [parameter.name, parameter.kind.name, parameter.default is not parameter.empty]
             for parameter in inspect.signature(node_type.validate).parameters.values()
@@ -38,9 +38,9 @@ def node_type_to_data(node_type: NodeType) -> dict[str, Any]:
 
 
 def node_type_from_data(data: Mapping[str, Any]) -> NodeType:
-    """The node type that :func:`node_type_to_data` was given, without its code.
+    """Rebuild the node type that :func:`node_type_to_data` was given, without its code.
 
-    Fields that this version does not know are left out. Raises KeyError or TypeError for other data.
+    Fields that this version does not know are ignored. Raises KeyError or TypeError for other data.
     """
     stand_in = _stand_in(data["name"])
     known = {field.name for field in dataclasses.fields(NodeType) if field.init}
@@ -72,6 +72,8 @@ def _is_default(field: dataclasses.Field[Any], value: Any) -> bool:
 
 
 def _to_json(value: Any) -> Any:
+    if isinstance(value, Input):
+        return _fields_to_data(value)
     if isinstance(value, Mapping):
         return {key: _to_json(inner) for key, inner in value.items()}
     if isinstance(value, (list, tuple, set, frozenset)):
@@ -81,6 +83,9 @@ def _to_json(value: Any) -> Any:
 
 def _from_data(kind: Any, data: Mapping[str, Any]) -> Any:
     known = {field.name for field in dataclasses.fields(kind)}
+    if "by_choice" in data:
+        inner = {key: each and _from_data(Input, each) for key, each in data["by_choice"].items()}
+        data = {**data, "by_choice": inner}
     return kind(
         **{
             name: tuple(value) if name in _TUPLES and value is not None else value
@@ -91,7 +96,7 @@ def _from_data(kind: Any, data: Mapping[str, Any]) -> Any:
 
 
 def _stand_in(name: str, parameters: Sequence[tuple[str, str, bool]] | None = None) -> Callable[..., Any]:
-    """``parameters``: name, kind and whether there is a default, of each that the signature is to show."""
+    """Return a function that raises; its signature shows ``parameters``: name, kind and whether there is a default."""
 
     def elsewhere(**_: Any) -> Any:
         raise NodeElsewhereError(f"node {name} runs in a worker; this process knows only its description")

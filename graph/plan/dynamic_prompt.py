@@ -10,7 +10,7 @@ from graph.workflow import Workflow, WorkflowNode
 
 
 class DynamicPrompt(Mapping[str, Mapping[str, Any]]):
-    """Node id → the node in the API dialect. The methods are those that node packs call."""
+    """Maps node ids to nodes in the API dialect. It has the methods that node packs call."""
 
     def __init__(self, plan: Plan):
         self._plan = plan
@@ -44,12 +44,12 @@ class DynamicPrompt(Mapping[str, Mapping[str, Any]]):
         return self._plan.workflow.to_api()
 
     def get_parent_node_id(self, node_id: str) -> str | None:
-        """The node whose expansion ``node_id`` is part of."""
+        """Return the node whose expansion contains ``node_id``."""
         added = self._plan.expanded.get(node_id)
         return added[1].id if added else None
 
     def get_real_node_id(self, node_id: str) -> str:
-        """The node that a person placed, whose expansion led to ``node_id``."""
+        """Return the node that a person placed and whose expansion led to ``node_id``."""
         added = self._plan.expanded.get(node_id)
         return added[1].placed_id if added else node_id
 

@@ -1,4 +1,4 @@
-"""A node's inputs as written, read into the literals and links that it runs with."""
+"""Converts a node's inputs as written to the literals and links that it runs with."""
 
 from __future__ import annotations
 
@@ -21,6 +21,11 @@ def read_inputs(kind: Kind, given: Mapping[str, Any]) -> tuple[dict[str, Any], l
     literals: dict[str, Any] = {}
     links: list[InputLink] = []
     for declared, name, parameter, exact in kind.inputs:
+        if declared.by_choice:
+            chosen = declared.under(given)
+            if chosen is None:  # the chosen value does not bring this input
+                continue
+            declared, exact = chosen, None
         value = given.get(name, MISSING)
         value_type = type(value)
         if value_type is Link:
@@ -28,8 +33,8 @@ def read_inputs(kind: Kind, given: Mapping[str, Any]) -> tuple[dict[str, Any], l
         elif value_type is exact:
             literals[parameter] = value
         elif value is MISSING:
-            if declared.default is not MISSING:
-                literals[parameter] = declared.default
+            if (filled_in := declared.filled_in) is not MISSING:
+                literals[parameter] = filled_in
             elif declared.required:
                 raise WorkflowError(f"input '{name}' is missing; expected {_expected(declared)}")
         else:

@@ -26,11 +26,11 @@ from graph.schema import NodeType
 log = logging.getLogger(__name__)
 
 Elements = Callable[[InputLink], tuple[Any, ...]]
-"""Returns the elements of a linked input."""
+"""Function that returns the elements of a linked input."""
 
 
 class Keys:
-    """Makes keys. ``wait`` runs an asynchronous fingerprint to its end."""
+    """Makes keys. ``wait`` runs an asynchronous fingerprint and returns its result."""
 
     def __init__(self, codecs: Sequence[Codec], folders: Folders | None, wait: Callable[[Awaitable[Any]], Any]):
         self._codecs = codecs
@@ -38,7 +38,7 @@ class Keys:
         self._wait = wait
 
     def needs(self, state: NodeState) -> list[InputLink]:
-        """Return the linked inputs whose values the node's fingerprint takes; lazy ones only by name."""
+        """Return the linked inputs whose values the node's fingerprint takes; lazy ones only if it names them."""
         accepted = state.kind.fingerprint
         if accepted is None or not state.kind.type.fingerprint_links:
             return []
@@ -49,9 +49,9 @@ class Keys:
         ]
 
     def assign_key(self, state: NodeState, elements: Elements) -> None:
-        """Give ``state`` its key. Its sources have theirs, and the values that :meth:`needs` names are known.
+        """Give ``state`` its key. Its sources must have keys, and the values that :meth:`needs` returns must be known.
 
-        A fingerprint that raises is kept as ``state.failure``, for when the node runs.
+        An error of the fingerprint is kept as ``state.failure`` and raised when the node runs.
         """
         hasher = state.kind.hasher.copy()
         parts = {}
@@ -115,7 +115,7 @@ class Keys:
     def refine(self, state: NodeState) -> None:
         """Make the expansion of ``state`` part of its identity.
 
-        The versions, environment and files of those nodes then count for every result made from this one.
+        Keys of downstream results then cover the versions, environment and files of the expansion's nodes.
         """
         hasher = blake2b(repr(state.key).encode(), digest_size=20)
         storable, never_same = state.storable, state.never_same
@@ -163,24 +163,24 @@ class Keys:
 
 
 class _Marks(NamedTuple):
-    """Hashes of a fingerprint: with files identified by their content as far as it is known, and by their places if
-    that differs."""
+    """Hashes of a fingerprint: one with files identified by content where it is known; if that differs, also one with
+    files identified by place."""
 
     content: str
     place: str | None
 
     def for_key(self, node_type: NodeType) -> str:
-        """The mark in the node's own key. A node that only opens files returns values that hold for their places."""
+        """Return the hash for the node's own key. A node that only opens files uses places."""
         return self.place if self.place is not None and node_type.content_inputs else self.content
 
 
 _ID: Final = " id"
 _FINGERPRINT: Final = " fingerprint"
-"""Names of parts of a key; no parameter is called like that."""
+"""Names of parts of a key; no parameter has these names."""
 
 
 def _content_identity(state: NodeState, parts: Mapping[str, str], sources: Sequence[str], mark: str) -> str:
-    """The identity of a node with ``content_inputs``: ``mark`` takes their place."""
+    """Return the identity of a node with ``content_inputs``: ``mark`` replaces them."""
     left_out = state.kind.type.content_inputs
     return _hash(state, [*(part for name, part in _marked(parts, mark).items() if name not in left_out)], sources)
 

@@ -1,4 +1,4 @@
-"""A node type prepared for running: what all its nodes share, computed once."""
+"""Node types prepared for running: data that all nodes of a type share, computed once."""
 
 from __future__ import annotations
 

@@ -1,8 +1,9 @@
-"""Lists: how a node is called once per element, and how what it returns is read.
+"""Lists: calls a node once for each element, and reads the values it returns.
 
-Every value between nodes is a tuple of elements, of one element unless some output is
-declared a list. A node is called as often as its longest input has elements; shorter ones
-repeat their last. If an input is an empty list the node is not called and its outputs are empty.
+Every value between nodes is a tuple of elements; it has one element unless an output is
+declared as a list. A node is called once for each element of its longest input; shorter inputs
+repeat their last element. If an input is empty, the node is not called and its outputs are empty; see
+:attr:`graph.schema.NodeType.called_for_nothing` for the exception.
 """
 
 from __future__ import annotations
@@ -14,15 +15,20 @@ from graph.plan.kind import Kind
 from graph.results import Blocked, NodeResult
 
 
-def slices(inputs: Mapping[str, tuple[Any, ...]], input_is_list: bool) -> list[dict[str, Any]]:
-    """The arguments of each call. A node that takes lists is called once, with whole ones."""
+def slices(
+    inputs: Mapping[str, tuple[Any, ...]], input_is_list: bool, called_for_nothing: bool = False
+) -> list[dict[str, Any]]:
+    """Return the arguments of each call. A node that takes lists is called once, with whole lists.
+
+    ``called_for_nothing``: a node whose inputs are all empty lists is called once, without arguments.
+    """
     if input_is_list:
         return [{name: list(elements) for name, elements in inputs.items()}]
     counts = {len(elements) for elements in inputs.values()}
     if counts <= {1}:
         return [{name: elements[0] for name, elements in inputs.items()}]
     if 0 in counts:
-        return []
+        return [{}] if called_for_nothing and counts == {0} else []
     return [
         {name: elements[min(index, len(elements) - 1)] for name, elements in inputs.items()}
         for index in range(max(counts))
@@ -30,7 +36,7 @@ def slices(inputs: Mapping[str, tuple[Any, ...]], input_is_list: bool) -> list[d
 
 
 def blocker_in(arguments: Mapping[str, Any], input_is_list: bool) -> Blocked | None:
-    """The first blocked value among a call's arguments."""
+    """Return the first blocked value among a call's arguments, or None."""
     for value in arguments.values():
         if type(value) is Blocked:
             return value
@@ -42,7 +48,7 @@ def blocker_in(arguments: Mapping[str, Any], input_is_list: bool) -> Blocked | N
 
 
 def read_result(kind: Kind, returned: Any) -> NodeResult:
-    """Return the value of a call as a NodeResult with one value per output.
+    """Convert the value that a node returned to a NodeResult with one value per output.
 
     Raises TypeError if the number of values is not the number of outputs.
     """

@@ -32,7 +32,7 @@ class Phase(IntEnum):
     """Waits for the nodes it expanded to."""
     DONE = 7
     UNNEEDED = 8
-    """Every node that could ask for it has its own result already."""
+    """No node needs the result any more: every node that could ask for it has its own result."""
 
 
 _NEXT: Final[tuple[frozenset[Phase], ...]] = (
@@ -52,13 +52,13 @@ _NEXT: Final[tuple[frozenset[Phase], ...]] = (
 
 
 class IllegalTransition(RuntimeError):
-    """The engine tried to move a node to a phase that cannot follow its present one."""
+    """The engine tried to move a node to a phase that cannot follow its current one."""
 
 
 class InputLink:
-    """A linked input of a node, seen from that node.
+    """A linked input of a node.
 
-    ``source`` is the node that feeds it, once that has been planned; until then only ``source_id`` is known.
+    ``source`` is the node that feeds it. Before that node is planned, only ``source_id`` is known.
     ``raw``: the node wants the link itself, not the value.
     """
 
@@ -88,11 +88,11 @@ class NodeState:
     """This node's contribution to downstream cache keys: its key (the content of files in place of their names) and,
     once it has expanded, also what it expanded to."""
     former_key: str | None = None
-    """The key before the content of all files was known; None if it is the same, or does not matter."""
+    """The key before the content of all files was known; None if it is the same or not needed."""
     former_identity: str | None = None
     """The identity before the content of all files was known; None if it is the same."""
     static_key: str | None = None
-    """The key before anything has expanded. Used for inputs whose value is not read."""
+    """The key before any node expanded. Used for inputs whose value is not read."""
     has_expanded = False
     """This node or one of its ancestors expanded in this run, so ``identity`` has changed since planning."""
     never_same = False
@@ -103,7 +103,7 @@ class NodeState:
     """The cache has the result."""
     cacheable = True
     must_expand = False
-    """A node of its expansion saves or reads files, so its result is not taken from the cache."""
+    """Whether a node of its expansion saves or reads files, so that its result is not taken from the cache."""
     failure: BaseException | None = None
     """The error that its fingerprint raised."""
 
@@ -115,7 +115,7 @@ class NodeState:
     waiters: list[NodeState] | None = None
     key_waiters: list[NodeState] | None = None
     twin: NodeState | None = None
-    """A node that does the same work, and does it first."""
+    """A node that does the same work first."""
     asked: frozenset[str] = frozenset()
     """The lazy inputs that ``check_lazy`` has asked for."""
 
@@ -123,13 +123,13 @@ class NodeState:
     results: list[NodeResult] | None = None
     """The value of each call, while the node waits for its expansion."""
     seconds = 0.0
-    """How long the calls took, while the node waits for its expansion."""
+    """Seconds that the calls took, while the node waits for its expansion."""
     pinned = False
-    """The caller wants the value: it is kept to the end."""
+    """Whether the caller wants the value, so that it is kept to the end."""
     holding = False
     """The node is counted in the ``uses`` of its sources and its twin."""
     uses = 0
-    """How many nodes, and the caller, may still ask for the value."""
+    """How many nodes (and the caller) may still ask for the value."""
 
     def __init__(
         self,
@@ -140,14 +140,14 @@ class NodeState:
         parent: NodeState | None = None,
         display_id: str | None = None,
     ):
-        """``links`` need not have their sources yet."""
+        """Make the state of a node; the sources of ``links`` may be set later."""
         self.id = node_id
         self.links = tuple(links)
         self.kind = kind
         self.literals = literals
         self.parent = parent
         self.placed_id: str = node_id if parent is None else parent.placed_id
-        """The id of :meth:`placed`, which every node of a long loop asks for."""
+        """The id of :meth:`placed`; kept because every node of a long loop needs it."""
         self.display_id = self.placed_id if display_id is None else display_id
         """The node in the editor that shows this node's progress and output."""
         self.storable = kind.versioned
@@ -160,11 +160,11 @@ class NodeState:
         return state
 
     def reads(self, link: InputLink) -> bool:
-        """Whether the value is needed: not for raw links, nor for lazy inputs that were not asked for."""
+        """Whether the node needs the link's value. It does not for raw links and for lazy inputs it did not ask for."""
         return not link.raw and (not link.lazy or link.name in self.asked)
 
     def held(self) -> list[NodeState]:
-        """The nodes whose values this one may still ask for."""
+        """Return the nodes whose values this one may still ask for."""
         held = [link.source for link in self.links]
         if self.twin is not None:
             held.append(self.twin)
@@ -173,11 +173,11 @@ class NodeState:
     # Planning.
 
     def set_order(self, order: int) -> None:
-        """Set the place among ready nodes: lower ones run first."""
+        """Set the priority among ready nodes: lower ones run first."""
         self.order = order
 
     def set_key(self, key: str, static_key: str | None, storable: bool, never_same: bool) -> None:
-        """Set the key. ``static_key`` counts the first time only; None stands for ``key``."""
+        """Set the key. ``static_key`` (None: ``key``) is stored the first time only."""
         self.key = self.identity = key
         self.former_key = self.former_identity = None
         self.storable = storable
@@ -186,7 +186,7 @@ class NodeState:
             self.static_key = key if static_key is None else static_key
 
     def set_content_identity(self, identity: str) -> None:
-        """Set an identity other than the key: one without the names of files whose content is known."""
+        """Set an identity that differs from the key: it leaves out the names of files whose content is known."""
         if self.static_key == self.identity:
             self.static_key = identity
         self.identity = identity
@@ -197,7 +197,7 @@ class NodeState:
         self.former_identity = identity
 
     def key_has_changed(self) -> None:
-        """Record that the key was made again because a source has expanded."""
+        """Record that the key was computed again because a source has expanded."""
         self.has_expanded = True
 
     def refine_identity(self, identity: str, *, storable: bool, never_same: bool) -> None:
@@ -236,7 +236,7 @@ class NodeState:
         self.cacheable = False
 
     def always_expand(self) -> None:
-        """Never take the results of this node, and of the nodes whose expansion it is part of, from the cache."""
+        """Never take the results of this node and of the nodes whose expansion it is part of from the cache."""
         ancestor: NodeState | None = self
         while ancestor is not None and not ancestor.must_expand:
             ancestor.must_expand = True
@@ -265,20 +265,20 @@ class NodeState:
     # Uses.
 
     def retain(self) -> None:
-        """Count one more that may ask for the value."""
+        """Count one more node that may ask for the value."""
         self.uses += 1
 
     def pin(self) -> None:
-        """Keep the value to the end of the run, for the caller. The node is wanted from now on."""
+        """Mark the node as wanted and keep its value to the end of the run, for the caller."""
         self.uses += 1
         self.pinned = self.wanted = True
         if self.phase is Phase.UNNEEDED:
             self._enter(Phase.PLANNED)
 
     def hold(self) -> Sequence[NodeState]:
-        """Count this node among those that may ask for its sources' values.
+        """Count this node among the nodes that may ask for its sources' values.
 
-        Returns the sources that have to hold theirs, too: those that have not begun and may have to run.
+        Returns the sources that must hold their own sources, too: they have not begun and may have to run.
         """
         if self.holding:
             return ()
@@ -294,9 +294,9 @@ class NodeState:
         return ahead
 
     def release(self) -> Sequence[NodeState]:
-        """The opposite of :meth:`hold`. Drops the values of sources that no node can ask for any more.
+        """Undo :meth:`hold`. Drops the values of sources that no node can ask for any more.
 
-        Returns the sources that are unneeded now, which have to release theirs, too.
+        Returns the sources that are unneeded now; they must release their own sources, too.
         """
         if not self.holding:
             return ()
@@ -322,7 +322,7 @@ class NodeState:
             self._enter(Phase.PLANNED)
 
     def await_result(self, waiter: NodeState) -> None:
-        """Have ``waiter`` continue when this node is done. The node is wanted from now on."""
+        """Mark the node as wanted, and wake ``waiter`` when it is done."""
         self.wanted = True
         if self.phase is Phase.UNNEEDED:
             self._enter(Phase.PLANNED)
@@ -332,14 +332,14 @@ class NodeState:
             self.waiters.append(waiter)
 
     def await_key(self, waiter: NodeState) -> None:
-        """Have ``waiter`` continue when this node has its key."""
+        """Wake ``waiter`` when this node has its key."""
         if self.key_waiters is None:
             self.key_waiters = [waiter]
         else:
             self.key_waiters.append(waiter)
 
     def take_key_waiters(self) -> Sequence[NodeState]:
-        """Stop the waiting for the key, which is set; returns the nodes that wait for nothing more."""
+        """Remove the nodes that wait for the key, which is set now. Returns the ones with nothing left to wait for."""
         waiters, self.key_waiters = self.key_waiters, None
         return _arrived_at(waiters)
 
@@ -364,23 +364,23 @@ class NodeState:
         self.waiting = count
 
     def wait(self, count: int) -> None:
-        """Wait for ``count`` nodes in the present phase."""
+        """Wait for ``count`` nodes in the current phase."""
         self.waiting = count
 
     # Running.
 
     def inputs_arrived(self) -> None:
-        """Wait for the node's turn: it has its inputs."""
+        """Record that the inputs are there; the node now waits for its turn."""
         if Phase.READY not in _NEXT[self.phase]:
             raise self._illegal(Phase.READY)
         self.phase = Phase.READY
 
     def look_up_again(self) -> None:
-        """Go back to where the result is looked up, because the key has changed."""
+        """Return to the phase in which the result is looked up, because the key has changed."""
         self._enter(Phase.PLANNED)
 
     def start(self) -> None:
-        """Record that the node's function, or its ``check_lazy``, is called."""
+        """Record that the node's function or its ``check_lazy`` is being called."""
         if Phase.RUNNING not in _NEXT[self.phase]:
             raise self._illegal(Phase.RUNNING)
         self.phase = Phase.RUNNING
@@ -390,10 +390,10 @@ class NodeState:
         self.asked = self.asked.union(names)
 
     def expand(self, links: tuple[InputLink, ...], results: list[NodeResult], seconds: float) -> None:
-        """Wait for the nodes that the node expanded to: ``links`` lead to the ones its result is made of.
+        """Wait for the nodes that this node expanded to. ``links`` lead to the nodes that make up its result.
 
-        The node has released its own inputs; the sources of ``links`` count it already. ``seconds``: how long its own
-        calls took.
+        The caller must first release the node's own inputs and add the node to the users of the sources of ``links``.
+        ``seconds`` is the time that the node's own calls took.
         """
         self.own_links, self.links = self.links, links
         self.holding = True
@@ -404,12 +404,12 @@ class NodeState:
         self._enter(Phase.EXPANDED)
 
     def take_results(self) -> list[NodeResult]:
-        """Return what the calls returned before the node expanded, and forget it."""
+        """Return the results of the calls before the node expanded, and drop them."""
         results, self.results = self.results or [], None
         return results
 
     def finish(self, entry: Entry | None) -> Sequence[NodeState]:
-        """Record that the result is there; returns the nodes that wait for nothing more.
+        """Record that the result is there. Returns the nodes with nothing left to wait for.
 
         ``entry`` is None if the cache has the result and it has not been loaded.
         """
@@ -421,18 +421,18 @@ class NodeState:
         return _arrived_at(waiters)
 
     def restart(self) -> None:
-        """Plan a finished node again: its result was dropped or evicted, and is needed after all."""
+        """Plan a finished node again, because its result was dropped or evicted and is needed after all."""
         self._enter(Phase.PLANNED)
         self.asked = frozenset()
         self.known = False
 
     def restore_links(self) -> None:
-        """Link to the node's own inputs again, no longer to what it expanded to."""
+        """Link to the node's own inputs again instead of the nodes it expanded to."""
         if self.own_links is not None:
             self.links, self.own_links = self.own_links, None
 
     def _enter(self, phase: Phase) -> None:
-        """Change the phase. Transitions that every node makes do this themselves: a call costs as much as the check."""
+        """Change the phase. Frequent transitions set it directly, since a call costs as much as the check."""
         if phase not in _NEXT[self.phase]:
             raise self._illegal(phase)
         self.phase = phase
@@ -442,7 +442,7 @@ class NodeState:
 
 
 def _arrived_at(waiters: list[NodeState] | None) -> Sequence[NodeState]:
-    """Count one node less that ``waiters`` wait for; returns those for which it was the last one."""
+    """Tell ``waiters`` that one node they wait for is done. Returns the ones with nothing left to wait for."""
     if waiters is None:
         return ()
     complete = []

@@ -1,8 +1,8 @@
 """The nodes of one run that are known so far, in order, each with its key.
 
-One walk makes the nodes, sources first, and finds their order and cycles. networkx would need a second graph:
+One walk creates the nodes, sources first, and finds their order and cycles. networkx would need a second graph:
 importing it takes longer (0.2 s) than running a thousand nodes, and its topological sort of a chain takes about
-5 µs a node, half of what a cached node may take.
+5 µs a node, half the time budget of a cached node.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from graph.workflow import Workflow, WorkflowNode
 
 
 class Plan:
-    """Grows as nodes expand. ``keys`` is None when nothing is cached."""
+    """The planned nodes; more are added as nodes expand. ``keys`` is None when nothing is cached."""
 
     def __init__(self, workflow: Workflow, kind_of: Callable[[str], Kind], keys: Keys | None, cache: ResultCache):
         self.states: dict[str, NodeState] = {}
@@ -35,7 +35,7 @@ class Plan:
         self._lowest_order = 0
 
     def written(self, node_id: str) -> tuple[WorkflowNode, NodeState | None] | None:
-        """Return the node as written, and the node whose expansion it is part of."""
+        """Return the node as written, and the node whose expansion contains it."""
         return self.expanded.get(node_id) or (
             (self.workflow.nodes[node_id], None) if node_id in self.workflow.nodes else None
         )
@@ -70,7 +70,7 @@ class Plan:
             if node_id not in self.states:
                 self._walk(node_id, new)
         self._lowest_order -= len(new)
-        # The latest nodes run first: a loop's turn before the nodes that waited already.
+        # The newest nodes run first: a loop's next turn before nodes that were already waiting.
         for order, state in enumerate(new, self._lowest_order):
             state.set_order(order)
             if self._keys is not None:
@@ -135,7 +135,7 @@ class Plan:
                 raise node_error(state, WorkflowError(f"input '{link.name}' {problem}"))
 
     def _find(self, state: NodeState) -> None:
-        """Make the key and look up the result, unless the key depends on results that are not known yet."""
+        """Compute the key and look up the result, unless the key depends on results that are not known yet."""
         assert self._keys is not None
         for link in state.links:
             if link.source.key is None:
@@ -150,7 +150,7 @@ class Plan:
         self.look_up(state)
 
     def look_up(self, state: NodeState) -> None:
-        """Find out whether the result of ``state``, which has a key, is known or being made."""
+        """Look up whether the result of ``state``, which has a key, is cached or being computed."""
         assert state.key is not None
         if state.former_key is not None:
             self._cache.rename(state.former_key, state.key)
@@ -165,7 +165,7 @@ class Plan:
             state.set_twin(owner)
 
     def find_result(self, state: NodeState) -> bool:
-        """Mark ``state`` as known if the cache has its result, which then counts as used.
+        """Mark ``state`` as known if the cache has its result, and mark the result as used.
 
         The record of an output node is read at once: it names the files that must be in place.
         """
@@ -195,7 +195,7 @@ class Plan:
             stack += stack.pop().hold()
 
     def release(self, state: NodeState) -> None:
-        """The opposite of :meth:`hold`: drop the values that no node can ask for any more."""
+        """Undo :meth:`hold`: drop the values that no node can ask for any more."""
         stack = [state]
         while stack:
             stack += stack.pop().release()

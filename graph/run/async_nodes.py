@@ -10,7 +10,7 @@ if TYPE_CHECKING:
     import asyncio
 
 _CANCEL_GRACE: Final = 1.0
-"""Seconds that a cancelled coroutine has to clean up before a run ends without it."""
+"""Seconds that a cancelled coroutine has to clean up before the run ends without waiting for it."""
 
 
 class Outcome(NamedTuple):
@@ -29,7 +29,7 @@ class EventLoopThread:
 
     def loop(self) -> asyncio.AbstractEventLoop:
         if self._loop is None:
-            import asyncio  # a tenth of a second that a run without async nodes does not spend
+            import asyncio  # imported here: it takes a tenth of a second, which runs without async nodes save
 
             self._loop = asyncio.new_event_loop()
             self._thread = threading.Thread(target=self._loop.run_forever, name="async nodes", daemon=True)
@@ -37,7 +37,7 @@ class EventLoopThread:
         return self._loop
 
     def wait(self, awaitable: Awaitable[Any]) -> Any:
-        """The result of ``awaitable``, which the calling thread waits for."""
+        """Run ``awaitable`` while the calling thread waits, and return its result."""
 
         import asyncio
 
@@ -70,7 +70,7 @@ class Tasks:
         return self._launched - self._ended
 
     def launch(self, coroutine: Coroutine[Any, Any, Any], done: Callable[[Outcome], None]) -> None:
-        """Start ``coroutine``; ``done`` is called on the loop's thread when it has ended."""
+        """Start ``coroutine``. ``done`` is called on the loop's thread when it has ended."""
         with self._idle:
             self._launched += 1
         loop = self._thread.loop()
@@ -84,7 +84,7 @@ class Tasks:
                 outcome = Outcome(None, error)
             else:
                 outcome = Outcome(task.result(), None)
-            # First the news, then the count: who sees that nothing runs finds all news there.
+            # Call ``done`` before lowering the count: when the count is 0, every outcome has been reported.
             done(outcome)
             with self._idle:
                 self._ended += 1
@@ -98,7 +98,7 @@ class Tasks:
         loop.call_soon_threadsafe(start)
 
     def cancel(self) -> None:
-        """Cancel what is running and give it a moment to end."""
+        """Cancel the running coroutines and give them a moment to end."""
         if self._cancelled or not self.running:
             return
         self._cancelled = True
@@ -113,7 +113,7 @@ class Tasks:
 
 
 async def side_by_side(coroutines: Sequence[Coroutine[Any, Any, Any]]) -> list[Any]:
-    """The results of all of them, which run at the same time; if one raises, the others are cancelled."""
+    """Run the awaitables at the same time and return their results; if one raises, the others are cancelled."""
     import asyncio
 
     try:

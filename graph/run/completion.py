@@ -1,6 +1,6 @@
-"""The completion of a node that was called: its result, or the nodes that run in its place.
+"""Completes a node after its call: stores its result, or plans the nodes that run in its place.
 
-No node is called here.
+This module calls no node.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from graph.run.value_check import ValueCheck
 from graph.workflow import Link
 
 BLOCKED: Final = Blocked()
-"""The result of a call with a blocked input. Its message has been reported already."""
+"""The result of a call with a blocked input, whose message has already been reported."""
 
 
 class Completion:
@@ -49,7 +49,7 @@ class Completion:
         self._emitter = emitter
 
     def report_blocked(self, state: NodeState, calls: Sequence[dict[str, Any] | Blocked]) -> bool:
-        """Report the blocked ones among ``calls``. Returns True if every call was blocked, which completes ``state``.
+        """Report blocked calls. Returns True if every call was blocked; ``state`` is then complete.
 
         Raises NodeError, caused by MissingValueError, for a blocker that ``fails``.
         """
@@ -93,7 +93,7 @@ class Completion:
             raise node_error(state, error) from error
 
     def resume(self, state: NodeState) -> None:
-        """Complete ``state``, which expanded, now that the results it is made of are there."""
+        """Complete ``state``, which expanded, from the results of its expansion."""
         missing = [link for link in state.links if self._schedule.entry(link.source) is None]
         if missing:
             self._schedule.wait_for(state, missing)
@@ -107,7 +107,7 @@ class Completion:
             raise node_error(state, error) from error
 
     def _expand(self, state: NodeState, results: list[NodeResult], seconds: float) -> None:
-        """Plan the nodes that ``state`` expanded to, and link its own result to theirs."""
+        """Plan the nodes that ``state`` expanded to, and link its result to theirs."""
         roots: list[str] = []
         linked: list[Link] = []
         for index, result in enumerate(results):

@@ -1,4 +1,4 @@
-"""The events of one run, sent to its listener."""
+"""Sends the events of one run to its listener."""
 
 from __future__ import annotations
 
@@ -58,7 +58,7 @@ class EventEmitter:
             self._listener(self._queued.popleft())
 
     def close(self) -> None:
-        """Drop every later event: the run has ended."""
+        """Drop all later events, since the run has ended."""
         self._listener = None
 
     def node_started(self, state: NodeState) -> None:

@@ -1,4 +1,4 @@
-"""One run: nodes are pulled from the outputs, and run when their inputs are there.
+"""Executes one run: works back from the outputs, and runs each node when its inputs are there.
 
 The loop runs on the calling thread. Synchronous nodes are called there, one at a time. Asynchronous ones run on
 an event loop's thread from the moment they are ready. There is no recursion, so chains, loops built from
@@ -16,7 +16,7 @@ from typing import Any, NamedTuple
 from graph.cache.result_cache import ResultCache
 from graph.codec import Codec
 from graph.context import executing
-from graph.errors import Interrupted, NodeError, WorkflowError
+from graph.errors import InputValueError, Interrupted, NodeError, WorkflowError
 from graph.events import Listener, NodesCached, RunStarted, RunSucceeded
 from graph.folders import Folders
 from graph.plan.dynamic_prompt import DynamicPrompt
@@ -80,7 +80,7 @@ class Run:
         self._stop = False
 
     def execute(self, targets: Sequence[str] | None) -> dict[str, NodeState]:
-        """Run what ``targets`` (by default every output node) need; returns their states.
+        """Run the nodes that ``targets`` (by default every output node) need. Returns the targets' states.
 
         Raises NodeError or Interrupted, after the corresponding event.
         """
@@ -152,7 +152,7 @@ class Run:
     # Running a node.
 
     def _begin(self, state: NodeState) -> None:
-        """Call the node, or ask it first which lazy inputs it needs."""
+        """Call the node, or first ask it which lazy inputs it needs."""
         try:
             inputs = self._schedule.gather(state)
         except ResultEvicted:
@@ -182,15 +182,15 @@ class Run:
         except (Exception, SystemExit) as error:
             raise self._failure(state, error) from error
         if not any(inspect.isawaitable(answer) for answer in pending):
-            self._take_asked(state, inputs, pending)
+            self._add_requested(state, inputs, pending)
             return
 
         async def ask() -> list[Any]:
             return [await answer if inspect.isawaitable(answer) else answer for answer in pending]
 
-        self._launch(state, ask(), lambda answers: self._take_asked(state, inputs, answers))
+        self._launch(state, ask(), lambda answers: self._add_requested(state, inputs, answers))
 
-    def _take_asked(self, state: NodeState, inputs: dict[str, tuple[Any, ...]], answers: list[Any]) -> None:
+    def _add_requested(self, state: NodeState, inputs: dict[str, tuple[Any, ...]], answers: list[Any]) -> None:
         names = {name for answer in answers for name in ([answer] if isinstance(answer, str) else answer or ())}
         unknown = names - state.kind.type.by_name.keys() - {link.name for link in state.links}
         if unknown:
@@ -210,7 +210,7 @@ class Run:
         absent = [link.parameter for link in state.links if link.lazy and link.parameter not in inputs]
         calls: list[dict[str, Any] | Blocked] = []
         any_blocked = False
-        for arguments in slices(inputs, node_type.input_is_list):
+        for arguments in slices(inputs, node_type.input_is_list, node_type.called_for_nothing):
             blocker = blocker_in(arguments, node_type.input_is_list)
             if blocker is not None:
                 calls.append(blocker)
@@ -304,6 +304,8 @@ class Run:
         """Return the exception to raise for ``error``: Interrupted once the run was asked to stop."""
         if self._stop or isinstance(error, Interrupted):
             return Interrupted("the run was interrupted")
+        if isinstance(error, InputValueError):
+            error = _with_source(error, state)
         failure = node_error(state, error)
         failure.current_inputs = {name: summary(elements) for name, elements in (inputs or {}).items()}
         return failure
@@ -312,6 +314,15 @@ class Run:
         """Cancel asynchronous nodes and finish writing results."""
         self._tasks.cancel()
         self._cache.flush()
+
+
+def _with_source(error: InputValueError, state: NodeState) -> InputValueError:
+    """Return the error with the node that feeds the input."""
+    for link in state.own_links or state.links:
+        if link.name == error.input_name:
+            placed = link.source.placed()
+            return error.given_by(f"output {link.output} of node {placed.id} ({placed.kind.name})")
+    return error
 
 
 def _nothing() -> None:

@@ -1,4 +1,4 @@
-"""Expansion: a node that answers with a graph of nodes to run in its place."""
+"""Expansion: a node returns a graph of nodes that runs in its place."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from graph.workflow import Link, WorkflowNode
 
 _LONGEST_PARENT: Final = 100
 _LONGEST_ID: Final = 150
-"""Longer ids are replaced by a hash: each turn of a loop may append another name."""
+"""Length above which an id is replaced by a hash, since each turn of a loop may append a name."""
 
 
 class GraphBuilder:
@@ -37,12 +37,12 @@ class GraphBuilder:
         name = str(len(self._nodes) + 1) if id is None else id
         built = BuiltNode(self.prefix + name, class_type, inputs)
         if built.id in self._nodes:
-            raise ValueError(f"the graph has a node {built.id} already")
+            raise ValueError(f"the graph already has a node {built.id}")
         self._nodes[built.id] = built
         return built
 
     def finalize(self) -> dict[str, Any]:
-        """The graph, for ``NodeResult(expand=…)``."""
+        """Return the graph, for ``NodeResult(expand=…)``."""
         return {node.id: {"class_type": node.class_type, "inputs": dict(node.inputs)} for node in self._nodes.values()}
 
 
@@ -55,18 +55,18 @@ class BuiltNode:
         self.inputs = inputs
 
     def out(self, index: int) -> Link:
-        """A link to output ``index``."""
+        """Return a link to output ``index``."""
         return Link(self.id, index)
 
     def set_input(self, name: str, value: Any) -> None:
-        """Give an input after the fact, or one whose name is not an identifier."""
+        """Set an input after the node was added, or one whose name is not an identifier."""
         self.inputs[name] = value
 
 
 def expansion_prefix(node_id: str, placed_id: str, call: int) -> str:
     """ID prefix of the nodes that this call's expansion creates: ``{node_id}.{call}.``.
 
-    Deep in a loop, where that would grow with every turn, a hash stands for all but the placed node.
+    Deep in a loop, where the prefix would grow with every turn, a hash replaces everything after the placed node.
     """
     if len(node_id) <= _LONGEST_PARENT:
         return f"{node_id}.{call}."
@@ -74,7 +74,7 @@ def expansion_prefix(node_id: str, placed_id: str, call: int) -> str:
 
 
 class Expansion:
-    """The graph that one call answered with, read. Ids that lack the prefix get it.
+    """The graph that one call returned. The prefix is added to ids that lack it.
 
     Raises WorkflowError if it is not a graph in the API dialect.
     """

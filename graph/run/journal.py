@@ -1,8 +1,8 @@
-"""The files that nodes were about to save, recorded until their run has ended.
+"""Records the files that nodes are about to save, until their run has ended.
 
-If the process is killed, the job is run again under the same run id; its nodes find here
-what they have saved already. One small file per node and call, appended to and synchronised
-before the picture appears.
+If the process is killed, the job runs again under the same run id, and its nodes find here
+which files they have already saved. There is one small file per node and call. It is written
+and synchronised to disk before the picture appears.
 """
 
 from __future__ import annotations
@@ -17,32 +17,34 @@ from hashlib import blake2b
 from pathlib import Path
 from typing import Final
 
+from graph.operating_system import flush_folder
+
 log = logging.getLogger(__name__)
 
 _KEEP_SECONDS: Final = 7 * 24 * 3600
-"""A run that was not run again within a week will not be."""
+"""Seconds after which a journal is removed: a run that has not been repeated within a week will not be."""
 
 
 class RunJournal:
-    """The journal of one run. Without a ``folder`` nothing is noted and nothing found."""
+    """The journal of one run. Without a ``folder`` it records and finds nothing."""
 
     def __init__(self, folder: Path | None, run_id: str):
         self._folder = folder / _file_name(run_id) if folder is not None else None
 
     def of(self, node: str, call_index: int) -> NodeJournal:
-        """The part of one call of ``node``, which is named by its key."""
+        """Return the journal of one call of ``node``, identified by the node's key."""
         if self._folder is None:
             return NodeJournal(None)
         return NodeJournal(self._folder / f"{_file_name(f'{node} {call_index}')}.jsonl")
 
     def remove(self) -> None:
-        """Forget the run: it has ended well."""
+        """Remove the run's records, since it has ended well."""
         if self._folder is not None:
             shutil.rmtree(self._folder, ignore_errors=True)
 
 
 class NodeJournal:
-    """The paths that one call of a node has noted, by index, in this and earlier attempts."""
+    """The paths that one call of a node has recorded, by index, in this and earlier attempts."""
 
     def __init__(self, file: Path | None):
         self._file = file
@@ -50,16 +52,16 @@ class NodeJournal:
         self._paths = _read(file) if file is not None else {}
 
     def find(self, index: int) -> str | None:
-        """The ``index``-th path, if a file is there. What is noted next is at ``index`` if not."""
+        """Return the ``index``-th path if its file exists. If not, the next recorded path gets this index."""
         path = self._paths.get(index)
         found = path is not None and os.path.isfile(path)
         self._next = index + 1 if found else index
         return path if found else None
 
     def note(self, path: str, index: int | None = None) -> None:
-        """Write down ``path`` as the ``index``-th, or the next; it is on disk when this returns.
+        """Record ``path`` as the ``index``-th, or the next one. The record is on disk when this returns.
 
-        Raises OSError if it cannot be.
+        Raises OSError if it cannot be written.
         """
         if self._file is None:
             return
@@ -67,27 +69,27 @@ class NodeJournal:
             self._next = index
         is_new = not self._file.exists()
         self._file.parent.mkdir(parents=True, exist_ok=True)
-        # A line that a crash cut short is closed by the newline in front.
+        # The leading newline ends a line that a crash has cut short.
         line = f"\n{json.dumps([self._next, os.path.abspath(path)])}\n"
         with open(self._file, "a", encoding="utf-8") as file:
             file.write(line)
             file.flush()
             os.fsync(file.fileno())
         if is_new:
-            _sync_folder(self._file.parent)
-            _sync_folder(self._file.parent.parent)
+            flush_folder(self._file.parent)
+            flush_folder(self._file.parent.parent)
         self._paths[self._next] = path
         self._next += 1
 
 
 def sweep(folder: Path) -> None:
-    """Remove the journals of runs that were never finished and are long forgotten."""
+    """Remove old journals of runs that never finished."""
     try:
         runs = list(os.scandir(folder))
     except OSError:
         return
     for run in runs:
-        with contextlib.suppress(FileNotFoundError):  # another process sweeps too
+        with contextlib.suppress(FileNotFoundError):  # another process is sweeping, too
             if time.time() - run.stat().st_mtime > _KEEP_SECONDS:
                 shutil.rmtree(run.path, ignore_errors=True)
 
@@ -110,13 +112,3 @@ def _read(file: Path) -> dict[int, str]:
 
 def _file_name(name: str) -> str:
     return blake2b(name.encode(errors="surrogatepass"), digest_size=16).hexdigest()
-
-
-def _sync_folder(folder: Path) -> None:
-    if os.name != "posix":
-        return
-    descriptor = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)

@@ -1,4 +1,4 @@
-"""The :class:`graph.context.Context` that a running node is given."""
+"""The :class:`graph.context.Context` that a running node receives."""
 
 from __future__ import annotations
 
@@ -18,8 +18,8 @@ from graph.run.journal import NodeJournal, RunJournal
 class RunContext:
     """The parts of a run that its nodes' contexts use.
 
-    ``previews``: someone looks at pictures of work in progress. ``check_interrupted`` raises Interrupted if the run
-    was asked to stop.
+    ``previews``: whether a client shows previews. ``check_interrupted`` raises Interrupted if the run was asked
+    to stop.
     """
 
     run_id: str
@@ -33,12 +33,13 @@ class RunContext:
 class NodeContext:
     """The context of one call of one node."""
 
-    __slots__ = ("_journal", "_run", "_state", "call_index")
+    __slots__ = ("_journal", "_run", "_state", "_warnings", "call_index")
 
     def __init__(self, run: RunContext, state: NodeState, call_index: int):
         self._run = run
         self._state = state
         self._journal: NodeJournal | None = None
+        self._warnings: tuple[str, ...] = ()
         self.call_index = call_index
 
     @property
@@ -73,6 +74,11 @@ class NodeContext:
 
     def show_text(self, text: str) -> None:
         self._run.emitter.emit(NodeText(self._run.run_id, self._state.id, self._state.display_id, text))
+
+    def show_warning(self, text: str) -> None:
+        if text not in self._warnings:
+            self._warnings += (text,)
+            self.show_text("\n".join(self._warnings))
 
     def journal(self, path: str, index: int | None = None) -> None:
         self._own_journal().note(path, index)

@@ -1,7 +1,7 @@
-"""The nodes that are wanted, and what each of them waits for, down to the nodes that can run now.
+"""Schedules the wanted nodes: requests the results they need, down to the nodes that can run now.
 
-Nodes move from phase to phase through a queue of nodes to look at again, so there is no recursion. No node is
-called here.
+Nodes move from phase to phase through a queue of nodes to check again, so there is no recursion. This module calls
+no node.
 """
 
 from __future__ import annotations
@@ -21,11 +21,11 @@ from graph.run.value_check import ValueCheck
 
 
 class ResultEvicted(Exception):
-    """A result that was in the cache a moment ago is no longer there."""
+    """The cache has evicted a result that it had a moment ago."""
 
 
 class Schedule:
-    """The wanted nodes of one run. Known output nodes show their cached output."""
+    """The wanted nodes of one run. Output nodes with a cached result show it."""
 
     def __init__(
         self,
@@ -61,12 +61,12 @@ class Schedule:
         return heapq.heappop(self._ready)[3] if self._ready else None
 
     def pin(self, state: NodeState) -> None:
-        """Have ``state`` run, and keep its value to the end."""
+        """Request the result of ``state``, and keep its value to the end of the run."""
         state.pin()
         self._pinned.append(state)
         if not state.known:
             self.plan.hold(state)
-        self._demand(state)
+        self._request_result(state)
 
     def refuse_deadlock(self) -> None:
         """Raise NodeError if a node that was asked for is still waiting."""
@@ -74,17 +74,17 @@ class Schedule:
             return
         for state in self.plan.states.values():
             if Phase.PLANNED < state.phase < Phase.DONE:
-                waits = "the node waits for its own result: an expansion links back into what it is part of"
+                waits = "the node waits for its own result: an expansion links back to the node that it replaces"
                 raise node_error(state, WorkflowError(waits))
 
     def queue(self, state: NodeState) -> None:
-        """Look at ``state`` again at the next :meth:`advance`."""
+        """Check ``state`` again at the next :meth:`advance`."""
         if state not in self._queued:
             self._queued.add(state)
             self._queue.append(state)
 
-    def _demand(self, state: NodeState) -> None:
-        """Have the result of ``state``, which is wanted, made if it is not there."""
+    def _request_result(self, state: NodeState) -> None:
+        """Request the result of ``state``, which is wanted, if it is not there."""
         if state.phase is Phase.DONE:
             if state.entry is not None:
                 return
@@ -93,7 +93,7 @@ class Schedule:
             self.queue(state)
 
     def _restart(self, state: NodeState) -> None:
-        """Make a result again that was dropped, or evicted from the cache."""
+        """Compute a result again that was dropped or evicted from the cache."""
         state.restart()
         self.plan.find_result(state)
         if state.own_links is not None:
@@ -110,7 +110,7 @@ class Schedule:
             if state.phase is not Phase.PLANNED:
                 state.key_is_set()
             if state.wanted:
-                self._seek(state)
+                self._find_or_request(state)
         elif state.phase is Phase.AWAITS_TWIN:
             self._take_from_twin(state)
         elif state.phase is Phase.AWAITS_INPUTS:
@@ -119,7 +119,7 @@ class Schedule:
             self._push(state, urgent=True)
 
     def _make_key(self, state: NodeState) -> bool:
-        """Give ``state`` its key; False if it has to wait for other nodes first."""
+        """Give ``state`` its key. Returns False if it must wait for other nodes first."""
         assert self._keys is not None
         self.plan.hold(state)
         waiting = 0
@@ -145,8 +145,8 @@ class Schedule:
             self.queue(waiter)
         return True
 
-    def _seek(self, state: NodeState) -> None:
-        """Find the result of ``state``, which is wanted, or request what it takes to make it."""
+    def _find_or_request(self, state: NodeState) -> None:
+        """Find the result of ``state``, which is wanted, or request the inputs to compute it."""
         if state.known and self._take_known(state):
             return
         if state.twin is not None:
@@ -174,7 +174,7 @@ class Schedule:
         twin.await_result(state)
         state.wait(1)
         self.plan.hold(twin)
-        self._demand(twin)
+        self._request_result(twin)
 
     def _take_from_twin(self, state: NodeState) -> None:
         twin = state.twin
@@ -190,7 +190,7 @@ class Schedule:
         self.finish(state, entry)
 
     def ask_inputs(self, state: NodeState) -> None:
-        """Request the inputs that are needed; the node is ready if they are there."""
+        """Request the needed inputs; the node is ready if all of them are there."""
         if not state.holding:
             self.plan.hold(state)
         missing = self._request(state, [link for link in state.links if state.reads(link)])
@@ -212,7 +212,7 @@ class Schedule:
             if source.phase is Phase.DONE and (source.entry is not None or source.known):
                 continue
             source.await_result(state)
-            self._demand(source)
+            self._request_result(source)
             missing += 1
         return missing
 
@@ -223,9 +223,9 @@ class Schedule:
         self._push(state, urgent=state.kind.type.is_async)
 
     def _is_found_after_all(self, state: NodeState) -> bool:
-        """Whether ``state`` need not run, now that its sources have expanded.
+        """Whether the cache has the result of ``state`` after all, now that its sources have expanded.
 
-        Its first key was made before it was known what they expand to.
+        Its first key was computed before the sources' expansions were known.
         """
         assert self._keys is not None
         for link in state.links:
@@ -244,7 +244,7 @@ class Schedule:
         if not state.known and state.twin is None:
             return False
         state.look_up_again()
-        self._seek(state)
+        self._find_or_request(state)
         return True
 
     def _push(self, state: NodeState, urgent: bool) -> None:
@@ -253,7 +253,7 @@ class Schedule:
     def finish(self, state: NodeState, entry: Entry | None) -> None:
         """Wake the nodes waiting for ``state`` and release inputs that no other node needs.
 
-        ``entry`` is its result, None if that is in the cache and has not been loaded.
+        ``entry`` is its result, or None if the result is in the cache and has not been loaded.
         """
         for waiter in state.finish(entry):
             self.queue(waiter)
@@ -281,9 +281,9 @@ class Schedule:
         return entry.outputs[link.output]
 
     def gather(self, state: NodeState) -> dict[str, tuple[Any, ...]]:
-        """Return every input as a tuple of elements, without lazy ones that were not asked for.
+        """Return every input as a tuple of elements, without the lazy inputs that the node did not ask for.
 
-        Raises ResultEvicted if the cache no longer has one: then request the inputs again.
+        Raises ResultEvicted if the cache no longer has one; the caller then requests the inputs again.
         """
         inputs: dict[str, tuple[Any, ...]] = {name: (value,) for name, value in state.literals.items()}
         asked = state.asked

@@ -1,4 +1,4 @@
-"""Values as short plain data, for error reports."""
+"""Summarizes values as short plain data, for error reports."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ _LONGEST_LIST: Final = 8
 
 
 def summary(elements: Sequence[Any]) -> list[Any]:
-    """An input's elements: scalars as they are, anything else by type and shape."""
+    """Return an input's elements: scalars unchanged, anything else as type and shape."""
     shown = [_one(element) for element in elements[:_LONGEST_LIST]]
     if len(elements) > _LONGEST_LIST:
         shown.append(f"… {len(elements)} in all")

@@ -1,4 +1,4 @@
-"""The check that nodes do not change the values they receive (``check_values``)."""
+"""Checks that nodes do not change the values they receive (``check_values``)."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ class ValueCheck:
         self._literals: dict[str, dict[str, bytes]] = {}
 
     def record(self, entry: Entry) -> None:
-        """Keep hashes of the values, to compare with later."""
+        """Keep hashes of the values for later comparison."""
         if entry.digests is None:
             entry.digests = tuple(tuple(map(self._digest, elements)) for elements in entry.outputs)
 
@@ -53,6 +53,6 @@ class ValueCheck:
         return changed
 
     def _digest(self, value: Any) -> bytes:
-        # A value without content to hash is compared as an object.
+        # A value without content to hash is compared by identity.
         found = digest(value, self._codecs, lambda leaf: f"{type(leaf).__name__} at {id(leaf)}")
         return b"" if found is None else found

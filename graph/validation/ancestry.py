@@ -12,7 +12,7 @@ Feeders = Mapping[str, Sequence[str]]
 
 
 def ancestors(targets: Iterable[str], feeders: Feeders) -> set[str]:
-    """``targets`` and everything they need, as far as ``feeders`` knows it."""
+    """Return ``targets`` and all their ancestors among the keys of ``feeders``."""
     found = {target for target in targets if target in feeders}
     stack = list(found)
     while stack:
@@ -24,13 +24,13 @@ def ancestors(targets: Iterable[str], feeders: Feeders) -> set[str]:
 
 
 def feeders_first(feeders: Feeders) -> tuple[list[str], list[str]]:
-    """The nodes in an order in which each comes after what feeds it, and the nodes that have
-    no place in it: those on a cycle or fed by one."""
+    """Return the nodes in an order in which each follows its feeders, and the nodes that have
+    no place in it because they are on a cycle or fed by one."""
     consumers: dict[str, list[str]] = {node: [] for node in feeders}
     waiting = {}
     for node, sources in feeders.items():
         count = 0
-        for source in sources:  # one that feeds two inputs counts twice, here and below
+        for source in sources:  # a node that feeds two inputs counts twice, here and below
             if source in consumers:
                 consumers[source].append(node)
                 count += 1
@@ -46,7 +46,7 @@ def feeders_first(feeders: Feeders) -> tuple[list[str], list[str]]:
 
 
 def cycles(feeders: Feeders) -> list[list[str]]:
-    """One cycle out of every knot of nodes that feed one another, each from feeder to consumer."""
+    """Return one cycle of each strongly connected group of nodes, from feeder to consumer."""
     _, tangled = feeders_first(feeders)
     if not tangled:
         return []
@@ -78,7 +78,7 @@ def _cycle_in(knot: set[str], feeders: Feeders, position: Mapping[str, int]) -> 
 
 
 def reached_targets(targets: Sequence[str], feeders: Feeders) -> dict[str, int]:
-    """For each node, as a bit set over ``targets``, the ones that need it (themselves included)."""
+    """For each node, return the targets that need it, as a bit set over ``targets``; a target needs itself."""
     import networkx
 
     order, tangled = feeders_first(feeders)

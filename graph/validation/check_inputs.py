@@ -1,16 +1,16 @@
-"""One node's inputs against its schema."""
+"""Checks one node's inputs against its schema."""
 
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable, Collection, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import lru_cache
 from typing import Any, Final
 
 from graph.errors import InputFileError, Problem, SumiError
 from graph.folders import WORK_FOLDERS, Folders
-from graph.schema import MISSING, WIDGET_TYPES, Input, NodeType
+from graph.schema import MISSING, WIDGET_TYPES, Input, NodeType, Output
 from graph.validation.coerce import coerce
 from graph.validation.nearest import Nearest
 from graph.workflow import Link, MalformedLink, WorkflowNode
@@ -20,11 +20,12 @@ _TYPE_NAMES: Final[Mapping[str, str]] = {
     "FLOAT": "a number",
     "STRING": "text",
     "BOOLEAN": "true or false",
+    "BOUNDING_BOX": 'a rectangle in pixels, {"x": 0, "y": 0, "width": 512, "height": 512}',
 }
 
 
 class InputChecker:
-    """Checks nodes of one workflow, remembering what it looked up for the ones before."""
+    """Checks nodes of one workflow; look-ups are kept from node to node."""
 
     def __init__(
         self,
@@ -44,13 +45,15 @@ class InputChecker:
         self._names: dict[tuple[str, tuple[str, ...]], Collection[str]] = {}
         self._choices: dict[int, frozenset[Any]] = {}
         self._made_types: frozenset[str] | None = None
+        self._output_types: dict[Link, str] = {}
 
     def check(self, node_id: str, node: WorkflowNode, node_type: NodeType) -> list[Problem]:
-        """All problems of ``node``'s own inputs; what feeds it is checked for existence and type."""
+        """Return all problems of ``node``'s inputs. Of linked nodes, only existence and output type are checked."""
         problems: list[Problem] = []
         given = node.inputs
         own_checks = _parameters(node_type.validate) if node_type.validate else _NOTHING
-        for declared in node_type.inputs:
+        inputs = node_type.inputs_under(given)
+        for declared in inputs:
             value = given.get(declared.name, MISSING)
             if value is MISSING:
                 if declared.required and not declared.added_later:
@@ -64,17 +67,48 @@ class InputChecker:
                 problems += self._literal(value, declared, own_checks.covers(declared))
         if node_type.validate and self._run_custom:
             faulty = {problem.input_name for problem in problems}
-            if not any(own_checks.covers(declared) and declared.name in faulty for declared in node_type.inputs):
-                problems += self._custom(node, node_type, own_checks)
+            if not any(own_checks.covers(declared) and declared.name in faulty for declared in inputs):
+                problems += self._custom(node, node_type, inputs, own_checks)
         return [_placed(problem, node_id, node) for problem in problems]
 
     def _fits(self, link: Link, declared: Input) -> bool:
+        output = self._output(link)
+        if output is None:
+            return False
+        given = self._output_type(link, output)
+        return given == declared.type or declared.accepts(given)
+
+    def _output(self, link: Link) -> Output | None:
+        """Return the declaration of the output that feeds ``link``, if it is known."""
         feeder = self._nodes.get(link.node)
         feeder_type = self._node_types[feeder.class_type] if feeder is not None else None
         if feeder_type is None or not 0 <= link.output < len(feeder_type.outputs):
-            return False
-        given = feeder_type.outputs[link.output].type
-        return given == declared.type or declared.accepts(given)
+            return None
+        return feeder_type.outputs[link.output]
+
+    def _output_type(self, link: Link, output: Output) -> str:
+        """Return the type of ``output``, which feeds ``link``. Follows outputs that have the type of an input."""
+        if output.same_as is None:
+            return output.type
+        passed: dict[Link, Output] = {}
+        at: Any = link
+        found: str | None = None
+        while isinstance(at, Link) and at not in passed:
+            found = self._output_types.get(at)
+            source = self._output(at) if found is None else None
+            if source is None:
+                break
+            if source.same_as is None:
+                found = source.type
+                break
+            passed[at] = source
+            at = self._nodes[at.node].inputs.get(source.same_as)
+        for each, source in reversed(passed.items()):
+            # A type that the node does not take is a problem of its own input.
+            if found is None or (source.type != "*" and not set(found.split(",")) <= set(source.type.split(","))):
+                found = source.type
+            self._output_types[each] = found
+        return self._output_types[link]
 
     def _missing(self, declared: Input, node: WorkflowNode, node_type: NodeType) -> Problem:
         near: tuple[str, ...] = ()
@@ -120,10 +154,12 @@ class InputChecker:
                 expected=f"one of its outputs: {listed}",
                 details=declared.name,
             )
-        elif not of_any_type and not declared.accepts(outputs[link.output].type):
-            fitting = [i for i, output in enumerate(outputs) if declared.accepts(output.type)]
+            return
+        received = self._output_type(link, outputs[link.output])
+        if not of_any_type and not declared.accepts(received):
+            given = [self._output_type(Link(link.node, index), output) for index, output in enumerate(outputs)]
+            fitting = [index for index, kind in enumerate(given) if declared.accepts(kind)]
             hint = f" (that node gives it at output {fitting[0]})" if fitting else ""
-            received = outputs[link.output].type
             yield Problem(
                 "return_type_mismatch",
                 f"is linked to output {link.output} of {where}, which gives {received}",
@@ -141,7 +177,7 @@ class InputChecker:
         try:
             coerced = coerce(declared, value)
         except (TypeError, ValueError) as error:
-            yield _invalid(value, declared, _wanted(declared), str(error))
+            yield _invalid(value, declared, _expected(declared), str(error))
             return
         if coerced is None or left_open:
             return
@@ -149,12 +185,12 @@ class InputChecker:
             yield _out_of_range("value_smaller_than_min", "is too small", value, declared)
         if declared.maximum is not None and isinstance(coerced, (int, float)) and coerced > declared.maximum:
             yield _out_of_range("value_bigger_than_max", "is too large", value, declared)
-        if declared.choices is not None or declared.files is not None:
+        if (declared.choices is not None or declared.files is not None) and not declared.listed_in:
             yield from self._choice(coerced, declared)
 
     def _needs_link(self, declared: Input) -> bool:
-        """A value cannot stand in for a type that nodes make. (A pack's own widget types, which
-        nobody makes, may well be literals.)"""
+        """Whether only a link will do: the type is one that nodes output. (A type that no node outputs may be a
+        pack's own widget type, so literals are accepted.)"""
         if declared.default is not MISSING or declared.type == "*":
             return False
         if self._made_types is None:
@@ -194,23 +230,23 @@ class InputChecker:
             )
 
     def _is_among(self, value: Any, declared: Input, names: Collection[Any]) -> bool:
-        if declared.files is not None:
-            return value in names
         try:
+            if declared.files is not None:
+                return value in names
             choices = self._choices.get(id(declared))
             if choices is None:
                 choices = self._choices[id(declared)] = frozenset(names)
             return value in choices
         except TypeError:  # a choice or the value cannot be hashed
-            return value in names
+            return value in list(names)
 
     def _is_file(self, name: str, folder: str) -> bool:
         files = self._files(folder)
-        if name in files or ("\\" in name and name.replace("\\", "/") in files):  # workflows travel
+        if name in files or ("\\" in name and name.replace("\\", "/") in files):  # a workflow made on Windows
             return True
         if folder not in WORK_FOLDERS or self._folders is None:
             return False
-        # Not listed, but there: a name below a subfolder, or one that says its folder itself.
+        # Files that are not listed: below a subfolder, or with the folder in their name.
         try:
             self._folders.annotated(name, folder)
         except InputFileError:
@@ -222,35 +258,35 @@ class InputChecker:
         if key not in self._names:
             try:
                 names = self._folders.names(folder, endings) if self._folders is not None else []
-            except InputFileError:  # no such folder in this installation: it holds nothing
+            except InputFileError:  # this installation has no such folder
                 names = []
             self._names[key] = dict.fromkeys(names)
         return self._names[key]
 
     def _linked_types(self, node: WorkflowNode) -> dict[str, str]:
-        """Linked input → the type of the output that feeds it."""
+        """Map each linked input to the type of the output that feeds it."""
         types: dict[str, str] = {}
         for name, value in node.inputs.items():
-            feeder = self._nodes.get(value.node) if isinstance(value, Link) else None
-            feeder_type = self._node_types[feeder.class_type] if feeder is not None else None
-            if feeder_type is not None and 0 <= value.output < len(feeder_type.outputs):
-                types[name] = feeder_type.outputs[value.output].type
+            if isinstance(value, Link) and (output := self._output(value)) is not None:
+                types[name] = self._output_type(value, output)
         return types
 
-    def _custom(self, node: WorkflowNode, node_type: NodeType, wants: _ValidateParameters) -> Iterator[Problem]:
+    def _custom(
+        self, node: WorkflowNode, node_type: NodeType, inputs: Sequence[Input], wants: _ValidateParameters
+    ) -> Iterator[Problem]:
         if wants.folders and self._folders is None:
             return
         assert node_type.validate is not None
         arguments: dict[str, Any] = {"folders": self._folders} if wants.folders else {}
         if node_type.links_of_any_type:
             arguments["input_types"] = self._linked_types(node)
-        for declared in node_type.inputs:
+        for declared in inputs:
             if wants.covers(declared):
-                value = node.inputs.get(declared.name, declared.default)
+                value = node.inputs.get(declared.name, declared.filled_in)
                 linked = isinstance(value, Link)
                 if not linked and value is not MISSING:
                     arguments[declared.parameter or declared.name] = coerce(declared, value)
-                elif wants.insists_on(declared, linked):
+                elif wants.passes_none(declared, linked):
                     arguments[declared.parameter or declared.name] = None
         try:
             verdict = node_type.validate(**arguments)
@@ -266,7 +302,7 @@ class InputChecker:
             return
         if verdict is not True:
             message = verdict if isinstance(verdict, str) and verdict else "the node does not accept its inputs"
-            names = [declared.name for declared in node_type.inputs if wants.covers(declared)]
+            names = [declared.name for declared in inputs if wants.covers(declared)]
             only = names[0] if len(names) == 1 else None
             found = node.inputs.get(only) if only is not None else None
             # Clients show the message and the details side by side.
@@ -286,8 +322,8 @@ class _ValidateParameters:
     def covers(self, declared: Input) -> bool:
         return self.everything or (declared.parameter or declared.name) in self.names
 
-    def insists_on(self, declared: Input, linked: bool) -> bool:
-        """Whether an input whose value is not known is given as None."""
+    def passes_none(self, declared: Input, linked: bool) -> bool:
+        """Whether an input with an unknown value is passed as None."""
         name = declared.parameter or declared.name
         return name in self.needed or (linked and self.everything and name not in self.names)
 
@@ -340,12 +376,12 @@ def _out_of_range(kind: str, what: str, value: Any, declared: Input) -> Problem:
         f"{_shown(value)} {what}",
         input_name=declared.name,
         found=value,
-        expected=_wanted(declared),
+        expected=_expected(declared),
         details=f"{declared.name}: {_shown(value)}",
     )
 
 
-def _wanted(declared: Input) -> str:
+def _expected(declared: Input) -> str:
     text = _TYPE_NAMES.get(declared.type, declared.type)
     if declared.minimum is not None and declared.maximum is not None:
         return f"{text} from {declared.minimum} to {declared.maximum}"

@@ -1,7 +1,7 @@
-"""From the literal that a workflow holds to the value that a node receives.
+"""Converts a literal in a workflow to the value that a node receives.
 
-Clients are loose about JSON types: ``3.0`` and ``"3"`` both come where an INT is wanted.
-Validation and keys agree on what such a literal means by both coming here.
+Clients are loose about JSON types: for an INT they send ``3.0`` and ``"3"``.
+Validation and keys both use this module, so they agree about such literals.
 """
 
 from __future__ import annotations
@@ -12,18 +12,22 @@ from typing import Any, Final
 
 from graph.schema import Input
 
+_BOX_SIDES: Final = ("x", "y", "width", "height")
+"""The keys of a BOUNDING_BOX, in pixels."""
+
 
 def coerce(declared: Input, value: Any) -> Any:
-    """The value that ``declared`` receives when a workflow gives it the literal ``value``.
+    """Return the value that ``declared`` receives for the literal ``value``.
 
     INT takes integers, finite floats (cut towards zero), booleans and decimal strings;
     FLOAT finite numbers and numeric strings; BOOLEAN booleans, numbers and the words true
-    and false; STRING strings, numbers and booleans. COMBO and the nodes' own types are
-    passed on as they are, and so is None where the input is optional.
-    Bounds and choices are not looked at: that is validation.
+    and false; STRING strings, numbers and booleans; BOUNDING_BOX an object of the integers x, y,
+    width and height. COMBO and the nodes' own types are
+    passed on unchanged, and so is None if the input is optional.
+    Bounds and choices are not checked here; validation does that.
 
-    Raises TypeError for a literal of the wrong kind, ValueError for one of the right kind
-    that says nothing (``"abc"`` as a number, a NaN).
+    Raises TypeError for a literal of the wrong type, ValueError for one of the right type
+    without a usable value (``"abc"`` as a number, a NaN).
     """
     reader = _READERS.get(declared.type)
     if reader is None or (value is None and not declared.required):
@@ -67,6 +71,20 @@ def _string(value: Any) -> str:
     raise TypeError(f"{_kind(value)} is not a string")
 
 
+def _box(value: Any) -> dict[str, Any]:
+    if not isinstance(value, Mapping):
+        raise TypeError(f"{_kind(value)} is not a rectangle")
+    box = dict(value)
+    for side in _BOX_SIDES:
+        if side not in box:
+            raise ValueError(f"{side!r} is missing")
+        try:
+            box[side] = _integer(box[side])
+        except (TypeError, ValueError) as error:
+            raise type(error)(f"{side!r}: {error}") from error
+    return box
+
+
 def _finite(number: float) -> float:
     if isinstance(number, float) and not math.isfinite(number):
         raise ValueError(f"{number} is not a finite number")
@@ -88,4 +106,5 @@ _READERS: Final[Mapping[str, Callable[[Any], Any]]] = {
     "FLOAT": _float,
     "BOOLEAN": _boolean,
     "STRING": _string,
+    "BOUNDING_BOX": _box,
 }

@@ -1,4 +1,4 @@
-"""The names nearest to a misspelt one."""
+"""Suggests the names most similar to a misspelt one."""
 
 from __future__ import annotations
 
@@ -7,21 +7,21 @@ from collections.abc import Collection, Hashable
 from typing import Any, Final
 
 _LONGEST: Final = 120
-"""Comparing is quadratic in length, and nobody misspells a name this long."""
+"""Length above which names are not compared: the comparison is quadratic, and nobody types such names."""
 
 
 class Nearest:
-    """Finds suggestions and remembers them. It stops after comparing with ``budget`` names: in a
-    workflow with thousands of faults the first ones tell the story, and the rest must not take minutes."""
+    """Finds suggestions and caches them. Stops after ``budget`` comparisons, so that a workflow with thousands of
+    faults is not checked for minutes."""
 
     def __init__(self, budget: int = 30_000):
         self._budget = budget
         self._found: dict[Hashable, tuple[str, ...]] = {}
 
     def __call__(self, name: Any, candidates: Collection[Any], among: Hashable, count: int = 3) -> tuple[str, ...]:
-        """At most ``count`` of ``candidates``, nearest first; case does not matter.
+        """Return at most ``count`` of ``candidates``, most similar first; case is ignored.
 
-        ``among`` says what the candidates are: they are the same ones whenever it is the same.
+        ``among`` identifies the list of candidates in the cache: the same value means the same candidates.
         """
         if not isinstance(name, str) or len(name) > _LONGEST:
             return ()

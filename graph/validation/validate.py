@@ -1,4 +1,4 @@
-"""Everything that is wrong with a workflow, at once, before anything runs."""
+"""Finds all problems of a workflow at once, before anything runs."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ class Validation:
     invalid_outputs: tuple[str, ...]
 
     def by_node(self) -> dict[str, list[Problem]]:
-        """The problems of each faulty node; those of the workflow as a whole are left out."""
+        """Return the problems of each faulty node, without problems of the workflow as a whole."""
         grouped: dict[str, list[Problem]] = {}
         for problem in self.problems:
             if problem.node_id is not None:
@@ -39,7 +39,7 @@ def validate(
     *,
     run_custom: bool = True,
 ) -> list[Problem]:
-    """All problems of ``workflow``; see :func:`validate_outputs`."""
+    """Return all problems of ``workflow``; see :func:`validate_outputs`."""
     return list(validate_outputs(workflow, registry, folders, targets, run_custom=run_custom).problems)
 
 
@@ -51,13 +51,13 @@ def validate_outputs(
     *,
     run_custom: bool = True,
 ) -> Validation:
-    """Check the nodes that ``targets`` need (None: all output nodes), and say which of them can run.
+    """Check the nodes that ``targets`` need (None: all output nodes), and return which targets can run.
 
-    ``folders`` gives the file names that file inputs may take; without it they are not looked at.
-    ``run_custom`` calls the nodes' own validation code; without it, what that code would check is
-    left open (:func:`custom_validated` says which nodes to ask about).
+    File inputs are checked against the files in ``folders``; without it they are not checked.
+    ``run_custom`` calls the nodes' own validation code; without it, the inputs that this code checks are
+    not checked (:func:`custom_validated` returns these nodes).
 
-    Each problem of a node has ``extra["dependent_outputs"]``: the outputs that it keeps from running.
+    Each problem of a node lists in ``extra["dependent_outputs"]`` the outputs that cannot run because of it.
     Linear in the size of the workflow. Never raises.
     """
     nodes = workflow.nodes
@@ -79,7 +79,7 @@ def validate_outputs(
     for node_id, node in nodes.items():
         node_type = node_types[node.class_type]
         if node_type is None:
-            if node_id in needed or (targets is None and _matters(node, workflow)):
+            if node_id in needed or (targets is None and _is_reported(node, workflow)):
                 problems.append(_unknown_class(node_id, node, registry, nearest))
         elif node_id in needed:
             problems += checker.check(node_id, node, node_type)
@@ -91,9 +91,11 @@ def validate_outputs(
 
 
 def custom_validated(workflow: Workflow, registry: Mapping[str, NodeType]) -> list[str]:
-    """The nodes whose class has validation code of its own, which only a process that has
+    """Return the nodes whose class has its own validation code, which only a process that has
     loaded it can run."""
-    return [i for i, node in workflow.nodes.items() if (t := registry.get(node.class_type)) and t.validate]
+    classes = {node.class_type for node in workflow.nodes.values()}
+    checking = {name for name in classes if (node_type := registry.get(name)) and node_type.validate}
+    return [node_id for node_id, node in workflow.nodes.items() if node.class_type in checking] if checking else []
 
 
 def _feeders(node: WorkflowNode, node_type: NodeType | None) -> list[str]:
@@ -101,12 +103,16 @@ def _feeders(node: WorkflowNode, node_type: NodeType | None) -> list[str]:
     if node_type is None or node_type.accepts_extra_inputs:
         return [value.node for value in inputs.values() if isinstance(value, Link)]
     known = node_type.by_name
-    return [value.node for name, value in inputs.items() if isinstance(value, Link) and name in known]
+    return [
+        value.node
+        for name, value in inputs.items()
+        if isinstance(value, Link) and name in known and known[name].under(inputs) is not None
+    ]
 
 
-def _matters(node: WorkflowNode, workflow: Workflow) -> bool:
-    """Whether an unknown node that no output needs is still worth a complaint. The canvas holds
-    things that are no nodes (labels, switches); those are linked to nothing."""
+def _is_reported(node: WorkflowNode, workflow: Workflow) -> bool:
+    """Whether to report an unknown node that no output needs. Unlinked ones are skipped: canvases also contain labels
+    and switches that never run."""
     return workflow.editor is None or any(isinstance(value, Link) for value in node.inputs.values())
 
 

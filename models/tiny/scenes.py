@@ -157,10 +157,10 @@ def _blends(drawing: int, ground: str) -> bool:
 
 
 def choose_holdouts(seed: int) -> dict[str, list[list[str]]]:
-    """Draw 60 concept × colour and 30 concept × ground pairs, the colours evenly, a concept once where that goes.
+    """Draw 60 concept × colour and 30 concept × ground pairs: colours evenly, each concept at most once if possible.
 
-    A pair is no candidate if one of the icon sets has the concept in that colour by itself. White things are not
-    drawn: on a white ground no one could judge them.
+    A pair is excluded if an icon set already has the concept in that colour. White things are excluded, because they
+    cannot be judged on a white ground.
     """
     rng = np.random.default_rng(seed)
     by_itself = {(icon.concept, own_colour(index)) for index, icon in enumerate(drawings())}

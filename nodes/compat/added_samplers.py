@@ -21,12 +21,12 @@ log = logging.getLogger(__name__)
 
 
 def with_added_names(own: Iterable[NodeType]) -> dict[str, NodeType]:
-    """Those of the nodes ``own`` that offer all samplers or schedules, with the names that packs have added.
+    """Return the nodes of ``own`` that offer all samplers or schedules, with the names that packs have added.
 
-    Nothing says which version of a pack made their results, so these are not kept over a restart.
+    Packs' versions are unknown, so the results of these nodes are not kept over a restart.
     """
     samplers = sys.modules.get("nodes.compat.comfy.samplers")
-    if samplers is None:  # no pack has asked for the lists
+    if samplers is None:  # no pack has imported the lists
         return {}
     added = {
         SAMPLERS: _added(getattr(samplers.KSampler, "SAMPLERS", ()), SAMPLERS),

@@ -7,6 +7,7 @@ from typing import Any, Final, NamedTuple
 
 from graph.errors import NodeDefinitionError
 from graph.schema import MISSING, Input
+from nodes.compat import folder_paths
 from nodes.compat.folder_paths import FileNames
 from nodes.compat.values import plain
 from nodes.input_files import PICTURES
@@ -14,9 +15,19 @@ from nodes.input_files import PICTURES
 HIDDEN: Final = frozenset({"UNIQUE_ID", "PROMPT", "EXTRA_PNGINFO", "DYNPROMPT"})
 """Hidden inputs that the engine fills in."""
 SERVICE_TOKENS: Final = frozenset({"AUTH_TOKEN_COMFY_ORG", "API_KEY_COMFY_ORG"})
-"""Hidden inputs for services that are not here; always None."""
+"""Hidden inputs for services that Sumi lacks; always None."""
 
-_IMPROBABLE: Final = "an input of this name is in no node"
+_MOVING: Final = (".mp4", ".webm", ".mkv", ".mov", ".avi", ".m4v", ".mpg", ".mpeg", ".wmv", ".flv", ".gif")
+_SOUND: Final = (".mp3", ".wav", ".flac", ".ogg", ".oga", ".opus", ".m4a", ".aac", ".aif", ".aiff", ".wma")
+_UPLOADS: Final[Mapping[str, tuple[str, ...]]] = {
+    "image_upload": PICTURES,
+    "animated_image_upload": PICTURES,
+    "video_upload": _MOVING,
+    "audio_upload": (*_SOUND, *_MOVING),
+    "file_upload": (),
+}
+"""Option of an upload button → file endings that the input lists; all files if there are none."""
+_IMPROBABLE: Final = "no node has an input of this name"
 
 
 class ClassInputs(NamedTuple):
@@ -32,7 +43,7 @@ class ClassInputs(NamedTuple):
 
 
 def read_input_types(declared: Any) -> ClassInputs:
-    """What ``INPUT_TYPES()`` returned. Raises NodeDefinitionError if it cannot be understood."""
+    """Read the result of ``INPUT_TYPES()``. Raises NodeDefinitionError if it cannot be understood."""
     if not isinstance(declared, Mapping):
         raise NodeDefinitionError(f"INPUT_TYPES returned a {type(declared).__name__}; expected a dict")
     inputs: list[Input] = []
@@ -68,7 +79,7 @@ def read_input(name: str, spec: Any, *, required: bool, hidden: bool = False) ->
         as_object = True
         if isinstance(options.get("options"), (list, tuple)):
             choices, files, endings = _choices(options["options"], options)
-    # Absent optional inputs are the function's own business; their default is only what a widget shows first.
+    # The function handles absent optional inputs; their default is only the initial value of the widget.
     default = plain(options["default"]) if required and "default" in options else MISSING
     is_number = kind in ("INT", "FLOAT")
     return Input(
@@ -95,7 +106,7 @@ def socket_type(kind: Any) -> str:
     if isinstance(kind, (list, tuple)):
         return "COMBO"
     if not isinstance(kind, str):
-        raise NodeDefinitionError(f"{kind!r} is no type; expected a string such as 'IMAGE', or a list of choices")
+        raise NodeDefinitionError(f"{kind!r} is not a type; expected a string such as 'IMAGE', or a list of choices")
     if type(kind) is not str and not kind != _IMPROBABLE:  # noqa: SIM202 - some redefine != alone
         return "*"
     return str.__str__(kind)
@@ -119,14 +130,27 @@ def _hidden_kind(spec: Any) -> str:
 def _choices(
     listed: list[Any] | tuple[Any, ...], options: Mapping[str, Any]
 ) -> tuple[tuple[Any, ...] | None, str | None, tuple[str, ...]]:
-    """Choices, and where they are files of a folder that folder, so that they are listed anew each time."""
+    """Return the choices, and the folder whose files they are, if any: files are listed each time.
+
+    Of an input with an upload button, choices that are not files of the folder stay, in front of the files.
+    """
     if isinstance(listed, FileNames) and (before := listed.before()) is not None:
         return tuple(plain(before)) or None, listed.folder, ()
-    if options.get("image_upload"):
-        return None, str(options.get("image_folder", "input")), PICTURES
-    if any(options.get(upload) for upload in ("video_upload", "audio_upload", "file_upload", "animated_image_upload")):
-        return None, "input", ()
-    return tuple(plain(listed)), None, ()
+    upload = next((upload for upload in _UPLOADS if options.get(upload)), None)
+    if upload is None:
+        return tuple(plain(listed)), None, ()
+    endings = _UPLOADS[upload]
+    folder = str(options.get("image_folder", "input"))
+    own = [choice for choice in plain(listed) if not _is_file_of(folder, choice, endings)]
+    if len(own) == len(listed) > 0:
+        return tuple(own), None, ()
+    return tuple(own) or None, folder, endings
+
+
+def _is_file_of(folder: str, choice: Any, endings: tuple[str, ...]) -> bool:
+    if not isinstance(choice, str) or not choice.lower().endswith(endings or ""):
+        return False
+    return folder_paths.exists_annotated_filepath(choice if folder == "input" else f"{choice} [{folder}]")
 
 
 def _bound(value: Any) -> int | float | None:

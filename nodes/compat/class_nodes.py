@@ -17,31 +17,32 @@ from graph.errors import Interrupted, NodeDefinitionError
 from graph.results import NodeResult
 from graph.schema import NodeType, Output
 from nodes.compat.class_inputs import ClassInputs, read_input_types, socket_type
+from nodes.compat.missing.errors import parts_named
 from nodes.compat.values import plain, result_of, to_pack
 
 log = logging.getLogger(__name__)
 
 _OPEN_OUTPUTS: Final = 64
-"""Outputs of nodes that have as many as are linked."""
+"""Outputs listed for a node whose number of outputs is open."""
 _INSTANCES: Final = 256
-"""Instances kept of one class. Each placed node has its own; those that expansions make come and go."""
+"""Maximum number of kept instances per class. Each placed node has one; expansions create many short-lived ones."""
 
 
 def node_type_of_class(name: str, node_class: type[Any], display_name: str | None = None, module: str = "") -> NodeType:
-    """The node type of a class-style node. It has no version: its results stay in memory.
+    """Return the node type of a class-style node. It has no version, so its results are kept in memory only.
 
-    Raises NodeDefinitionError if the class lacks something or its declarations cannot be understood.
+    Raises NodeDefinitionError if the class lacks something or its declarations are invalid.
     """
     try:
         declared = read_input_types(node_class.INPUT_TYPES())
         outputs = _outputs(node_class)
-        method = _method(node_class)
     except NodeDefinitionError as error:
         raise NodeDefinitionError(f"node {name} ({node_class.__qualname__}): {error}") from error
     except Exception as error:
         raise NodeDefinitionError(
             f"node {name} ({node_class.__qualname__}): INPUT_TYPES raised {type(error).__name__}: {error}"
         ) from error
+    method = _method(node_class)
     adapter = _ClassNode(node_class, method, declared, outputs)
 
     def redeclare() -> NodeType:
@@ -51,7 +52,8 @@ def node_type_of_class(name: str, node_class: type[Any], display_name: str | Non
 
     is_async = inspect.iscoroutinefunction(method)
     parameters = inspect.signature(method).parameters
-    validate = getattr(node_class, "VALIDATE_INPUTS", None)
+    validate = _own_method(node_class, "VALIDATE_INPUTS")
+    check_lazy, is_changed = _own_method(node_class, "check_lazy_status"), _own_method(node_class, "IS_CHANGED")
     node_type = NodeType(
         name=name,
         function=adapter.call_async if is_async else adapter.call,
@@ -64,16 +66,13 @@ def node_type_of_class(name: str, node_class: type[Any], display_name: str | Non
         output_node=bool(getattr(node_class, "OUTPUT_NODE", False)),
         input_is_list=bool(getattr(node_class, "INPUT_IS_LIST", False)),
         is_async=is_async,
-        check_lazy=like(adapter.check_lazy, node_class.check_lazy_status, declared.tokens)
-        if hasattr(node_class, "check_lazy_status")
-        else None,
-        fingerprint=like(adapter.fingerprint, node_class.IS_CHANGED, declared.tokens)
-        if hasattr(node_class, "IS_CHANGED")
-        else None,
+        check_lazy=like(adapter.check_lazy, check_lazy, declared.tokens) if check_lazy is not None else None,
+        fingerprint=_fingerprint(adapter, node_class, is_changed, declared),
         fingerprint_links=False,
         validate=like(adapter.validate, validate, (*declared.tokens, *declared.hidden)) if validate else None,
         links_of_any_type=validate is not None and "input_types" in inspect.signature(validate).parameters,
         redeclare=redeclare,
+        called_for_nothing=True,
         idempotent=not getattr(node_class, "NOT_IDEMPOTENT", False),
         version=None,
         deprecated=bool(getattr(node_class, "DEPRECATED", False)),
@@ -83,8 +82,29 @@ def node_type_of_class(name: str, node_class: type[Any], display_name: str | Non
     return node_type
 
 
+def _own_method(node_class: type[Any], name: str) -> Callable[..., Any] | None:
+    """A method that a class may have; None if it has none, or something else of that name."""
+    found = getattr(node_class, name, None)
+    if found is None or callable(found):
+        return found
+    if name != "IS_CHANGED":
+        log.warning("%s: %s is %r, which is not a method; it is ignored", node_class.__qualname__, name, found)
+    return None
+
+
+def _fingerprint(
+    adapter: _ClassNode, node_class: type[Any], is_changed: Callable[..., Any] | None, declared: ClassInputs
+) -> Callable[..., Any] | None:
+    if is_changed is not None:
+        return like(adapter.fingerprint, is_changed, declared.tokens)
+    if getattr(node_class, "IS_CHANGED", None) is None:
+        return None
+    log.warning("%s: IS_CHANGED is not a method, so the node runs each time", node_class.__qualname__)
+    return lambda: float("nan")
+
+
 def _declared(declared: ClassInputs, parameters: Mapping[str, inspect.Parameter]) -> dict[str, Any]:
-    """What of a node type follows from INPUT_TYPES."""
+    """Return the fields of a node type that follow from INPUT_TYPES."""
     extra_parameters = parameters.keys() - {"self"} - {i.name for i in declared.inputs} - declared.hidden.keys()
     takes_extra = any(p.kind is p.VAR_KEYWORD for p in parameters.values()) or bool(extra_parameters)
     return {
@@ -96,7 +116,7 @@ def _declared(declared: ClassInputs, parameters: Mapping[str, inspect.Parameter]
 
 
 class _ClassNode:
-    """Calls the methods of a class with Sumi's arguments."""
+    """Calls a class's methods, converting from Sumi's arguments."""
 
     def __init__(
         self,
@@ -106,12 +126,14 @@ class _ClassNode:
         outputs: tuple[Output, ...],
     ):
         self._class = node_class
-        self._method_name = str(node_class.FUNCTION)
+        self._method_name = str(getattr(node_class, "FUNCTION", ""))
         self._takes = {
-            name: Takes(getattr(node_class, name))
+            name: Takes(found)
             for name in (self._method_name, "check_lazy_status", "IS_CHANGED", "VALIDATE_INPUTS")
-            if hasattr(node_class, name)
+            if (found := _own_method(node_class, name) if name else None) is not None
         }
+        self._takes.setdefault(self._method_name, Takes(method))
+        self._method = method
         self.declare(declared)
         self._lists = bool(getattr(node_class, "INPUT_IS_LIST", False))
         self._outputs = outputs
@@ -119,21 +141,31 @@ class _ClassNode:
         self._lock = threading.Lock()
 
     def declare(self, declared: ClassInputs) -> None:
-        """What the class declares by now."""
+        """Take new declarations of the class."""
         self._tokens = declared.tokens
         self._hidden = frozenset(declared.hidden)
         self._alone = self._hidden | set(declared.tokens)
 
     def call(self, **inputs: Any) -> NodeResult:
         arguments = self._arguments(inputs, self._method_name)
-        return result_of(getattr(self._instance(), self._method_name)(**arguments), self._outputs)
+        with parts_named():
+            return result_of(self._bound()(**arguments), self._outputs)
 
     async def call_async(self, **inputs: Any) -> NodeResult:
         arguments = self._arguments(inputs, self._method_name)
-        return result_of(await getattr(self._instance(), self._method_name)(**arguments), self._outputs)
+        with parts_named():
+            return result_of(await self._bound()(**arguments), self._outputs)
+
+    def _bound(self) -> Callable[..., Any]:
+        """Return the method of the placed node's instance. Raises NodeDefinitionError if the class has none."""
+        instance = self._instance()
+        found = getattr(instance, self._method_name, None) if self._method_name else None
+        return found if found is not None else self._method
 
     def check_lazy(self, **inputs: Any) -> Any:
-        return self._instance().check_lazy_status(**self._arguments(inputs, "check_lazy_status"))
+        arguments = self._arguments(inputs, "check_lazy_status")
+        with parts_named():
+            return self._instance().check_lazy_status(**arguments)
 
     def fingerprint(self, **inputs: Any) -> Any:
         arguments = self._arguments(inputs, "IS_CHANGED")
@@ -141,13 +173,13 @@ class _ClassNode:
 
     def validate(self, **inputs: Any) -> Any:
         types = {"input_types": inputs.pop("input_types")} if "input_types" in inputs else {}
-        inputs |= dict.fromkeys(self._hidden)  # nothing runs yet that they could tell of
+        inputs |= dict.fromkeys(self._hidden)  # nothing runs yet, so the inputs have no values
         arguments = self._arguments(inputs, "VALIDATE_INPUTS") | types
         verdict = self._class.VALIDATE_INPUTS(**arguments)
         return waited_for(verdict) if inspect.isawaitable(verdict) else verdict
 
     def _arguments(self, inputs: dict[str, Any], method: str) -> dict[str, Any]:
-        """``inputs`` as ``method`` wants them; with INPUT_IS_LIST hidden ones too are lists."""
+        """Return ``inputs`` in the form that ``method`` takes; with INPUT_IS_LIST hidden inputs are lists too."""
         inputs |= dict.fromkeys(self._tokens)
         if self._lists:
             given = {
@@ -159,7 +191,7 @@ class _ClassNode:
         return self._takes[method].of(given)
 
     def _instance(self) -> Any:
-        """The placed node's own: packs keep state in ``self`` from one run to the next."""
+        """Return the instance of the placed node: packs keep state in ``self`` from one run to the next."""
         context = current()
         node_id = context.node_id if context is not None else ""
         with self._lock:
@@ -174,7 +206,7 @@ class _ClassNode:
 
 
 class Takes:
-    """What a method takes besides ``self``. Extra links go only to those that have a place for them."""
+    """The parameters of a method. Extra links go only to methods that accept them."""
 
     def __init__(self, method: Callable[..., Any]):
         parameters = inspect.signature(method).parameters
@@ -188,13 +220,20 @@ class Takes:
 
 
 def _method(node_class: type) -> Callable[..., Any]:
+    """Return the method that ``FUNCTION`` names. A node without it is listed, as in ComfyUI, and fails when it runs."""
     name = getattr(node_class, "FUNCTION", None)
-    if not isinstance(name, str):
-        raise NodeDefinitionError("has no FUNCTION; expected the name of its method")
-    method = getattr(node_class, name, None)
-    if not callable(method):
-        raise NodeDefinitionError(f"FUNCTION is '{name}', and it has no such method")
-    return method
+    method = getattr(node_class, name, None) if isinstance(name, str) else None
+    if callable(method):
+        return method
+    if isinstance(name, str):
+        problem = f"FUNCTION is '{name}', and the class has no method of that name"
+    else:
+        problem = "the class has no FUNCTION; expected the name of its method"
+
+    def fail(**_: Any) -> Any:
+        raise NodeDefinitionError(f"{node_class.__qualname__} cannot run: {problem}")
+
+    return fail
 
 
 def _outputs(node_class: type) -> tuple[Output, ...]:
@@ -216,7 +255,7 @@ def _outputs(node_class: type) -> tuple[Output, ...]:
 
 
 def _is_open_ended(types: Sequence[Any]) -> bool:
-    """Whether it has a type for whatever output is asked for: such nodes have as many as are linked."""
+    """Return whether ``types`` has a type for every index: such nodes have as many outputs as are linked."""
     try:
         types[len(types)]
     except LookupError:
@@ -225,7 +264,7 @@ def _is_open_ended(types: Sequence[Any]) -> bool:
 
 
 def _several(value: Any) -> Sequence[Any]:
-    """``("IMAGE")`` is a string, whatever its author thought."""
+    """Return ``value`` as a sequence: ``("IMAGE")`` is a string, although its author meant a tuple."""
     if isinstance(value, str):
         return (value,)
     return value if isinstance(value, (tuple, list)) else tuple(value)
@@ -243,7 +282,7 @@ def _extra(node_class: type) -> dict[str, Any]:
 
 
 def like(ours: Callable[..., Any], theirs: Any, without: tuple[str, ...] = ()) -> Callable[..., Any]:
-    """``ours``, asking for the arguments that ``theirs`` takes: the engine looks at signatures."""
+    """Return ``ours`` with the signature of ``theirs``, which the engine reads."""
     parameters = [
         parameter
         for parameter in inspect.signature(theirs).parameters.values()
@@ -255,7 +294,8 @@ def like(ours: Callable[..., Any], theirs: Any, without: tuple[str, ...] = ()) -
     def call(**arguments: Any) -> Any:
         return ours(**arguments)
 
-    call.__signature__ = inspect.Signature(  # type: ignore[attr-defined]
+    made: Any = call
+    made.__signature__ = inspect.Signature(
         sorted((p.replace(kind=p.KEYWORD_ONLY) if p.kind is not p.VAR_KEYWORD else p for p in bare), key=_kind)
     )
     return call
@@ -266,7 +306,7 @@ def _kind(parameter: inspect.Parameter) -> int:
 
 
 def fingerprint_of(node_class: type, ask: Callable[[], Any]) -> Any:
-    """What a pack's node says of whether it has changed; if that fails it is taken to have, which the log says."""
+    """Ask a pack's node for its change mark. If that fails, the node counts as changed, and the log says so."""
     try:
         mark = ask()
         return _as_mark(waited_for(mark) if inspect.isawaitable(mark) else mark)
@@ -278,7 +318,7 @@ def fingerprint_of(node_class: type, ask: Callable[[], Any]) -> Any:
 
 
 def _as_mark(mark: Any) -> Any:
-    """A pack may return any object; what is no plain data is known by its text, or is never the same."""
+    """Return ``mark`` as plain data. Other objects are converted to text, or to a value equal to nothing."""
     if isinstance(mark, (type(None), bool, int, float, str, bytes)):
         return mark
     if isinstance(mark, (list, tuple, dict, Mapping)):
@@ -287,7 +327,7 @@ def _as_mark(mark: Any) -> Any:
 
 
 def waited_for(awaitable: Awaitable[Any]) -> Any:
-    """The result of a coroutine, for callers that are no coroutines themselves."""
+    """Wait for a coroutine and return its result, for callers that are not coroutines."""
 
     async def wait() -> Any:
         return await awaitable

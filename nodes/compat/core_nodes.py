@@ -1,46 +1,98 @@
-"""What packs find in ComfyUI's ``nodes``: the mappings, and Sumi's nodes as classes that can be called.
+"""The contents of ComfyUI's ``nodes``: the mappings, and Sumi's nodes as classes that can be called.
 
 ``NODE_CLASS_MAPPINGS`` holds every node, the packs' own as they are loaded. A pack that puts another class
-there in place of a node replaces that node (:func:`replaced`).
+there instead of a node replaces that node (:func:`replaced`).
 """
 
 from __future__ import annotations
 
+import inspect
 import os
 import secrets
+from collections.abc import Mapping
 from typing import Any, Final
 
-from graph.errors import InputFileError
+from graph.errors import InputFileError, SumiError
+from graph.fingerprints import by_content
 from graph.node_types.describe import describe
 from graph.results import NodeResult
 from graph.schema import NodeType
 from nodes.compat import folder_paths
 from nodes.compat.method_names import METHODS, ORDERS
+from nodes.compat.missing.names import CORE_CLASSES, NO_SUCH_NODE
+from nodes.compat.missing.stand_ins import stand_in as missing
 from nodes.compat.running import check_interrupted, interrupt, running_node
 from nodes.compat.values import from_pack, to_pack
 
 MAX_RESOLUTION: Final = 16384
 
-NODE_CLASS_MAPPINGS: dict[str, type] = {}
+
+class NoSuchNodeError(SumiError, KeyError):
+    """A pack asked for the class of an unknown node. The message names the node."""
+
+    __str__ = Exception.__str__
+
+
+class _NodeClasses(dict[str, type]):
+    def __missing__(self, name: str) -> type:
+        raise NoSuchNodeError(
+            f"neither Sumi nor a node pack has the node '{name}'; install the pack that it comes from"
+        )
+
+
+NODE_CLASS_MAPPINGS: dict[str, type] = _NodeClasses()
 NODE_DISPLAY_NAME_MAPPINGS: dict[str, str] = {}
 EXTENSION_WEB_DIRS: dict[str, str] = {}
 LOADED_MODULE_DIRS: dict[str, str] = {}
 
 _own: dict[str, type] = {}
-"""Class name → the class that stands for Sumi's node."""
+"""Class name → the class that represents Sumi's node."""
+
+
+class CoreResult(tuple[Any, ...]):
+    """The values that a node returned. ``result`` and ``args`` are for packs that expect a ``NodeOutput``."""
+
+    ui: Any = None
+
+    @property
+    def result(self) -> tuple[Any, ...]:
+        """Return the values."""
+        return tuple(self)
+
+    args = result
+
+
+class _Method:
+    """A node's method, for its objects and, as newer nodes have it, for its class."""
+
+    def __get__(self, instance: CoreNode | None, owner: type[CoreNode]) -> Any:
+        def call(*values: Any, **inputs: Any) -> Any:
+            if instance is not None:
+                return CoreNode.__call__(instance, *values, **inputs)
+            if values and isinstance(values[0], CoreNode):  # Class.method(object, …)
+                return CoreNode.__call__(*values, **inputs)
+            return CoreNode.__call__(owner(), *values, **inputs)
+
+        return call
 
 
 class CoreNode:
-    """A node of Sumi's as packs call it: an object with the method that its class's ``FUNCTION`` names.
+    """One of Sumi's nodes as packs call it: an object with the method that its class's ``FUNCTION`` names.
 
     The method takes the inputs by name, or in the order of ComfyUI's, and returns a tuple or ``{"ui", "result"}``.
     """
 
     node_type: NodeType
+    loaded_lora: Any = None
+    """The file that ComfyUI's LoraLoader remembers; packs clear it."""
+    loaded_lora_path: Any = None
+
+    def __init__(self, *_: Any, **__: Any) -> None:
+        pass
 
     @classmethod
     def INPUT_TYPES(cls) -> dict[str, Any]:
-        """The inputs, as packs declare theirs."""
+        """Return the inputs, as packs declare theirs."""
         groups = describe(cls.node_type, _names)["input"]
         return {group: {name: _spec(spec) for name, spec in inputs.items()} for group, inputs in groups.items()}
 
@@ -61,18 +113,20 @@ class CoreNode:
 
 
 def stand_in(node_type: NodeType) -> type:
-    """A class that stands for ``node_type``."""
+    """Return a class that represents ``node_type``."""
     method = METHODS.get(node_type.name, "execute")
     return type(
         node_type.name,
         (CoreNode,),
         {
+            **_choice_lists(node_type),
+            **_checks(node_type),
             "__doc__": node_type.description,
             "__module__": "nodes",
             "node_type": node_type,
             "FUNCTION": method,
-            "execute": CoreNode.__call__,
-            method: CoreNode.__call__,
+            "execute": _Method(),
+            method: _Method(),
             "RETURN_TYPES": tuple(output.type for output in node_type.outputs),
             "RETURN_NAMES": tuple(output.name for output in node_type.outputs),
             "OUTPUT_IS_LIST": tuple(output.is_list for output in node_type.outputs),
@@ -84,6 +138,49 @@ def stand_in(node_type: NodeType) -> type:
     )
 
 
+_LISTS: Final = {"upscale_methods": "upscale_method", "crop_methods": "crop", "methods": "method"}
+"""Attributes of ComfyUI's classes with the choices of an input, and that input."""
+
+
+def _choice_lists(node_type: NodeType) -> dict[str, Any]:
+    inputs = {declared.name: declared for declared in node_type.inputs}
+    lists: dict[str, Any] = {
+        attribute: list(choices)
+        for attribute, name in _LISTS.items()
+        if name in inputs and (choices := inputs[name].choices)
+    }
+    if node_type.name == "VAELoader":
+        lists["vae_list"] = staticmethod(
+            lambda *_: list(NODE_CLASS_MAPPINGS["VAELoader"].INPUT_TYPES()["required"]["vae_name"][0])
+        )
+    return lists
+
+
+def _checks(node_type: NodeType) -> dict[str, Any]:
+    """``IS_CHANGED`` and ``VALIDATE_INPUTS`` of a node that reads files: packs call them, and inherit them."""
+    made: dict[str, Any] = {}
+    if (fingerprint := node_type.fingerprint) is not None:
+        made["IS_CHANGED"] = classmethod(lambda cls, **inputs: by_content(_asked(fingerprint, inputs)))
+    if (validate := node_type.validate) is not None:
+        names = [name for name in inspect.signature(validate).parameters if name != "folders"]
+
+        def verdict(cls: type, **inputs: Any) -> Any:
+            return _asked(validate, inputs)
+
+        own: Any = verdict
+        own.__signature__ = inspect.Signature(
+            [inspect.Parameter(name, inspect.Parameter.POSITIONAL_OR_KEYWORD) for name in ("cls", *names)]
+        )
+        made["VALIDATE_INPUTS"] = classmethod(own)
+    return made
+
+
+def _asked(function: Any, inputs: Mapping[str, Any]) -> Any:
+    """Call ``function`` with the ``inputs`` that it takes."""
+    known = {**inputs, "folders": folder_paths.folders()}
+    return function(**{name: known[name] for name in inspect.signature(function).parameters if name in known})
+
+
 def register(name: str, node_class: type, display_name: str | None = None) -> None:
     """Let packs find a pack's node."""
     NODE_CLASS_MAPPINGS[name] = node_class
@@ -92,36 +189,39 @@ def register(name: str, node_class: type, display_name: str | None = None) -> No
 
 
 def replaced() -> dict[str, type]:
-    """Sumi's nodes in whose place packs have put classes of their own."""
+    """Return the classes with which packs have replaced Sumi's nodes."""
     now = {name: NODE_CLASS_MAPPINGS.get(name, own) for name, own in _own.items()}
     return {name: node_class for name, node_class in now.items() if node_class is not _own[name]}
 
 
 def own_names() -> frozenset[str]:
-    """The names of Sumi's nodes."""
+    """Return the names of Sumi's nodes."""
     if not _own:
         _register_own()
     return frozenset(_own)
 
 
 def provided(name: str) -> Any:
-    """What ``nodes.name`` is to a pack; None if there is no such thing."""
+    """Return the object that packs find as ``nodes.name``; None if there is none."""
     if not _own:
         _register_own()
     if name in _NAMES:
         return globals()[name]
-    if name == "folder_paths":
-        return folder_paths
-    return NODE_CLASS_MAPPINGS.get(name)
+    if name in NODE_CLASS_MAPPINGS:
+        return NODE_CLASS_MAPPINGS[name]
+    if name in CORE_CLASSES.split():
+        return missing(f"nodes.{name}", NO_SUCH_NODE)
+    return None
 
 
 def _register_own() -> None:
-    """Classes of Sumi's nodes are made when the first pack looks for them."""
+    """Register the classes of Sumi's nodes, when the first pack looks for them."""
     from nodes.rooms import registry
 
     for name, node_type in registry().items():
         node_class: Any = _SAVING.get(name) or stand_in(node_type)
         node_class.node_type = node_type
+        node_class.DESCRIPTION = node_type.description
         _own[name] = node_class
         NODE_CLASS_MAPPINGS.setdefault(name, node_class)
         if node_type.display_name:
@@ -147,7 +247,7 @@ def common_ksampler(
     last_step: int | None = None,
     force_full_denoise: bool = False,
 ) -> tuple[Any]:
-    """A sampling run with all that both KSamplers can say; the LATENT in a tuple."""
+    """Run with the options of both KSamplers, and return the LATENT in a tuple."""
     from nodes.sampling.sample_latent import sample_latent, schedule_for
     from nodes.sampling.schedules import cut
 
@@ -175,7 +275,7 @@ interrupt_processing = interrupt
 
 
 def get_module_name(module_path: str) -> str:
-    """The name of the pack in that file or folder."""
+    """Return the name of the pack in that file or folder."""
     name = os.path.basename(os.path.normpath(module_path))
     return os.path.splitext(name)[0] if os.path.isfile(module_path) else name
 
@@ -184,7 +284,7 @@ def get_module_name(module_path: str) -> str:
 
 
 class SaveImage(CoreNode):
-    """Saves pictures. ``type`` is output or temp, ``prefix_append`` is put behind the prefix."""
+    """Saves pictures. ``type`` is output or temp, ``prefix_append`` is appended to the prefix."""
 
     RETURN_TYPES = ()
     FUNCTION = "save_images"
@@ -200,7 +300,7 @@ class SaveImage(CoreNode):
     def save_images(
         self, images: Any, filename_prefix: str = "ComfyUI", prompt: Any = None, extra_pnginfo: Any = None
     ) -> dict[str, Any]:
-        """Save each picture of ``images`` [B, H, W, C]; what to show of them."""
+        """Save each picture of ``images`` [B, H, W, C], and return what to show."""
         from nodes.pictures.saving import save_png
 
         saved = save_png(
@@ -227,7 +327,7 @@ class PreviewImage(SaveImage):
 
     @classmethod
     def INPUT_TYPES(cls) -> dict[str, Any]:
-        """Pictures, and what is written into them."""
+        """Return the inputs: pictures, and the data written into them."""
         hidden = {"prompt": "PROMPT", "extra_pnginfo": "EXTRA_PNGINFO"}
         return {"required": {"images": ("IMAGE",)}, "hidden": hidden}
 
@@ -254,7 +354,7 @@ def _names(folder: str) -> list[str]:
         if folder in ("input", "output", "temp"):
             return sorted(os.listdir(folder_paths.get_directory_by_type(folder) or ""))
         return folder_paths.get_filename_list(folder)
-    except (OSError, KeyError, InputFileError):  # no such folder in this installation: it holds nothing
+    except (OSError, KeyError, InputFileError):  # this installation has no such folder: the list is empty
         return []
 
 
@@ -263,12 +363,12 @@ def _spec(spec: Any) -> Any:
 
 
 def _as_pack_result(returned: Any, node_type: NodeType) -> Any:
-    """What a class-style node would have returned."""
+    """Return a result in the form of a class-style node."""
     if isinstance(returned, NodeResult):
-        values = tuple(map(to_pack, returned.values))
+        values = CoreResult(map(to_pack, returned.values))
         return {"ui": dict(returned.ui), "result": values} if returned.ui is not None else values
     if not node_type.outputs:
-        return ()
+        return CoreResult()
     if isinstance(returned, tuple) and (len(node_type.outputs) > 1 or hasattr(returned, "_fields")):
-        return tuple(map(to_pack, returned))
-    return (to_pack(returned),)
+        return CoreResult(map(to_pack, returned))
+    return CoreResult((to_pack(returned),))

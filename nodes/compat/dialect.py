@@ -22,26 +22,26 @@ def install(folders: Folders, server_package: ModuleType | None = None, flags: M
 
 
 def speaks(module: ModuleType) -> bool:
-    """Whether a pack's module declares nodes in ComfyUI's form."""
+    """Return whether a pack's module declares nodes in ComfyUI's form."""
     return getattr(module, "NODE_CLASS_MAPPINGS", None) is not None or hasattr(module, "comfy_entrypoint")
 
 
 def read_pack(module: ModuleType, name: str) -> Any:
-    """The nodes of a pack: an object with ``types``, ``broken`` and ``web``."""
+    """Return the nodes of a pack: an object with ``types``, ``broken`` and ``web``."""
     from nodes.compat import pack_nodes
 
     return pack_nodes.read_pack(module, name)
 
 
 def read_class(name: str, node_class: type, pack: str) -> NodeType | str:
-    """The type of a node's class, or the reason why it cannot be used."""
+    """Return the type of a node's class, or the reason why it cannot be used."""
     from nodes.compat import pack_nodes
 
     return pack_nodes.read_class(name, node_class, pack)
 
 
 def replaced() -> Mapping[str, type]:
-    """The packs' classes that replace Sumi's nodes."""
+    """Return the packs' classes that replace Sumi's nodes."""
     core_nodes = sys.modules.get("nodes.compat.core_nodes")
     return core_nodes.replaced() if core_nodes is not None else {}
 
@@ -54,14 +54,14 @@ def with_added_names(own: Iterable[NodeType]) -> Mapping[str, NodeType]:
 
 
 def missing_part(error: BaseException) -> str | None:
-    """The name of a part of ComfyUI that Sumi does not have, if that is why a pack's import failed."""
+    """Return the name of a part of ComfyUI that Sumi does not have, if that is why a pack's import failed."""
     from nodes.compat import provided
 
     return provided.wanted_from_comfyui(error)
 
 
 def pack_server() -> Any:
-    """The server object of packs, if any pack has asked for it."""
+    """Return packs' server object, if a pack has asked for it."""
     module = sys.modules.get("nodes.compat.prompt_server")
     return module.PromptServer.instance if module is not None else None
 

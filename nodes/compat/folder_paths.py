@@ -1,7 +1,7 @@
-"""``folder_paths``: where files lie.
+"""``folder_paths``: the folders of models, pictures and settings.
 
-``folder_names_and_paths`` is a plain dict that packs write to; what they add is made known to Sumi's own
-look-up as well, in this process.
+``folder_names_and_paths`` is a plain dict that packs write to; folders that they add are also used by Sumi itself, in
+this process.
 """
 
 from __future__ import annotations
@@ -28,16 +28,16 @@ user_directory = ""
 extension_mimetypes_cache: dict[str, str] = {}
 """Ending → kind of content, where packs know more than :mod:`mimetypes`."""
 filename_list_cache: dict[str, Any] = {}
-"""Folders are listed anew each time; here because packs clear it."""
+"""Always empty, because folders are listed each time; packs clear it."""
 
 _folders: Folders | None = None
 _own: dict[str, ModelFolder] = {}
-"""The model folders as they were before packs added to them: what other processes know too."""
+"""The model folders before packs added to them, which other processes know too."""
 _TYPES = {"input": "input_directory", "output": "output_directory", "temp": "temp_directory"}
 
 
 class _CacheHelper:
-    """``with cache_helper:`` is to spare listing a folder twice. Folders are listed anew here each time."""
+    """``with cache_helper:`` avoids listing a folder twice in ComfyUI. Here folders are listed each time."""
 
     active = False
 
@@ -61,8 +61,8 @@ cache_helper = _CacheHelper()
 
 
 class FileNames(list[str]):
-    """The files of a model folder. Where an input's choices still are such a list, they need not be fixed: they are
-    listed anew whenever someone asks. ``["None"] + names`` is one too, and so is a list with more put in front."""
+    """The files of a model folder. If an input's choices are such a list, they are listed again for each request.
+    ``["None"] + names`` and a list with entries inserted in front stay such lists."""
 
     def __init__(self, names: Iterable[str], folder: str, before: Iterable[Any] = ()):
         self.folder = folder
@@ -74,13 +74,13 @@ class FileNames(list[str]):
         return FileNames(self._names, self.folder, other if before is None else [*other, *before])
 
     def before(self) -> list[Any] | None:
-        """What is in front of the files, None if the list has been changed otherwise."""
+        """Return the entries in front of the files; None if the list was changed otherwise."""
         count = len(self) - len(self._names)
         return self[:count] if count >= 0 and self[count:] == self._names else None
 
 
 def use(found: Folders) -> None:
-    """Speak of ``found`` from here on."""
+    """Use the folders ``found`` from now on."""
     global _folders, base_path, models_dir, output_directory, temp_directory, input_directory, user_directory
     _folders = found
     _own.clear()
@@ -98,56 +98,56 @@ def use(found: Folders) -> None:
 
 
 def map_legacy(folder_name: str) -> str:
-    """The present name of a model folder: ``unet`` is ``diffusion_models``."""
+    """Return the present name of a model folder: ``unet`` is ``diffusion_models``."""
     return ALIASES.get(folder_name, folder_name)
 
 
 def get_output_directory() -> str:
-    """Where pictures are saved."""
+    """Return the folder of saved pictures."""
     return output_directory
 
 
 def get_temp_directory() -> str:
-    """Where previews go."""
+    """Return the folder of previews."""
     return temp_directory
 
 
 def get_input_directory() -> str:
-    """Where uploads are."""
+    """Return the folder of uploads."""
     return input_directory
 
 
 def get_user_directory() -> str:
-    """Where settings are."""
+    """Return the folder of settings."""
     return user_directory
 
 
 def set_output_directory(output_dir: str) -> None:
-    """What :func:`get_output_directory` gives from here on; Sumi's own nodes are not moved."""
+    """Change the result of :func:`get_output_directory`. Sumi's nodes keep their folder."""
     global output_directory
     output_directory = output_dir
 
 
 def set_temp_directory(temp_dir: str) -> None:
-    """What :func:`get_temp_directory` gives from here on."""
+    """Change the result of :func:`get_temp_directory`."""
     global temp_directory
     temp_directory = temp_dir
 
 
 def set_input_directory(input_dir: str) -> None:
-    """What :func:`get_input_directory` gives from here on."""
+    """Change the result of :func:`get_input_directory`."""
     global input_directory
     input_directory = input_dir
 
 
 def set_user_directory(user_dir: str) -> None:
-    """What :func:`get_user_directory` gives from here on."""
+    """Change the result of :func:`get_user_directory`."""
     global user_directory
     user_directory = user_dir
 
 
 def get_directory_by_type(type_name: str) -> str | None:
-    """The directory that ``input``, ``output`` or ``temp`` means."""
+    """Return the directory that ``input``, ``output`` or ``temp`` means."""
     return globals()[_TYPES[type_name]] if type_name in _TYPES else None
 
 
@@ -157,14 +157,14 @@ def get_system_user_directory(name: str = "system") -> str:
 
 
 def get_public_user_directory(user_id: str) -> str | None:
-    """A person's own directory; None for a name that is a program's or leads elsewhere."""
+    """Return a user's directory; None for a program's name or one that leads out of the folder."""
     if user_id.startswith("__") or user_id in ("", ".", "..") or os.path.basename(user_id) != user_id:
         return None
     return os.path.join(user_directory, user_id)
 
 
 def get_folder_paths(folder_name: str) -> list[str]:
-    """The directories of a model folder, in the order they are searched. Raises KeyError for an unknown one."""
+    """Return the directories of a model folder, in the order they are searched. Raises KeyError for an unknown one."""
     return list(folder_names_and_paths[map_legacy(folder_name)][0])
 
 
@@ -181,7 +181,7 @@ def add_model_folder_path(folder_name: str, full_folder_path: str, is_default: b
 
 
 def make_known() -> None:
-    """Have Sumi's own look-up search what packs have put into :data:`folder_names_and_paths`."""
+    """Let Sumi's look-up search the folders that packs added to :data:`folder_names_and_paths`."""
     if _folders is None or not isinstance(_folders.models, dict):
         return
     for name, entry in folder_names_and_paths.items():
@@ -191,7 +191,7 @@ def make_known() -> None:
 
 
 def get_filename_list(folder_name: str) -> list[str]:
-    """The files of a model folder: relative names, in order. Raises KeyError for an unknown folder."""
+    """Return the files of a model folder: relative names, in order. Raises KeyError for an unknown folder."""
     name = map_legacy(folder_name)
     if name not in folder_names_and_paths:
         raise KeyError(f"there is no model folder {folder_name!r}")
@@ -201,7 +201,7 @@ def get_filename_list(folder_name: str) -> list[str]:
 
 
 def get_full_path(folder_name: str, filename: str) -> str | None:
-    """Where the file is, None if it is nowhere or leads out of its folder."""
+    """Return the path of a file; None if there is none, or if the name leads out of its folder."""
     if map_legacy(folder_name) not in folder_names_and_paths:
         return None
     make_known()
@@ -212,7 +212,7 @@ def get_full_path(folder_name: str, filename: str) -> str | None:
 
 
 def get_full_path_or_raise(folder_name: str, filename: str) -> str:
-    """Where the file is. Raises FileNotFoundError."""
+    """Return the path of a file. Raises FileNotFoundError."""
     path = get_full_path(folder_name, filename)
     if path is None:
         raise FileNotFoundError(f"there is no file {filename!r} in the model folder {folder_name!r}")
@@ -220,13 +220,13 @@ def get_full_path_or_raise(folder_name: str, filename: str) -> str:
 
 
 def annotated_filepath(name: str) -> tuple[str, str | None]:
-    """``"a.png [output]"`` → the bare name and the directory meant, None if none is."""
+    """``"a.png [output]"`` → the bare name and the directory; None for a name without one."""
     bare, folder = split_annotation(name, "")
     return bare, get_directory_by_type(folder) if folder else None
 
 
 def get_annotated_filepath(name: str, default_dir: str | None = None) -> str:
-    """The path of a possibly annotated name, whether or not there is such a file; by default an input.
+    """Return the path of a possibly annotated name, whether or not there is such a file; by default an input.
 
     Raises ValueError for a name that leads out of its folder.
     """
@@ -239,7 +239,7 @@ def get_annotated_filepath(name: str, default_dir: str | None = None) -> str:
 
 
 def exists_annotated_filepath(name: str) -> bool:
-    """Whether there is such a file."""
+    """Return whether there is such a file."""
     try:
         return os.path.isfile(get_annotated_filepath(name))
     except ValueError:
@@ -261,7 +261,7 @@ def get_save_image_path(
 
 
 def get_input_subfolders() -> list[str]:
-    """The folders below the input folder, relative."""
+    """Return the folders below the input folder, relative."""
     root = Path(input_directory)
     return sorted(str(path.relative_to(root)) for path in root.rglob("*") if path.is_dir())
 
@@ -280,12 +280,12 @@ def recursive_search(directory: str, excluded_dir_names: list[str] | None = None
 
 
 def filter_files_extensions(files: Collection[str], extensions: Collection[str]) -> list[str]:
-    """Those of ``files`` that end in one of ``extensions`` (all, if there are none), in order."""
+    """Return the ``files`` with one of ``extensions`` (all files without any), in order."""
     return sorted(f for f in files if not extensions or os.path.splitext(f)[1].lower() in extensions)
 
 
 def filter_files_content_types(files: list[str], content_types: list[str]) -> list[str]:
-    """Those of ``files`` whose names say that they are image, video, audio, model …"""
+    """Return the ``files`` that are of these types by their names: image, video, audio, model …"""
 
     def matches(name: str) -> bool:
         known = extension_mimetypes_cache.get(name.rpartition(".")[2].lower())
@@ -296,17 +296,17 @@ def filter_files_content_types(files: list[str], content_types: list[str]) -> li
 
 
 def cached_filename_list_(folder_name: str) -> tuple[list[str], dict[str, float], float] | None:
-    """Nothing is cached: folders are listed anew each time."""
+    """Return None: folders are listed each time."""
     return None
 
 
 def get_filename_list_(folder_name: str) -> tuple[list[str], dict[str, float], float]:
-    """The files of a folder, its directories, and when they were listed."""
+    """Return the files of a folder, its directories, and when they were listed."""
     return get_filename_list(folder_name), {}, time.perf_counter()
 
 
 def folders() -> Folders:
     """Sumi's own look-up."""
     if _folders is None:
-        raise RuntimeError("folder_paths is of use only where node packs are loaded")
+        raise RuntimeError("folder_paths works only in a process that loads node packs")
     return _folders

@@ -1,4 +1,4 @@
-"""``node_helpers``: small things that nodes share."""
+"""``node_helpers``: small functions that nodes share."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from typing import Any
 def conditioning_set_values(
     conditioning: Any, values: Mapping[str, Any] | None = None, append: bool = False
 ) -> list[list[Any]]:
-    """A CONDITIONING with these options set on every entry; ``append``: put behind lists that are there."""
+    """Return a CONDITIONING with these options on every entry. ``append``: add to lists that exist."""
     changed = []
     for embedding, options in conditioning:
         new = dict(options)
@@ -21,7 +21,7 @@ def conditioning_set_values(
 
 
 def pillow(fn: Callable[..., Any], arg: Any) -> Any:
-    """``fn(arg)``, once more with truncated files allowed if the file is damaged."""
+    """Call ``fn(arg)``; if the file is damaged, call it again with truncated files allowed."""
     from PIL import ImageFile
 
     try:
@@ -36,7 +36,7 @@ def pillow(fn: Callable[..., Any], arg: Any) -> Any:
 
 
 def hasher() -> Any:
-    """What files are hashed with."""
+    """Return the hash function for files."""
     return hashlib.sha256
 
 

@@ -21,7 +21,7 @@ from nodes.compat.schema_nodes import is_schema_class, node_type_of_schema
 
 @dataclass
 class PackNodes:
-    """``types`` by class name; ``broken``: class name → why it is not among them. ``web``: scripts for the editor."""
+    """``types`` by class name; ``broken``: class name → why it cannot be used; ``web``: scripts for the editor."""
 
     types: dict[str, NodeType] = field(default_factory=dict)
     broken: dict[str, str] = field(default_factory=dict)
@@ -29,9 +29,9 @@ class PackNodes:
 
 
 def read_pack(module: ModuleType, pack: str) -> PackNodes:
-    """The nodes of ``NODE_CLASS_MAPPINGS``, or else those that ``comfy_entrypoint`` gives.
+    """Return the nodes of ``NODE_CLASS_MAPPINGS``, or else those that ``comfy_entrypoint`` gives.
 
-    Raises NodeDefinitionError if neither is what it should be, and whatever the pack's own code raises.
+    Raises NodeDefinitionError if neither is valid, and any error of the pack's own code.
     """
     found = PackNodes(web=_web_directory(module))
     mappings = getattr(module, "NODE_CLASS_MAPPINGS", None)
@@ -47,7 +47,7 @@ def read_pack(module: ModuleType, pack: str) -> PackNodes:
                 classes[node_class.GET_SCHEMA().node_id] = (node_class, None)
             except Exception as error:  # define_schema is the pack's own code
                 name = getattr(node_class, "__name__", repr(node_class))
-                found.broken[name] = f"its schema cannot be had: {type(error).__name__}: {error}"
+                found.broken[name] = f"its schema cannot be read: {type(error).__name__}: {error}"
     for name, (node_class, display_name) in classes.items():
         read = read_class(name, node_class, pack, display_name)
         if isinstance(read, NodeType):
@@ -60,7 +60,7 @@ def read_pack(module: ModuleType, pack: str) -> PackNodes:
 
 
 def read_class(name: str, node_class: Any, pack: str, display_name: str | None = None) -> NodeType | str:
-    """The node type of a class of either style, or why it cannot be one."""
+    """Return the node type of a class of either style, or the reason why there is none."""
     if not isinstance(node_class, type):
         return f"node {name} is {node_class!r}; expected a class"
     module = f"custom_nodes.{pack}"
@@ -70,10 +70,12 @@ def read_class(name: str, node_class: Any, pack: str, display_name: str | None =
         return node_type_of_class(name, node_class, display_name, module)
     except NodeDefinitionError as error:
         return str(error)
+    except Exception as error:  # declarations are the pack's own code
+        return f"its declarations cannot be read: {type(error).__name__}: {error}"
 
 
 def _listed(module: ModuleType) -> list[Any]:
-    """The classes of the extension that ``comfy_entrypoint`` makes."""
+    """Return the classes of the extension that ``comfy_entrypoint`` makes."""
 
     async def ask() -> list[Any]:
         extension = await _awaited(module.comfy_entrypoint())
@@ -101,7 +103,10 @@ async def _awaited(value: Any) -> Any:
 
 
 def _web_directory(module: ModuleType) -> Path | None:
-    """The folder of scripts that the pack names: WEB_DIRECTORY, or ``web`` in its pyproject.toml's tool.comfy."""
+    """Return the folder of scripts that the pack names.
+
+    WEB_DIRECTORY counts, then ``web`` in its pyproject.toml's tool.comfy, then ``nodes.EXTENSION_WEB_DIRS``.
+    """
     if not getattr(module, "__file__", None):
         return None
     root = Path(str(module.__file__)).parent
@@ -109,6 +114,8 @@ def _web_directory(module: ModuleType) -> Path | None:
     if named is None and (root / "pyproject.toml").is_file() and hasattr(module, "__path__"):
         project = tomllib.loads((root / "pyproject.toml").read_text(encoding="utf-8"))
         named = project.get("tool", {}).get("comfy", {}).get("web")
+    if named is None:
+        named = next((path for path in core_nodes.EXTENSION_WEB_DIRS.values() if Path(path).is_relative_to(root)), None)
     if not isinstance(named, str) or not named:
         return None
     folder = (root / named).resolve()

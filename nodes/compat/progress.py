@@ -12,7 +12,7 @@ _LARGEST_PREVIEW = 512
 
 
 def report(context: Context | None, value: float, maximum: float, preview: Any = None) -> None:
-    """Tell the run; nothing happens where none is going on.
+    """Report progress to the run, if there is one.
 
     ``preview`` is (format, Pillow image, largest side or None), a Pillow image, or an IMAGE tensor.
     Raises Interrupted if the run was asked to stop.

@@ -1,4 +1,4 @@
-"""``PromptServer.instance.prompt_queue``: the server's queue and history, which a pack asks it for."""
+"""``PromptServer.instance.prompt_queue``: the server's queue and history for packs."""
 
 from __future__ import annotations
 
@@ -9,17 +9,17 @@ from typing import Any, Final
 from nodes.compat import line
 
 _MOST: Final = 10_000
-"""What ComfyUI's packs pass where they mean all of the history."""
+"""The number that packs pass to get the whole history."""
 
 Item = tuple[Any, ...]
 """``(number, prompt_id, prompt, extra_data, output ids)``"""
 
 
 class PromptQueue:
-    """Every call asks the server, and waits for its answer. Where there is no server, all is empty."""
+    """The server's queue. Every call sends a request to the server and waits for it. Without a server it is empty."""
 
     def get_current_queue(self) -> tuple[list[Item], list[Item]]:
-        """What runs, and what waits."""
+        """Return the running and the waiting prompts."""
         queue = _ask("queue") or {"queue_running": [], "queue_pending": []}
         return list(map(tuple, queue["queue_running"])), list(map(tuple, queue["queue_pending"]))
 
@@ -27,21 +27,21 @@ class PromptQueue:
 
     @property
     def currently_running(self) -> dict[int, Item]:
-        """What runs, numbered."""
+        """The running prompts, numbered."""
         return dict(enumerate(self.get_current_queue()[0]))
 
     @property
     def queue(self) -> list[Item]:
-        """What waits. A copy: to change the queue, call the methods."""
+        """Return the waiting prompts. This is a copy: call the methods to change the queue."""
         return self.get_current_queue()[1]
 
     def get_tasks_remaining(self) -> int:
-        """How many prompts wait or run."""
+        """Return how many prompts wait or run."""
         return _ask("remaining") or 0
 
     @property
     def history(self) -> dict[str, Any]:
-        """All that has ended, oldest first. A copy."""
+        """Return the prompts that have ended, oldest first. This is a copy."""
         return self.get_history()
 
     def get_history(
@@ -51,7 +51,7 @@ class PromptQueue:
         offset: int = -1,
         map_function: Callable[[Any], Any] | None = None,
     ) -> dict[str, Any]:
-        """Prompt id → what became of it. With ``max_items`` the newest, unless ``offset`` says where to begin."""
+        """Return prompt id → history entry. ``max_items`` limits it to the newest, or to those from ``offset`` on."""
         asked: dict[str, Any] = {"prompt_id": prompt_id}
         if max_items is not None and max_items < _MOST:
             asked["max_items"] = max_items
@@ -61,21 +61,21 @@ class PromptQueue:
         return found if map_function is None else {name: map_function(entry) for name, entry in found.items()}
 
     def put(self, item: Item) -> None:
-        """Queue a prompt; it is validated as a client's is. Raises RuntimeError if the server refuses it."""
+        """Queue a prompt. The server validates it like a client's. Raises RuntimeError if it is refused."""
         number, prompt_id, prompt, extra_data, outputs = item[:5]
         body = {"number": number, "prompt_id": prompt_id, "prompt": copy.deepcopy(prompt), "extra_data": extra_data}
         body |= {"partial_execution_targets": outputs, "client_id": (extra_data or {}).get("client_id")}
         _ask("prompt", body)
 
     def delete_queue_item(self, function: Callable[[Item], Any]) -> bool:
-        """Take the first waiting prompt that ``function`` says yes to out of the queue; whether there was one."""
+        """Remove the first waiting prompt for which ``function`` is true. Returns whether there was one."""
         for item in self.queue:
             if function(item):
                 return bool(_ask("delete", {"prompt_ids": [item[1]]}))
         return False
 
     def wipe_queue(self) -> None:
-        """Take everything out of the queue that waits."""
+        """Remove all waiting prompts."""
         _ask("delete all")
 
     def delete_history_item(self, id_to_delete: str) -> None:
@@ -87,12 +87,12 @@ class PromptQueue:
         _ask("delete all history")
 
     def set_flag(self, name: str, data: Any) -> None:
-        """Let go of models (``unload_models``) or also of results (``free_memory``), as ``POST /free`` does."""
+        """Unload models (``unload_models``), and drop results too (``free_memory``), as ``POST /free`` does."""
         if data and name in ("unload_models", "free_memory"):
             _ask("free", {"unload_models": True, "free_memory": name == "free_memory"})
 
     def get_flags(self, reset: bool = True) -> dict[str, Any]:
-        """None are waiting."""
+        """Return no flags: they take effect at once."""
         return {}
 
 

@@ -1,8 +1,8 @@
-"""``server.PromptServer``: what packs say to clients, and the HTTP routes that they add.
+"""``server.PromptServer``: packs' messages to clients, and the HTTP routes that they add.
 
-Packs live in a worker; clients are at the server, another process. What is sent goes to it through
+Packs run in a worker; clients connect to the server, another process. Messages go to the server through
 ``nodes.compat.line``; requests for a pack's routes come from it through :meth:`PromptServer.answer`,
-which has aiohttp handle them on a loop of its own, as if they had come in over HTTP.
+which lets aiohttp handle them on a separate event loop, as if they had arrived over HTTP.
 """
 
 from __future__ import annotations
@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Final, NamedTuple
 
 from graph.context import current
 from nodes.compat import line
+from nodes.compat.missing.errors import missing_part
 from nodes.compat.progress import encoded
 from nodes.compat.prompt_queue import PromptQueue
 
@@ -31,11 +32,11 @@ _ANSWER_SECONDS: Final = 60.0
 _OF_THE_CONNECTION: Final = frozenset(
     {"connection", "content-length", "host", "keep-alive", "te", "trailer", "transfer-encoding", "upgrade"}
 )
-"""Headers that say nothing of the message."""
+"""Headers that concern the connection, not the message."""
 
 
 class BinaryEventTypes:
-    """What binary messages begin with."""
+    """The first number of binary messages."""
 
     PREVIEW_IMAGE = 1
     UNENCODED_PREVIEW_IMAGE = 2
@@ -44,7 +45,7 @@ class BinaryEventTypes:
 
 
 class PackAnswer(NamedTuple):
-    """What a pack's route answered."""
+    """The answer of a pack's route."""
 
     status: int
     headers: list[tuple[str, str]]
@@ -52,7 +53,7 @@ class PackAnswer(NamedTuple):
 
 
 class PromptServer:
-    """The one instance stands for the server. There is one only where packs are loaded."""
+    """Represents the server. The single instance exists only in processes that load packs."""
 
     instance: ClassVar[PromptServer]
 
@@ -60,7 +61,7 @@ class PromptServer:
         from aiohttp import web
 
         self.routes = web.RouteTableDef()
-        self.app = web.Application(client_max_size=0)  # the server has looked at the size already
+        self.app = web.Application(client_max_size=0)  # the server has already checked the size
         self.supports = ["custom_nodes_from_web"]
         self.on_prompt_handlers: list[Callable[[Any], Any]] = []
         self.prompt_queue = PromptQueue()
@@ -85,7 +86,11 @@ class PromptServer:
         elif event == BinaryEventTypes.PREVIEW_IMAGE_WITH_METADATA and isinstance(data, Sequence):
             data = _preview_with_metadata(*data)
         if not isinstance(data, (bytes, bytearray, memoryview)):
-            json.dumps(data)  # here, where the pack's own code is in the traceback
+            try:
+                json.dumps(data)
+            except (TypeError, ValueError) as error:
+                log.warning("a node pack's message '%s' is not sent, since it is not JSON data: %s", event, error)
+                return
         line.deliver(str(int(event)) if isinstance(event, int) else str(event), data, sid)
 
     async def send(self, event: Any, data: Any, sid: str | None = None) -> None:
@@ -108,7 +113,7 @@ class PromptServer:
 
     @property
     def client_id(self) -> str | None:
-        """Who queued the run that is going on, or the last one; a pack may say it is another."""
+        """Return the client that queued the current or last run. A pack can set another."""
         return self._client_id or line.client_id
 
     @client_id.setter
@@ -117,19 +122,19 @@ class PromptServer:
 
     @property
     def last_node_id(self) -> str | None:
-        """The node that is running on this thread."""
+        """Return the node that is running on this thread."""
         context = current()
         return context.node_id if context is not None else None
 
     @property
     def last_prompt_id(self) -> str | None:
-        """The run that is going on, or the last one."""
+        """Return the id of the current run, or of the last one."""
         context = current()
         return context.run_id if context is not None else line.prompt_id
 
     @property
     def loop(self) -> asyncio.AbstractEventLoop:
-        """The event loop that handles requests, in a thread of its own."""
+        """Return the event loop that handles requests, in a separate thread."""
         with self._lock:
             if self._loop is None:
                 self._loop = asyncio.new_event_loop()
@@ -137,34 +142,40 @@ class PromptServer:
             return self._loop
 
     def add_on_prompt_handler(self, handler: Callable[[Any], Any]) -> None:
-        """Have ``handler`` change the JSON body of each ``POST /prompt`` before it is validated. It is to be added
+        """Let ``handler`` change the JSON body of each ``POST /prompt`` before it is validated. It must be added
         while the pack is imported."""
         self.on_prompt_handlers.append(handler)
 
     def has_prompt_handlers(self) -> bool:
-        """Whether any pack has added one."""
+        """Return whether any pack has added one."""
         return bool(self.on_prompt_handlers)
 
     def trigger_on_prompt(self, json_data: Any) -> Any:
-        """``json_data`` as the handlers change it, one after the other. One that fails is left out."""
+        """Return ``json_data`` as changed by the handlers, one after the other. A handler that fails is skipped."""
         for handler in self.on_prompt_handlers:
             try:
                 json_data = handler(json_data)
-            except Exception:  # a pack's own code
+            except Exception:  # code of a pack
                 log.exception("a node pack's prompt handler failed")
         return json_data
+
+    def __getattr__(self, name: str) -> Any:
+        """Raise MissingPartError, which names what the server of packs does not have."""
+        if name.startswith("__"):
+            raise AttributeError(name)
+        raise missing_part(f"PromptServer.instance.{name}", "packs do not run in the process of Sumi's server")
 
     # -- of the server -------------------------------------------------------------------------------------------
 
     @property
     def number(self) -> int:
-        """A number that puts a prompt behind all that wait."""
+        """Return a number that places a prompt after all waiting ones."""
         _, waiting = self.prompt_queue.get_current_queue()
         return 1 + int(max((item[0] for item in waiting), default=0))
 
     @property
     def sockets(self) -> dict[str, ClientSocket]:
-        """Who is connected. A copy."""
+        """Return the connected clients. This is a copy."""
         names = line.ask("clients", {}) if line.ask is not None else []
         return {name: ClientSocket(self, name) for name in names}
 
@@ -173,16 +184,16 @@ class PromptServer:
         return {"exec_info": {"queue_remaining": self.prompt_queue.get_tasks_remaining()}}
 
     def queue_updated(self) -> None:
-        """The server tells clients of its queue by itself."""
+        """Do nothing: the server tells clients about its queue."""
 
     # -- from clients --------------------------------------------------------------------------------------------
 
     def has_routes(self) -> bool:
-        """Whether any pack has added one."""
+        """Return whether any pack has added one."""
         return len(self.routes) > 0 or len(self.app.router.resources()) > 0
 
     def answer(self, method: str, path: str, headers: Mapping[str, str], body: bytes = b"") -> PackAnswer:
-        """What the pack's route for ``path`` (with its query) answers: 404 if there is none. From any thread.
+        """Return the answer of the pack's route for ``path`` (with its query), 404 if there is none. Thread-safe.
 
         Raises TimeoutError if it takes more than a minute.
         """
@@ -202,13 +213,13 @@ class PromptServer:
             connection.close()
 
     async def _attend(self, connection: socket.socket) -> None:
-        """Have aiohttp serve the packs' routes on ``connection``."""
+        """Serve the packs' routes on ``connection`` with aiohttp."""
         from aiohttp import web
 
         if self._runner is None:
             self.app.add_routes(self.routes)
             for route in self.routes:
-                if isinstance(route, web.RouteDef):  # clients put /api before whatever they ask for
+                if isinstance(route, web.RouteDef):  # clients prefix every path with /api
                     self.app.router.add_route(route.method, f"/api{route.path}", route.handler, **route.kwargs)
             self._runner = web.AppRunner(self.app, handle_signals=False, access_log=None)
             await self._runner.setup()

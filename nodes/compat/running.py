@@ -1,4 +1,4 @@
-"""The run that is going on here, for what packs call: its node, and how it is stopped."""
+"""The current run, for functions that packs call: its node, and how to stop it."""
 
 from __future__ import annotations
 
@@ -15,12 +15,12 @@ def running_node(what: str) -> Context:
 
 
 def check_interrupted() -> None:
-    """Stop here if the run was asked to. Raises Interrupted."""
+    """Raise Interrupted if the run should stop."""
     if (context := current()) is not None:
         context.check_interrupted()
 
 
 def interrupt(value: bool = True) -> None:
-    """Stop the run at its next tick: from inside one of its nodes, a pack's route, or a thread of its own."""
+    """Stop the run at its next tick. Callable in a node, in a pack's route and in other threads."""
     if value and line.interrupt is not None:
         line.interrupt()

@@ -8,26 +8,28 @@ from dataclasses import replace
 from typing import Any
 
 from graph.errors import NodeDefinitionError
+from graph.input_groups import inputs_of_options
 from graph.results import Blocked, NodeResult
 from graph.schema import Input, NodeType, Output
 from nodes.compat.class_inputs import HIDDEN, read_input
 from nodes.compat.class_nodes import Takes, fingerprint_of, like, waited_for
 from nodes.compat.comfy_api.latest import _io
 from nodes.compat.comfy_api.latest._io_node import hidden_values, ui_dict
+from nodes.compat.missing.errors import parts_named
 from nodes.compat.values import plain, result_of, to_pack
 
 
 def is_schema_class(node_class: Any) -> bool:
-    """Whether it is a schema-style node."""
+    """Return whether it is a schema-style node."""
     return isinstance(node_class, type) and issubclass(node_class, _io.ComfyNode)
 
 
 def node_type_of_schema(
     name: str, node_class: type[_io.ComfyNode], display_name: str | None = None, module: str = ""
 ) -> NodeType:
-    """The node type of a schema-style node. It has no version: its results stay in memory.
+    """Return the node type of a schema-style node. It has no version, so its results are kept in memory only.
 
-    Raises NodeDefinitionError if its schema cannot be understood.
+    Raises NodeDefinitionError if its schema is invalid.
     """
     try:
         schema = node_class.GET_SCHEMA()
@@ -69,6 +71,7 @@ def node_type_of_schema(
         validate=like(adapter.validate, validate) if validate is not None else None,
         links_of_any_type=validate is not None and "input_types" in inspect.signature(validate).parameters,
         redeclare=redeclare,
+        called_for_nothing=True,
         idempotent=not schema.not_idempotent,
         accepts_extra_inputs=schema.accept_all_inputs,
         version=None,
@@ -80,7 +83,7 @@ def node_type_of_schema(
 
 
 class _SchemaNode:
-    """Calls the class methods of a node with Sumi's arguments."""
+    """Calls a node's class methods, converting from Sumi's arguments."""
 
     def __init__(self, node_class: type[_io.ComfyNode], schema: _io.Schema, outputs: tuple[Output, ...]):
         self._class = node_class
@@ -88,7 +91,7 @@ class _SchemaNode:
         self.declare(schema)
 
     def declare(self, schema: _io.Schema) -> None:
-        """What the class declares by now."""
+        """Take new declarations of the class."""
         self._hidden = frozenset(hidden.name for hidden in schema.hidden)
         self._lists = schema.is_input_list
         self._choices = frozenset(i.id for i in schema.inputs if isinstance(i, _io.DynamicCombo.Input))
@@ -98,7 +101,8 @@ class _SchemaNode:
         arguments, hidden = self._arguments(inputs)
         token = hidden_values.set(hidden)
         try:
-            return self._result(self._class.execute(**arguments))
+            with parts_named():
+                return self._result(self._class.execute(**arguments))
         finally:
             hidden_values.reset(token)
 
@@ -106,7 +110,8 @@ class _SchemaNode:
         arguments, hidden = self._arguments(inputs)
         token = hidden_values.set(hidden)
         try:
-            return self._result(await self._class.execute(**arguments))
+            with parts_named():
+                return self._result(await self._class.execute(**arguments))
         finally:
             hidden_values.reset(token)
 
@@ -125,12 +130,13 @@ class _SchemaNode:
         function = getattr(self._class, method)
         token = hidden_values.set(hidden)
         try:
-            return function(**Takes(function).of(arguments))
+            with parts_named():
+                return function(**Takes(function).of(arguments))
         finally:
             hidden_values.reset(token)
 
     def _arguments(self, inputs: dict[str, Any]) -> tuple[dict[str, Any], dict[str, Any]]:
-        """The inputs as ``execute`` takes them, those of one group in a dict; and the hidden ones."""
+        """Return the inputs as ``execute`` takes them, each group in a dict, and the hidden inputs."""
         arguments: dict[str, Any] = {name: {} for name in self._grown}
         hidden: dict[str, Any] = {}
         for name, value in inputs.items():
@@ -167,7 +173,7 @@ def _hidden(schema: _io.Schema) -> dict[str, str]:
 
 
 def _inputs(declared: _io.Input, prefix: str = "", optional: bool = False) -> Iterator[Input]:
-    """The inputs that the engine sees; a group of inputs has one for each that it may hold."""
+    """Return the inputs for the engine; a group of inputs is expanded to all the inputs that it can hold."""
     name = prefix + declared.id
     optional = optional or declared.optional
     if isinstance(declared, _io.Autogrow.Input):
@@ -178,12 +184,11 @@ def _inputs(declared: _io.Input, prefix: str = "", optional: bool = False) -> It
     elif isinstance(declared, _io.DynamicCombo.Input):
         keys = [option.key for option in declared.choices]
         yield read_input(name, ("COMBO", {**declared.as_dict(), "options": keys}), required=not optional)
-        seen: set[str] = set()
-        for option in declared.choices:
-            for inner_input in option.inputs:
-                if inner_input.id not in seen:  # each option has inputs of its own, under one name at times
-                    seen.add(inner_input.id)
-                    yield from _inputs(inner_input, f"{name}.", optional=True)
+        options = {
+            str(option.key): [found for inner in option.inputs for found in _inputs(inner, f"{name}.")]
+            for option in declared.choices
+        }
+        yield from inputs_of_options(name, options)
     else:
         yield read_input(name, _spec(declared), required=not optional)
 
@@ -198,7 +203,7 @@ def _output(declared: _io.Output) -> Output:
 
 
 def _extra(schema: _io.Schema) -> dict[str, Any]:
-    """What the editor is told of nodes whose inputs come in groups: the groups, not their members."""
+    """Return the editor's data of nodes whose inputs come in groups: the groups, not their members."""
     groups = (_io.Autogrow.Input, _io.DynamicCombo.Input)
     marks = {"api_node": True} if schema.is_api_node else {}
     if not any(isinstance(declared, groups) for declared in schema.inputs):

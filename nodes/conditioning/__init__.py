@@ -1,1 +1,1 @@
-"""What a sampler is told besides the prompt: where, when and how strongly it counts."""
+"""Where, when and how strongly a prompt steers the sampling."""

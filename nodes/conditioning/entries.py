@@ -1,8 +1,8 @@
-"""Arithmetic of conditionings.
+"""Combines and changes conditionings.
 
 A conditioning is a list of entries ``[embedding, options]``: embedding [1, 77k, width] float32, options a
-dict with ``pooled_output`` [1, width] and what says where and when the entry counts. Every function
-returns new lists and dicts and leaves those it was given, and their tensors, as they are.
+dict with ``pooled_output`` [1, width], and the area, the strength and the steps of the entry. Every function
+returns new lists and dicts, and changes neither its arguments nor their tensors.
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from graph.errors import SumiError
+from nodes.resize import resize
 
 log = logging.getLogger(__name__)
 
@@ -22,11 +23,11 @@ Conditioning: TypeAlias = list[list[Any]]
 
 
 class ConditioningError(SumiError):
-    """Two conditionings do not go together; says how they differ."""
+    """Two conditionings cannot be combined. The message says how they differ."""
 
 
 def zeroed(conditioning: Conditioning) -> Conditioning:
-    """Embeddings and pooled outputs of zeros: what a model is told to be told nothing."""
+    """Replace embeddings and pooled outputs with zeros."""
     result = []
     for embedding, options in conditioning:
         pooled = options.get("pooled_output")
@@ -36,19 +37,19 @@ def zeroed(conditioning: Conditioning) -> Conditioning:
 
 
 def concatenated(to: Conditioning, source: Conditioning) -> Conditioning:
-    """Each entry of ``to`` with the tokens of the first entry of ``source`` behind its own.
+    """Append the tokens of the first entry of ``source`` to each entry of ``to``.
 
-    Raises ConditioningError if ``source`` is empty or of another width.
+    Raises ConditioningError if ``source`` is empty or has another width.
     """
     other, _ = _first(source, "ConditioningConcat")
     return [[torch.cat((embedding, _alike(other, embedding)), dim=1), dict(options)] for embedding, options in to]
 
 
 def averaged(to: Conditioning, source: Conditioning, strength: float) -> Conditioning:
-    """Each entry of ``to`` times ``strength`` plus the first entry of ``source`` times 1 - ``strength``.
+    """Average each entry of ``to``, with weight ``strength``, and the first entry of ``source``, with 1 - ``strength``.
 
-    The embedding of ``source`` is cut, or filled up with zeros, to the length of that of ``to``. Pooled
-    outputs are averaged alike; where only ``source`` has one, it is taken over.
+    The embedding of ``source`` is cut, or padded with zeros, to the length of the embedding of ``to``. Pooled outputs
+    are averaged too; an entry without one gets that of ``source``.
     Raises ConditioningError if ``source`` is empty or of another width.
     """
     other, other_options = _first(source, "ConditioningAverage")
@@ -56,7 +57,7 @@ def averaged(to: Conditioning, source: Conditioning, strength: float) -> Conditi
     result = []
     for embedding, options in to:
         missing = embedding.shape[1] - other.shape[1]
-        fitted = functional.pad(_alike(other, embedding), (0, 0, 0, missing))  # cuts where negative
+        fitted = functional.pad(_alike(other, embedding), (0, 0, 0, missing))  # a negative number cuts
         options = dict(options)
         if other_pooled is not None:
             pooled = options.get("pooled_output")
@@ -66,9 +67,9 @@ def averaged(to: Conditioning, source: Conditioning, strength: float) -> Conditi
 
 
 def masked(conditioning: Conditioning, mask: Tensor, strength: float, crop: bool) -> Conditioning:
-    """Entries that count where ``mask`` ([H, W] or [B, H, W], 0..1) is, times ``strength``.
+    """Limit the entries to ``mask`` ([H, W] or [B, H, W], 0..1), with ``strength``.
 
-    ``crop``: the model sees only the mask's bounding box.
+    ``crop``: the model gets only the mask's bounding box.
     """
     return with_options(
         conditioning,
@@ -78,8 +79,26 @@ def masked(conditioning: Conditioning, mask: Tensor, strength: float, crop: bool
     )
 
 
+def with_picture(conditioning: Conditioning, picture: Any, strength: float, noise_augmentation: float) -> Conditioning:
+    """Add a picture, a ``nodes.vision.handle.ClipVisionOutput``, to the entries, besides earlier ones."""
+    added = {"clip_vision_output": picture, "strength": strength, "noise_augmentation": noise_augmentation}
+    return [
+        [embedding, {**options, "unclip_conditioning": [*options.get("unclip_conditioning", ()), added]}]
+        for embedding, options in conditioning
+    ]
+
+
+def picture_to_enlarge(images: Tensor, ratio: float) -> Tensor:
+    """Convert pictures [B, H, W, C], 0..1, for a 4× upscaler that enlarges them ``ratio`` times.
+
+    Returns [B, 3, H · ratio / 4, W · ratio / 4], -1..1. Raises SizeError if the result would be empty.
+    """
+    height, width = (max(1, round(side * ratio)) // 4 for side in images.shape[1:3])
+    return resize(images[..., :3].movedim(-1, 1) * 2.0 - 1.0, width, height, "bilinear", "center")
+
+
 def with_options(conditioning: Conditioning, **options: Any) -> Conditioning:
-    """The same embeddings with ``options`` set."""
+    """Set ``options`` of every entry."""
     return [[embedding, {**old, **options}] for embedding, old in conditioning]
 
 

@@ -35,16 +35,16 @@ MODES: Mapping[str, Mode] = {
     "screen": _screen,
     "overlay": _overlay,
     "soft_light": _soft_light,
-    # Negative differences come out black, as in ComfyUI; the W3C's takes their absolute value.
+    # Negative differences become black, as in ComfyUI; the W3C's definition uses the absolute value.
     "difference": torch.sub,
 }
 
 
 def blend(below: torch.Tensor, above: torch.Tensor, factor: float, mode: str) -> torch.Tensor:
-    """``factor`` parts of the blend, the rest of ``below``, clamped to 0..1.
+    """Return ``factor`` of the blend plus 1 - ``factor`` of ``below``, clamped to 0..1.
 
-    ``above`` is scaled and centre-cropped to ``below``'s size and given its channels; a single
-    picture on either side goes with every one of the other.
+    ``above`` is scaled and centre-cropped to ``below``'s size and gets its channels; a single picture is combined
+    with every picture of the other batch.
     """
     above = with_channels(above.to(below), below.shape[-1])
     if above.shape[1:3] != below.shape[1:3]:

@@ -1,7 +1,7 @@
 """Edges: J. Canny, "A Computational Approach to Edge Detection", IEEE PAMI 8(6), 1986.
 
-Conventions are kornia's (Apache-2.0), save for ties between neighbours: a 5×5 Gaussian of deviation 1, Sobel without
-normalisation, eight directions, thresholds on the gradient of values 0..1.
+The conventions are kornia's (Apache-2.0), except for ties between neighbours: a 5×5 Gaussian with deviation 1, Sobel
+without normalisation, eight directions, thresholds on the gradient of values 0..1.
 """
 
 from __future__ import annotations
@@ -18,21 +18,21 @@ WEAK, STRONG = 0.5, 1.0
 
 
 def canny(images: torch.Tensor, low: float, high: float) -> torch.Tensor:
-    """Edges of pictures [B, H, W, 3+] as white lines [B, H, W, 3].
+    """Draw the edges of pictures [B, H, W, 3+] as white lines [B, H, W, 3].
 
-    A ridge of the gradient above ``high`` is an edge, and so is one above ``low`` that touches an edge.
-    Raises SizeError for pictures of less than 3 pixels a side.
+    A ridge of the gradient above ``high`` is an edge, and so is a ridge above ``low`` that touches an edge.
+    Raises SizeError for pictures with sides below 3 pixels.
     """
     grey = (images[..., :3] * images.new_tensor(LUMA)).sum(-1).unsqueeze(1)
     line = torch.exp(-torch.arange(-2.0, 3.0).square() / 2.0)
     smooth = convolve(grey, line[:, None] * line / line.sum() ** 2)
     ridges = _ridges(*_gradient(smooth))
     edges = torch.where(ridges > high, STRONG, torch.where(ridges > low, WEAK, 0.0))
-    return _linked(edges).movedim(1, -1).expand(-1, -1, -1, 3)
+    return _linked(edges).movedim(1, -1).expand(-1, -1, -1, 3).contiguous()
 
 
 def _gradient(grey: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-    """Sobel's derivatives along columns and rows, [B, 1, H, W] each."""
+    """Return Sobel's derivatives along columns and rows, [B, 1, H, W] each."""
     across = grey.new_tensor([[-1.0, 0.0, 1.0], [-2.0, 0.0, 2.0], [-1.0, 0.0, 1.0]])
     padded = F.pad(grey, (1, 1, 1, 1), mode="replicate")
     return F.conv2d(padded, across[None, None]), F.conv2d(padded, across.T[None, None])
@@ -43,9 +43,9 @@ _NEIGHBOURS = ((1, 0), (1, 1), (0, 1), (-1, 1))
 
 
 def _ridges(across: torch.Tensor, down: torch.Tensor) -> torch.Tensor:
-    """The gradient's magnitude where it is larger than at both neighbours along its direction, else 0.
+    """Return the gradient's magnitude where it is larger than at both neighbours along its direction, else 0.
 
-    Of two that are equally steep the further one counts, so that a line has no gaps.
+    Of two equal neighbours, the farther one counts, so that lines have no gaps.
     """
     magnitude = (across.square() + down.square() + 1e-6).sqrt()
     direction = (torch.atan2(down, across) / (torch.pi / 4)).round().long() % 4
@@ -60,7 +60,7 @@ def _ridges(across: torch.Tensor, down: torch.Tensor) -> torch.Tensor:
 
 
 def _linked(edges: torch.Tensor) -> torch.Tensor:
-    """Weak pixels that touch strong ones become strong, until nothing changes; the rest go."""
+    """Turn weak pixels that touch strong ones into strong ones until nothing changes; remove all other weak ones."""
     strong, weak = edges == STRONG, edges == WEAK
     while True:
         near = F.max_pool2d(strong.to(edges), 3, stride=1, padding=1) > 0

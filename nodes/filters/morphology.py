@@ -9,9 +9,9 @@ OPERATIONS = ("erode", "dilate", "open", "close", "gradient", "bottom_hat", "top
 
 
 def morphology(images: torch.Tensor, operation: str, size: int) -> torch.Tensor:
-    """One of :data:`OPERATIONS` on pictures [B, H, W, C] with a ``size`` × ``size`` square.
+    """Apply one of :data:`OPERATIONS` to pictures [B, H, W, C] with a ``size`` × ``size`` square.
 
-    What lies beyond the edges does not count.
+    Pixels beyond the edges are ignored.
     """
     if operation == "erode":
         return erode(images, size)
@@ -29,14 +29,14 @@ def morphology(images: torch.Tensor, operation: str, size: int) -> torch.Tensor:
 
 
 def dilate(images: torch.Tensor, size: int) -> torch.Tensor:
-    """The largest value in the square around each; of an even square one more pixel lies before it than after."""
+    """Return the largest value in the square around each pixel; even squares reach one pixel further before it."""
     before, after = size // 2, size - 1 - size // 2
     padded = F.pad(images.movedim(-1, 1), (before, after, before, after), value=-torch.inf)
-    # A square's maximum is its rows' maximum of its columns' maxima: 2k comparisons instead of k².
+    # The maximum over a square is the maximum over rows of maxima over columns: 2k comparisons instead of k².
     rows = F.max_pool2d(padded, (1, size), stride=1)
     return F.max_pool2d(rows, (size, 1), stride=1).movedim(1, -1)
 
 
 def erode(images: torch.Tensor, size: int) -> torch.Tensor:
-    """The smallest value in the square around each."""
+    """Return the smallest value in the square around each pixel."""
     return -dilate(-images, size)

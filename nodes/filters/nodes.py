@@ -1,4 +1,4 @@
-"""Filters on pictures."""
+"""The nodes that filter pictures."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ class Planes(NamedTuple):
 def image_blend(
     *, image1: Image, image2: Image, blend_factor: Fraction = 0.5, blend_mode: Annotated[str, BLEND]
 ) -> Image:
-    """Lays one picture over another as image editors do; the second is scaled to the first's size."""
+    """Blend two pictures with a mode of image editors; the second is scaled to the first's size."""
     from nodes.filters import blend
 
     return blend.blend(image1, image2, blend_factor, blend_mode)
@@ -35,7 +35,7 @@ def image_blend(
 
 @node("ImageBlur", display_name=None, category="image/postprocessing")
 def image_blur(*, image: Image, blur_radius: Radius = 1, sigma: Annotated[float, Range(0.1, 10.0, 0.1)] = 1.0) -> Image:
-    """Blurs with a Gaussian; ``sigma`` is in units of the radius. Raises SizeError."""
+    """Blur with a Gaussian; ``sigma`` is relative to the radius. Raises SizeError."""
     from nodes import gaussian
 
     weights = gaussian.kernel(blur_radius, sigma)
@@ -50,7 +50,7 @@ def image_sharpen(
     sigma: Annotated[float, Range(0.1, 10.0, 0.01)] = 1.0,
     alpha: Annotated[float, Range(0.0, 5.0, 0.01)] = 1.0,
 ) -> Image:
-    """Sharpens by taking away a blur of the picture; ``sigma`` is in units of the radius. Raises SizeError."""
+    """Sharpen by subtracting a blur of the picture; ``sigma`` is relative to the radius. Raises SizeError."""
     from nodes import gaussian
 
     weights = gaussian.sharpening_kernel(sharpen_radius, sigma, alpha)
@@ -61,7 +61,7 @@ def image_sharpen(
 def image_quantize(
     *, image: Image, colors: Annotated[int, Range(1, 256, 1)] = 256, dither: Annotated[str, DITHER]
 ) -> Image:
-    """Reduces a picture to a few colours of its own, dithered or not."""
+    """Reduce a picture to a small palette made from its own colours, with or without dithering."""
     from nodes.filters import quantize
 
     return quantize.quantize(image, colors, dither)
@@ -71,7 +71,7 @@ def image_quantize(
 def image_morphology(
     *, image: Image, operation: Annotated[str, MORPHOLOGY], kernel_size: Annotated[int, Range(3, 999, 1)] = 3
 ) -> Image:
-    """Grows (dilate) or shrinks (erode) what is bright, by a square, and what is made of that."""
+    """Grow (dilate) or shrink (erode) bright areas by a square, or apply an operation made of both."""
     from nodes.filters import morphology
 
     return morphology.morphology(image, operation, kernel_size)
@@ -79,7 +79,7 @@ def image_morphology(
 
 @node("Canny", display_name=None, category="image/preprocessors")
 def canny(*, image: Image, low_threshold: Threshold = 0.4, high_threshold: Threshold = 0.8) -> Image:
-    """Draws the edges of a picture as white lines, as ControlNets want them."""
+    """Draw the edges of a picture as white lines, the form that ControlNets expect."""
     from nodes.filters import edges
 
     return edges.canny(image, low_threshold, high_threshold)
@@ -87,7 +87,7 @@ def canny(*, image: Image, low_threshold: Threshold = 0.4, high_threshold: Thres
 
 @node("ImageRGBToYUV", display_name=None, category="image/batch")
 def image_rgb_to_yuv(*, image: Image) -> Planes:
-    """Takes a picture apart into brightness (Y) and two colour differences (U, V), as grey pictures."""
+    """Split a picture into brightness (Y) and two colour differences (U, V), as grey pictures."""
     from nodes.filters import color
 
     return Planes(*color.to_yuv(image))
@@ -95,7 +95,7 @@ def image_rgb_to_yuv(*, image: Image) -> Planes:
 
 @node("ImageYUVToRGB", display_name=None, category="image/batch")
 def image_yuv_to_rgb(*, Y: Image, U: Image, V: Image) -> Image:
-    """Puts brightness and colour differences together to a picture."""
+    """Combine brightness and colour differences to a picture."""
     from nodes.filters import color
 
     return color.from_yuv(Y, U, V)
@@ -103,7 +103,7 @@ def image_yuv_to_rgb(*, Y: Image, U: Image, V: Image) -> Image:
 
 @node("ImageAddNoise", category="image")
 def image_add_noise(*, image: Image, seed: Seed = 0, strength: Fraction = 0.5) -> Image:
-    """Adds Gaussian noise of a seed, ``strength`` being its deviation."""
+    """Add Gaussian noise with a seed; ``strength`` is its standard deviation."""
     import torch
 
     noise = torch.randn(image.shape, generator=torch.Generator().manual_seed(seed))

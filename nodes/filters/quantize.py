@@ -1,4 +1,4 @@
-"""Pictures reduced to a palette of their own, dithered or not."""
+"""Reduces pictures to a palette of their own colours, with or without dithering."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ _DITHER = {
 
 
 def quantize(images: torch.Tensor, colors: int, dither: str) -> torch.Tensor:
-    """Pictures [B, H, W, C] with at most ``colors`` colours each, chosen by median cut; RGB.
+    """Reduce pictures [B, H, W, C] to at most ``colors`` colours each, chosen by median cut. Returns RGB.
 
     ``dither``: none, floyd-steinberg, or bayer-2 to bayer-16 (ordered, B. E. Bayer 1973).
     """
@@ -37,7 +37,7 @@ def _one(image: torch.Tensor, colors: int, dither: str) -> torch.Tensor:
 
 
 def bayer(order: int) -> np.ndarray:
-    """Bayer's matrix [order, order], order a power of 2: each value once, evenly spaced, mean 0, within ±½."""
+    """Return Bayer's matrix [order, order], order a power of 2: each value once, evenly spaced, mean 0, within ±½."""
     if order == 1:
         return np.zeros((1, 1), dtype=np.float32)
     half = bayer(order // 2)

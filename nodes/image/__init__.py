@@ -1,1 +1,1 @@
-"""Pictures as tensors: IMAGE nodes and the maths they call."""
+"""The IMAGE nodes, and the functions on picture tensors that they call."""

@@ -1,4 +1,4 @@
-"""Writing IMAGE batches as animations: APNG and WebP."""
+"""Writes IMAGE batches as animations: APNG and WebP."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from nodes.pictures.pixels import PixelError, to_pillow
 from nodes.saving import save_files
 
 WEBP_LIMIT = 16383
-"""The most pixels a side that the WebP format can hold."""
+"""Maximum pixels per side in the WebP format."""
 
 
 def save_apng(
@@ -28,7 +28,7 @@ def save_apng(
 ) -> list[SavedFile]:
     """Save ``images`` [B, H, W, C] as one animated PNG. Raises OutputFileError and PixelError.
 
-    Frames that equal the one before are written once and shown longer.
+    A frame that equals the one before is not written again; the first is shown longer.
     """
     chunks = metadata.png_chunks(prompt, extra_pnginfo)
 
@@ -59,7 +59,7 @@ def save_webp(
     """
     height, width = images.shape[1:3]
     if max(height, width) > WEBP_LIMIT:
-        raise PixelError(f"a WebP is at most {WEBP_LIMIT} pixels a side, not {width}×{height}: scale it first")
+        raise PixelError(f"a WebP can have at most {WEBP_LIMIT} pixels per side, not {width}×{height}: scale it first")
     exif = metadata.webp_exif(prompt, extra_pnginfo)
 
     def write(file: BinaryIO) -> None:

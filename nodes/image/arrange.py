@@ -1,4 +1,4 @@
-"""Pictures cropped, padded, put side by side and into batches. IMAGE tensors are [B, H, W, C]."""
+"""Crops, pads, stitches and batches pictures. IMAGE tensors are [B, H, W, C]."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from nodes.resize import SizeError
 
 
 def empty(width: int, height: int, batch_size: int, color: int) -> torch.Tensor:
-    """[batch_size, height, width, 3] of one colour 0xRRGGBB. Raises TooLargeError."""
+    """Return [batch_size, height, width, 3] with one colour 0xRRGGBB. Raises TooLargeError."""
     shape = (batch_size, height, width, 3)
     check_fits(f"an empty picture of {width}×{height} pixels, batch size {batch_size},", shape)
     red_green_blue = [(color >> shift & 0xFF) / 255 for shift in (16, 8, 0)]
@@ -22,13 +22,13 @@ def empty(width: int, height: int, batch_size: int, color: int) -> torch.Tensor:
 
 
 def crop(images: torch.Tensor, width: int, height: int, x: int, y: int) -> torch.Tensor:
-    """A window of the pictures, cut off at their edges, at least one pixel."""
+    """Return a window of the pictures, cut off at their edges, with at least one pixel."""
     x, y = min(x, images.shape[2] - 1), min(y, images.shape[1] - 1)
-    return images[:, y : y + height, x : x + width]
+    return images[:, y : y + height, x : x + width].contiguous()
 
 
 def join(first: torch.Tensor, second: torch.Tensor) -> torch.Tensor:
-    """Both as one batch; the second is scaled and centre-cropped to the first's size."""
+    """Join both as one batch; the second is scaled and centre-cropped to the first's size."""
     channels = max(first.shape[-1], second.shape[-1])
     first, second = with_channels(first, channels), with_channels(second, channels)
     if first.shape[1:3] != second.shape[1:3]:
@@ -37,9 +37,9 @@ def join(first: torch.Tensor, second: torch.Tensor) -> torch.Tensor:
 
 
 def rebatch(batches: Sequence[torch.Tensor], size: int) -> list[torch.Tensor]:
-    """The pictures of all ``batches``, in order, in batches of ``size``, the last perhaps shorter.
+    """Return the pictures of all ``batches``, in order, in batches of ``size``; the last may be shorter.
 
-    Raises SizeError if pictures that would share a batch differ in size.
+    Raises SizeError if pictures in a batch would have different sizes.
     """
     pictures = [picture for batch in batches for picture in batch]
     groups = [pictures[start : start + size] for start in range(0, len(pictures), size)]
@@ -59,7 +59,7 @@ def paste(
     mask: torch.Tensor | None = None,
     resize_source: bool = False,
 ) -> torch.Tensor:
-    """``source`` on ``destination`` where ``mask`` [b, h, w] is 1; see :func:`nodes.composite.composite`."""
+    """Paste ``source`` on ``destination`` where ``mask`` [b, h, w] is 1; see :func:`nodes.composite.composite`."""
     source = with_channels(source, destination.shape[-1])
     pasted = composite(destination.movedim(-1, 1), source.movedim(-1, 1), x, y, mask, resize_source)
     return pasted.movedim(1, -1)
@@ -68,11 +68,11 @@ def paste(
 def pad_for_outpaint(
     images: torch.Tensor, left: int, top: int, right: int, bottom: int, feathering: int
 ) -> tuple[torch.Tensor, torch.Tensor]:
-    """Pictures with grey margins, and the mask [1, H + margins, W + margins] of what to paint.
+    """Return pictures with grey margins, and the mask [1, H + margins, W + margins] of the area to paint.
 
-    The mask is 1 on the margins and falls off as (1 - d/feathering)² over the ``feathering``
-    pixels inside each padded edge, d being the distance to it; without a feather, or if the picture
-    is not more than twice as large as it, it is 0 inside.
+    The mask is 1 on the margins and falls as (1 - d/feathering)² over the ``feathering`` pixels inside each padded
+    edge, where d is the distance to the edge. It is 0 inside if ``feathering`` is 0 or the picture is at most twice as
+    large as it.
     """
     batch, height, width, channels = images.shape
     full = (batch, height + top + bottom, width + left + right, channels)
@@ -91,7 +91,7 @@ def pad_for_outpaint(
 
 
 def _distance(length: int, from_start: bool, from_end: bool) -> torch.Tensor:
-    """[length] distances to the nearer of those ends that count."""
+    """Return [length] distances to the nearest padded end."""
     index = torch.arange(length, dtype=torch.float32)
     distance = torch.full((length,), float("inf"))
     if from_start:
@@ -118,10 +118,11 @@ def stitch(
     spacing: int,
     color: str,
 ) -> torch.Tensor:
-    """``second`` to the ``right`` of, ``left`` of, ``up`` above or ``down`` below ``first``.
+    """Put ``second`` to the ``right`` or ``left`` of ``first``, or above (``up``) or below (``down``) it.
 
-    With ``match_size`` it is scaled to the side they share, else the smaller is centred on black.
-    ``spacing`` pixels, made even, of ``color`` go between. The shorter batch repeats its last picture.
+    With ``match_size``, it is scaled to the common side; otherwise the smaller one is centred on black.
+    ``spacing`` pixels of ``color``, rounded to an even number, are between them. The shorter batch repeats its last
+    picture.
     """
     beside = direction in ("left", "right")
     batch = max(first.shape[0], second.shape[0])
@@ -152,7 +153,7 @@ def _repeat_last(images: torch.Tensor, size: int) -> torch.Tensor:
 
 
 def _centred(images: torch.Tensor, dim: int, length: int) -> torch.Tensor:
-    """Black added on both ends of ``dim``, the odd pixel after, until it is ``length`` long."""
+    """Add black on both ends of ``dim`` to reach ``length``; an odd pixel goes to the end."""
     before, rest = divmod(length - images.shape[dim], 2)
     margins = [0] * 8
     margins[2 * (3 - dim)], margins[2 * (3 - dim) + 1] = before, before + rest
@@ -160,12 +161,12 @@ def _centred(images: torch.Tensor, dim: int, length: int) -> torch.Tensor:
 
 
 def take(images: torch.Tensor, start: int, length: int) -> torch.Tensor:
-    """Pictures ``start`` to ``start + length``, or what there is of them; at least one."""
+    """Return the existing pictures from ``start`` to ``start + length``; at least one."""
     return images[min(start, images.shape[0] - 1) :][:length]
 
 
 def fit_into(images: torch.Tensor, width: int, height: int, color: str, method: str) -> torch.Tensor:
-    """The pictures scaled to fit width × height, whole and centred, on ``white`` or ``black``."""
+    """Scale the complete pictures to fit in width × height, centred on ``white`` or ``black``."""
     old_height, old_width = images.shape[1:3]
     factor = min(width / old_width, height / old_height)
     inner_width, inner_height = max(1, int(old_width * factor)), max(1, int(old_height * factor))

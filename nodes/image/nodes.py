@@ -1,4 +1,4 @@
-"""Pictures: load, save, make, scale, crop, batch, composite."""
+"""The nodes that load, save, make, scale, crop, batch and composite pictures."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Annotated, Literal, NamedTuple
 
 from graph.context import Context
 from graph.folders import Folders
-from graph.node import Choices, ExtraPngInfo, Hint, Listed, Prompt, Range, Socket, UniqueId, node
+from graph.node import AddedLater, Choices, ExtraPngInfo, Hint, Listed, Prompt, Range, Socket, UniqueId, node
 from graph.results import NodeResult
 from nodes.file_identity import content_hash
 from nodes.input_files import ImageFile, image_content, image_is_there, is_there
@@ -25,7 +25,7 @@ Method = Annotated[str, Choices(METHODS)]
 
 
 Images = Annotated[Sequence[Tensor], Socket("IMAGE")]
-"""What a node that takes or gives lists sees."""
+"""A list of pictures, for nodes with list inputs or outputs."""
 
 
 class Size(NamedTuple):
@@ -36,10 +36,10 @@ class Size(NamedTuple):
 
 @node("LoadImage", display_name="Load Image", category="image", fingerprint=image_content, validate=image_is_there)
 def load_image(*, image: ImageFile, context: Context) -> ImageAndMask:
-    """Reads a picture; its transparency becomes the mask, 1 where nothing is seen.
+    """Load a picture; its transparency becomes the mask, 1 where it is transparent.
 
-    An animation becomes a batch. Without transparency the mask is 64×64 zeros.
-    Raises InputFileError if the file is missing or no picture.
+    An animation becomes a batch. Without transparency, the mask is 64×64 zeros.
+    Raises InputFileError if the file is missing or not a picture.
     """
     from nodes.pictures import loading
 
@@ -74,7 +74,7 @@ def load_image_output(
     image: Annotated[str, Socket("COMBO"), Hint(image_upload=True, image_folder="output", remote=_OUTPUT_LIST)],
     context: Context,
 ) -> ImageAndMask:
-    """Reads a picture that was saved in the output folder, as Load Image does."""
+    """Load a picture from the output folder, like Load Image."""
     from nodes.pictures import loading
 
     return ImageAndMask(*loading.load_image(context.folders.annotated(image, "output")))
@@ -89,9 +89,9 @@ def save_image(
     extra_pnginfo: ExtraPngInfo = None,
     context: Context,
 ) -> NodeResult:
-    """Saves each picture as a PNG in the output folder, with the workflow that made it inside.
+    """Save each picture as a PNG in the output folder, with the workflow inside.
 
-    Raises OutputFileError if it cannot be written; nothing half-written stays.
+    Raises OutputFileError if it cannot be written; no partial file is left behind.
     """
     from nodes.pictures import saving
 
@@ -103,7 +103,7 @@ def save_image(
 def preview_image(
     *, images: Image, prompt: Prompt = None, extra_pnginfo: ExtraPngInfo = None, context: Context
 ) -> NodeResult:
-    """Shows the pictures without keeping them: they go to the temp folder."""
+    """Show the pictures without saving them; they are only in the temp folder."""
     from nodes.pictures import saving
 
     files = saving.save_preview(context, images, prompt=prompt, extra_pnginfo=extra_pnginfo)
@@ -124,7 +124,7 @@ def save_animated_png(
     extra_pnginfo: ExtraPngInfo = None,
     context: Context,
 ) -> NodeResult:
-    """Saves a batch as one animated PNG in the output folder, with the workflow inside."""
+    """Save a batch as one animated PNG in the output folder, with the workflow inside."""
     from nodes.image import animation
 
     files = animation.save_apng(
@@ -152,7 +152,7 @@ def save_animated_webp(
     extra_pnginfo: ExtraPngInfo = None,
     context: Context,
 ) -> NodeResult:
-    """Saves a batch as one animated WebP in the output folder, with the workflow inside."""
+    """Save a batch as one animated WebP in the output folder, with the workflow inside."""
     from nodes.image import animation
 
     files = animation.save_webp(
@@ -169,14 +169,14 @@ def save_animated_webp(
     return NodeResult(ui={"images": [file.as_ui() for file in files], "animated": [True]})
 
 
-def _always_anew() -> float:
-    """Equal to nothing, itself included: whoever listens wants the pictures of every run."""
+def _always_changed() -> float:
+    """Return NaN, which never equals itself, so that every run sends the pictures."""
     return float("nan")
 
 
-@node("SaveImageWebsocket", category="api/image", output_node=True, fingerprint=_always_anew)
+@node("SaveImageWebsocket", category="api/image", output_node=True, fingerprint=_always_changed)
 def save_image_websocket(*, images: Image, context: Context) -> NodeResult:
-    """Sends the pictures to the client as PNG previews, without writing a file."""
+    """Send the pictures to the client as PNG previews, without writing a file."""
     from nodes.pictures import saving
 
     for number, image in enumerate(images, start=1):
@@ -192,7 +192,7 @@ def empty_image(
     batch_size: Count = 1,
     color: Annotated[int, Range(0, 0xFFFFFF, 1), Hint(display="color")] = 0,
 ) -> Image:
-    """A picture of one colour, given as the number 0xRRGGBB."""
+    """Make a picture of one colour, given as the number 0xRRGGBB."""
     from nodes.image import arrange
 
     return arrange.empty(width, height, batch_size, color)
@@ -200,13 +200,13 @@ def empty_image(
 
 @node("ImageInvert", display_name="Invert Image", category="image")
 def image_invert(*, image: Image) -> Image:
-    """Turns every colour into its opposite: 1 - image."""
+    """Invert every colour: 1 - image."""
     return 1.0 - image
 
 
 @node("ImageBatch", display_name="Batch Images", category="image")
 def image_batch(*, image1: Image, image2: Image) -> Image:
-    """Joins two batches of pictures; the second is scaled and cropped to the first's size."""
+    """Join two batches of pictures; the second is scaled and cropped to the first's size."""
     from nodes.image import arrange
 
     return arrange.join(image1, image2)
@@ -222,7 +222,7 @@ def image_pad_for_outpaint(
     bottom: Margin = 0,
     feathering: Offset = 40,
 ) -> ImageAndMask:
-    """Adds grey margins for the sampler to paint, and a mask of them that fades into the picture."""
+    """Add grey margins for the sampler to paint, and a mask of them that fades into the picture."""
     from nodes.image import arrange
 
     return ImageAndMask(*arrange.pad_for_outpaint(image, left, top, right, bottom, feathering))
@@ -235,10 +235,10 @@ def image_composite_masked(
     source: Image,
     x: Offset = 0,
     y: Offset = 0,
-    resize_source: bool = False,
+    resize_source: Annotated[bool, AddedLater] = False,
     mask: Mask | None = None,
 ) -> Image:
-    """Pastes one picture onto another where the mask is 1; the mask is stretched to the source."""
+    """Paste one picture onto another where the mask is 1; the mask is resized to the source."""
     from nodes.image import arrange
 
     return arrange.paste(destination, source, x, y, mask, resize_source)
@@ -246,7 +246,7 @@ def image_composite_masked(
 
 @node("GetImageSize", display_name="Get Image Size", category="image")
 def get_image_size(*, image: Image, unique_id: UniqueId, context: Context) -> Size:
-    """Says how wide and high the pictures are, in pixels, and how many there are."""
+    """Return width and height of the pictures in pixels, and their number."""
     batch_size, height, width = image.shape[:3]
     context.show_text(f"width: {width}, height: {height}\nbatch size: {batch_size}")
     return Size(width, height, batch_size)
@@ -261,7 +261,7 @@ def image_scale(
     height: Offset = 512,
     crop: Crop,
 ) -> Image:
-    """Scales pictures to a size; a side of 0 follows from the other."""
+    """Scale pictures to a size; a side of 0 follows from the other."""
     from nodes.image import sizes
     from nodes.pictures.fitting import scale
 
@@ -274,7 +274,7 @@ def image_scale(
 def image_scale_by(
     *, image: Image, upscale_method: Method, scale_by: Annotated[float, Range(0.01, 8.0, 0.01)] = 1.0
 ) -> Image:
-    """Scales pictures by a factor."""
+    """Scale pictures by a factor."""
     from nodes.image import sizes
     from nodes.pictures.fitting import scale
 
@@ -288,7 +288,7 @@ def image_scale_to_max_dimension(
     upscale_method: Annotated[str, Choices(("area", "lanczos", "bilinear", "nearest-exact", "bilinear", "bicubic"))],
     largest_size: Offset = 512,
 ) -> Image:
-    """Scales pictures so that their longer side is ``largest_size`` pixels."""
+    """Scale pictures so that their longer side is ``largest_size`` pixels."""
     from nodes.image import sizes
     from nodes.pictures.fitting import scale
 
@@ -301,17 +301,21 @@ def image_scale_to_total_pixels(
     image: Image,
     upscale_method: Annotated[str, Choices(METHODS, as_object=True)],
     megapixels: Annotated[float, Range(0.01, 16.0, 0.01)] = 1.0,
+    resolution_steps: Annotated[int, Range(1, 256), AddedLater] = 1,
 ) -> Image:
-    """Scales pictures to a number of pixels in all, in units of 1024 × 1024, keeping their shape."""
+    """Scale pictures to a total number of pixels, in units of 1024 × 1024, keeping their aspect ratio.
+
+    The sides are rounded to multiples of ``resolution_steps``.
+    """
     from nodes.image import sizes
     from nodes.pictures.fitting import scale
 
-    return scale(image, *sizes.of_megapixels(image, megapixels), upscale_method)
+    return scale(image, *sizes.of_megapixels(image, megapixels, resolution_steps), upscale_method)
 
 
 @node("ImageCrop", display_name="Image Crop", category="image/transform")
 def image_crop(*, image: Image, width: Side = 512, height: Side = 512, x: Offset = 0, y: Offset = 0) -> Image:
-    """Cuts a window out of pictures; what lies beyond their edges is left off."""
+    """Cut a window out of pictures; parts beyond their edges are left out."""
     from nodes.image import arrange
 
     return arrange.crop(image, width, height, x, y)
@@ -319,14 +323,14 @@ def image_crop(*, image: Image, width: Side = 512, height: Side = 512, x: Offset
 
 @node("ImageFlip", category="image/transform")
 def image_flip(*, image: Image, flip_method: Literal["x-axis: vertically", "y-axis: horizontally"]) -> Image:
-    """Mirrors pictures top to bottom (x-axis) or left to right (y-axis)."""
+    """Mirror pictures top to bottom (x-axis) or left to right (y-axis)."""
     return image.flip(1 if flip_method.startswith("x") else 2)
 
 
 @node("ImageRotate", category="image/transform")
 def image_rotate(*, image: Image, rotation: Literal["none", "90 degrees", "180 degrees", "270 degrees"]) -> Image:
-    """Turns pictures clockwise by quarter turns."""
-    return image.rot90(("none", "90 degrees", "180 degrees", "270 degrees").index(rotation), (2, 1))
+    """Turn pictures clockwise by quarter turns."""
+    return image.rot90(("none", "90 degrees", "180 degrees", "270 degrees").index(rotation), (2, 1)).contiguous()
 
 
 @node("ImageStitch", display_name="Image Stitch", category="image/transform")
@@ -339,7 +343,7 @@ def image_stitch(
     spacing_color: Literal["white", "black", "red", "green", "blue"] = "white",
     image2: Image | None = None,
 ) -> Image:
-    """Puts a second picture beside, above or below the first."""
+    """Put a second picture beside, above or below the first."""
     if image2 is None:
         return image1
     from nodes.image import arrange
@@ -349,7 +353,7 @@ def image_stitch(
 
 @node("ImageFromBatch", category="image/batch")
 def image_from_batch(*, image: Image, batch_index: Annotated[int, Range(0, 4095)] = 0, length: Count = 1) -> Image:
-    """Takes pictures out of a batch."""
+    """Take pictures out of a batch."""
     from nodes.image import arrange
 
     return arrange.take(image, batch_index, length)
@@ -357,7 +361,7 @@ def image_from_batch(*, image: Image, batch_index: Annotated[int, Range(0, 4095)
 
 @node("RepeatImageBatch", category="image/batch")
 def repeat_image_batch(*, image: Image, amount: Count = 1) -> Image:
-    """Repeats a batch of pictures."""
+    """Repeat a batch of pictures."""
     from nodes.allocation import check_fits
 
     check_fits(f"{amount} copies of a picture", (amount, *image.shape))
@@ -366,9 +370,9 @@ def repeat_image_batch(*, image: Image, amount: Count = 1) -> Image:
 
 @node("RebatchImages", display_name="Rebatch Images", category="image/batch", input_is_list=True)
 def rebatch_images(*, images: Images, batch_size: Count = 1) -> Annotated[Images, Listed]:
-    """Deals batches of pictures of any length into batches of one length, as a list.
+    """Regroup batches of pictures into batches of one length, as a list.
 
-    Raises SizeError if pictures that would share a batch differ in size.
+    Raises SizeError if pictures in a batch would have different sizes.
     """
     from nodes.image import arrange
 
@@ -384,7 +388,7 @@ def resize_and_pad_image(
     padding_color: Literal["white", "black"],
     interpolation: Literal["area", "bicubic", "nearest-exact", "bilinear", "lanczos"],
 ) -> Image:
-    """Scales a picture to fit a size, whole, and fills what is left with white or black."""
+    """Scale a complete picture to fit a size, and fill the rest with white or black."""
     from nodes.image import arrange
 
     return arrange.fit_into(image, target_width, target_height, padding_color, interpolation)

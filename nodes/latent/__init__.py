@@ -1,1 +1,1 @@
-"""Latents: LATENT nodes and the maths they call."""
+"""The LATENT nodes, and the functions on latents that they call."""

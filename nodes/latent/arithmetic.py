@@ -1,4 +1,4 @@
-"""Latents added, mixed, cut and pasted. The second operand is scaled and repeated to fit the first."""
+"""Adds, mixes, cuts and pastes latents. The second operand is scaled and repeated to fit the first."""
 
 from __future__ import annotations
 
@@ -11,14 +11,14 @@ from nodes.resize import SizeError
 
 
 def matched(samples: torch.Tensor, like: torch.Tensor, method: str = "bilinear") -> torch.Tensor:
-    """``samples`` with exactly the shape of ``like`` [B, C, H, W]."""
+    """Return ``samples`` with exactly the shape of ``like`` [B, C, H, W]."""
     return repeat_to(fit(samples, like, method), like.shape[0])
 
 
 def interpolate(first: torch.Tensor, second: torch.Tensor, ratio: float) -> torch.Tensor:
-    """``ratio`` parts of ``first`` and the rest of ``second``: directions and lengths are mixed apart.
+    """Mix ``ratio`` of ``first`` with 1 - ``ratio`` of ``second``; directions and lengths are mixed separately.
 
-    Both [B, C, H, W]; the vectors are those along C. A mean of opposite directions is zero.
+    Both are [B, C, H, W]; the vectors are along C. The mean of opposite directions is zero.
     """
     first_length = torch.linalg.vector_norm(first, dim=1, keepdim=True)
     second_length = torch.linalg.vector_norm(second, dim=1, keepdim=True)
@@ -32,18 +32,18 @@ def _direction(vectors: torch.Tensor, length: torch.Tensor) -> torch.Tensor:
 
 
 AXES = {"x": -1, "y": -2, "t": -3}
-"""The axis a name stands for, from the end; ``t`` is time in latents of films, channels in those of pictures."""
+"""Axis by name, from the end; ``t`` is time in latents of videos and the channels in latents of pictures."""
 
 
 def cut(samples: torch.Tensor, axis: str, index: int, amount: int) -> torch.Tensor:
-    """``amount`` rows, columns or frames from ``index`` on; a negative index counts from the end."""
+    """Return ``amount`` rows, columns or frames from ``index`` on; a negative index counts from the end."""
     size = samples.shape[AXES[axis]]
     start = min(index, size - 1) if index >= 0 else max(size + index, 0)
-    return samples.narrow(AXES[axis], start, min(amount, size - start))
+    return samples.narrow(AXES[axis], start, min(amount, size - start)).contiguous()
 
 
 def concatenate(first: torch.Tensor, second: torch.Tensor, axis: str) -> torch.Tensor:
-    """Side by side along ``axis``; ``-x`` puts the second first. Raises SizeError if other sides differ."""
+    """Join two latents along ``axis``; ``-x`` puts the second one first. Raises SizeError if other sides differ."""
     dim = AXES[axis.removeprefix("-")]
     second = repeat_to(second, first.shape[0])
     pair = (second, first) if axis.startswith("-") else (first, second)
@@ -57,9 +57,9 @@ def concatenate(first: torch.Tensor, second: torch.Tensor, axis: str) -> torch.T
 
 
 def paste(destination: torch.Tensor, source: torch.Tensor, x: int, y: int, feather: int) -> torch.Tensor:
-    """``source`` on ``destination`` [B, C, H, W] at column ``x``, row ``y``, in latent values.
+    """Paste ``source`` on ``destination`` [B, C, H, W] at column ``x``, row ``y``, in latent values.
 
-    Over ``feather`` values the source fades in from each of its edges that is not the destination's edge.
+    The source fades in over ``feather`` values from each of its edges inside the destination.
     """
     height, width = destination.shape[-2:]
     source = repeat_to(source, destination.shape[0])[..., : max(height - y, 0), : max(width - x, 0)]
@@ -74,7 +74,7 @@ def paste(destination: torch.Tensor, source: torch.Tensor, x: int, y: int, feath
 
 
 def crop(samples: torch.Tensor, width: int, height: int, x: int, y: int) -> torch.Tensor:
-    """A window of ``samples`` [B, C, H, W], all in latent values; at least 8 each way if there are so many."""
+    """Return a window of ``samples`` [B, C, H, W], all in latent values; it is at least 8 × 8 if possible."""
     rows, columns = samples.shape[-2:]
     x, y = max(min(x, columns - 8), 0), max(min(y, rows - 8), 0)
-    return samples[..., y : y + height, x : x + width]
+    return samples[..., y : y + height, x : x + width].contiguous()

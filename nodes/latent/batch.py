@@ -1,7 +1,7 @@
-"""Latent batches: taking out, repeating, joining, without losing which noise an item draws.
+"""Takes items out of latent batches, repeats and joins them, and keeps track of each item's noise.
 
-``batch_index`` names the noise of each item: the sampler draws one noise per index, in order,
-from the seed, so an item taken out of a batch becomes the same picture that it is in it.
+``batch_index`` identifies the noise of each item: the sampler draws one noise per index, in order,
+from the seed, so an item alone gives the same picture as in its batch.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from nodes.types import LatentDict
 
 
 def indices(latent: LatentDict, start: int = 0) -> list[int]:
-    """Which noise each item draws: the latent's own ``batch_index``, or counting from ``start``."""
+    """Return the index of each item's noise: the latent's own ``batch_index``, or numbers from ``start`` on."""
     own = latent.get("batch_index")
     if own is not None:
         return list(own)
@@ -25,7 +25,7 @@ def indices(latent: LatentDict, start: int = 0) -> list[int]:
 
 
 def take(latent: LatentDict, start: int, length: int) -> LatentDict:
-    """Items ``start`` to ``start + length`` of a batch, or what there is of them; at least one."""
+    """Return the existing items from ``start`` to ``start + length`` of a batch; at least one."""
     size = latent["samples"].shape[0]
     start = min(start, size - 1)
     stop = min(start + length, size)
@@ -37,7 +37,7 @@ def take(latent: LatentDict, start: int, length: int) -> LatentDict:
 
 
 def repeat(latent: LatentDict, amount: int) -> LatentDict:
-    """The whole batch ``amount`` times over. Given indices go on counting, so that each repetition differs."""
+    """Repeat the whole batch ``amount`` times. Existing indices are continued, so that each repetition differs."""
     samples = latent["samples"]
     repeated: LatentDict = {**latent, "samples": samples.repeat(amount, *[1] * (samples.ndim - 1))}
     mask = latent.get("noise_mask")
@@ -51,19 +51,19 @@ def repeat(latent: LatentDict, amount: int) -> LatentDict:
 
 
 def join(first: LatentDict, second: LatentDict) -> LatentDict:
-    """Both batches as one; the second is scaled and cropped to the first's size."""
+    """Join both batches; the second is scaled and cropped to the first's size."""
     joined = torch.cat((first["samples"], fit(second["samples"], first["samples"])))
     return {**first, "samples": joined, "batch_index": [*indices(first), *indices(second)]}
 
 
 def fit(samples: torch.Tensor, like: torch.Tensor, method: str = "bilinear") -> torch.Tensor:
-    """``samples`` [b, C, h, w] scaled and centre-cropped to the height and width of ``like`` [B, C, H, W].
+    """Scale and centre-crop ``samples`` [b, C, h, w] to the height and width of ``like`` [B, C, H, W].
 
     Raises SizeError if the number of channels differs.
     """
     if samples.shape[1] != like.shape[1]:
         raise SizeError(
-            f"latents of {samples.shape[1]} and {like.shape[1]} channels cannot be put together: "
+            f"latents of {samples.shape[1]} and {like.shape[1]} channels cannot be combined: "
             "they belong to different kinds of models"
         )
     if samples.shape[2:] == like.shape[2:]:
@@ -72,10 +72,10 @@ def fit(samples: torch.Tensor, like: torch.Tensor, method: str = "bilinear") -> 
 
 
 def rebatch(latents: Sequence[LatentDict], size: int) -> list[LatentDict]:
-    """The items of all ``latents``, in order, in batches of ``size``.
+    """Regroup the items of all ``latents``, in order, into batches of ``size``.
 
-    A batch ends early where the next item has another shape. Items keep the noise they would
-    draw if all were one batch.
+    A batch ends early if the next item has another shape. Items keep the noise that they would
+    draw in a single batch.
     """
     batches: list[LatentDict] = []
     seen = 0
@@ -90,7 +90,7 @@ def rebatch(latents: Sequence[LatentDict], size: int) -> list[LatentDict]:
 
 
 def _split(run: Sequence[LatentDict], size: int) -> list[LatentDict]:
-    """Latents of one shape → batches of ``size``, the last one perhaps shorter."""
+    """Split latents of one shape into batches of ``size``; the last one may be shorter."""
     samples = torch.cat([latent["samples"] for latent in run])
     batch_index = [index for latent in run for index in latent["batch_index"]]
     masked = any("noise_mask" in latent for latent in run)
@@ -106,7 +106,7 @@ def _split(run: Sequence[LatentDict], size: int) -> list[LatentDict]:
 
 
 def _full_mask(latent: LatentDict) -> torch.Tensor:
-    """The noise mask of every item in pixels, [B, 1, 8h, 8w]; ones where there is none."""
+    """Return the noise mask of every item in pixels, [B, 1, 8h, 8w]; ones for items without a mask."""
     count, _, rows, columns = latent["samples"].shape
     height, width = rows * PIXELS, columns * PIXELS
     mask = latent.get("noise_mask")

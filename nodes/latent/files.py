@@ -1,4 +1,4 @@
-"""Latents in files: ComfyUI's ``.latent``, which is safetensors."""
+"""Saves and loads latents: ComfyUI's ``.latent`` files, which are safetensors."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from nodes.saving import save_files
 TENSOR, VERSION = "latent_tensor", "latent_format_version_0"
 
 OLD_SCALE = 0.18215
-"""Files without a version hold latents as the U-Net sees them, times this."""
+"""Scale of latents in files without a version: they hold the U-Net's latents times this."""
 
 
 def save_latent(
@@ -38,15 +38,15 @@ def save_latent(
 
 
 def load_latent(path: Path) -> torch.Tensor:
-    """The samples [B, C, H, W] float32 of a ``.latent`` file, unscaled. Raises InputFileError."""
+    """Load the samples [B, C, H, W] float32 of a ``.latent`` file, unscaled. Raises InputFileError."""
     try:
         with safe_open(path, framework="pt") as file:
             names = set(file.keys())
             if TENSOR not in names:
-                raise InputFileError(f"{path} is no latent: it holds no tensor '{TENSOR}'")
+                raise InputFileError(f"{path} is not a latent: it holds no tensor '{TENSOR}'")
             samples = file.get_tensor(TENSOR).to(torch.float32)
     except (SafetensorError, OSError) as error:
         raise InputFileError(f"{path} cannot be read as a latent (a safetensors file): {error}") from error
     if samples.ndim < 4:
-        raise InputFileError(f"{path} is no latent: '{TENSOR}' is {list(samples.shape)}, not [batch, channels, …]")
+        raise InputFileError(f"{path} is not a latent: '{TENSOR}' is {list(samples.shape)}, not [batch, channels, …]")
     return samples if VERSION in names else samples / OLD_SCALE

@@ -1,17 +1,17 @@
-"""Latents: make, scale, batch, composite, mask, keep in files."""
+"""The nodes that make, scale, batch, composite, mask, save and load latents."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 
 from graph.context import Context
 from graph.folders import Folders
-from graph.node import Choices, ExtraPngInfo, Files, Listed, Prompt, Range, Socket, node
+from graph.node import AddedLater, Choices, ExtraPngInfo, Files, Listed, Prompt, Range, Socket, node
 from graph.results import NodeResult
 from nodes.file_identity import content_hash
 from nodes.input_files import LATENTS, is_there
-from nodes.types import Latent, LatentDict, Mask
+from nodes.types import Latent, LatentDict, LatentOperation, Mask
 
 UpscaleMethod = Literal["nearest-exact", "bilinear", "area", "bicubic", "bislerp"]
 Crop = Literal["disabled", "center"]
@@ -19,9 +19,9 @@ Flip = Literal["x-axis: vertically", "y-axis: horizontally"]
 Rotation = Literal["none", "90 degrees", "180 degrees", "270 degrees"]
 
 Latents = Annotated[Sequence[LatentDict], Socket("LATENT")]
-"""What a node that takes or gives lists sees."""
+"""A list of latents, for nodes with list inputs or outputs."""
 Side = Annotated[int, Range(0, 16384, 8)]
-"""Pixels, from 0 on."""
+"""A number of pixels, at least 0."""
 CropSide = Annotated[int, Range(64, 16384, 8)]
 Fraction = Annotated[float, Range(0.0, 1.0, 0.01)]
 
@@ -33,9 +33,10 @@ def empty_latent_image(
     height: Annotated[int, Range(16, 16384, 8)] = 512,
     batch_size: Annotated[int, Range(1, 4096)] = 1,
 ) -> Latent:
-    """A blank latent for the sampler to fill: zeros [batch_size, 4, height / 8, width / 8].
+    """Make an empty latent for the sampler to fill: zeros [batch_size, 4, height // 8, width // 8].
 
-    Raises SizeError for a size that is no multiple of 8, TooLargeError for one that cannot fit.
+    A size that is not a multiple of 8 is rounded down, with a warning. Raises TooLargeError for a size that does not
+    fit in memory, SizeError for a side below 8.
     """
     from nodes.latent import empty
 
@@ -46,9 +47,9 @@ def empty_latent_image(
 def latent_upscale(
     *, samples: Latent, upscale_method: UpscaleMethod, width: Side = 512, height: Side = 512, crop: Crop
 ) -> Latent:
-    """Scales a latent to a size in pixels; a side of 0 follows from the other.
+    """Scale a latent to a size in pixels; a side of 0 follows from the other.
 
-    Sizes are rounded down to multiples of 8 and are at least 64. ``bislerp`` turns latent vectors
+    Sizes are rounded down to multiples of 8 and are at least 64. ``bislerp`` rotates latent vectors
     instead of averaging them.
     """
     from nodes.latent import scale
@@ -60,7 +61,7 @@ def latent_upscale(
 def latent_upscale_by(
     *, samples: Latent, upscale_method: UpscaleMethod, scale_by: Annotated[float, Range(0.01, 8.0, 0.01)] = 1.5
 ) -> Latent:
-    """Scales a latent by a factor."""
+    """Scale a latent by a factor."""
     from nodes.latent import scale
 
     return {**samples, "samples": scale.scale_by(samples["samples"], upscale_method, scale_by)}
@@ -70,7 +71,7 @@ def latent_upscale_by(
 def latent_composite(
     *, samples_to: Latent, samples_from: Latent, x: Side = 0, y: Side = 0, feather: Side = 0
 ) -> Latent:
-    """Pastes one latent onto another, fading in over ``feather`` pixels from its inner edges."""
+    """Paste one latent onto another; its edges inside the other fade over ``feather`` pixels."""
     from nodes.latent import arithmetic
 
     pasted = arithmetic.paste(samples_to["samples"], samples_from["samples"], x // 8, y // 8, feather // 8)
@@ -84,10 +85,10 @@ def latent_composite_masked(
     source: Latent,
     x: Side = 0,
     y: Side = 0,
-    resize_source: bool = False,
+    resize_source: Annotated[bool, AddedLater] = False,
     mask: Mask | None = None,
 ) -> Latent:
-    """Pastes one latent onto another where the mask is 1; the mask is stretched to the source."""
+    """Paste one latent onto another where the mask is 1; the mask is resized to the source."""
     from nodes.composite import composite
 
     pasted = composite(destination["samples"], source["samples"], x // 8, y // 8, mask, resize_source)
@@ -98,7 +99,7 @@ def latent_composite_masked(
 def latent_blend(
     *, samples1: Latent, samples2: Latent, blend_factor: Annotated[float, Range(0, 1, 0.01)] = 0.5
 ) -> Latent:
-    """A weighted mean: ``blend_factor`` parts of the first latent, the rest of the second."""
+    """Return a weighted mean: ``blend_factor`` of the first latent, 1 - ``blend_factor`` of the second."""
     from nodes.latent import arithmetic
 
     first = samples1["samples"]
@@ -108,7 +109,7 @@ def latent_blend(
 
 @node("LatentAdd", display_name=None, category="latent/advanced")
 def latent_add(*, samples1: Latent, samples2: Latent) -> Latent:
-    """Adds two latents value by value; the second is scaled to the first's size."""
+    """Add two latents value by value; the second is scaled to the first's size."""
     from nodes.latent import arithmetic
 
     first = samples1["samples"]
@@ -117,7 +118,7 @@ def latent_add(*, samples1: Latent, samples2: Latent) -> Latent:
 
 @node("LatentSubtract", display_name=None, category="latent/advanced")
 def latent_subtract(*, samples1: Latent, samples2: Latent) -> Latent:
-    """Subtracts the second latent from the first value by value; it is scaled to the first's size."""
+    """Subtract the second latent from the first value by value; it is scaled to the first's size."""
     from nodes.latent import arithmetic
 
     first = samples1["samples"]
@@ -126,13 +127,13 @@ def latent_subtract(*, samples1: Latent, samples2: Latent) -> Latent:
 
 @node("LatentMultiply", display_name=None, category="latent/advanced")
 def latent_multiply(*, samples: Latent, multiplier: Annotated[float, Range(-10.0, 10.0, 0.01)] = 1.0) -> Latent:
-    """Multiplies every latent value by a number."""
+    """Multiply every latent value by a number."""
     return {**samples, "samples": samples["samples"] * multiplier}
 
 
 @node("LatentInterpolate", display_name=None, category="latent/advanced")
 def latent_interpolate(*, samples1: Latent, samples2: Latent, ratio: Fraction = 1.0) -> Latent:
-    """Mixes two latents, directions and lengths apart, so that the mean does not fade; 1 is all the first."""
+    """Mix directions and lengths of two latents separately, so that contrast does not fade; 1 is only the first."""
     from nodes.latent import arithmetic
 
     first = samples1["samples"]
@@ -147,7 +148,7 @@ def latent_concat(
     samples2: Latent,
     dim: Annotated[str, Choices(("x", "-x", "y", "-y", "t", "-t"), as_object=True)],
 ) -> Latent:
-    """Puts two latents side by side; a minus puts the second one first.
+    """Join two latents along an axis; a minus puts the second one first.
 
     Raises SizeError if their other sides differ.
     """
@@ -164,7 +165,7 @@ def latent_cut(
     index: Annotated[int, Range(-16384, 16384, 1)] = 0,
     amount: Annotated[int, Range(1, 16384, 1)] = 1,
 ) -> Latent:
-    """Cuts out a run of latent columns (x) or rows (y), counted in latent values of 8 pixels."""
+    """Cut out a run of latent columns (x) or rows (y), counted in latent values of 8 pixels."""
     from nodes.latent import arithmetic
 
     return {**samples, "samples": arithmetic.cut(samples["samples"], dim, index, amount)}
@@ -174,7 +175,7 @@ def latent_cut(
 def latent_batch_seed_behavior(
     *, samples: Latent, seed_behavior: Annotated[str, Choices(("random", "fixed"), as_object=True)] = "fixed"
 ) -> Latent:
-    """Says whether the items of a batch draw noise of their own (random) or all the same (fixed)."""
+    """Choose whether each item of a batch gets its own noise (random) or all get the same (fixed)."""
     changed: LatentDict = {**samples}
     if seed_behavior == "random":
         changed.pop("batch_index", None)
@@ -185,7 +186,7 @@ def latent_batch_seed_behavior(
 
 @node("LatentBatch", display_name=None, category="latent/batch")
 def latent_batch(*, samples1: Latent, samples2: Latent) -> Latent:
-    """Joins two latents into one batch; the second is scaled and cropped to the first's size."""
+    """Join two latents into one batch; the second is scaled and cropped to the first's size."""
     from nodes.latent import batch
 
     return batch.join(samples1, samples2)
@@ -198,7 +199,7 @@ def latent_from_batch(
     batch_index: Annotated[int, Range(0, 63)] = 0,
     length: Annotated[int, Range(1, 64)] = 1,
 ) -> Latent:
-    """Takes items out of a batch; each draws the noise that it would draw within the batch."""
+    """Take items out of a batch; each keeps the noise that it has in the batch."""
     from nodes.latent import batch
 
     return batch.take(samples, batch_index, length)
@@ -206,7 +207,7 @@ def latent_from_batch(
 
 @node("RepeatLatentBatch", display_name="Repeat Latent Batch", category="latent/batch")
 def repeat_latent_batch(*, samples: Latent, amount: Annotated[int, Range(1, 64)] = 1) -> Latent:
-    """Repeats a batch; each repetition draws noise of its own."""
+    """Repeat a batch; each repetition gets its own noise."""
     from nodes.latent import batch
 
     return batch.repeat(samples, amount)
@@ -214,7 +215,7 @@ def repeat_latent_batch(*, samples: Latent, amount: Annotated[int, Range(1, 64)]
 
 @node("RebatchLatents", display_name="Rebatch Latents", category="latent/batch", input_is_list=True)
 def rebatch_latents(*, latents: Latents, batch_size: Annotated[int, Range(1, 4096)] = 1) -> Annotated[Latents, Listed]:
-    """Deals latents of any batch sizes into batches of one size, as a list."""
+    """Regroup latents into batches of one size, as a list."""
     from nodes.latent import batch
 
     return batch.rebatch(latents, batch_size[0])  # type: ignore[index]
@@ -222,13 +223,13 @@ def rebatch_latents(*, latents: Latents, batch_size: Annotated[int, Range(1, 409
 
 @node("SetLatentNoiseMask", display_name="Set Latent Noise Mask", category="latent/inpaint")
 def set_latent_noise_mask(*, samples: Latent, mask: Mask) -> Latent:
-    """Lets the sampler change only where the mask is 1; the rest of the picture stays."""
+    """Limit sampling to where the mask is 1; the rest of the picture does not change."""
     return {**samples, "noise_mask": mask.reshape(-1, 1, *mask.shape[-2:])}
 
 
 @node("LatentCrop", display_name="Crop Latent", category="latent/transform")
 def latent_crop(*, samples: Latent, width: CropSide = 512, height: CropSide = 512, x: Side = 0, y: Side = 0) -> Latent:
-    """Cuts a window out of a latent, in pixels, rounded down to multiples of 8."""
+    """Cut a window out of a latent, in pixels, rounded down to multiples of 8."""
     from nodes.latent import arithmetic
 
     return {**samples, "samples": arithmetic.crop(samples["samples"], width // 8, height // 8, x // 8, y // 8)}
@@ -236,16 +237,16 @@ def latent_crop(*, samples: Latent, width: CropSide = 512, height: CropSide = 51
 
 @node("LatentFlip", display_name="Flip Latent", category="latent/transform")
 def latent_flip(*, samples: Latent, flip_method: Flip) -> Latent:
-    """Mirrors a latent top to bottom (x-axis) or left to right (y-axis)."""
+    """Mirror a latent top to bottom (x-axis) or left to right (y-axis)."""
     axis = -2 if flip_method.startswith("x") else -1
     return {**samples, "samples": samples["samples"].flip(axis)}
 
 
 @node("LatentRotate", display_name="Rotate Latent", category="latent/transform")
 def latent_rotate(*, samples: Latent, rotation: Rotation) -> Latent:
-    """Turns a latent clockwise by quarter turns."""
+    """Turn a latent clockwise by quarter turns."""
     turns = ("none", "90 degrees", "180 degrees", "270 degrees").index(rotation)
-    return {**samples, "samples": samples["samples"].rot90(turns, (-1, -2))}
+    return {**samples, "samples": samples["samples"].rot90(turns, (-1, -2)).contiguous()}
 
 
 @node("SaveLatent", category="_for_testing", output_node=True)
@@ -257,9 +258,9 @@ def save_latent(
     extra_pnginfo: ExtraPngInfo = None,
     context: Context,
 ) -> NodeResult:
-    """Saves a latent in the output folder, as a .latent file that ComfyUI reads too.
+    """Save a latent in the output folder, as a .latent file that ComfyUI can read, too.
 
-    Raises OutputFileError if it cannot be written; nothing half-written stays.
+    Raises OutputFileError if it cannot be written; no partial file is left behind.
     """
     from nodes.latent import files
 
@@ -279,22 +280,18 @@ def _latent_is_there(latent: str, folders: Folders) -> bool | str:
 
 @node("LoadLatent", category="_for_testing", fingerprint=_latent_content, validate=_latent_is_there)
 def load_latent(*, latent: Annotated[str, Files("input", LATENTS)], context: Context) -> Latent:
-    """Reads a latent file (.latent) from the input folder.
+    """Load a latent file (.latent) from the input folder.
 
-    Raises InputFileError if the file is missing or no latent.
+    Raises InputFileError if the file is missing or not a latent.
     """
     from nodes.latent import files
 
     return {"samples": files.load_latent(context.folders.annotated(latent))}
 
 
-LatentOperation = Annotated[Any, Socket("LATENT_OPERATION")]
-"""A ``nodes.latent.operations`` value: called with samples [B, C, H, W], it gives changed ones."""
-
-
 @node("LatentApplyOperation", display_name=None, category="latent/advanced/operations", experimental=True)
 def latent_apply_operation(*, samples: Latent, operation: LatentOperation) -> Latent:
-    """Applies a latent operation once."""
+    """Apply a latent operation once."""
     return {**samples, "samples": operation(samples["samples"])}
 
 
@@ -307,7 +304,7 @@ def latent_apply_operation(*, samples: Latent, operation: LatentOperation) -> La
 def latent_operation_tonemap_reinhard(
     *, multiplier: Annotated[float, Range(0.0, 100.0, 0.01)] = 1.0
 ) -> LatentOperation:
-    """An operation that compresses strong latent values, against burnt colours at high guidance."""
+    """Make an operation that compresses strong latent values, against burnt colours at high guidance."""
     from nodes.latent import operations
 
     return operations.TonemapReinhard(multiplier)
@@ -320,7 +317,7 @@ def latent_operation_sharpen(
     sigma: Annotated[float, Range(0.1, 10.0, 0.1)] = 1.0,
     alpha: Annotated[float, Range(0.0, 5.0, 0.01)] = 0.1,
 ) -> LatentOperation:
-    """An operation that sharpens latents, by taking away a blur of them."""
+    """Make an operation that sharpens latents by subtracting a blur."""
     from nodes.latent import operations
 
     return operations.Sharpen(sharpen_radius, sigma, alpha)

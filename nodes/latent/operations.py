@@ -1,4 +1,4 @@
-"""Changes to a latent that can be handed on as values, to be applied once or at every step."""
+"""Latent operations: changes that nodes pass on as values, to apply once or at every step."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ class TonemapReinhard:
     multiplier: float
 
     def __call__(self, latent: torch.Tensor) -> torch.Tensor:
-        """[B, C, H, W] → the same shape; directions stay."""
+        """Compress [B, C, H, W]; shape and directions stay the same."""
         length = torch.linalg.vector_norm(latent, dim=1, keepdim=True) + 1e-10
         axes = tuple(range(1, latent.ndim))
         spread = 5.0 * length.std(dim=axes, keepdim=True) + length.mean(dim=axes, keepdim=True)
@@ -28,14 +28,14 @@ class TonemapReinhard:
 
 @dataclass(frozen=True)
 class Sharpen:
-    """Sharpens the directions of latent vectors and leaves their lengths where they were."""
+    """Sharpens the directions of latent vectors without changing their lengths."""
 
     radius: int
     sigma: float
     alpha: float
 
     def __call__(self, latent: torch.Tensor) -> torch.Tensor:
-        """[B, C, H, W] → the same shape. Raises SizeError if the radius is too large."""
+        """Sharpen [B, C, H, W]; the shape stays the same. Raises SizeError if the radius is too large."""
         length = torch.linalg.vector_norm(latent, dim=1, keepdim=True) + 1e-6
         weights = gaussian.sharpening_kernel(self.radius, self.sigma, self.alpha)
         return gaussian.convolve(latent / length, weights) * length

@@ -1,4 +1,4 @@
-"""Sizes of scaled latents."""
+"""Scales latents."""
 
 from __future__ import annotations
 
@@ -9,13 +9,13 @@ from nodes.latent.empty import PIXELS
 from nodes.resize import resize
 
 SMALLEST = 64
-"""Pixels a side that LatentUpscale makes at least."""
+"""Minimum side in pixels of LatentUpscale's result."""
 
 
 def scale(samples: torch.Tensor, method: str, width: int, height: int, crop: str) -> torch.Tensor:
-    """``samples`` [B, C, H, W] at ``width`` × ``height`` pixels, rounded down to whole latent values.
+    """Scale ``samples`` [B, C, H, W] to ``width`` × ``height`` pixels, rounded down to whole latent values.
 
-    One side of 0 follows the picture's shape; both 0 change nothing.
+    One side of 0 follows from the other; two sides of 0 change nothing.
     """
     if width == 0 and height == 0:
         return samples
@@ -31,7 +31,7 @@ def scale(samples: torch.Tensor, method: str, width: int, height: int, crop: str
 
 
 def scale_by(samples: torch.Tensor, method: str, factor: float) -> torch.Tensor:
-    """``samples`` [B, C, H, W] with each side ``factor`` times as long, rounded to whole latent values."""
+    """Scale each side of ``samples`` [B, C, H, W] by ``factor``, rounded to whole latent values."""
     rows, columns = samples.shape[-2:]
     return _checked(samples, max(1, round(columns * factor)), max(1, round(rows * factor)), method, "disabled")
 

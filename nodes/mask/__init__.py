@@ -1,1 +1,1 @@
-"""Masks: MASK nodes and the maths they call."""
+"""The MASK nodes, and the functions on masks that they call."""

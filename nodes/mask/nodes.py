@@ -1,4 +1,4 @@
-"""Masks: make, grow, feather, composite, to and from pictures."""
+"""The nodes that make, grow, feather, composite and convert masks."""
 
 from __future__ import annotations
 
@@ -34,9 +34,9 @@ def load_image_mask(
     channel: Literal["alpha", "red", "green", "blue"],
     context: Context,
 ) -> Mask:
-    """Reads one channel of a picture as a mask; of alpha, 1 is where nothing is seen.
+    """Load one channel of a picture as a mask; alpha is inverted, so 1 is transparent.
 
-    Raises InputFileError if the file is missing or no picture.
+    Raises InputFileError if the file is missing or not a picture.
     """
     from nodes.pictures import loading
 
@@ -45,7 +45,7 @@ def load_image_mask(
 
 @node("SolidMask", category="mask")
 def solid_mask(*, value: Value = 1.0, width: Side = 512, height: Side = 512) -> Mask:
-    """A mask of one value."""
+    """Make a mask with one value."""
     from nodes.mask import shape
 
     return shape.solid(value, width, height)
@@ -53,13 +53,13 @@ def solid_mask(*, value: Value = 1.0, width: Side = 512, height: Side = 512) -> 
 
 @node("InvertMask", category="mask")
 def invert_mask(*, mask: Mask) -> Mask:
-    """Swaps what is masked and what is not: 1 - mask."""
+    """Invert a mask: 1 - mask."""
     return 1.0 - mask
 
 
 @node("CropMask", category="mask")
 def crop_mask(*, mask: Mask, x: Offset = 0, y: Offset = 0, width: Side = 512, height: Side = 512) -> Mask:
-    """Cuts a window out of a mask; what lies beyond its edges is left off."""
+    """Cut a window out of a mask; parts beyond its edges are left out."""
     from nodes.mask import shape
 
     return shape.crop(mask, x, y, width, height)
@@ -74,7 +74,7 @@ def mask_composite(
     y: Offset = 0,
     operation: Literal["multiply", "add", "subtract", "and", "or", "xor"],
 ) -> Mask:
-    """Lays one mask on another and combines them by arithmetic or logic."""
+    """Place one mask on another and combine them by arithmetic or logic."""
     from nodes.mask import shape
 
     return shape.combine(destination, source, x, y, operation)
@@ -82,7 +82,7 @@ def mask_composite(
 
 @node("FeatherMask", category="mask")
 def feather_mask(*, mask: Mask, left: Offset = 0, top: Offset = 0, right: Offset = 0, bottom: Offset = 0) -> Mask:
-    """Fades a mask out towards its edges, over so many pixels each."""
+    """Fade a mask out over a number of pixels towards each edge."""
     from nodes.mask import shape
 
     return shape.feather(mask, left, top, right, bottom)
@@ -90,7 +90,7 @@ def feather_mask(*, mask: Mask, left: Offset = 0, top: Offset = 0, right: Offset
 
 @node("GrowMask", category="mask")
 def grow_mask(*, mask: Mask, expand: Annotated[int, Range(-16384, 16384, 1)] = 0, tapered_corners: bool = True) -> Mask:
-    """Grows a mask by so many pixels, or shrinks it; tapered corners grow to diamonds, not squares."""
+    """Grow a mask by a number of pixels, or shrink it; tapered corners turn points into diamonds instead of squares."""
     from nodes.mask import shape
 
     return shape.grow(mask, expand, tapered_corners)
@@ -98,13 +98,13 @@ def grow_mask(*, mask: Mask, expand: Annotated[int, Range(-16384, 16384, 1)] = 0
 
 @node("ThresholdMask", category="mask")
 def threshold_mask(*, mask: Mask, value: Value = 0.5) -> Mask:
-    """1 where the mask is above the value, else 0."""
+    """Set the mask to 1 where it is above the value, else to 0."""
     return (mask > value).float()
 
 
 @node("MaskToImage", display_name="Convert Mask to Image", category="mask")
 def mask_to_image(*, mask: Mask) -> Image:
-    """A mask as a grey picture."""
+    """Convert a mask to a grey picture."""
     from nodes.mask import pictures
 
     return pictures.to_image(mask)
@@ -112,9 +112,9 @@ def mask_to_image(*, mask: Mask) -> Image:
 
 @node("ImageToMask", display_name="Convert Image to Mask", category="mask")
 def image_to_mask(*, image: Image, channel: Literal["red", "green", "blue", "alpha"]) -> Mask:
-    """One channel of a picture as a mask, as it is.
+    """Convert one channel of a picture to a mask, unchanged.
 
-    Raises SizeError for the alpha of a picture that has none.
+    Raises SizeError for alpha if the picture has none.
     """
     from nodes.mask import pictures
 
@@ -123,7 +123,7 @@ def image_to_mask(*, image: Image, channel: Literal["red", "green", "blue", "alp
 
 @node("ImageColorToMask", category="mask")
 def image_color_to_mask(*, image: Image, color: Color = 0) -> Mask:
-    """1 where a picture has exactly one colour, given as the number 0xRRGGBB."""
+    """Make a mask that is 1 where a picture has exactly one colour, given as the number 0xRRGGBB."""
     from nodes.mask import pictures
 
     return pictures.from_color(image, color)
@@ -133,7 +133,7 @@ def image_color_to_mask(*, image: Image, color: Color = 0) -> Mask:
 def mask_preview(
     *, mask: Mask, prompt: Prompt = None, extra_pnginfo: ExtraPngInfo = None, context: Context
 ) -> NodeResult:
-    """Shows a mask as a picture without keeping it: it goes to the temp folder."""
+    """Show a mask as a picture without saving it; it is only in the temp folder."""
     from nodes.mask import pictures
     from nodes.pictures import saving
 
@@ -143,7 +143,7 @@ def mask_preview(
 
 @node("JoinImageWithAlpha", display_name="Join Image with Alpha", category="mask/compositing")
 def join_image_with_alpha(*, image: Image, alpha: Mask) -> Image:
-    """Gives a picture transparency where the mask is 1; the mask is stretched to the picture."""
+    """Make a picture transparent where the mask is 1; the mask is resized to the picture."""
     from nodes.mask import pictures
 
     return pictures.join_alpha(image, alpha)
@@ -151,7 +151,7 @@ def join_image_with_alpha(*, image: Image, alpha: Mask) -> Image:
 
 @node("SplitImageWithAlpha", display_name="Split Image with Alpha", category="mask/compositing")
 def split_image_with_alpha(*, image: Image) -> ImageAndMask:
-    """Takes transparency off a picture, as a mask that is 1 where nothing is seen."""
+    """Split transparency from a picture, as a mask that is 1 where it is transparent."""
     from nodes.mask import pictures
 
     return ImageAndMask(*pictures.split_alpha(image))
@@ -166,7 +166,7 @@ def porter_duff_image_composite(
     destination_alpha: Mask,
     mode: Annotated[str, Choices(PORTER_DUFF, as_object=True)] = "DST",
 ) -> ImageAndMask:
-    """Combines two transparent pictures by a Porter-Duff operator; masks are 1 where nothing is seen."""
+    """Combine two transparent pictures with a Porter-Duff operator; masks are 1 where pictures are transparent."""
     from nodes.mask import porter_duff
 
     return ImageAndMask(*porter_duff.composite(source, source_alpha, destination, destination_alpha, mode))

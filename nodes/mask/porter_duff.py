@@ -1,7 +1,7 @@
 """Compositing with alpha: T. Porter, T. Duff, "Compositing Digital Images", SIGGRAPH 1984.
 
-The separable blend modes beside the paper's twelve operators are those of Android's
-``PorterDuff.Mode``. Colours are premultiplied by alpha while they are combined.
+In addition to the paper's twelve operators, it has the separable blend modes of Android's
+``PorterDuff.Mode``. Colours are premultiplied by alpha for the combination.
 """
 
 from __future__ import annotations
@@ -48,9 +48,9 @@ def composite(
     destination_mask: torch.Tensor,
     mode: str,
 ) -> tuple[torch.Tensor, torch.Tensor]:
-    """Pictures [B, H, W, 3] and masks [B, H, W] (1 - alpha) → picture and mask.
+    """Combine pictures [B, H, W, 3] and masks [B, H, W] (1 - alpha) to a picture and a mask.
 
-    All are scaled and centre-cropped to the destination's size; the shortest batch counts.
+    All are scaled and centre-cropped to the destination's size; the result is as long as the shortest batch.
     """
     height, width = destination.shape[1:3]
     inputs = (source, as_batch(source_mask)[..., None], destination, as_batch(destination_mask)[..., None])
@@ -59,12 +59,12 @@ def composite(
     sa, da = 1.0 - source_hidden, 1.0 - destination_hidden
     color, alpha = OPERATORS[mode](s[..., :3] * sa, sa, d[..., :3] * da, da)
     color = torch.where(alpha > _INVISIBLE, color / alpha.clamp(min=_INVISIBLE), 0.0).clamp(0.0, 1.0)
-    return color, 1.0 - alpha[..., 0]
+    return color, (1.0 - alpha[..., 0]).contiguous()
 
 
 _INVISIBLE = 1e-5
-"""Alpha below which a pixel has no colour of its own left."""
+"""Alpha below which the colour of a pixel cannot be recovered."""
 
 
 def _fitted(values: torch.Tensor, width: int, height: int) -> torch.Tensor:
-    return resize(values.movedim(-1, 1), width, height, "bicubic", "center").movedim(1, -1)
+    return resize(values.movedim(-1, 1), width, height, "bicubic", "center").movedim(1, -1).contiguous()

@@ -1,4 +1,4 @@
-"""Masks made, grown, feathered, cropped and combined. A mask is [B, H, W], 0..1."""
+"""Makes, grows, feathers, crops and combines masks. A mask is [B, H, W], 0..1."""
 
 from __future__ import annotations
 
@@ -13,26 +13,26 @@ from nodes.resize import SizeError
 
 
 def as_batch(mask: torch.Tensor) -> torch.Tensor:
-    """[H, W], [B, H, W] or [B, 1, H, W] → [B, H, W]."""
+    """Convert [H, W], [B, H, W] or [B, 1, H, W] to [B, H, W]."""
     return mask.reshape(-1, *mask.shape[-2:])
 
 
 def solid(value: float, width: int, height: int) -> torch.Tensor:
-    """[1, height, width] of one value. Raises TooLargeError."""
+    """Return [1, height, width] with one value. Raises TooLargeError."""
     check_fits(f"a mask of {width}×{height} pixels", (height, width))
     return torch.full((1, height, width), value)
 
 
 def crop(mask: torch.Tensor, x: int, y: int, width: int, height: int) -> torch.Tensor:
-    """A window of the mask, cut off at its edges. Raises SizeError if it lies outside."""
+    """Return a window of the mask, cut off at its edges. Raises SizeError if it lies outside."""
     mask = as_batch(mask)
     if x >= mask.shape[2] or y >= mask.shape[1]:
         raise SizeError(f"a window at x {x}, y {y} lies outside a mask of {mask.shape[2]}×{mask.shape[1]} pixels")
-    return mask[:, y : y + height, x : x + width]
+    return mask[:, y : y + height, x : x + width].contiguous()
 
 
 def feather(mask: torch.Tensor, left: int, top: int, right: int, bottom: int) -> torch.Tensor:
-    """The mask fading out towards its edges: over n pixels from an edge it is times 1/n, 2/n … 1."""
+    """Fade the mask out towards its edges: n pixels from an edge are multiplied by 1/n, 2/n … 1."""
     mask = as_batch(mask)
     height, width = mask.shape[1:]
     across = ramp(width, min(left, width), True, False) * _far_ramp(width, right)
@@ -41,19 +41,19 @@ def feather(mask: torch.Tensor, left: int, top: int, right: int, bottom: int) ->
 
 
 def _far_ramp(length: int, feather: int) -> torch.Tensor:
-    """The ramp of a right or bottom edge.
+    """Return the ramp of a right or bottom edge.
 
-    ComfyUI's is one pixel further out, so that its lowest step falls on the opposite edge. It is no
-    improvement, but masks of saved workflows agree only if ours is there too.
+    ComfyUI's ramp is one pixel further out, so that its lowest step falls on the opposite edge. This one is the same,
+    so that saved workflows give the same masks.
     """
     return ramp(length, min(feather, length), False, True).roll(1)
 
 
 def grow(mask: torch.Tensor, expand: int, tapered_corners: bool) -> torch.Tensor:
-    """The mask ``expand`` pixels larger, or smaller if negative: that many 3×3 grey dilations or erosions.
+    """Grow the mask by ``expand`` pixels, or shrink it if negative, with that many 3×3 grey dilations or erosions.
 
-    With tapered corners the neighbours are the four at the sides, so corners become diamonds;
-    else all eight, so they stay square.
+    With tapered corners, these use the four side neighbours, so corners become diamonds;
+    otherwise all eight, so corners stay square.
     """
     grown = as_batch(mask) if expand >= 0 else -as_batch(mask)
     for _ in range(abs(expand)):
@@ -65,14 +65,14 @@ def grow(mask: torch.Tensor, expand: int, tapered_corners: bool) -> torch.Tensor
 
 
 def _dilate(mask: torch.Tensor, tapered: bool) -> torch.Tensor:
-    """The largest of each pixel and its 4 or 8 neighbours.
+    """Return the largest of each pixel and its 4 or 8 neighbours.
 
-    Shifted maxima, since torch's pooling takes ten times as long on one picture.
+    It uses shifted maxima, since torch's pooling takes ten times as long for one picture.
     """
     larger = mask.clone()
     torch.maximum(larger[:, :, 1:], mask[:, :, :-1], out=larger[:, :, 1:])
     torch.maximum(larger[:, :, :-1], mask[:, :, 1:], out=larger[:, :, :-1])
-    # All eight neighbours are those above and below of what has grown to the sides already.
+    # To cover all eight neighbours, grow the result of the side neighbours up and down.
     middle = mask if tapered else larger.clone()
     torch.maximum(larger[:, 1:], middle[:, :-1], out=larger[:, 1:])
     torch.maximum(larger[:, :-1], middle[:, 1:], out=larger[:, :-1])
@@ -80,7 +80,7 @@ def _dilate(mask: torch.Tensor, tapered: bool) -> torch.Tensor:
 
 
 def combine(destination: torch.Tensor, source: torch.Tensor, x: int, y: int, operation: str) -> torch.Tensor:
-    """``source`` laid on ``destination`` [B, H, W] at column ``x``, row ``y``; what lies outside is cut off.
+    """Combine ``source`` with ``destination`` [B, H, W] at column ``x``, row ``y``; parts outside are cut off.
 
     ``operation``: multiply, add, subtract; and, or, xor on values rounded to 0 or 1. The result is 0..1.
     """

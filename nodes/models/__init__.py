@@ -1,1 +1,1 @@
-"""Model files: reading them, keeping their weights, the networks themselves."""
+"""Model files: reads them, manages their weights in memory, and describes their networks."""

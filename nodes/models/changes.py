@@ -1,21 +1,21 @@
-"""Changes of a model that apply while it is sampled: typed data on its handle.
+"""Changes of a model that apply during sampling: typed data on its handle.
 
 :class:`ModelChanges` holds functions by the stage at which they run. A stage hands its functions one of the frozen
 records below; a function returns a changed copy (``dataclasses.replace``) or a result, and modifies nothing in place.
 
-Functions *around* a stage are called ``f(proceed, record)``: ``proceed(record)`` runs the functions after it, then the
-stage itself. From the outside in:
+Functions *around* a stage are called as ``f(proceed, record)``: ``proceed(record)`` runs the remaining functions, then
+the stage itself. From the outermost stage to the innermost:
 
 ===================== ===================== ==================================================================
 field                 record                stage
 ===================== ===================== ==================================================================
 ``around_run``        :class:`Run`          the whole run: unscaled latent in, unscaled latent out
 ``around_sampler``    :class:`SamplerCall`  the sampler: scaled latent in, scaled latent out
-``around_prediction`` :class:`Step`         one guided prediction, the guider's
-``around_sides``      :class:`Step`         the predictions that are guided, by side
-``around_conditions`` :class:`Step`         every prediction under conditions, also those that functions ask for
+``around_prediction`` :class:`Step`         one guided prediction of the guider
+``around_sides``      :class:`Step`         the predictions of the sides that guidance joins
+``around_conditions`` :class:`Step`         every prediction under conditions, also those that functions request
 ``around_denoise``    :class:`NetworkCall`  one batch: noisy latents in, denoised latents out
-``around_network``    :class:`RawCall`      the network itself: its input to its output
+``around_network``    :class:`RawCall`      the network: input in, output out
 ===================== ===================== ==================================================================
 """
 
@@ -43,23 +43,23 @@ ModelHandle: TypeAlias = Any
 Conditions: TypeAlias = Sequence[Any]
 """The conditions of one side: ``nodes.sampling.conditions.Condition``."""
 Sides: TypeAlias = Mapping[str, Conditions]
-"""Conditions by the name of their side: ``positive``, ``negative``, or what the guider names."""
+"""Conditions by the name of their side: ``positive``, ``negative``, or other names from the guider."""
 Predictions: TypeAlias = "Mapping[str, Tensor]"
 """Denoised latents [B, C, h, w] by side."""
 Place: TypeAlias = "tuple[str, int] | tuple[str, int, int]"
 """A block of the U-Net, ``("input", 4)``, or one transformer layer of it, ``("input", 4, 0)``."""
 
 
-# -- records that the stages hand to functions -------------------------------------------------------------------
+# -- records that the stages pass to functions -------------------------------------------------------------------
 
 
 class Denoiser(Protocol):
-    """``denoiser(x, sigma)``: the expected clean latent, given ``x`` [B, C, h, w] at noise level ``sigma``."""
+    """``denoiser(x, sigma)`` returns the expected clean latent for ``x`` [B, C, h, w] at noise level ``sigma``."""
 
     def __call__(self, x: Tensor, sigma: Tensor | float) -> Tensor: ...
 
     def with_unconditional(self, x: Tensor, sigma: Tensor | float) -> tuple[Tensor, Tensor]:
-        """The guided prediction and the unconditional one, which is computed whatever the guidance scale."""
+        """Return the guided and the unconditional prediction, which is computed at every guidance scale."""
 
 
 class Guider(Protocol):
@@ -67,10 +67,10 @@ class Guider(Protocol):
 
     @property
     def sides(self) -> Mapping[str, Any]:
-        """CONDITIONING by the name of its side; the order gives each side its number."""
+        """Return CONDITIONING by the name of its side; the order numbers the sides."""
 
     def predict(self, step: Step) -> Tensor:
-        """The guided denoised latent [B, C, h, w]."""
+        """Return the guided denoised latent [B, C, h, w]."""
 
 
 class Sampler(Protocol):
@@ -78,10 +78,10 @@ class Sampler(Protocol):
 
     @property
     def skips_penultimate(self) -> bool:
-        """Whether schedules for it leave out their last noise level above 0."""
+        """Whether schedules for this sampler leave out their last noise level above 0."""
 
     def sample(self, call: SamplerCall) -> Tensor:
-        """The latent [B, C, h, w] at the last of ``call.sigmas``, in the network's scale."""
+        """Return the latent [B, C, h, w] at the last of ``call.sigmas``, in the network's scale."""
 
 
 class Network(Protocol):
@@ -89,7 +89,7 @@ class Network(Protocol):
 
     @property
     def module(self) -> Any:
-        """The network itself, loaded."""
+        """The loaded network."""
 
     def denoise(self, call: NetworkCall) -> Tensor: ...
 
@@ -110,10 +110,10 @@ class Predictor(Protocol):
 
     @property
     def kept(self) -> dict[str, Any]:
-        """State that functions keep during the run, each under its own name."""
+        """State that functions keep during the run, under different names."""
 
     def predict(self, step: Step) -> Predictions:
-        """The denoised latents of every side of ``step.conditions``."""
+        """Return the denoised latents of every side of ``step.conditions``."""
 
 
 @dataclass(frozen=True)
@@ -159,9 +159,9 @@ class Run:
 
 @dataclass(frozen=True, eq=False)
 class SamplerCall:
-    """The input of a sampler. ``noise``, ``latent`` and ``mask`` are [B, C, h, w] on the device, ``latent`` scaled.
+    """The input of a sampler. ``noise``, ``latent`` (scaled) and ``mask`` are [B, C, h, w] on the device.
 
-    ``denoiser`` does not know the mask; :func:`nodes.sampling.sampler.sampled` applies it.
+    ``denoiser`` ignores the mask; :func:`nodes.sampling.sampler.sampled` applies it.
     """
 
     sampler: Sampler
@@ -186,17 +186,17 @@ class Step:
     predictor: Predictor
     changes: ModelChanges
     denoiser: Denoiser | None = None
-    """The run's denoiser, where a sampler asked for the prediction."""
+    """The run's denoiser, if a sampler requested the prediction."""
 
     @property
     def level(self) -> float:
-        """The noise level; of a batch with several, the first item's."""
+        """The noise level; if the items have different levels, the first item's."""
         return self.sigma[0] if isinstance(self.sigma, tuple) else self.sigma
 
     def predict(
         self, *sides: str, x: Tensor | None = None, changes: ModelChanges | None = None
     ) -> Mapping[str, Tensor]:
-        """The denoised latents of ``sides`` (default: all sides), for another ``x`` or with other changes if given."""
+        """Return the denoised latents of ``sides`` (default: all), optionally for another ``x`` or other changes."""
         chosen = {name: self.conditions[name] for name in sides} if sides else self.conditions
         step = dataclasses.replace(
             self, x=self.x if x is None else x, conditions=chosen, changes=changes or self.changes
@@ -206,9 +206,9 @@ class Step:
 
 @dataclass(frozen=True, eq=False)
 class GuidanceStep(Step):
-    """A step whose sides are predicted. Guidance goes from the side ``away`` towards the side ``toward``.
+    """A step with predicted sides. Guidance goes from the side ``away`` towards the side ``toward``.
 
-    ``guided`` is the result so far: functions after guidance find it, those before it find None.
+    ``guided`` is the result so far; it is None for functions that run before guidance.
     """
 
     predictions: Predictions = field(default_factory=dict)
@@ -216,6 +216,20 @@ class GuidanceStep(Step):
     toward: str = "positive"
     away: str = "negative"
     guided: Tensor | None = None
+
+    @classmethod
+    def of(
+        cls,
+        step: Step,
+        predictions: Predictions,
+        scale: float,
+        toward: str = "positive",
+        away: str = "negative",
+        guided: Tensor | None = None,
+    ) -> GuidanceStep:
+        """``step`` with the predictions of its sides."""
+        common = (step.x, step.sigma, step.conditions, step.predictor, step.changes, step.denoiser)
+        return cls(*common, predictions, scale, toward, away, guided)
 
     @property
     def conditional(self) -> Tensor:
@@ -231,10 +245,10 @@ class GuidanceStep(Step):
 
 @dataclass(frozen=True, eq=False)
 class NetworkCall:
-    """A batch of noisy latents [N, C, h, w]: one equal part for each of ``sides``.
+    """A batch of noisy latents [N, C, h, w], with an equal part for each of ``sides``.
 
-    ``inputs`` are the joined inputs of the conditions by name; ``options`` are passed to the functions
-    inside the network; the network adds their place (:mod:`nodes.unet.patches`).
+    ``inputs`` are the joined inputs of the conditions by name. ``options`` are passed to the functions
+    inside the network, which adds their place (:mod:`nodes.unet.patches`).
     """
 
     x: Tensor
@@ -250,7 +264,7 @@ class NetworkCall:
 class RawCall:
     """A call of the network: ``x`` [N, C, h, w] scaled to its noise level, ``timesteps`` [N], ``text`` [N, T, width].
 
-    ``options`` are ``transformer_options`` as :mod:`nodes.unet.patches` describes them.
+    ``options`` are ``transformer_options``; see :mod:`nodes.unet.patches`.
     """
 
     x: Tensor
@@ -276,7 +290,7 @@ class MaskStep:
 
 @dataclass(frozen=True, eq=False)
 class ConditionEntry:
-    """Where a condition's inputs are made: an entry's ``options``, its side, and the run's scaled latent."""
+    """The data for making a condition's inputs: an entry's ``options``, its side, and the run's scaled latent."""
 
     side: str
     options: Mapping[str, Any]
@@ -300,10 +314,10 @@ Around: TypeAlias = Callable[[Callable[[Record], Result], Record], Result]
 
 @dataclass(frozen=True, eq=False)
 class InsideChanges:
-    """Functions inside the network, in the forms that :mod:`nodes.unet.patches` lists.
+    """Functions inside the network; :mod:`nodes.unet.patches` lists their forms.
 
-    ``patches`` by place (``output_block_patch`` …), each called in its order; ``replacements`` by what they replace
-    (``attn1``, ``attn2``) and where; ``data`` is added to the options that all of them get.
+    ``patches`` by place (``output_block_patch`` …), called in order; ``replacements`` by the replaced part
+    (``attn1``, ``attn2``) and place; ``data`` is added to the options that all of them receive.
     """
 
     patches: Mapping[str, tuple[Callable[..., Any], ...]] = field(default_factory=dict)
@@ -311,18 +325,18 @@ class InsideChanges:
     data: Mapping[str, Any] = field(default_factory=dict)
 
     def with_patch(self, place: str, function: Callable[..., Any]) -> InsideChanges:
-        """These functions and one more at a place."""
+        """Return these functions and one more at a place."""
         patches = {**self.patches, place: (*self.patches.get(place, ()), function)}
         return dataclasses.replace(self, patches=patches)
 
     def with_replacement(self, part: str, place: Place, function: Callable[..., Any]) -> InsideChanges:
-        """These functions and a replacement of ``part`` at ``place``."""
+        """Return these functions and a replacement of ``part`` at ``place``."""
         there = {**self.replacements.get(part, {}), place: function}
         return dataclasses.replace(self, replacements={**self.replacements, part: there})
 
     @cached_property
     def options(self) -> Mapping[str, Any]:
-        """The same as ``transformer_options``, the form that a U-Net takes."""
+        """Return the functions as ``transformer_options``, the form for a U-Net."""
         found: dict[str, Any] = dict(self.data)
         if self.patches:
             found["patches"] = {place: list(functions) for place, functions in self.patches.items()}
@@ -336,7 +350,7 @@ class InsideChanges:
 
 @dataclass(frozen=True, eq=False)
 class ModelChanges:
-    """All changes of a model except those of its weights; see the module's table for functions around stages."""
+    """All changes of a model except weight patches; the module's table lists the functions around stages."""
 
     around_run: tuple[Around[Run, Any], ...] = ()
     around_sampler: tuple[Around[SamplerCall, Any], ...] = ()
@@ -344,25 +358,27 @@ class ModelChanges:
     around_sides: tuple[Around[Step, Any], ...] = ()
     around_conditions: tuple[Around[Step, Any], ...] = ()
     before_guidance: tuple[Callable[[GuidanceStep], Any], ...] = ()
-    """Each returns changed predictions by side."""
+    """Functions that return changed predictions by side."""
     guidance: Callable[[GuidanceStep], Any] | None = None
-    """Joins the predictions instead of the guider."""
+    """Function that joins the predictions instead of the guider."""
     after_guidance: tuple[Callable[[GuidanceStep], Any], ...] = ()
-    """Each returns the changed guided latent."""
+    """Functions that return the changed guided latent."""
     around_denoise: tuple[Around[NetworkCall, Any], ...] = ()
     around_network: tuple[Around[RawCall, Any], ...] = ()
     inside: InsideChanges = field(default_factory=InsideChanges)
     parts: Mapping[str, Any] = field(default_factory=dict)
-    """Modules in place of the network's, by path (``middle_block.1``); the path "" is the whole network."""
+    """Modules that replace the network's, by path (``middle_block.1``); the path "" is the whole network."""
+    compile: Callable[[Any], Callable[..., Any]] | None = None
+    """Function that returns what to call in place of the network's module."""
     latent_scaling: LatentScaling | None = None
     mask: Callable[[MaskStep], Any] | None = None
-    """Returns the inpainting mask [B, C, h, w] for a noise level."""
+    """Function that returns the inpainting mask [B, C, h, w] for a noise level."""
     inputs: tuple[Callable[[Mapping[str, Any], ConditionEntry], Mapping[str, Any]], ...] = ()
-    """Each takes a condition's inputs by name (``nodes.sampling.condition_inputs``) and returns changed ones."""
+    """Functions that change a condition's inputs by name (``nodes.sampling.condition_inputs``)."""
     on_start: tuple[Callable[[Run], None], ...] = ()
     on_end: tuple[Callable[[Run], None], ...] = ()
     both_sides: bool = False
-    """Predict the unconditional side at a guidance scale of 1, too."""
+    """Whether to predict the unconditional side also at a guidance scale of 1."""
     data: Mapping[str, Any] = field(default_factory=dict)
     """Other data kept with the model."""
 
@@ -370,7 +386,7 @@ class ModelChanges:
         return any(bool(getattr(self, each.name)) for each in dataclasses.fields(self))
 
     def moved(self, device: torch.device) -> ModelChanges:
-        """A copy whose functions are on ``device``: those that are modules or otherwise have a method ``to``."""
+        """Return a copy whose functions are on ``device``, as far as they have a method ``to``, for example modules."""
 
         def there(function: Any) -> Any:
             return function.to(device) if hasattr(function, "to") else function
@@ -392,7 +408,7 @@ NO_CHANGES: Final = ModelChanges()
 
 
 def around(functions: Sequence[Around[Any, Any]], stage: Callable[[Any], Result]) -> Callable[[Any], Result]:
-    """``stage`` inside ``functions``, the first one outermost."""
+    """Wrap ``stage`` in ``functions``, the first one outermost."""
     for function in reversed(functions):
         stage = partial(function, stage)
     return stage

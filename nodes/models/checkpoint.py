@@ -1,9 +1,9 @@
-"""A file of named tensors, read without running anything in it and without loading it whole.
+"""Reads files of named tensors, without running code in them and without loading them completely.
 
-What kind of file it is follows from its first bytes, not from its name: safetensors
-(https://huggingface.co/docs/safetensors), or what ``torch.save`` writes (a zip archive, or
-before PyTorch 1.6 a bare pickle). Opening reads the header only; for safetensors that needs
-no torch, so that a file can be examined, and refused, at once.
+The first bytes decide the kind of file, not its name: safetensors
+(https://huggingface.co/docs/safetensors), or the format of ``torch.save`` (a zip archive, or
+before PyTorch 1.6 a bare pickle). Opening reads only the header; for safetensors that needs
+no torch, so a file can be checked, and refused, at once.
 """
 
 from __future__ import annotations
@@ -14,12 +14,18 @@ import re
 import struct
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from functools import cache
 from pathlib import Path
 from types import MappingProxyType
-from typing import TYPE_CHECKING, Any, BinaryIO, NamedTuple
+from typing import TYPE_CHECKING, Any, BinaryIO, Final, NamedTuple
 
 from graph.errors import SumiError
+from nodes.models.adapter_names import original_adapter_names
+from nodes.models.diffusers_names import original_controlnet_names, original_unet_names
+from nodes.models.diffusers_vae_names import translated_names
 from nodes.models.openclip_names import Source, translated
+from nodes.models.pickled_data import plain_globals
+from nodes.models.tiny_config import original_tiny_names
 
 if TYPE_CHECKING:
     import torch
@@ -35,22 +41,22 @@ BITS: Mapping[str, int] = MappingProxyType(
 """Bits of one element, by safetensors dtype name."""
 
 _HEADER_LIMIT = 100_000_000
-"""The format's own limit on the header's length, in bytes."""
+"""The format's limit on the header's length, in bytes."""
 
 _OLDER_TEXT_ENCODER = re.compile(r"^(cond_stage_model\.transformer\.)(?=embeddings\.|encoder\.|final_layer_norm\.)")
-"""Some early SD1 checkpoints lack a ``text_model.``; here they get it, so that nobody else need know of them."""
+"""Some early SD1 checkpoints lack ``text_model.`` in tensor names; it is added here, so other code can rely on it."""
 
 _RELEASE_AFTER = 256 * 2**20
-"""Pages of a mapped file count as resident memory until it is unmapped; it is, each time this
-many bytes have been read, so that converting a checkpoint costs its converted weights once."""
+"""Bytes after which a mapped file is unmapped. Until then, its pages count as resident memory; unmapping it regularly
+limits the memory for converting a checkpoint to its converted weights."""
 
 
 class CheckpointError(SumiError):
-    """A model file cannot be used. Names the file, what was found, what would be right."""
+    """A model file cannot be used. The message names the file, what was found, and what was expected."""
 
 
 class Fingerprint(NamedTuple):
-    """Tells one state of a file from another without reading its gigabytes."""
+    """Identifies the state of a file without reading its content."""
 
     path: str
     size: int
@@ -58,7 +64,7 @@ class Fingerprint(NamedTuple):
 
 
 def fingerprint(path: Path) -> Fingerprint:
-    """The fingerprint of the file at ``path`` as it is now. Raises CheckpointError if it is not there."""
+    """Return the fingerprint of the current file at ``path``. Raises CheckpointError if it does not exist."""
     try:
         status = path.stat()
     except OSError as error:
@@ -71,8 +77,8 @@ class Checkpoint:
     """An open file of named tensors: its header, and tensors on request.
 
     ``shapes`` and ``dtypes`` (safetensors names: ``F16``, ``BF16``) hold every tensor, in the
-    file's order. ``metadata`` is safetensors' ``__metadata__``, empty for other files. Text encoders are
-    seen in transformers' layout, whichever layout the file has.
+    file's order. ``metadata`` is safetensors' ``__metadata__``, empty for other files. Text encoders have
+    transformers' names, VAEs and ControlNets those of the original code, whichever names are in the file.
     """
 
     path: Path
@@ -87,7 +93,7 @@ class Checkpoint:
     def open(cls, path: Path | str) -> Checkpoint:
         """Read the header of the file at ``path``.
 
-        Raises CheckpointError if the file is not there, is truncated, is no model file, or
+        Raises CheckpointError if the file does not exist, is truncated, is not a model file, or
         holds code.
         """
         path = Path(path)
@@ -96,6 +102,8 @@ class Checkpoint:
         places = {
             _OLDER_TEXT_ENCODER.sub(r"\1text_model.", name): place for name, place in translated(header.shapes).items()
         }
+        for original in _TRANSLATIONS:
+            places = {name: places[stored] for stored, name in original(places).items()}
         return cls(
             path,
             state,
@@ -107,8 +115,8 @@ class Checkpoint:
         )
 
     def tensor(self, name: str) -> torch.Tensor:
-        """The tensor ``name`` on the CPU, in the file's dtype, mapped from the file: treat it as
-        read-only and let go of it soon. Raises CheckpointError if there is none of that name."""
+        """Return the tensor ``name`` on the CPU, in the file's dtype. It is mapped from the file: treat it as
+        read-only and release it soon. Raises CheckpointError if the tensor does not exist."""
         if name not in self.shapes:
             raise CheckpointError(f"{self.path}: holds no tensor named '{name}'")
         place = self._places[name]
@@ -118,6 +126,16 @@ class Checkpoint:
         return tensor.T if place.transposed else tensor
 
 
+_TRANSLATIONS: Final = (
+    original_controlnet_names,
+    original_adapter_names,
+    original_unet_names,
+    translated_names,
+    original_tiny_names,
+)
+"""Each gives the original code's name for each tensor of a network with other names, and leaves all others."""
+
+
 class _Header(NamedTuple):
     shapes: dict[str, tuple[int, ...]]
     dtypes: dict[str, str]
@@ -125,7 +143,7 @@ class _Header(NamedTuple):
 
 
 def _read(path: Path, size: int) -> tuple[_Header, _Safetensors | _Pickled]:
-    """What the file holds, and what reads its tensors, chosen by its first bytes."""
+    """Read the header with the reader for the file's first bytes. Returns its content and the reader."""
     try:
         with path.open("rb") as file:
             start = file.read(512)
@@ -144,16 +162,16 @@ def _is_safetensors(start: bytes) -> bool:
 
 
 def _foreign(start: bytes) -> str:
-    """What a file that is no model file is, as far as its first bytes tell."""
+    """Describe a file that is not a model file by its first bytes."""
     text = start.lstrip(b"\xef\xbb\xbf \t\r\n").lower()
     if not start:
-        return "is empty (0 bytes), as an interrupted download leaves it"
+        return "is empty (0 bytes), probably after an interrupted download"
     if not start.strip(b"\0"):
-        return "begins with zeros, as an interrupted download leaves it"
+        return "begins with zeros, probably after an interrupted download"
     if text.startswith((b"<!doctype", b"<html", b"<?xml")):
-        return "is a web page, not a model (was the download link a page that asks to log in?)"
+        return "is a web page, not a model (did the download need a login?)"
     if text.startswith(b"version https://git-lfs"):
-        return "is a Git LFS pointer, not the file it stands for (run `git lfs pull`)"
+        return "is a Git LFS pointer, not the model (run `git lfs pull`)"
     if start.startswith(b"GGUF"):
         return "is a GGUF file, which is not supported"
     if len(start) < 9:
@@ -162,7 +180,7 @@ def _foreign(start: bytes) -> str:
 
 
 def _safetensors_header(path: Path, file: BinaryIO, start: bytes, size: int) -> _Header:
-    """Shapes, dtypes and metadata. ``start`` is what was read of ``file`` so far."""
+    """Read shapes, dtypes and metadata. ``start`` are the bytes of ``file`` read so far."""
     (length,) = struct.unpack("<Q", start[:8])
     if 8 + length > size:
         raise CheckpointError(f"{path}: is truncated: its header is {length} bytes long, the file {size}")
@@ -173,7 +191,7 @@ def _safetensors_header(path: Path, file: BinaryIO, start: bytes, size: int) -> 
         raise CheckpointError(f"{path}: the safetensors header is damaged: {error}") from error
     metadata = header.pop("__metadata__", None) or {}
     if not isinstance(metadata, dict):
-        raise CheckpointError(f"{path}: the safetensors header is damaged: __metadata__ is no object")
+        raise CheckpointError(f"{path}: the safetensors header is damaged: __metadata__ is not an object")
     shapes: dict[str, tuple[int, ...]] = {}
     dtypes: dict[str, str] = {}
     spans: list[tuple[int, int, str]] = []
@@ -186,7 +204,7 @@ def _safetensors_header(path: Path, file: BinaryIO, start: bytes, size: int) -> 
 
 
 def _entry(path: Path, name: str, entry: Any) -> tuple[str, tuple[int, ...], int, int]:
-    """dtype, shape, begin and end of one tensor of the header, checked against one another."""
+    """Return dtype, shape, begin and end of one tensor in the header, and check that they agree."""
     try:
         dtype, shape, (begin, end) = entry["dtype"], tuple(entry["shape"]), entry["data_offsets"]
     except (TypeError, KeyError, ValueError) as error:
@@ -194,9 +212,11 @@ def _entry(path: Path, name: str, entry: Any) -> tuple[str, tuple[int, ...], int
             f"{path}: the safetensors header is damaged: the entry of '{name}' lacks a dtype, shape or two offsets"
         ) from error
     if not isinstance(dtype, str) or dtype not in BITS:
-        raise CheckpointError(f"{path}: tensor '{name}' is of the unknown dtype {dtype!r}")
+        raise CheckpointError(f"{path}: tensor '{name}' has the unknown dtype {dtype!r}")
     if not all(type(number) is int and number >= 0 for number in (*shape, begin, end)):
-        raise CheckpointError(f"{path}: tensor '{name}' has shape {list(shape)} at [{begin}, {end}]: not sizes")
+        raise CheckpointError(
+            f"{path}: tensor '{name}' has shape {list(shape)} at [{begin}, {end}], which are not sizes"
+        )
     if (end - begin) * 8 != math.prod(shape) * BITS[dtype]:
         raise CheckpointError(
             f"{path}: tensor '{name}', {dtype} of shape {list(shape)}, takes "
@@ -206,7 +226,7 @@ def _entry(path: Path, name: str, entry: Any) -> tuple[str, tuple[int, ...], int
 
 
 def _check_spans(path: Path, spans: list[tuple[int, int, str]], available: int) -> None:
-    """Tensors lie one behind the other, and fill exactly the ``available`` bytes after the header."""
+    """Check that the tensors fill the ``available`` bytes after the header without gaps or overlaps."""
     position, previous = 0, ""
     for begin, end, name in sorted(spans):
         if begin < position:
@@ -216,7 +236,7 @@ def _check_spans(path: Path, spans: list[tuple[int, int, str]], available: int) 
         position, previous = end, name
         if end > available:
             raise CheckpointError(
-                f"{path}: is truncated: tensor '{name}' ends {end - available} bytes behind the end of the file"
+                f"{path}: is truncated: tensor '{name}' ends {end - available} bytes after the end of the file"
             )
     if position != available:
         raise CheckpointError(f"{path}: {available - position} bytes at the end belong to no tensor")
@@ -258,7 +278,7 @@ class _Pickled:
     def header(self) -> _Header:
         return _Header(
             {name: tuple(tensor.shape) for name, tensor in self._tensors.items()},
-            {name: _dtype_name(tensor) for name, tensor in self._tensors.items()},
+            {name: dtype_name(tensor.dtype) for name, tensor in self._tensors.items()},
             {},
         )
 
@@ -266,33 +286,47 @@ class _Pickled:
         return self._tensors[name]
 
 
+def unpickled(path: Path) -> Mapping[Any, Any]:
+    """The dictionary in a ``torch.save`` file, with tensors and plain data only.
+
+    Raises CheckpointError if the file is not there, is another kind of file, is damaged, or holds code.
+    """
+    fingerprint(path)
+    try:
+        with path.open("rb") as file:
+            start = file.read(512)
+    except OSError as error:
+        raise CheckpointError(f"{path}: cannot be read: {error.strerror}") from error
+    if _is_safetensors(start):
+        return {}
+    if not start.startswith((b"PK\x03\x04", b"\x80")):
+        raise CheckpointError(f"{path}: {_foreign(start)}; expected a PyTorch file")
+    return _unpickle(path, is_zip=start.startswith(b"PK"))
+
+
 def _unpickle(path: Path, is_zip: bool) -> Mapping[Any, Any]:
-    """The state dict of a ``torch.save`` file, taken out of ``{"state_dict": …}`` where it is in one."""
+    """Read the state dict of a ``torch.save`` file, also from inside ``{"state_dict": …}``."""
     import pickle
     import warnings
 
     import torch
 
-    class ModelCheckpoint:
-        """Stands for the Lightning class that training checkpoints use as the name of a callback."""
-
-    lightning = "pytorch_lightning.callbacks.model_checkpoint.ModelCheckpoint"
-    # torch maps files only by path, and takes every path that ends in .safetensors for a safetensors file.
+    # torch maps files only by path, and reads every path that ends in .safetensors as a safetensors file.
     mapped = is_zip and path.suffix != ".safetensors"
     try:
         with (
             path.open("rb") as file,
-            torch.serialization.safe_globals([(ModelCheckpoint, lightning), torch.nn.ParameterDict]),
+            torch.serialization.safe_globals(plain_globals()),
             warnings.catch_warnings(),
         ):
-            # A pickle that torch.save did not write is read or refused; torch's doubts help nobody.
+            # torch warns about pickles that torch.save did not write. They are read or refused here anyway.
             warnings.filterwarnings("ignore", "Detected pickle protocol", UserWarning)
             content = torch.load(path if mapped else file, map_location="cpu", weights_only=True, mmap=mapped)
     except pickle.UnpicklingError as error:
         raise CheckpointError(
             f"{path}: {_refusal(error)}; it was not executed. Ask for the model as a .safetensors file"
         ) from error
-    except Exception as error:  # what a damaged pickle makes the unpickler raise has no end (IndexError, KeyError…)
+    except Exception as error:  # a damaged pickle can raise almost any error (IndexError, KeyError…)
         raise CheckpointError(f"{path}: is a truncated or damaged PyTorch file: {_first_line(error)}") from error
     if isinstance(content, Mapping) and isinstance(content.get("state_dict"), Mapping):
         content = content["state_dict"]
@@ -302,7 +336,7 @@ def _unpickle(path: Path, is_zip: bool) -> Mapping[Any, Any]:
 
 
 def _flat(content: Mapping[Any, Any]) -> dict[str, Any]:
-    """``content`` with what is one level deeper as ``outer.inner``: textual inversions keep vectors there."""
+    """Flatten ``content`` by one level, with names ``outer.inner``: textual inversions store vectors there."""
     import torch
 
     flat: dict[str, Any] = {}
@@ -317,12 +351,12 @@ def _flat(content: Mapping[Any, Any]) -> dict[str, Any]:
 
 
 def _refusal(error: Exception) -> str:
-    """Why the restricted unpickler stopped: a function or class that is no plain data, as a rule."""
+    """Explain why the restricted unpickler stopped: usually a function or class that is not plain data."""
     text = str(error)
     for marker in ("Unsupported global: GLOBAL ", "Unsupported class ", "GLOBAL "):
         if marker in text:
             return f"holds code ({text.split(marker, 1)[1].split()[0]})"
-    # Before this stands torch's advice to load the file unsafely.
+    # The text before this is torch's advice to load the file unsafely.
     reason = text.rpartition("WeightsUnpickler error:")[2].strip().splitlines() or [type(error).__name__]
     return f"holds more than tensors and plain data ({reason[0]})"
 
@@ -331,13 +365,23 @@ def _first_line(error: Exception) -> str:
     return (str(error).strip() or type(error).__name__).splitlines()[0]
 
 
-def _dtype_name(tensor: torch.Tensor) -> str:
+def dtype_name(dtype: torch.dtype) -> str:
+    """safetensors' name of a dtype; torch's own for one that safetensors lacks."""
+    return _dtype_names().get(dtype, str(dtype))
+
+
+def dtype_named(name: str) -> torch.dtype:
+    """The dtype that safetensors calls ``name``. Raises KeyError for one that torch lacks."""
+    return {named: dtype for dtype, named in _dtype_names().items()}[name]
+
+
+@cache
+def _dtype_names() -> dict[torch.dtype, str]:
     import torch
 
-    names = {
+    return {
         **{torch.float64: "F64", torch.float32: "F32", torch.float16: "F16", torch.bfloat16: "BF16"},
         **{torch.int64: "I64", torch.int32: "I32", torch.int16: "I16", torch.int8: "I8", torch.uint8: "U8"},
         **{torch.bool: "BOOL", torch.float8_e4m3fn: "F8_E4M3", torch.float8_e5m2: "F8_E5M2"},
         **{torch.complex64: "C64"},
     }
-    return names.get(tensor.dtype, str(tensor.dtype))

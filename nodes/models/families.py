@@ -1,7 +1,7 @@
 """The families of diffusion models: everything that differs between them, one entry each.
 
-An entry says how a network is recognised, which latents it works on, which text encoders it has, what it predicts at
-which noise levels, and what it takes next to the text. The rest of Sumi asks the entry and never guesses from widths.
+An entry says how a network is recognised, and gives its latent space, its text encoders, its prediction and noise
+levels, and its inputs besides the text. Other code reads the entry and never guesses from widths.
 A new family is one entry here, and its network.
 """
 
@@ -33,11 +33,11 @@ class UnknownFamilyError(SumiError):
 class UNetSignature:
     """The shapes of a U-Net that identify its family.
 
-    ``linear`` projections around attention, a ``vector`` (or ``classes``) next to the text, and the number of input
-    channels beyond the latent's must agree. Among the entries for which they do, one with the network's own
-    ``context_width`` wins; without one, the levels that attend to the text decide (None: whether they do or not).
-    ``context_width`` None takes any width. ``vector_width`` tells families of otherwise equal networks apart.
-    ``head_count`` is the number of attention heads where it does not follow from the projections.
+    ``linear`` projections around attention, a ``vector`` (or ``classes``) besides the text, and the number of input
+    channels beyond the latent's must match. Among matching entries, one with the network's ``context_width`` is
+    preferred; otherwise the levels that attend to the text decide (None: either way).
+    ``context_width`` None matches any width. ``vector_width`` distinguishes families of otherwise equal networks.
+    ``head_count`` is the number of attention heads if it does not follow from the projections.
     """
 
     context_width: int | None
@@ -67,10 +67,10 @@ class ExtraChannels:
 class ModelFamily:
     """One family of diffusion models.
 
-    ``name`` identifies the family (``sdxl``), ``label`` is its name for people; variants with ``extra`` input channels
+    ``name`` identifies the family (``sdxl``), ``label`` is its name in messages; variants with ``extra`` input channels
     share the name. ``text`` holds the text encoders in the order in which their outputs are joined. ``sampling`` is
-    what a file of the family is trained for unless it says otherwise (:mod:`nodes.models.file_sampling`).
-    ``predictions_differ``: files of this family predict noise or velocity, and few say which.
+    the prediction of the family's files, unless a file has markers for another (:mod:`nodes.models.file_sampling`).
+    ``predictions_differ``: files of this family predict noise or velocity, and most have no marker.
     """
 
     name: str
@@ -157,7 +157,7 @@ SDXL_REFINER: Final = ModelFamily(
 
 
 def _with_extra(family: ModelFamily, extra: ExtraChannels, what: str) -> ModelFamily:
-    """The variant of ``family`` that takes ``extra`` channels. Inpainting models of SD2 predict noise."""
+    """Return the variant of ``family`` with ``extra`` input channels. Inpainting models of SD2 predict noise."""
     sampling = DDPM if family.predictions_differ else family.sampling
     return replace(family, label=f"{family.label} {what}", extra=extra, sampling=sampling, predictions_differ=False)
 
@@ -177,7 +177,7 @@ FAMILIES: Final[tuple[ModelFamily, ...]] = (
 
 
 def family_of(config: UNetConfig) -> ModelFamily:
-    """The family of a U-Net. Raises UnknownFamilyError with a description of the network."""
+    """Return the family of a U-Net. Raises UnknownFamilyError with a description of the network."""
     fitting = [family for family in FAMILIES if _fits(family, config)]
     exact = [family for family in fitting if _has_widths(family.network, config)]
     alike = [family for family in fitting if _is_laid_out(family.network, config)]
@@ -191,7 +191,7 @@ def family_of(config: UNetConfig) -> ModelFamily:
 
 
 def with_heads(config: UNetConfig, family: ModelFamily) -> UNetConfig:
-    """``config`` with the number of attention heads that the family has; it cannot be read from shapes."""
+    """Return ``config`` with the family's number of attention heads, which cannot be read from shapes."""
     return config if family.network.head_count is None else replace(config, head_count=family.network.head_count)
 
 
@@ -212,7 +212,7 @@ def _has_widths(signature: UNetSignature, config: UNetConfig) -> bool:
 
 
 def _is_laid_out(signature: UNetSignature, config: UNetConfig) -> bool:
-    """Whether the levels attend as the signature says; SD1 counts by its width alone."""
+    """Whether the levels attend as in the signature; SD1 is recognised by its width alone."""
     first, last = _attending_ends(config)
     return (
         (signature.linear or signature.context_width is None)

@@ -18,7 +18,7 @@ MARKERS: Final = ("v_pred", "ztsnr", "edm_mean", "edm_std", "edm_vpred.sigma_max
 """Marker tensors that describe how the model is sampled; they are not weights."""
 
 _PLAYGROUND: Final = ContinuousSampling("edm", sigma_min=0.002, sigma_max=80.0, sigma_data=0.5)
-"""Playground 2.5 (arXiv:2402.17245), as its published scheduler has it."""
+"""The values of Playground 2.5's published scheduler (arXiv:2402.17245)."""
 _PLAYGROUND_SCALE: Final = 0.5
 _COSXL_SIGMA_MIN: Final = 0.002
 
@@ -28,9 +28,9 @@ _BIAS_OF_VELOCITY: Final = 0.09
 
 
 def sampling_in(checkpoint: Checkpoint, prefix: str, family: ModelFamily) -> SampledAs:
-    """The prediction type and the noise levels of the diffusion network under ``prefix``.
+    """Return the prediction type and the noise levels of the diffusion network under ``prefix``.
 
-    Markers count before metadata, metadata before weights, weights before the family's default. Raises CheckpointError
+    They come from markers, else metadata, else the weights, else the family's default. Raises CheckpointError
     for a marker that does not hold a number.
     """
     shapes = checkpoint.shapes
@@ -62,9 +62,9 @@ def sampling_in(checkpoint: Checkpoint, prefix: str, family: ModelFamily) -> Sam
 
 
 def latent_in(checkpoint: Checkpoint, family: ModelFamily) -> LatentSpace:
-    """The space of the file's latents: the family's, normalized by channel where the file says so.
+    """Return the space of the file's latents: the family's, normalized by channel if the file has mean and deviation.
 
-    Raises CheckpointError if mean and standard deviation do not have one number for each channel.
+    Raises CheckpointError if these do not have one number for each channel.
     """
     if not {"edm_mean", "edm_std"} <= checkpoint.shapes.keys():
         return family.latent
@@ -78,6 +78,26 @@ def latent_in(checkpoint: Checkpoint, family: ModelFamily) -> LatentSpace:
     return normalized(family.latent, mean, std, _PLAYGROUND_SCALE)
 
 
+def markers_of(sampling: SampledAs, family: ModelFamily, latent: LatentSpace) -> dict[str, tuple[float, ...]] | None:
+    """The marker tensors of a file from which :func:`sampling_in` and :func:`latent_in` read these again.
+
+    None if no marker describes the sampling: a node has replaced it by a kind that no file states.
+    """
+    if latent.mean is not None and latent.std is not None:
+        return {"edm_mean": latent.mean, "edm_std": latent.std}
+    if isinstance(sampling, ContinuousSampling) and sampling.prediction == "v":
+        return {"edm_vpred.sigma_max": (sampling.sigma_max,), "edm_vpred.sigma_min": (sampling.sigma_min,)}
+    usual = family.sampling
+    if not isinstance(sampling, ModelSampling) or sampling.prediction not in ("eps", "v"):
+        return {} if sampling == usual else None
+    markers: dict[str, tuple[float, ...]] = {}
+    if sampling.prediction == "v" and usual != sampling:
+        markers["v_pred"] = ()
+    if sampling.zero_terminal_snr:
+        markers["ztsnr"] = ()
+    return markers
+
+
 def _number(checkpoint: Checkpoint, name: str) -> float:
     found = _numbers(checkpoint, name)
     if len(found) != 1:
@@ -86,8 +106,8 @@ def _number(checkpoint: Checkpoint, name: str) -> float:
 
 
 def _numbers(checkpoint: Checkpoint, name: str) -> list[float]:
-    """The values of a small tensor. Raises CheckpointError unless they are finite."""
-    tensor = checkpoint.tensor(name).float().flatten()
+    """Return the values of a small tensor. Raises CheckpointError unless they are finite."""
+    tensor = checkpoint.tensor(name).double().flatten()
     if tensor.numel() == 0 or not tensor.isfinite().all():
         raise CheckpointError(f"{checkpoint.path}: '{name}' is empty, or holds NaN or infinity")
     return [float(value) for value in tensor]

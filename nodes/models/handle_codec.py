@@ -1,4 +1,4 @@
-"""Tells the cache the size of MODEL, CLIP and VAE handles. They are never stored: recreating one costs nothing."""
+"""The cache's codec for handles (MODEL, CLIP and others). They are never stored, since recreating one costs nothing."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from graph.codec import Blob
 
 
 class HandleCodec:
-    """Handles of models. Their weights are counted by :mod:`nodes.models.residency`, their patches here."""
+    """Codec for handles of models. It counts their patches; :mod:`nodes.models.residency` counts their weights."""
 
     name = "handle"
 
@@ -19,13 +19,13 @@ class HandleCodec:
         return isinstance(value, Handle)
 
     def nbytes(self, value: Any) -> int:
-        """Bytes of the weight patches that the handle holds."""
-        return sum(patch.nbytes for patch in getattr(value, "patches", ()))
+        """Return the bytes of the weight patches and pictures that the handle holds."""
+        return getattr(value, "nbytes", 0) + sum(patch.nbytes for patch in getattr(value, "patches", ()))
 
     def dump(self, value: Any) -> Blob | None:
-        """None: a handle is not stored."""
+        """Return None, since a handle is not stored."""
         return None
 
     def load(self, blob: Blob) -> Any:
-        """Raises TypeError: a handle is never stored."""
+        """Raise TypeError, since a handle is never stored."""
         raise TypeError("a handle is never stored")

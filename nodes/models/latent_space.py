@@ -1,6 +1,6 @@
 """A diffusion model's latent space: how its latents are computed from the VAE's latents.
 
-Plain data; the functions take tensors but import nothing.
+This is plain data; the functions take tensors, but the module does not import torch.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ Rgb = tuple[float, float, float]
 
 @dataclass(frozen=True)
 class PreviewFactors:
-    """A linear map from scaled latents to colours, used instead of the VAE for a quick look.
+    """A linear map from scaled latents to colours, used instead of the VAE for previews.
 
     ``channels`` holds a row of red, green and blue in -1..1 for each latent channel; ``bias`` is added.
     """
@@ -31,7 +31,7 @@ class LatentSpace:
     """Scaling and shape of a family's latents.
 
     ``scaled = (latent - shift) * scale``. Families with ``mean`` and ``std``, one number for each channel, use
-    ``(latent - mean) * scale / std`` instead. ``factor`` is the number of pixels to a latent pixel along each side.
+    ``(latent - mean) * scale / std`` instead. ``factor`` is the number of pixels per latent pixel along each side.
     ``taesd`` names the tiny autoencoder that can preview these latents; None if there is none.
     """
 
@@ -49,20 +49,20 @@ class LatentSpace:
             raise ValueError("a latent space has both a mean and a standard deviation for each channel, or neither")
 
     def scaled_in(self, latent: Tensor) -> Tensor:
-        """``latent`` [B, C, h, w] as the VAE gives it, in the diffusion model's scale."""
+        """Scale ``latent`` [B, C, h, w] from the VAE for the diffusion model."""
         if self.mean is None or self.std is None:
             return (latent - self.shift) * self.scale if self.shift else latent * self.scale
         return (latent - _by_channel(self.mean, latent)) * (self.scale / _by_channel(self.std, latent))
 
     def scaled_out(self, latent: Tensor) -> Tensor:
-        """``latent`` [B, C, h, w] in the diffusion model's scale, as the VAE takes it."""
+        """Scale ``latent`` [B, C, h, w] from the diffusion model for the VAE."""
         if self.mean is None or self.std is None:
             return latent / self.scale + self.shift if self.shift else latent / self.scale
         return latent * (_by_channel(self.std, latent) / self.scale) + _by_channel(self.mean, latent)
 
 
 def _by_channel(numbers: Sequence[float], latent: Tensor) -> Tensor:
-    """``numbers`` in a shape that spreads over [B, C, …]."""
+    """Return ``numbers`` in a shape that broadcasts over [B, C, …]."""
     return latent.new_tensor(numbers).view(1, -1, *[1] * (latent.ndim - 2))
 
 
@@ -84,7 +84,7 @@ _SDXL_PREVIEW: Final = PreviewFactors(
         (-0.4350, -0.2644, -0.4289),
     )
 )
-# Over 48 of the embedded model's own pictures; explains 92 % of their variance.
+# Fitted to 48 of the embedded model's own pictures; explains 92 % of their variance.
 _EMBEDDED_PREVIEW: Final = PreviewFactors(
     (
         (-0.0678, 0.1175, -0.1033),
@@ -102,13 +102,13 @@ EMBEDDED_LATENTS: Final = LatentSpace(preview=_EMBEDDED_PREVIEW)
 SDXL_LATENTS: Final = LatentSpace(scale=0.13025, preview=_SDXL_PREVIEW, taesd="taesdxl")
 """SDXL and its refiner share one autoencoder."""
 UPSCALER_LATENTS: Final = LatentSpace(scale=0.08333, factor=4)
-"""The SD2 4× upscaler's autoencoder quarters the sides. No preview factors are published for it."""
+"""The SD2 4× upscaler's autoencoder reduces the sides to a quarter. No preview factors are published for it."""
 
 
 def normalized(space: LatentSpace, mean: Sequence[float], std: Sequence[float], scale: float) -> LatentSpace:
-    """The space of the same autoencoder whose latents are normalized with ``mean`` and ``std`` of each channel.
+    """Return the space of the same autoencoder with latents normalized by ``mean`` and ``std`` of each channel.
 
-    Playground 2.5 (arXiv:2402.17245) does so with SDXL's autoencoder and a scale of 0.5. The preview factors are
+    Playground 2.5 (arXiv:2402.17245) uses this with SDXL's autoencoder and a scale of 0.5. The preview factors are
     converted, since colours depend on the autoencoder's latents alone.
     """
     preview = None
@@ -137,3 +137,9 @@ def normalized(space: LatentSpace, mean: Sequence[float], std: Sequence[float], 
 def _rgb(colours: Iterable[float]) -> Rgb:
     red, green, blue = colours
     return (red, green, blue)
+
+
+PLAYGROUND_LATENTS: Final = normalized(
+    SDXL_LATENTS, mean=(-1.6574, 1.886, -1.383, 2.5155), std=(8.4927, 5.9022, 6.5498, 5.2299), scale=0.5
+)
+"""Playground 2.5 uses SDXL's autoencoder and normalizes its latents with the numbers of its published configuration."""

@@ -1,7 +1,7 @@
 """The registry of network classes by type of configuration.
 
-The rooms of the networks register a factory when their package is imported; nodes/rooms.py imports them all. So this
-room builds networks without importing the other rooms, and importing a room does not load torch.
+The networks' rooms register a factory when their package is imported; nodes/rooms.py imports all of them. So this
+room builds networks without importing other rooms, and importing a room does not load torch.
 """
 
 from __future__ import annotations
@@ -19,12 +19,12 @@ _factories: dict[type, Factory[Any]] = {}
 
 
 def register_network(config: type[Config], factory: Factory[Config]) -> None:
-    """Build networks of that type of configuration with ``factory``, which may import torch when it is called."""
+    """Register ``factory`` for networks with that type of configuration. It may import torch when it is called."""
     _factories[config] = factory
 
 
 def network_factory(config: type[Config]) -> Factory[Config]:
-    """The factory that was registered for a type of configuration. Raises LookupError if there is none."""
+    """Return the factory registered for a type of configuration. Raises LookupError if there is none."""
     try:
         return _factories[config]
     except KeyError:

@@ -1,20 +1,25 @@
-"""The loaders: from a file's name to the models in it. They read headers; weights are loaded when used."""
+"""The loader nodes: they open model files by name. They read only headers; weights are loaded when they are used."""
 
 from __future__ import annotations
 
 import logging
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Annotated, Any, Literal, NamedTuple, TypeVar
 
-from graph.context import Context
+from graph.context import Context, warn
 from graph.folders import Folders
-from graph.node import Files, Hint, node
+from graph.formats.model_kinds import kind_of_file
+from graph.node import AddedLater, Files, Hint, node
 from graph.results import Blocked
+from nodes.device import device_name
 from nodes.file_identity import identity
-from nodes.models import contents, training_config
+from nodes.models import contents, diffusers_folder, training_config
 from nodes.models.checkpoint import Checkpoint, CheckpointError
-from nodes.models.file_kinds import kind_of_file
+from nodes.models.storage import can_hold_fp8
 from nodes.models.stored_network import some_of
+from nodes.models.text_roles import SDXL_TEXT
+from nodes.models.tiny_files import SCALES, half_files, tiny_vae, tiny_vae_in
 from nodes.types import Clip, Model, Vae
 
 log = logging.getLogger(__name__)
@@ -23,7 +28,7 @@ Handle = TypeVar("Handle")
 
 
 class CheckpointModels(NamedTuple):
-    """The three models of a checkpoint; one that it does not hold is blocked with a message that says so."""
+    """The three models of a checkpoint. A missing or incomplete one is blocked with a message."""
 
     MODEL: Model
     CLIP: Clip
@@ -50,7 +55,18 @@ def _clip_state(*, clip_name: str, folders: Folders) -> Any:
     return _state(folders, "text_encoders", clip_name)
 
 
+def _two_clips_state(*, clip_name1: str, clip_name2: str, folders: Folders) -> Any:
+    return [_state(folders, "text_encoders", name) for name in (clip_name1, clip_name2)]
+
+
+def _pipeline_state(*, model_path: str, folders: Folders) -> Any:
+    files = diffusers_folder.files_of(folders.find("diffusers", model_path))
+    return {name: identity(path, folders) for name, path in files.items()}
+
+
 def _vae_state(*, vae_name: str, folders: Folders) -> Any:
+    if vae_name in SCALES and (files := half_files(vae_name, folders)) is not None:
+        return [identity(path, folders) for path in files.values()]
     return _state(folders, "vae", vae_name)
 
 
@@ -63,11 +79,12 @@ def _vae_state(*, vae_name: str, folders: Folders) -> Any:
     environment=False,
 )
 def checkpoint_loader_simple(*, ckpt_name: Annotated[str, Files("checkpoints")], context: Context) -> CheckpointModels:
-    """Opens a checkpoint: the diffusion model, the text encoder and the VAE that were trained together.
+    """Open a checkpoint: a diffusion model, text encoder and VAE that were trained together.
 
-    Raises CheckpointError, naming the file and the tensor, for a file that is damaged or foreign.
+    An incomplete text encoder or VAE fails at the node that uses it.
+    Raises CheckpointError, naming the file and the tensor, for a damaged or unknown file.
     """
-    return _models_of(Checkpoint.open(context.folders.find("checkpoints", ckpt_name)), context.folders)
+    return models_of(Checkpoint.open(context.folders.find("checkpoints", ckpt_name)), context.folders)
 
 
 @node(
@@ -85,9 +102,9 @@ def checkpoint_loader(
     ckpt_name: Annotated[str, Files("checkpoints")],
     context: Context,
 ) -> CheckpointModels:
-    """Opens a checkpoint whose training configuration says what it predicts; sizes are read from the tensors.
+    """Open a checkpoint with its training configuration, which gives the prediction; sizes are read from the tensors.
 
-    Raises CheckpointError as Load Checkpoint does, and if the configuration is no YAML.
+    Raises CheckpointError like Load Checkpoint, and if the configuration is not YAML.
     """
     prediction = training_config.prediction(context.folders.find("configs", config_name))
     models = checkpoint_loader_simple(ckpt_name=ckpt_name, context=context)
@@ -107,16 +124,21 @@ def checkpoint_loader(
 def unet_loader(
     *,
     unet_name: Annotated[str, Files("diffusion_models")],
-    weight_dtype: Literal["default", "fp8_e4m3fn", "fp8_e4m3fn_fast", "fp8_e5m2"],
+    weight_dtype: Annotated[Literal["default", "fp8_e4m3fn", "fp8_e4m3fn_fast", "fp8_e5m2"], AddedLater],
     context: Context,
 ) -> Model:
-    """Opens a diffusion model that is in a file of its own; text encoder and VAE come from others.
+    """Open a diffusion model from a separate file; load its text encoder and VAE from other files.
 
-    Raises CheckpointError, naming the file and the tensor, for a file that holds none.
+    With an fp8 ``weight_dtype``, weights take 8 bits in memory; each layer converts them to the compute precision.
+    With ``default``, the tensors that are fp8 in the file stay fp8.
+    Raises CheckpointError, naming the file and the tensor, for a file without one.
     """
-    if weight_dtype != "default":
-        log.warning("UNETLoader: weights are not kept in %s; the precision of --precision is used", weight_dtype)
-    return contents.model_in(Checkpoint.open(context.folders.find("diffusion_models", unet_name)))
+    model = contents.model_in(Checkpoint.open(context.folders.find("diffusion_models", unet_name)))
+    if weight_dtype == "fp8_e4m3fn_fast":
+        warn(log, "fp8_e4m3fn_fast is the same as fp8_e4m3fn here: the weights take 8 bits, computing is not faster")
+    if weight_dtype != "default" and not can_hold_fp8(device_name().partition(":")[0]):
+        warn(log, f"this device has no 8-bit floats: the weights are not kept as {weight_dtype}")
+    return replace(model, storage="fp8_e4m3fn" if weight_dtype == "fp8_e4m3fn_fast" else weight_dtype)
 
 
 @node(
@@ -130,35 +152,94 @@ def unet_loader(
 def clip_loader(
     *,
     clip_name: Annotated[str, Files("text_encoders")],
-    type: Literal[
-        "stable_diffusion",
-        "stable_cascade",
-        "sd3",
-        "stable_audio",
-        "mochi",
-        "ltxv",
-        "pixart",
-        "cosmos",
-        "lumina2",
-        "wan",
-        "hidream",
-        "chroma",
-        "ace",
-        "omnigen2",
-        "qwen_image",
-        "hunyuan_image",
+    type: Annotated[
+        Literal[
+            "stable_diffusion",
+            "stable_cascade",
+            "sd3",
+            "stable_audio",
+            "mochi",
+            "ltxv",
+            "pixart",
+            "cosmos",
+            "lumina2",
+            "wan",
+            "hidream",
+            "chroma",
+            "ace",
+            "omnigen2",
+            "qwen_image",
+            "hunyuan_image",
+        ],
+        AddedLater,
     ],
     device: Annotated[Literal["default", "cpu"] | None, Hint(advanced=True)] = None,
     context: Context,
 ) -> Clip:
-    """Opens a text encoder that is in a file of its own; ``type`` says which family of models it is for.
+    """Open a text encoder from a separate file; ``type`` is the family of models it belongs to.
 
-    Raises CheckpointError for a file that holds none, and for types other than stable_diffusion.
+    Raises CheckpointError for a file without one, and for types other than stable_diffusion.
     """
     path = context.folders.find("text_encoders", clip_name)
     if type != "stable_diffusion":
         raise CheckpointError(f"{path}: text encoders of type '{type}' are not supported; expected stable_diffusion")
-    return contents.text_encoder_in(Checkpoint.open(path), context.folders)
+    return _on(device, contents.text_encoder_in(Checkpoint.open(path), context.folders))
+
+
+@node(
+    "DualCLIPLoader",
+    display_name="DualCLIPLoader",
+    category="advanced/loaders",
+    fingerprint=_two_clips_state,
+    content_inputs=("clip_name1", "clip_name2"),
+    environment=False,
+)
+def dual_clip_loader(
+    *,
+    clip_name1: Annotated[str, Files("text_encoders")],
+    clip_name2: Annotated[str, Files("text_encoders")],
+    type: Literal["sdxl", "sd3", "flux", "hunyuan_video", "hidream", "hunyuan_image"],
+    device: Annotated[Literal["default", "cpu"] | None, Hint(advanced=True)] = None,
+    context: Context,
+) -> Clip:
+    """Open SDXL's two text encoders, CLIP ViT-L and OpenCLIP ViT-bigG, from separate files, in either order.
+
+    Raises CheckpointError for other files, and for types other than sdxl.
+    """
+    paths = [context.folders.find("text_encoders", name) for name in (clip_name1, clip_name2)]
+    if type != "sdxl":
+        raise CheckpointError(f"{paths[0]}: text encoders of type '{type}' are not supported; expected sdxl")
+    files = [Checkpoint.open(path) for path in paths]
+    return _on(device, contents.text_encoders_in(files, SDXL_TEXT, context.folders))
+
+
+def _on(device: str | None, clip: Clip) -> Clip:
+    """``clip``, on the CPU if that is chosen."""
+    if device != "cpu":
+        return clip
+    return replace(clip, encoders=tuple(replace(encoder, on_cpu=True) for encoder in clip.encoders))
+
+
+@node(
+    "DiffusersLoader",
+    display_name="DiffusersLoader",
+    category="advanced/loaders/deprecated",
+    fingerprint=_pipeline_state,
+    content_inputs=("model_path",),
+    environment=False,
+)
+def diffusers_loader(*, model_path: Annotated[str, Files("diffusers")], context: Context) -> CheckpointModels:
+    """Open a pipeline in diffusers' layout: a folder with a file for each network.
+
+    The scheduler's configuration says what the model predicts. A damaged text encoder or VAE fails at the node that
+    uses it. Raises CheckpointError naming the file of a damaged diffusion model.
+    """
+    folder = context.folders.find("diffusers", model_path)
+    return CheckpointModels(
+        or_blocked(lambda: diffusers_folder.model_in_folder(folder)),
+        or_blocked(lambda: diffusers_folder.text_encoders_in_folder(folder, context.folders), CheckpointError),
+        or_blocked(lambda: diffusers_folder.vae_in_folder(folder), CheckpointError),
+    )
 
 
 @node(
@@ -170,32 +251,50 @@ def clip_loader(
     environment=False,
 )
 def vae_loader(*, vae_name: Annotated[str, Files("vae")], context: Context) -> Vae:
-    """Opens a VAE that is in a file of its own, to use in place of a checkpoint's.
+    """Open a VAE from a separate file, to use instead of a checkpoint's.
 
-    Raises CheckpointError, naming the file and the tensor, for a file that holds none.
+    ``taesd`` and ``taesdxl`` are tiny autoencoders for quick looks, whose two files are in ``vae_approx``.
+    Raises CheckpointError, naming the file and the tensor, for a file without a VAE.
     """
-    return contents.vae_in(Checkpoint.open(context.folders.find("vae", vae_name)))
+    if vae_name in SCALES and half_files(vae_name, context.folders) is not None:
+        return tiny_vae(vae_name, context.folders)
+    checkpoint = Checkpoint.open(context.folders.find("vae", vae_name))
+    return tiny_vae_in(checkpoint) or contents.vae_in(checkpoint)
 
 
-def _models_of(checkpoint: Checkpoint, folders: Folders) -> CheckpointModels:
-    """The models of a full checkpoint. Raises CheckpointError if it holds none of the three."""
+def models_of(checkpoint: Checkpoint, folders: Folders, *others: Any) -> CheckpointModels:
+    """Return the models of a full checkpoint; ``others`` were found in it before.
+
+    Beside a complete diffusion model, an incomplete text encoder or VAE is blocked like a missing one: workflows often
+    load these from other files. Raises CheckpointError for an incomplete diffusion model, and if the file holds none of
+    the three.
+    """
+    model = or_blocked(lambda: contents.model_in(checkpoint))
+    blocking = contents.AbsentModelError if isinstance(model, Blocked) else CheckpointError
     models = CheckpointModels(
-        _or_blocked(lambda: contents.model_in(checkpoint)),
-        _or_blocked(lambda: contents.text_encoder_in(checkpoint, folders)),
-        _or_blocked(lambda: contents.vae_in(checkpoint)),
+        model,
+        or_blocked(lambda: contents.text_encoder_in(checkpoint, folders), blocking),
+        or_blocked(lambda: contents.vae_in(checkpoint), blocking),
     )
-    present = [model for model in models if not isinstance(model, Blocked)]
-    if not present:
-        kind = kind_of_file(checkpoint.shapes)
-        found = f"it is {kind}" if kind else f"its tensors are {some_of(sorted(checkpoint.shapes))}"
-        raise CheckpointError(f"{checkpoint.path}: holds no Stable Diffusion model; {found}")
-    contents.say_what_is_left_over(checkpoint, [p for model in present for p in contents.prefixes_of(model)])
+    check_any(checkpoint, *models)
+    present = [model for model in (*models, *others) if not isinstance(model, Blocked)]
+    contents.warn_of_unused_tensors(checkpoint, [p for model in present for p in contents.prefixes_of(model)])
     return models
 
 
-def _or_blocked(find: Callable[[], Handle]) -> Handle | Blocked:
-    """A missing model is an error of the node that needs it, not of the loader."""
+def check_any(checkpoint: Checkpoint, *models: Any) -> None:
+    """Raise CheckpointError with a description of the file if all of these models are missing."""
+    if all(isinstance(model, Blocked) for model in models):
+        kind = kind_of_file(checkpoint.shapes)
+        found = f"it is {kind}" if kind else f"its tensors are {some_of(sorted(checkpoint.shapes))}"
+        raise CheckpointError(f"{checkpoint.path}: holds no Stable Diffusion model; {found}")
+
+
+def or_blocked(
+    find: Callable[[], Handle], blocking: type[CheckpointError] = contents.AbsentModelError
+) -> Handle | Blocked:
+    """Return the model, or a Blocked if ``find`` raises ``blocking``: the error belongs to the node that needs it."""
     try:
         return find()
-    except contents.AbsentModelError as error:
+    except blocking as error:
         return Blocked(str(error), fails=True)

@@ -1,10 +1,10 @@
 """The weights in memory: which networks are loaded, and which layers are unloaded when memory runs short.
 
-This module alone owns weights. Other code holds light handles and asks here.
+Only this module owns weights. Other code holds light handles and requests networks here.
 
 A network is loaded once for each file, precision and device. Weight patches make a separate tree, which shares
-every unpatched layer with the network's plain tree. A tree that somebody holds is in use: none of its layers is
-emptied. Layers for which memory does not suffice are read for each call.
+every unpatched layer with the network's plain tree. A tree that other code references is in use: none of its layers is
+emptied. Layers that do not fit in memory are read for each call.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ import torch
 from torch import nn
 
 from nodes.heap import give_back_freed_memory
-from nodes.models.layers import Layer, Tensors, copied, layer_modules, own_tensors, with_modules
+from nodes.models.layers import Layer, Tensors, copied, layer_modules, own_tensors, share_weights, with_modules
 from nodes.models.stored_network import Source
 from nodes.models.uploads import Uploads
 from nodes.models.weight_patches import WeightPatch, WeightPatchError, by_name
@@ -35,14 +35,14 @@ log = logging.getLogger(__name__)
 Patches = tuple[WeightPatch, ...]
 
 Budget = Callable[[str, int], int]
-"""``budget(device name, bytes of weights there) -> bytes of weights that may be there``."""
+"""``budget(device name, bytes of weights on it) -> bytes of weights allowed on it``."""
 
 COPIES: Final = 2
-"""How often the weights of one network may be in memory, patched and plain, where the budget allows more."""
+"""Maximum copies of one network's weights in memory, patched and plain, even if the budget allows more."""
 
 WORKING_LAYERS: Final = 2
-"""Layers that are in memory at once while layers are read for each call: a GPU fetches one ahead, and a convolution
-on a CPU takes its weight in two orders for a moment."""
+"""Number of layers in memory at the same time while layers are read for each call: a GPU fetches one ahead, and a
+convolution on a CPU briefly has its weight in two orders."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,22 +61,22 @@ class Loaded:
 
 
 class Residency:
-    """Networks whose weights stay within ``budget``. What was used last stays longest."""
+    """Keeps networks whose weights fit in ``budget``. The most recently used stay longest."""
 
     def __init__(self, budget: Budget):
         self._budget = budget
         self._networks: dict[Source[Any], _Network] = {}
         self._clock = 0
         self._emptied = 0
-        # Two networks loaded at once would both count on the same free memory. What is loaded can
-        # be asked, and freed, meanwhile.
+        # Two networks that load at the same time would count on the same free memory. Loaded networks can
+        # still be listed and freed.
         self._loading = threading.RLock()
         self._lock = threading.RLock()
 
     def resident(self, source: Source[Any], patches: Patches = ()) -> nn.Module:
-        """The network of ``source`` with ``patches``, as much of it in memory as the budget allows.
+        """Return the network of ``source`` with ``patches``, with as many layers in memory as the budget allows.
 
-        Raises CheckpointError and WeightPatchError as :meth:`nodes.models.weights.Weights.resident` says.
+        Raises CheckpointError and WeightPatchError like :meth:`nodes.models.weights.Weights.resident`.
         """
         with self._loading:
             network = self._network(source)
@@ -84,7 +84,7 @@ class Residency:
             self._clock += 1
             tree.used = self._clock
             is_new_use = not tree.in_use
-            module = tree.lend()
+            module = tree.root()
             if is_new_use or tree.settled != self._emptied:
                 try:
                     self._settle(network, tree, is_new_use)
@@ -96,28 +96,31 @@ class Residency:
                             self._networks.pop(source, None)
                     raise
                 tree.settled = self._emptied
+                tree.update(module)
             return module
 
     def free(self) -> None:
-        """Release every network. One that is in use stays in memory until its last user releases it."""
+        """Release every network. A network in use stays in memory until its last user releases it."""
         with self._lock:
             self._networks = {}
+        _release_others()
         _return_memory()
 
     def free_others(self, network: nn.Module) -> int:
-        """Empty every layer on any device that neither ``network`` nor another tree in use needs.
+        """Empty all layers, on any device, that neither ``network`` nor another tree in use needs.
 
-        Returns the bytes of weights that were released.
+        Returns the bytes of released weights.
         """
         with self._loading:
-            own = {id(layer) for _, tree in self._trees() if tree.lent(network) for layer in tree.layers}
+            own = {id(layer) for _, tree in self._trees() if tree.owns(network) for layer in tree.layers}
             freed = self._empty(layer for layer in self._unused() if id(layer) not in own)
+        _release_others()
         gc.collect()
         _return_memory()
         return freed
 
     def loaded(self) -> list[Loaded]:
-        """The trees with weights in memory, least recently used network first."""
+        """Return the trees with weights in memory, least recently used network first."""
         counted: set[int] = set()
         found = []
         for network, tree in self._trees():
@@ -129,7 +132,7 @@ class Residency:
         return found
 
     def nbytes(self, device: str) -> int:
-        """The bytes of weights on ``device``."""
+        """Return the bytes of weights on ``device``."""
         return sum(layer.nbytes for layer in self._present(device))
 
     def _network(self, source: Source[Any]) -> _Network:
@@ -138,7 +141,7 @@ class Residency:
         if network is None:
             network = _Network(source)
         with self._lock:
-            self._networks[source] = network  # last, as the one that was used last
+            self._networks[source] = network  # at the end, as the most recently used one
         return network
 
     def _trees(self) -> Iterator[tuple[_Network, _Tree]]:
@@ -147,13 +150,13 @@ class Residency:
         return ((network, tree) for network in networks for tree in list(network.trees.values()))
 
     def _settle(self, network: _Network, tree: _Tree, is_new_use: bool) -> None:
-        """Bring the missing layers of ``tree`` into memory as far as the budget allows."""
+        """Load the missing layers of ``tree`` as far as the budget allows."""
         missing = sorted((layer for layer in tree.layers if not layer.is_present), key=lambda layer: layer.nbytes)
         if not missing:
             return
         needed = sum(layer.nbytes for layer in missing)
         room = self._make_room(network, tree, needed)
-        if room < needed and gc.collect():  # a run that ended may hold its network in a circle of references
+        if room < needed and gc.collect():  # an ended run may keep its network alive in a circle of references
             room = self._make_room(network, tree, needed)
         if room < needed:
             candidates = [*missing, *(self._own(tree) if is_new_use else ())]
@@ -180,7 +183,7 @@ class Residency:
             network.close()
 
     def _make_room(self, network: _Network, tree: _Tree, needed: int) -> int:
-        """Empty layers that ``tree`` does not need until it may take ``needed`` more bytes; returns how many it may."""
+        """Empty layers that ``tree`` does not need until ``needed`` more bytes are free. Returns how many bytes are."""
         device = str(network.source.device)
         own = {id(layer) for layer in tree.layers}
         copies = {id(layer): layer.nbytes for layer in network.layers() if layer.is_present}
@@ -200,7 +203,7 @@ class Residency:
         return room
 
     def _own(self, tree: _Tree) -> list[Layer]:
-        """The layers in memory of ``tree`` that no other tree in use has."""
+        """Return the loaded layers of ``tree`` that no other tree in use shares."""
         others = [other for _, other in self._trees() if other is not tree and other.in_use]
         shared = {id(layer) for other in others for layer in other.layers}
         return [layer for layer in tree.layers if layer.is_present and id(layer) not in shared]
@@ -216,10 +219,10 @@ class Residency:
         return list(found.values())
 
     def _unused(self, device: str | None = None) -> list[Layer]:
-        """The layers in memory that no tree in use has, the least useful one first.
+        """Return the loaded layers that no tree in use shares, the least useful one first.
 
-        Where several trees have a layer at one place, the copies of those used longer ago come first; then come
-        the layers of the networks used longest ago.
+        If several trees have a copy of a layer, the copies of less recently used trees come first; then come
+        the layers of the least recently used networks.
         """
         used: dict[int, int] = {}
         newest: dict[tuple[int, str], int] = defaultdict(int)
@@ -267,7 +270,7 @@ class _Network:
         self.trees[()] = _Tree(module, list(self._plain.values()), ())
 
     def tree(self, patches: Patches) -> _Tree:
-        """The tree with ``patches``, made now or before. Raises WeightPatchError if a patch names an unknown tensor."""
+        """Return the tree with ``patches``; make it if necessary. Raises WeightPatchError for an unknown tensor."""
         if patches not in self.trees:
             changed = self._changed(patches)
             module = with_modules(self.trees[()].module, {path: layer.module for path, layer in changed.items()})
@@ -278,18 +281,18 @@ class _Network:
         self.trees.pop(tree.patches, None)
 
     def close(self) -> None:
-        """Close the file, and release copies for uploads that are not needed while layers are in memory."""
+        """Close the file, and release copies for uploads of layers that are now in memory."""
         self.reader.close()
         if self._uploads is not None:
-            self._uploads.forget_present()
+            self._uploads.clear_present()
 
     def layers(self) -> Iterator[Layer]:
-        """Every layer, patched or not."""
+        """Yield every layer, patched or not."""
         yield from self._plain.values()
         yield from list(self._patched.values())
 
     def is_changed_and_present(self, layer: Layer) -> bool:
-        """Whether it is a patched layer, and in memory."""
+        """Whether the layer is patched and in memory."""
         return layer.is_present and self._plain[layer.path] is not layer
 
     def _changed(self, patches: Patches) -> dict[str, Layer]:
@@ -317,7 +320,15 @@ class _Network:
             self._plain.get(path),
         )
         fetch = self._uploads.take if self._uploads is not None else None
-        return Layer(path, module, self.source.dtype, self.source.device, read, fetch)
+        inside = f"{path}." if path else ""
+        tensors = own_tensors(module)
+        changed = by_name(patches)
+        stored = {
+            name: self.reader.memory_dtype(inside + name, inside + name in changed)
+            for name in tensors
+            if tensors[name].is_floating_point()
+        }
+        return Layer(path, module, self.source.dtype, self.source.device, read, fetch, stored)
 
 
 def _read(
@@ -327,19 +338,19 @@ def _read(
     patches: Mapping[str, Sequence[WeightPatch]],
     plain: Layer | None,
 ) -> Tensors:
-    """The weights of the layer at ``path``. ``plain`` is the layer without its patches."""
+    """Read the weights of the layer at ``path``. ``plain`` is the layer without its patches."""
     inside = f"{path}." if path else ""
     known = {}
-    if plain is not None and plain.is_present:
-        tensors = {inside + name: tensor for name, tensor in own_tensors(plain.module).items()}
+    if plain is not None:
+        tensors = {inside + name: tensor for name, tensor in plain.held().items()}
         known = {name: tensor for name, tensor in tensors.items() if reader.is_exact(name, tensor)}
     read = reader.read({inside + name: shape for name, shape in shapes.items()}, patches, known)
     return {name.removeprefix(inside): tensor for name, tensor in read.items()}
 
 
 class _Tree:
-    """One set of patches. ``used`` is when it was last asked for; ``settled`` tells whether anything was emptied since
-    as many of its layers as possible were brought into memory."""
+    """The network with one set of patches. ``used``: when it was last requested. ``settled``: as many layers as
+    possible were loaded, and none was emptied since."""
 
     def __init__(self, module: nn.Module, layers: list[Layer], patches: Patches):
         self.module = module
@@ -347,39 +358,43 @@ class _Tree:
         self.patches = patches
         self.used = 0
         self.settled = -1
-        self._lent: weakref.ref[nn.Module] | None = None
+        self._root: weakref.ref[nn.Module] | None = None
         self._use: weakref.ref[_Use] | None = None
 
     @property
     def in_use(self) -> bool:
-        """Whether anybody holds the network, or a copy of it with another part."""
+        """Whether other code references the network, or a copy of it with another part."""
         return self._use is not None and self._use() is not None
 
-    def lend(self) -> nn.Module:
-        """The network's root. While anybody holds it the tree is in use."""
-        module = self._lent() if self._lent is not None else None
+    def root(self) -> nn.Module:
+        """Return the network's root. While it is referenced, the tree is in use."""
+        module = self._root() if self._root is not None else None
         if module is None:
             use = (self._use() if self._use is not None else None) or _Use()
             module = copied(self.module)
             module.__dict__[_USE] = use
-            self._use, self._lent = weakref.ref(use), weakref.ref(module)
+            self._use, self._root = weakref.ref(use), weakref.ref(module)
         return module
 
-    def lent(self, module: nn.Module) -> bool:
-        """Whether ``module`` is the root that this tree lent, or a copy of it."""
+    def update(self, module: nn.Module) -> None:
+        """Give a referenced root the weights that the root itself holds, as they are in memory now."""
+        share_weights(self.module, module)
+
+    def owns(self, module: nn.Module) -> bool:
+        """Whether ``module`` is the root of this tree, or a copy of it."""
         use = module.__dict__.get(_USE)
         return use is not None and self._use is not None and self._use() is use
 
 
 class _Use:
-    """Lives as long as anybody holds a tree's root: copies of the root hold it too."""
+    """An object that exists while a tree's root is referenced; copies of the root reference it, too."""
 
 
 _USE: Final = "residency_use"
 
 
 def _filled(layer: Layer) -> bool:
-    """Bring ``layer`` into memory; False if a GPU has too little. The error and its tensors are released by then."""
+    """Load ``layer``. Returns False if a GPU has too little memory; the error and its tensors are released by then."""
     try:
         layer.fill()
     except torch.OutOfMemoryError:
@@ -388,10 +403,10 @@ def _filled(layer: Layer) -> bool:
 
 
 def _most_that_fit(layers: Sequence[Layer], room: int) -> list[Layer]:
-    """The layers to keep in ``room`` bytes, so that as many bytes as possible are kept.
+    """Choose the layers to keep in ``room`` bytes, so that as many bytes as possible are kept.
 
-    What is left must be room for WORKING_LAYERS of the largest absent layer. Of layers no larger than that one, the
-    smallest are kept first, which leaves the fewest to be read.
+    The remaining bytes must fit WORKING_LAYERS copies of the largest absent layer. Among layers no larger than that
+    one, the smallest are kept first, which leaves the fewest layers to read.
     """
     ascending = sorted(layers, key=lambda layer: layer.nbytes)
     best: list[Layer] = []
@@ -411,6 +426,19 @@ def _most_that_fit(layers: Sequence[Layer], room: int) -> list[Layer]:
 
 def _absent(tree: _Tree, coming: Sequence[Layer]) -> tuple[int, int]:
     return sum(not layer.is_present for layer in tree.layers) - len(coming), len(tree.layers)
+
+
+_releases: list[Callable[[], None]] = []
+
+
+def when_freed(release: Callable[[], None]) -> None:
+    """Call ``release`` whenever unused weights are to leave the memory, for weights that another library holds."""
+    _releases.append(release)
+
+
+def _release_others() -> None:
+    for release in _releases:
+        release()
 
 
 def _return_memory() -> None:

@@ -1,4 +1,4 @@
-"""A network in a file, checked against the shapes that it should have, and the module that its weights are put into."""
+"""A network in a file: checks the shapes of its tensors, and makes the module that receives its weights."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Generic, TypeVar
 
 from nodes.models.checkpoint import Checkpoint, CheckpointError, Fingerprint
+from nodes.models.storage import Storage
 
 if TYPE_CHECKING:
     import torch
@@ -15,7 +16,7 @@ if TYPE_CHECKING:
 Config = TypeVar("Config")
 
 _NAMED = 4
-"""How many tensors a message names before it counts the rest."""
+"""Number of tensors that a message names; it counts the others."""
 
 
 @dataclass(frozen=True)
@@ -34,18 +35,22 @@ class StoredNetwork(Generic[Config]):
 
 @dataclass(frozen=True)
 class Source(Generic[Config]):
-    """One network in one precision on one device: the source of its weights, and the module that receives them."""
+    """One network in one precision on one device: the source of its weights, and the module that receives them.
+
+    ``dtype`` is the precision of the computation; ``storage`` says which weights stay in memory in 8 bits (None: none).
+    """
 
     weights: StoredNetwork[Config]
     build: Callable[[Config], torch.nn.Module]
     dtype: torch.dtype
     device: torch.device
+    storage: Storage | None = None
 
     def skeleton(self) -> torch.nn.Module:
-        """The network on the meta device. Raises CheckpointError if the file lacks any of its tensors."""
-        import torch
+        """Return the network on the meta device. Raises CheckpointError if the file lacks a tensor."""
+        from nodes.models.skeleton import without_values
 
-        with torch.device("meta"):
+        with without_values():
             module = self.build(self.weights.config)
         wanted = {name: tuple(tensor.shape) for name, tensor in module.state_dict().items()}
         check_shapes(Checkpoint.open(self.weights.path), self.weights.prefix, wanted)
@@ -53,13 +58,15 @@ class Source(Generic[Config]):
 
     def __str__(self) -> str:
         kind = getattr(self.build, "__name__", "network")
-        return f"{kind} of {self.weights.path.name}, {str(self.dtype).removeprefix('torch.')} on {self.device}"
+        stored = f", weights in {self.storage}" if self.storage not in (None, "default") else ""
+        dtype = str(self.dtype).removeprefix("torch.")
+        return f"{kind} of {self.weights.path.name}, {dtype}{stored} on {self.device}"
 
 
 def check_shapes(checkpoint: Checkpoint, prefix: str, expected: Mapping[str, tuple[int, ...]]) -> None:
     """Raise CheckpointError, naming tensors, unless the file holds ``expected`` under ``prefix``.
 
-    A linear layer may be written as a 1x1 convolution and the other way round.
+    A linear layer may be stored as a 1x1 convolution, and vice versa.
     """
     missing = [prefix + name for name in expected if prefix + name not in checkpoint.shapes]
     if missing:
@@ -74,7 +81,7 @@ def check_shapes(checkpoint: Checkpoint, prefix: str, expected: Mapping[str, tup
 
 
 def some_of(names: list[str]) -> str:
-    """The first few of ``names`` and how many more there are."""
+    """Join the first few of ``names``, with the number of others."""
     rest = len(names) - _NAMED
     return ", ".join(names[:_NAMED]) + (f" and {rest} more" if rest > 0 else "")
 

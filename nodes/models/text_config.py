@@ -1,7 +1,7 @@
 """The size of a CLIP text encoder, read from the shapes of its tensors.
 
-Plain data, no torch: a checkpoint's header can be judged without loading anything. What the shapes do not show (the
-activation, the padding token, which layer is used) belongs to the family: :mod:`nodes.models.text_roles`.
+This is plain data without torch, so a checkpoint's header can be checked without loading anything. The family supplies
+what the shapes do not show (activation, padding token, layer): :mod:`nodes.models.text_roles`.
 """
 
 from __future__ import annotations
@@ -20,9 +20,9 @@ Activation = Literal["quick_gelu", "gelu"]
 
 HEAD_WIDTH: Final = 64
 VOCABULARY_SIZE: Final = 49408
-"""Entries of CLIP's vocabulary, the start and end token among them."""
+"""Size of CLIP's vocabulary, including the start and end token."""
 CHECKPOINT_PREFIX: Final = "cond_stage_model.transformer."
-"""Where SD1 checkpoints keep their text encoder; a file of its own has no prefix."""
+"""The prefix of the text encoder in SD1 checkpoints; a separate file has none."""
 
 TOKEN_EMBEDDING: Final = "text_model.embeddings.token_embedding.weight"
 _POSITIONS = "text_model.embeddings.position_embedding.weight"
@@ -30,14 +30,14 @@ _LAYER = re.compile(r"text_model\.encoder\.layers\.(\d+)\.")
 
 
 class UnknownTextEncoderError(SumiError):
-    """The tensors are not those of a CLIP text encoder; says what was found and what was sought."""
+    """The tensors do not form a CLIP text encoder. The message gives what was found and expected."""
 
 
 @dataclass(frozen=True)
 class TextConfig:
-    """The sizes of one text encoder. The defaults are those of CLIP ViT-L/14, which SD1.5 has.
+    """The sizes of one text encoder. The defaults are for CLIP ViT-L/14, which SD1.5 uses.
 
-    ``projection``: width of the projected pooled output, None where the file has no projection.
+    ``projection``: width of the projected pooled output, None if the file has no projection.
     """
 
     width: int = 768
@@ -50,7 +50,7 @@ class TextConfig:
 
     @property
     def heads(self) -> int:
-        """Attention heads: every CLIP text encoder has heads 64 wide."""
+        """Return the number of attention heads; in every CLIP text encoder they are 64 wide."""
         return self.width // HEAD_WIDTH
 
     @cached_property
@@ -59,12 +59,12 @@ class TextConfig:
 
 
 def text_prefixes(shapes: Mapping[str, Shape]) -> list[str]:
-    """The prefixes under which ``shapes`` holds text encoders, in the file's order; a lone one has the prefix ""."""
+    """Return the prefixes of text encoders in ``shapes``, in the file's order; "" for a file with only one."""
     return [name.removesuffix(TOKEN_EMBEDDING) for name in shapes if name.endswith(TOKEN_EMBEDDING)]
 
 
 def detect_text(shapes: Mapping[str, Shape], prefix: str = "", activation: Activation = "quick_gelu") -> TextConfig:
-    """The encoder whose tensors are those under ``prefix``, in the layout of transformers' CLIPTextModel.
+    """Return the encoder with tensors under ``prefix``, in the layout of transformers' CLIPTextModel.
 
     Raises UnknownTextEncoderError if there is none, or one of another kind.
     """
@@ -98,7 +98,7 @@ def detect_text(shapes: Mapping[str, Shape], prefix: str = "", activation: Activ
 
 
 def expected_shapes(config: TextConfig) -> dict[str, Shape]:
-    """Every tensor of the encoder, without prefix, and its shape."""
+    """Return every tensor of the encoder, without prefix, and its shape."""
     width = config.width
     shapes: dict[str, Shape] = {
         TOKEN_EMBEDDING: (config.vocabulary, width),
@@ -122,5 +122,5 @@ def expected_shapes(config: TextConfig) -> dict[str, Shape]:
 
 
 def is_optional(name: str) -> bool:
-    """Whether ``name``, without prefix, is a tensor that some files carry and the encoder does not need."""
+    """Whether ``name``, without prefix, is a tensor of some files that the encoder does not need."""
     return name in ("text_model.embeddings.position_ids", "logit_scale", "attn_mask")

@@ -1,4 +1,4 @@
-"""How each family uses its text encoders: which layer, which padding, where checkpoints keep them."""
+"""How each family uses its text encoders: the layer, the padding, and the prefix in checkpoints."""
 
 from __future__ import annotations
 
@@ -9,20 +9,20 @@ from typing import Final
 from nodes.models.text_config import CHECKPOINT_PREFIX, Activation, TextConfig
 
 PAD_WITH_END: Final = 49407
-"""The end token, with which OpenAI's CLIP fills up a chunk."""
+"""The end token, with which OpenAI's CLIP pads a chunk."""
 PAD_WITH_ZERO: Final = 0
-"""The token with which OpenCLIP fills up a chunk."""
+"""The token with which OpenCLIP pads a chunk."""
 
 
 @dataclass(frozen=True)
 class TextRole:
     """One text encoder of a family.
 
-    ``name`` is its key in tokens and embeddings ("l", "g", "h"), ``kind`` its name for people. ``width`` and ``layers``
-    describe the published encoder; smaller ones are used in the same way. ``padding`` is the token that fills up a
-    chunk. ``layer`` is the layer whose output is used: -1 the last, -2 the one before; ``final_norm`` says whether the
-    final norm is applied to it. The encoder with ``pools`` gives the pooled vector: the end token of the last layer,
-    projected where the file has a projection. ``prefixes`` is where checkpoints of the family keep it.
+    ``name`` is its key in tokens and embeddings ("l", "g", "h"), ``kind`` its name in messages. ``width`` and
+    ``layers`` describe the published encoder; smaller ones are used in the same way. ``padding`` is the token that pads
+    a chunk. ``layer`` is the layer whose output is used: -1 the last, -2 the one before; ``final_norm``: whether the
+    final norm is applied to it. The encoder with ``pools`` returns the pooled vector: the end token of the last layer,
+    projected if the file has a projection. ``prefixes`` are its prefixes in checkpoints of the family.
     """
 
     name: str
@@ -37,10 +37,10 @@ class TextRole:
     pools: bool = True
 
     def layer_in(self, config: TextConfig, chosen: int | None = None) -> int:
-        """The layer whose output is used, for an encoder with this ``config``; ``chosen`` replaces the family's choice.
+        """Return the layer whose output is used, for an encoder with this ``config``; ``chosen`` replaces the family's.
 
-        Some files of SD2's encoder leave out the last layer, which is never used: what is the last layer but one
-        of the published encoder is then the file's last.
+        Some files of SD2's encoder leave out the last layer, which is never used. Then the published encoder's
+        last layer but one is the file's last.
         """
         layer = self.layer if chosen is None else chosen
         if config.width == self.width and config.layers == self.layers - 1 and self.layer < -1:
@@ -76,10 +76,10 @@ _ALONE: Final = (*SD1_TEXT, *SD2_TEXT, *SDXL_REFINER_TEXT)
 
 
 def role_alone(width: int) -> TextRole:
-    """The role of an encoder in a separate file: from the family whose only encoder it is; SD1's for unknown widths."""
+    """Return the role of an encoder in a separate file: from the family with only this one; SD1's for other widths."""
     return next((role for role in _ALONE if role.width == width), _CLIP_L)
 
 
 def encoder_names(roles: Sequence[TextRole]) -> str:
-    """The roles' names for people."""
+    """Join the roles' names for a message."""
     return " and ".join(role.kind for role in roles)

@@ -1,4 +1,4 @@
-"""What a latent diffusion training configuration (``v2-inference-v.yaml``) says that tensors do not."""
+"""Reads from a latent diffusion training configuration (``v2-inference-v.yaml``) what the tensors do not show."""
 
 from __future__ import annotations
 
@@ -9,9 +9,9 @@ from nodes.models.checkpoint import CheckpointError
 
 
 def prediction(path: Path) -> Literal["eps", "v"] | None:
-    """``model.params.parameterization`` of the YAML file at ``path``, eps if it has parameters but not that one.
+    """Return ``model.params.parameterization`` of the YAML file at ``path``, or eps if only that parameter is missing.
 
-    None if the file holds no model's parameters. Raises CheckpointError if it cannot be read.
+    Returns None if the file has no model parameters. Raises CheckpointError if it cannot be read.
     """
     import yaml
 

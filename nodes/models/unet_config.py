@@ -1,10 +1,10 @@
 """The structure of a Stable Diffusion U-Net, read from the shapes of its tensors.
 
-Plain data: nothing here needs torch, so a checkpoint's header can be judged
-without loading anything. The network of SD1, SD2 and SDXL is one architecture
+This is plain data without torch, so a checkpoint's header can be checked
+without loading anything. The networks of SD1, SD2 and SDXL have one architecture
 (Rombach et al., arXiv:2112.10752; Podell et al., arXiv:2307.01952) in different
-sizes, and its size follows from its tensors' shapes alone. The number of attention heads
-does not: the family says it (:mod:`nodes.models.families`).
+sizes, which follow from the tensors' shapes. Only the number of attention heads
+comes from the family (:mod:`nodes.models.families`).
 """
 
 from __future__ import annotations
@@ -22,17 +22,17 @@ HEADS_WITH_CONVOLUTIONS = 8
 
 @dataclass(frozen=True)
 class UNetConfig:
-    """The sizes of one U-Net. The defaults are those of SD1.5.
+    """The sizes of one U-Net. The defaults are SD1.5's.
 
-    ``channel_mult`` and ``res_blocks`` have one entry a level, from full resolution
+    ``channel_mult`` and ``res_blocks`` have one entry for each level, from full resolution
     downwards. ``input_depth`` and ``output_depth`` give the number of transformer
-    layers behind each residual block (0: no attention there), in the order in which
-    they run; on the way up a level has one residual block more than on the way down.
-    ``middle_depth`` None means a middle that is a single residual block (SSD-1B), ``has_middle`` False for
-    none at all (KOALA-700M). ``adm_in_channels`` is the width of the vector that is given next to the text;
-    ``classes`` the number of class labels that are given instead. ``text_only`` has one entry a level: True where
-    both attentions of a transformer layer look at the text; empty means nowhere.
-    ``head_count`` None: heads are 64 channels wide behind linear projections, 8 in number behind convolutions.
+    layers after each residual block (0: no attention), in running order; in the output half, a level
+    has one residual block more than in the input half.
+    ``middle_depth`` None: the middle is a single residual block (SSD-1B). ``has_middle`` False: there is no middle
+    (KOALA-700M). ``adm_in_channels`` is the width of the vector besides the text;
+    ``classes`` is the number of class labels instead of a vector. ``text_only`` has one entry for each level: True if
+    both attentions of a transformer layer attend to the text; empty means on no level.
+    ``head_count`` None: heads are 64 channels wide after linear projections; there are 8 after convolutions.
     """
 
     in_channels: int = 4
@@ -63,11 +63,11 @@ class UNetConfig:
 
     @property
     def embedding_width(self) -> int:
-        """Width of the timestep embedding that every residual block is given."""
+        """Return the width of the timestep embedding, an input of every residual block."""
         return 4 * self.model_channels
 
     def heads(self, channels: int) -> int:
-        """Attention heads at a level of that many channels."""
+        """Return the number of attention heads on a level with that many channels."""
         if self.head_count is not None:
             return self.head_count
         return channels // HEAD_WIDTH if self.linear_projections else HEADS_WITH_CONVOLUTIONS
@@ -151,7 +151,7 @@ class Transformer:
     channels: int
     depth: int
     text_only: bool = False
-    """Whether both attentions of each layer look at the text."""
+    """Whether both attentions of each layer attend to the text."""
 
 
 @dataclass(frozen=True)
@@ -182,7 +182,7 @@ class Layout:
 
 
 def layout(config: UNetConfig) -> Layout:
-    """Every part of the network with its channels."""
+    """Return every part of the network with its channels."""
     levels = len(config.channel_mult)
     text_only = config.text_only or (False,) * levels
     widths = [config.model_channels * mult for mult in config.channel_mult]
@@ -223,29 +223,48 @@ def _transformer(channels: int, depth: int, text_only: bool = False) -> Block:
 
 
 def expected_shapes(config: UNetConfig) -> dict[str, Shape]:
-    """Name and shape of every tensor of the network, in the checkpoint's own (LDM) names without a prefix."""
+    """Return name (LDM's, without a prefix) and shape of every tensor of the network."""
+    shapes = encoder_shapes(config)
+    for index, block in enumerate(layout(config).output_blocks):
+        shapes.update(_block(f"output_blocks.{index}", block, config))
+    shapes.update(_norm("out.0", config.model_channels))
+    shapes.update(_affine("out.2", (config.out_channels, config.model_channels, 3, 3)))
+    return shapes
+
+
+def encoder_shapes(config: UNetConfig) -> dict[str, Shape]:
+    """Return name and shape of every tensor of the encoder half: embeddings, input and middle blocks."""
     parts = layout(config)
     width = config.embedding_width
     shapes: dict[str, Shape] = {}
-
-    def add(named: Iterator[tuple[str, Shape]]) -> None:
-        shapes.update(named)
-
-    add(_affine("time_embed.0", (width, config.model_channels)))
-    add(_affine("time_embed.2", (width, width)))
+    shapes.update(_affine("time_embed.0", (width, config.model_channels)))
+    shapes.update(_affine("time_embed.2", (width, width)))
     if config.adm_in_channels is not None:
-        add(_affine("label_emb.0.0", (width, config.adm_in_channels)))
-        add(_affine("label_emb.0.2", (width, width)))
+        shapes.update(_affine("label_emb.0.0", (width, config.adm_in_channels)))
+        shapes.update(_affine("label_emb.0.2", (width, width)))
     if config.classes is not None:
         shapes["label_emb.weight"] = (config.classes, width)
     for index, block in enumerate(parts.input_blocks):
-        add(_block(f"input_blocks.{index}", block, config))
-    add(_block("middle_block", parts.middle_block, config))
-    for index, block in enumerate(parts.output_blocks):
-        add(_block(f"output_blocks.{index}", block, config))
-    add(_norm("out.0", config.model_channels))
-    add(_affine("out.2", (config.out_channels, config.model_channels, 3, 3)))
+        shapes.update(_block(f"input_blocks.{index}", block, config))
+    shapes.update(_block("middle_block", parts.middle_block, config))
     return shapes
+
+
+def skip_widths(config: UNetConfig) -> list[int]:
+    """Return the channels of each skip connection, in the order of the input blocks."""
+    return [width for width, _ in skips(config)]
+
+
+def skips(config: UNetConfig) -> list[tuple[int, int]]:
+    """Return the channels of each skip connection, and the factor by which its sides are smaller than the latent's."""
+    found = []
+    factor = 1
+    for block in layout(config).input_blocks:
+        last = block[-1]
+        if isinstance(last, Downsample):
+            factor *= 2
+        found.append((last.out_channels if isinstance(last, Convolution | Residual) else last.channels, factor))
+    return found
 
 
 def _block(name: str, block: Block, config: UNetConfig) -> Iterator[tuple[str, Shape]]:

@@ -1,4 +1,4 @@
-"""Brings the weights of absent layers to a CUDA device for one call, each while the layer before it computes."""
+"""Uploads the weights of absent layers to a CUDA device for one call, each while the layer before it computes."""
 
 from __future__ import annotations
 
@@ -14,11 +14,11 @@ from graph.machine_memory import available_memory
 from nodes.models.layers import Layer, Tensors
 
 ALIGNMENT: Final = 256
-"""Bytes. Tensors of a pack begin at multiples of this, as the allocator's own do."""
+"""Alignment in bytes of tensors in a pack; the allocator uses the same."""
 
 
 class Place(NamedTuple):
-    """Where a tensor lies in a pack. ``stride`` is in elements."""
+    """The place of a tensor in a pack. ``stride`` is in elements."""
 
     start: int
     shape: torch.Size
@@ -26,21 +26,21 @@ class Place(NamedTuple):
     dtype: torch.dtype
 
     def of(self, pack: Tensor) -> Tensor:
-        """The tensor in the bytes of ``pack``."""
+        """Return the tensor in the bytes of ``pack``."""
         count = self.shape.numel() * self.dtype.itemsize
         return pack[self.start : self.start + count].view(self.dtype).as_strided(self.shape, self.stride)
 
 
 @dataclass(frozen=True)
 class Pack:
-    """Several tensors in one piece of memory, so that one copy brings them all."""
+    """Several tensors in one block of memory, so that one copy operation transfers all of them."""
 
     data: Tensor
     places: Mapping[str, Place]
 
     @classmethod
     def of(cls, tensors: Tensors, pinned: bool) -> Pack:
-        """Copies of ``tensors`` on the CPU, in their own memory order."""
+        """Copy ``tensors`` to a pack on the CPU; each keeps its memory order."""
         places, end = {}, 0
         for name, tensor in tensors.items():
             places[name] = Place(end, tensor.shape, tensor.stride(), tensor.dtype)
@@ -51,15 +51,15 @@ class Pack:
         return cls(data, places)
 
     def views(self, data: Tensor) -> dict[str, Tensor]:
-        """The tensors in ``data``, a copy of this pack's bytes."""
+        """Return the tensors in ``data``, a copy of this pack's bytes."""
         return {name: place.of(data) for name, place in self.places.items()}
 
 
 class Uploads:
     """The uploads of one network. Calls come from one thread.
 
-    Two buffers on the device take turns: one is read by the layer that computes, the other receives the layer that
-    followed it the last time. ``check`` is called once a layer has been read from its file.
+    Two buffers on the device alternate: the current layer reads one, while the other receives the layer that
+    followed it last time. ``check`` is called after a layer has been read from its file.
     """
 
     def __init__(self, device: torch.device, check: Callable[[], None]):
@@ -71,15 +71,15 @@ class Uploads:
         self._slots = [_Slot(device), _Slot(device)]
 
     def take(self, layer: Layer) -> Tensors:
-        """The weights of ``layer`` on the device, to be used by what is called before the next :meth:`take`."""
+        """Return the weights of ``layer`` on the device. They are valid until the next :meth:`take`."""
         pack = None if torch.is_grad_enabled() or any(layer.module.children()) else self._pack(layer)
-        if pack is None:  # kept for longer than one call, or too large for the memory of the host
+        if pack is None:  # stays for longer than one call, or is too large for the host's memory
             tensors = layer.read()
             self._check()
             return tensors
         compute = torch.cuda.current_stream(self._device)
         current, other = self._slots
-        # Everything that reads the layer before this one has been queued by now.
+        # All operations that read the layer before this one have been queued by now.
         current.done.record(compute)
         before = current.layer() if current.layer is not None else None
         if before is not None:
@@ -93,13 +93,13 @@ class Uploads:
             current.fill(following, self._packs[following], self._stream)
         return pack.views(other.data)
 
-    def forget_present(self) -> None:
+    def clear_present(self) -> None:
         """Release the copies of layers that are on the device."""
         for layer in [layer for layer in self._packs if layer.is_present]:
             del self._packs[layer]
 
     def _pack(self, layer: Layer) -> Pack | None:
-        """The weights of ``layer`` in pinned memory; None if there is not enough."""
+        """Return the weights of ``layer`` in pinned memory; None if there is not enough of it."""
         if layer not in self._packs:
             free = available_memory()
             if free is not None and 2 * layer.nbytes > free:
@@ -111,7 +111,7 @@ class Uploads:
 
 
 class _Slot:
-    """A buffer on the device, and which layer is in it."""
+    """A buffer on the device, and the layer in it."""
 
     def __init__(self, device: torch.device):
         self.data = torch.empty(0, dtype=torch.uint8, device=device)
@@ -120,7 +120,7 @@ class _Slot:
         self.done = torch.cuda.Event()
 
     def fill(self, layer: Layer, pack: Pack, stream: torch.cuda.Stream) -> None:
-        """Start copying ``pack`` here, once no computation uses the previous content."""
+        """Start copying ``pack`` into this buffer, after all computations with its previous content."""
         stream.wait_event(self.done)
         if len(self.data) < len(pack.data):
             torch.cuda.current_stream(self.data.device).synchronize()

@@ -1,7 +1,7 @@
-"""What a Stable Diffusion autoencoder looks like, read from the shapes of its tensors.
+"""The structure of a Stable Diffusion autoencoder, read from the shapes of its tensors.
 
-Plain data: nothing here needs torch. The network is the KL-regularised autoencoder of latent
-diffusion (Rombach et al., arXiv:2112.10752), in the tensor names of its original code.
+This is plain data without torch. The network is the KL-regularised autoencoder of latent
+diffusion (Rombach et al., arXiv:2112.10752), with the tensor names of its original code.
 """
 
 from __future__ import annotations
@@ -17,15 +17,15 @@ NORM_GROUPS = 32
 
 
 class UnknownVaeError(SumiError):
-    """The tensors are not those of a Stable Diffusion autoencoder; says what was found and what was sought."""
+    """The tensors do not form a Stable Diffusion autoencoder. The message gives what was found and expected."""
 
 
 @dataclass(frozen=True)
 class VaeConfig:
-    """The sizes of one autoencoder. The defaults are those of SD1, SD2 and SDXL.
+    """The sizes of one autoencoder. The defaults are for SD1, SD2 and SDXL.
 
     ``encoder_widths`` and ``decoder_widths`` are the channels of each level, from full resolution
-    downwards; ``*_blocks`` the residual blocks in each of them.
+    downwards; ``*_blocks`` is the number of residual blocks in each.
     """
 
     encoder_widths: tuple[int, ...] = (128, 256, 512, 512)
@@ -40,12 +40,12 @@ class VaeConfig:
 
     @property
     def factor(self) -> int:
-        """Pixels to a latent pixel, along each side."""
+        """The number of pixels per latent pixel along each side."""
         return 2 ** (len(self.decoder_widths) - 1)
 
 
 def expected_shapes(config: VaeConfig) -> dict[str, Shape]:
-    """Name and shape of every tensor of the network, without a prefix."""
+    """Return name, without a prefix, and shape of every tensor of the network."""
     return dict(_tensors(config))
 
 
@@ -108,18 +108,17 @@ def _affine(name: str, shape: Shape) -> Iterator[tuple[str, Shape]]:
 
 
 def detect_vae(shapes: Mapping[str, Shape], prefix: str = "") -> VaeConfig:
-    """The autoencoder that tensors of these shapes make up.
+    """Detect the autoencoder from the shapes of its tensors.
 
-    ``shapes`` may hold other tensors too; only names that start with ``prefix``
-    (``first_stage_model.`` in a full checkpoint) are looked at. What this does not look at shows
-    when :func:`expected_shapes` of the result is compared with the file.
-    Raises UnknownVaeError naming the tensor that is missing or unfit.
+    Only names that start with ``prefix`` (``first_stage_model.`` in a full checkpoint) are used; ``shapes`` may hold
+    others. Not all tensors are checked; compare :func:`expected_shapes` of the result with the file.
+    Raises UnknownVaeError naming the missing or unexpected tensor.
     """
 
     def shape(name: str) -> Shape:
         found = shapes.get(prefix + name)
         if found is None:
-            raise UnknownVaeError(f"not a Stable Diffusion VAE: no tensor {prefix}{name}{_other_layout(shapes)}")
+            raise UnknownVaeError(f"not a Stable Diffusion VAE: no tensor {prefix}{name}")
         if len(found) != 4:
             raise UnknownVaeError(
                 f"not a Stable Diffusion VAE: {prefix}{name} is {list(found)}, expected a 2D convolution's kernel"
@@ -161,9 +160,3 @@ def _count(shapes: Mapping[str, Shape], pattern: str) -> int:
     while pattern.format(number) in shapes:
         number += 1
     return number
-
-
-def _other_layout(shapes: Mapping[str, Shape]) -> str:
-    if any("mid_block.attentions" in name for name in shapes):
-        return " (its names are those of diffusers; a single file in the original layout is wanted)"
-    return ""

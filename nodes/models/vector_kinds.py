@@ -1,4 +1,4 @@
-"""The second condition of a family's network, next to the text: a vector, or a class label."""
+"""The second condition of a family's network besides the text: a vector, or a class label."""
 
 from __future__ import annotations
 
@@ -8,9 +8,9 @@ from typing import Final
 
 @dataclass(frozen=True)
 class SizeVector:
-    """The pooled text, then an embedding of each of some numbers (Podell et al., arXiv:2307.01952, section 2.2).
+    """The pooled text, followed by embeddings of numbers (Podell et al., arXiv:2307.01952, section 2.2).
 
-    ``numbers`` are named as in a CONDITIONING entry's options, in order; each embedding is ``number_width`` wide.
+    ``numbers`` are their names in a CONDITIONING entry's options, in order; each embedding is ``number_width`` wide.
     """
 
     numbers: tuple[str, ...]
@@ -19,12 +19,12 @@ class SizeVector:
 
 @dataclass(frozen=True)
 class ImageVector:
-    """An image's CLIP embedding, then the embedding of the level of the noise in it, as wide (arXiv:2204.06125)."""
+    """An image's CLIP embedding, then an equally wide embedding of its noise level (arXiv:2204.06125)."""
 
 
 @dataclass(frozen=True)
 class NoiseClass:
-    """The level of the noise in the picture that is enlarged, as a class label from 0 to ``largest``."""
+    """The noise level of the picture to enlarge, as a class label from 0 to ``largest``."""
 
     largest: int = 350
 

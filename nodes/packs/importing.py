@@ -1,4 +1,4 @@
-"""Running a stranger's code at import time: what it prints is logged, what it raises is kept, and it has to end."""
+"""Runs a pack's code at import time: logs its output, keeps its error, and limits its time."""
 
 from __future__ import annotations
 
@@ -19,17 +19,17 @@ from typing import Any, Final, TextIO
 log = logging.getLogger(__name__)
 
 LIMIT_SECONDS: Final = 120.0
-"""A pack that takes longer to import is given up, where the system can interrupt it."""
+"""The time after which a pack's import is stopped, where the system can interrupt it."""
 _LINES: Final = 100
-"""Lines that are kept of what a pack prints."""
+"""Lines of a pack's output that are kept."""
 
 
 class ImportTookTooLong(BaseException):
-    """Not an Exception, so that a pack's own ``except Exception`` does not swallow it."""
+    """A BaseException, so that a pack's ``except Exception`` does not catch it."""
 
 
 class PackImport:
-    """One import. ``failure`` is its traceback, ``printed`` the lines that it printed.
+    """One import of a pack. ``failure`` is its traceback, ``printed`` the lines that it printed.
 
     ``missing_part(error)`` names the missing part of ComfyUI that made an import fail; None for other failures.
     """
@@ -42,7 +42,7 @@ class PackImport:
         self.printed: list[str] = []
 
     def run(self, load: Callable[[], None] | Callable[[], Any]) -> None:
-        """Call ``load``. Only Ctrl+C gets out of it, where that is listened to."""
+        """Call ``load``. Only Ctrl+C raises from it, unless it is ignored."""
         stream = _Lines(self._said)
         try:
             with (
@@ -52,7 +52,7 @@ class PackImport:
                 _limited(LIMIT_SECONDS),
             ):
                 load()
-        except BaseException as error:  # strangers' modules raise anything, SystemExit among it
+        except BaseException as error:  # third-party modules may raise anything, even SystemExit
             if isinstance(error, KeyboardInterrupt) and signal.getsignal(signal.SIGINT) is not signal.SIG_IGN:
                 raise
             self.failure = traceback.format_exc()
@@ -73,14 +73,14 @@ class PackImport:
 
 
 def requirements_hint(path: Path | None) -> str | None:
-    """The line to run if distributions that the pack's requirements.txt names are not installed."""
+    """Return the command to run if a distribution in the pack's requirements.txt is not installed."""
     file = path / "requirements.txt" if path is not None else None
     if file is None or not file.is_file():
         return None
     missing = [name for name in _required(file.read_text(encoding="utf-8", errors="replace")) if not _installed(name)]
     if not missing:
         return None
-    return f'{", ".join(missing)} not installed; to install what it requires, run: pip install -r "{file}"'
+    return f'{", ".join(missing)} not installed; run: pip install -r "{file}"'
 
 
 def _required(text: str) -> Iterator[str]:
@@ -100,13 +100,13 @@ def _installed(name: str) -> bool:
 
 @contextlib.contextmanager
 def _limited(seconds: float) -> Iterator[None]:
-    """Raise ImportTookTooLong after ``seconds``, where signals can be had: on the main thread, not on Windows."""
+    """Raise ImportTookTooLong after ``seconds``, where signals work: on the main thread, not on Windows."""
     if threading.current_thread() is not threading.main_thread() or not hasattr(signal, "setitimer"):
         yield
         return
 
     def stop(number: int, frame: Any) -> None:
-        raise ImportTookTooLong(f"the import was given up after {seconds:g} s; it was here")
+        raise ImportTookTooLong(f"the import was stopped after {seconds:g} s; it was here")
 
     earlier = signal.signal(signal.SIGALRM, stop)
     signal.setitimer(signal.ITIMER_REAL, seconds)
@@ -119,30 +119,30 @@ def _limited(seconds: float) -> Iterator[None]:
 
 @contextlib.contextmanager
 def _logging_kept() -> Iterator[None]:
-    """Undo what a pack does to the log as a whole: what befalls the packs after it has to be told too."""
+    """Undo a pack's changes of the log's settings, so that messages about later packs are logged too."""
     root = logging.getLogger()
     handlers, level, disabled = list(root.handlers), root.level, logging.root.manager.disable
     try:
         yield
     finally:
-        if not set(handlers) <= set(root.handlers):  # replaced, as by basicConfig(force=True), not added to
+        if not set(handlers) <= set(root.handlers):  # the handlers were replaced, as by basicConfig(force=True)
             root.handlers[:] = handlers
         root.setLevel(level)
         logging.disable(disabled)
 
 
 class _Stream(io.TextIOBase):
-    """What packs find in the place of a standard stream. They may close it and set its encoding, for nothing."""
+    """Replaces a standard stream for packs. Closing it or setting its encoding has no effect."""
 
     encoding = "utf-8"
 
     @property
     def buffer(self) -> io.RawIOBase:
-        """For packs that wrap it in a text stream of their own."""
+        """The bytes below, for packs that wrap them in another text stream."""
         return _Bytes(self)
 
     def reconfigure(self, **settings: Any) -> None:
-        """Everything is UTF-8 already."""
+        """Do nothing, since everything is UTF-8 already."""
 
     def close(self) -> None:
         self.flush()
@@ -152,7 +152,7 @@ class _Stream(io.TextIOBase):
 
 
 class _KeptOpen(_Stream):
-    """Passes on what is written to it to ``stream``, which others write to as well."""
+    """Writes to ``stream``, which other code uses too."""
 
     def __init__(self, stream: TextIO):
         self._stream = stream
@@ -171,7 +171,7 @@ class _KeptOpen(_Stream):
 
 
 class _Lines(_Stream):
-    """Passes on what is written to it, line by line."""
+    """Passes text on, line by line."""
 
     def __init__(self, take: Callable[[str], None]):
         self._take = take
@@ -185,14 +185,14 @@ class _Lines(_Stream):
         return len(text)
 
     def end(self) -> None:
-        """Pass on what has no end of line."""
+        """Pass on the last line if it has no line end."""
         if self._rest.strip():
             self._take(self._rest.rstrip())
         self._rest = ""
 
 
 class _Bytes(io.RawIOBase):
-    """The bytes under a text stream; characters cut in two by a write are put together."""
+    """The binary stream under a text stream. Characters split between two writes are joined."""
 
     def __init__(self, text: io.TextIOBase):
         self._text = text

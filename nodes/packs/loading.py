@@ -1,4 +1,4 @@
-"""People's own nodes: packs in ``custom_nodes/``, in the folders that extra_model_paths.yaml adds, and installed ones.
+"""Users' nodes: packs in ``custom_nodes/``, in the folders that extra_model_paths.yaml adds, and installed ones.
 
 A pack is a ``.py`` file or a package. Its nodes are functions decorated with ``@node``, or classes
 written for ComfyUI (``NODE_CLASS_MAPPINGS``, ``comfy_entrypoint``; see :data:`DIALECT`). An installed
@@ -35,20 +35,20 @@ log = logging.getLogger(__name__)
 
 ENTRY_POINTS: Final = "sumi.nodes"
 DIALECT: Final = "nodes.compat.dialect"
-"""The module that reads packs written for ComfyUI. It registers here by its name, since no room may import it."""
+"""The name of the module that reads packs written for ComfyUI. It is not imported, since no room may import it."""
 SLOW_SECONDS: Final = 5.0
-"""A pack that takes longer to import is named in the log."""
+"""Seconds of import time above which the log names the pack."""
 
 _PARENT: Final = "sumi_custom_nodes"
 
 
 @dataclass
 class Pack:
-    """One pack and how it fared.
+    """One pack, and the result of its import.
 
-    ``failure``: the traceback of its import, if that failed. ``broken``: class name → why that one of its
-    nodes cannot be used. ``ignored``: names of Sumi's own nodes that it lists as its own, as ComfyUI ignores
-    them. ``replaced``: those in whose place it has put its own on purpose. ``hint``: what to do about it.
+    ``failure``: the traceback of a failed import. ``broken``: class name → why this node cannot be used.
+    ``ignored``: built-in nodes that the pack redefines; like ComfyUI, Sumi ignores these. ``replaced``: built-in nodes
+    that the pack has replaced on purpose. ``hint``: how to fix a problem.
     ``web``: the folder of its scripts for the editor.
     """
 
@@ -66,7 +66,7 @@ class Pack:
     seconds: float = 0.0
 
     def describe(self) -> dict[str, Any]:
-        """All of it as JSON data; what is empty is left out."""
+        """Return all fields as JSON data, without empty ones."""
         facts = {
             "name": self.name,
             "path": str(self.path) if self.path else None,
@@ -93,7 +93,7 @@ class CustomNodes:
 
     @property
     def failures(self) -> dict[str, str]:
-        """Pack (or ``pack: node``) → why it cannot be used."""
+        """Map each unusable pack (or ``pack: node``) to the reason."""
         found = {pack.name: pack.failure for pack in self.packs if pack.failure is not None}
         broken = {f"{pack.name}: {name}": why for pack in self.packs for name, why in pack.broken.items()}
         return found | broken
@@ -109,11 +109,11 @@ def load_custom_nodes(
     flags: Mapping[str, Any] | None = None,
     record: ImportRecord | None = None,
 ) -> CustomNodes:
-    """Import the packs in ``directories``, in the order of their names, and those that are installed.
+    """Import the packs in ``directories``, in the order of their names, and the installed ones.
 
-    ``own`` are the nodes that are there already. ``only``: the packs (folder or file names) that may be
-    loaded; None for all. ``server_package`` is Sumi's ``server``, which packs import too, and ``flags`` what it was
-    started with. ``record`` remembers a pack that ends the process, which is then left out.
+    ``own`` are the built-in nodes. ``only``: the packs (folder or file names) that may be loaded; None for all.
+    ``server_package`` is Sumi's ``server``, which packs import, too, and ``flags`` are its command-line flags.
+    ``record`` notes a pack that ends the process, so that it is left out the next time.
     """
     sources = [source for source in _sources(directories) if only is None or source.is_among(only)]
     found = CustomNodes()
@@ -137,7 +137,9 @@ def load_custom_nodes(
     for pack in found.packs:
         for name, node_type in pack.types.items():
             if name in found.types:
-                log.warning("custom node pack %s: another pack has a node '%s' too; this one counts", pack.name, name)
+                log.warning(
+                    "custom node pack %s: another pack also defines the node '%s'; this pack's is used", pack.name, name
+                )
             found.types[name] = node_type
         found.codecs += pack.codecs
     found.types |= dialect().with_added_names([node_type for name, node_type in own.items() if name not in found.types])
@@ -145,17 +147,17 @@ def load_custom_nodes(
 
 
 def dialect() -> Any:
-    """The module that reads packs written for ComfyUI."""
+    """Import and return the module that reads packs written for ComfyUI."""
     return importlib.import_module(DIALECT)
 
 
 def loaded_dialect() -> Any | None:
-    """The module that reads packs written for ComfyUI, if any pack was loaded."""
+    """Return the module that reads packs written for ComfyUI, if a pack has been loaded."""
     return sys.modules.get(DIALECT)
 
 
 def code_state(own: Iterable[Path], directories: Iterable[Path]) -> str:
-    """A hash of when all code of ``own``, and of the packs in ``directories`` and installed, was changed."""
+    """Return a hash of the modification times of ``own`` and of all packs, in ``directories`` and installed."""
     digest = hashlib.blake2b(digest_size=16)
     for root in [*own, *(path for directory in directories for path in _packs(directory))]:
         for source in [root] if root.is_file() else sorted(root.rglob("*.py")):
@@ -170,7 +172,7 @@ def code_state(own: Iterable[Path], directories: Iterable[Path]) -> str:
 
 @dataclass(frozen=True)
 class _Source:
-    """Where a pack comes from; ``load`` imports it."""
+    """The origin of a pack; ``load`` imports it."""
 
     name: str
     path: Path | None
@@ -178,14 +180,14 @@ class _Source:
 
     @property
     def key(self) -> str:
-        """What tells it from every other pack."""
+        """A name that no other pack has."""
         return str(self.path) if self.path is not None else f"{ENTRY_POINTS}:{self.name}"
 
     def is_among(self, names: Collection[str]) -> bool:
         return self.name in names or (self.path is not None and self.path.name in names)
 
     def run_prestartup(self) -> None:
-        """``prestartup_script.py`` of a pack, which is to run before any pack is imported."""
+        """Run the pack's ``prestartup_script.py``; all of these run before the first pack is imported."""
         script = self.path / "prestartup_script.py" if self.path is not None else None
         if script is not None and script.is_file():
             importing = PackImport(self.name, dialect().missing_part)
@@ -198,7 +200,7 @@ def _sources(directories: Iterable[Path]) -> Iterator[_Source]:
     taken: set[str] = set()
     for path in (path for directory in directories for path in _packs(directory)):
         module_name = f"{_PARENT}.{_identifier(path.stem if path.suffix == '.py' else path.name)}"
-        while module_name in taken:  # two folders may hold packs of one name
+        while module_name in taken:  # two folders may hold packs with the same name
             module_name += "_"
         taken.add(module_name)
         yield _Source(path.stem if path.suffix == ".py" else path.name, path, _importer(path, module_name))
@@ -231,7 +233,7 @@ def _load(source: _Source, own: Mapping[str, NodeType]) -> Pack:
 
 
 def _import_torch_for(path: Path | None) -> None:
-    """Import torch ahead of the first pack that will: its seconds are not the pack's."""
+    """Import torch before the first pack that imports it, so that its time is not counted as the pack's."""
     if path is not None and "torch" not in sys.modules:
         sources = [path] if path.is_file() else path.glob("*.py")
         if any(word in source.read_bytes() for source in sources for word in (b"import torch", b"comfy")):
@@ -251,15 +253,15 @@ def _report(pack: Pack) -> None:
         log.warning("custom node pack %s took %.1f s to import", pack.name, pack.seconds)
     if pack.ignored:
         log.warning(
-            "custom node pack %s lists nodes that Sumi has itself; Sumi's count: %s",
+            "custom node pack %s redefines built-in nodes; the built-in ones are kept: %s",
             *(pack.name, ", ".join(pack.ignored)),
         )
     if pack.replaced:
-        log.warning("custom node pack %s replaces nodes of Sumi's: %s", pack.name, ", ".join(pack.replaced))
+        log.warning("custom node pack %s replaces built-in nodes: %s", pack.name, ", ".join(pack.replaced))
 
 
 def _read(pack: Pack, module: Any, own: Mapping[str, NodeType]) -> None:
-    """Take the nodes that ``module`` declares into ``pack``."""
+    """Add the nodes that ``module`` declares to ``pack``."""
     pack.codecs = codecs_in(module)
     version = _version(pack.path or _place_of(module))
     for node_type in node_types_in(module):
@@ -281,12 +283,12 @@ def _read(pack: Pack, module: Any, own: Mapping[str, NodeType]) -> None:
 
 
 def _shown_module(module: str) -> str:
-    """Where clients take the node to be from: they look for ``custom_nodes.``, as of packs written for ComfyUI."""
+    """Return the node's module for clients: they look for ``custom_nodes.``, ComfyUI's package of packs."""
     return module.replace(_PARENT, "custom_nodes", 1) if module.startswith(f"{_PARENT}.") else module
 
 
 def _put_in_place() -> dict[str, type]:
-    """The packs' classes that replace Sumi's nodes so far."""
+    """Return the packs' classes that have replaced built-in nodes so far."""
     return dialect().replaced()
 
 
@@ -309,7 +311,7 @@ def _module_at(file: Path, name: str) -> ModuleType:
     locations = [str(file.parent)] if file.name == "__init__.py" else None
     spec = importlib.util.spec_from_file_location(name, file, submodule_search_locations=locations)
     if spec is None or spec.loader is None:
-        raise ImportError(f"{file} is no Python module")
+        raise ImportError(f"{file} is not a Python module")
     module = importlib.util.module_from_spec(spec)
     sys.modules[name] = module
     try:
@@ -339,7 +341,7 @@ def _place_of(module: Any) -> Path | None:
 
 
 def _version(path: Path | None) -> str | None:
-    """A hash of all sources of the pack; None if they are not to be had."""
+    """Return a hash of all sources of the pack; None if there are none."""
     if path is None:
         return None
     digest = hashlib.blake2b(digest_size=16)

@@ -1,4 +1,4 @@
-"""Which pack a process is importing, written down, so that the next one knows whose import it did not survive."""
+"""Records which pack a process is importing, so that the next process knows whose import ended the last one."""
 
 from __future__ import annotations
 
@@ -8,14 +8,14 @@ import os
 from collections.abc import Iterator
 from pathlib import Path
 
-ENDED = "the process ended while this pack was imported; it is left out until the server is started again"
+ENDED = "the process ended while this pack was imported; it is left out until the server restarts"
 
 
 class ImportRecord:
-    """The packs whose import ended the process, among the workers that one server has started after one another.
+    """The packs whose import ended a worker of one server.
 
-    A library that crashes, or ``os._exit``, takes the process with it: no handler runs. ``file`` holds the pack
-    that is being imported now and those left out so far. Of another server's run it says nothing.
+    A library that crashes, or ``os._exit``, ends the process without running handlers. ``file`` holds the pack
+    that is being imported now and those left out so far. The record of another server is ignored.
     """
 
     def __init__(self, file: Path):
@@ -25,7 +25,7 @@ class ImportRecord:
 
     @contextlib.contextmanager
     def importing(self, pack: str) -> Iterator[None]:
-        """Within this block the process may end."""
+        """Record ``pack`` while this block runs."""
         self._write(pack)
         try:
             yield
@@ -38,11 +38,11 @@ class ImportRecord:
             if record["server"] != self._server:
                 return []
             return [*record["left_out"], *([record["now"]] if record["now"] is not None else [])]
-        except (OSError, ValueError, KeyError, TypeError):  # none yet, or half of one
+        except (OSError, ValueError, KeyError, TypeError):  # no record yet, or an incomplete one
             return []
 
     def _write(self, now: str | None) -> None:
         text = json.dumps({"server": self._server, "left_out": self.left_out, "now": now})
-        with contextlib.suppress(OSError):  # a folder that cannot be written to stops no import
+        with contextlib.suppress(OSError):  # a read-only folder must not stop imports
             self._file.parent.mkdir(parents=True, exist_ok=True)
             self._file.write_text(text, encoding="utf-8")

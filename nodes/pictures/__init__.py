@@ -1,1 +1,1 @@
-"""Pictures as tensors and as files, for every room that reads, writes or scales them."""
+"""Functions on pictures as tensors and files, for every room that reads, writes or scales pictures."""

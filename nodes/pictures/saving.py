@@ -1,4 +1,4 @@
-"""Writing IMAGE batches as picture files, each with its workflow inside."""
+"""Writes IMAGE batches as picture files, each with its workflow inside."""
 
 from __future__ import annotations
 
@@ -30,12 +30,13 @@ def save_png(
 
     ``compress_level`` is zlib's, 0 to 9. Raises OutputFileError and PixelError.
     """
-    chunks = metadata.png_chunks(prompt, extra_pnginfo)
+    node_id = context.node_id
 
     def writers() -> Iterator[Writer]:
-        for image in images:
+        for index, image in enumerate(images):
+            chunks = metadata.png_chunks(prompt, extra_pnginfo, node_id, index)
 
-            def write(file: BinaryIO, image: torch.Tensor = image) -> None:
+            def write(file: BinaryIO, image: torch.Tensor = image, chunks: Any = chunks) -> None:
                 to_pillow(image).save(file, format="PNG", pnginfo=chunks, compress_level=compress_level)
 
             yield write
@@ -47,7 +48,7 @@ def save_png(
 def save_preview(
     context: Context, images: torch.Tensor, *, prompt: Any = None, extra_pnginfo: Any = None
 ) -> list[SavedFile]:
-    """Save ``images`` [B, H, W, C] quickly in the temp folder, under a name nobody else has."""
+    """Save ``images`` [B, H, W, C] with fast compression in the temp folder, under a unique name."""
     return save_png(
         context,
         images,
@@ -60,7 +61,7 @@ def save_preview(
 
 
 def png_preview(image: torch.Tensor) -> PreviewImage:
-    """One picture [H, W, C] as a PNG file in memory. Raises PixelError."""
+    """Return one picture [H, W, C] as a PNG file in memory. Raises PixelError."""
     file = io.BytesIO()
     to_pillow(image).save(file, format="PNG", compress_level=1)
     return PreviewImage("PNG", file.getvalue())

@@ -1,1 +1,1 @@
-"""Plain values and texts as nodes."""
+"""The nodes for plain values and texts."""

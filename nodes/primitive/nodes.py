@@ -1,4 +1,4 @@
-"""Plain values and texts."""
+"""The nodes for plain values and texts."""
 
 from __future__ import annotations
 
@@ -15,37 +15,37 @@ Line = Annotated[str, Hint(multiline=False)]
 
 @node("PrimitiveInt", display_name="Int", category="utils/primitive", environment=False)
 def primitive_int(*, value: Annotated[int, Range(-LARGEST, LARGEST), Hint(control_after_generate=True)]) -> int:
-    """A whole number, to feed one input or several."""
+    """Provide an integer for one or several inputs."""
     return value
 
 
 @node("PrimitiveFloat", display_name="Float", category="utils/primitive", environment=False)
 def primitive_float(*, value: Annotated[float, Range(-LARGEST, LARGEST)]) -> float:
-    """A number, with or without decimals."""
+    """Provide a number, with or without decimals."""
     return value
 
 
 @node("PrimitiveString", display_name="String", category="utils/primitive", environment=False)
 def primitive_string(*, value: Line) -> str:
-    """A line of text."""
+    """Provide a line of text."""
     return value
 
 
 @node("PrimitiveStringMultiline", display_name="String (Multiline)", category="utils/primitive", environment=False)
 def primitive_string_multiline(*, value: Text) -> str:
-    """A text of several lines."""
+    """Provide a text of several lines."""
     return value
 
 
 @node("PrimitiveBoolean", display_name="Boolean", category="utils/primitive", environment=False)
 def primitive_boolean(*, value: bool) -> bool:
-    """True or false, to feed one switch or several."""
+    """Provide true or false for one or several switches."""
     return value
 
 
 @node("PreviewAny", display_name="Preview Any", category="utils", output_node=True)
 def preview_any(*, source: Annotated[Any, Socket("*")]) -> NodeResult:
-    """Shows any value as text."""
+    """Show any value as text."""
     from nodes.primitive import text
 
     return NodeResult(ui={"text": [text.as_text(source)]})
@@ -53,19 +53,19 @@ def preview_any(*, source: Annotated[Any, Socket("*")]) -> NodeResult:
 
 @node("StringConcatenate", display_name="Concatenate", category="utils/string", environment=False)
 def string_concatenate(*, string_a: Text, string_b: Text, delimiter: Line = "") -> str:
-    """Joins two texts with a delimiter between them."""
+    """Join two texts with a delimiter between them."""
     return f"{string_a}{delimiter}{string_b}"
 
 
 @node("StringSubstring", display_name="Substring", category="utils/string", environment=False)
 def string_substring(*, string: Text, start: int, end: int) -> str:
-    """The characters from ``start`` up to ``end``; negative ones count from the end."""
+    """Return the characters from ``start`` up to ``end``; negative positions count from the end."""
     return string[start:end]
 
 
 @node("StringLength", display_name="Length", category="utils/string", environment=False)
 def string_length(*, string: Text) -> Annotated[int, Named("length")]:
-    """How many characters a text has."""
+    """Return the number of characters in a text."""
     return len(string)
 
 
@@ -75,7 +75,7 @@ def case_converter(
     string: Text,
     mode: Annotated[str, Choices(("UPPERCASE", "lowercase", "Capitalize", "Title Case"), as_object=True)],
 ) -> str:
-    """Writes a text in capitals, small letters, or with capital initials."""
+    """Convert a text to upper case, to lower case, or to a capital first letter of the text or of each word."""
     convert = {
         "UPPERCASE": str.upper,
         "lowercase": str.lower,
@@ -87,13 +87,13 @@ def case_converter(
 
 @node("StringTrim", display_name="Trim", category="utils/string", environment=False)
 def string_trim(*, string: Text, mode: Annotated[str, Choices(("Both", "Left", "Right"), as_object=True)]) -> str:
-    """Takes white space off the ends of a text."""
+    """Remove white space from the ends of a text."""
     return {"Both": str.strip, "Left": str.lstrip, "Right": str.rstrip}[mode](string)
 
 
 @node("StringReplace", display_name="Replace", category="utils/string", environment=False)
 def string_replace(*, string: Text, find: Text, replace: Text) -> str:
-    """Replaces every occurrence of one text by another."""
+    """Replace every occurrence of one text by another."""
     return string.replace(find, replace)
 
 
@@ -101,7 +101,7 @@ def string_replace(*, string: Text, find: Text, replace: Text) -> str:
 def string_contains(
     *, string: Text, substring: Text, case_sensitive: bool = True
 ) -> Annotated[bool, Named("contains")]:
-    """Whether a text holds another."""
+    """Whether a text contains another."""
     if case_sensitive:
         return substring in string
     return substring.lower() in string.lower()
@@ -136,7 +136,7 @@ def regex_match(
 ) -> Annotated[bool, Named("matches")]:
     """Whether a regular expression matches anywhere in a text.
 
-    Raises PatternError if it is none.
+    Raises PatternError for an invalid expression.
     """
     from nodes.primitive import text
 
@@ -154,9 +154,9 @@ def regex_extract(
     dotall: bool = False,
     group_index: Annotated[int, Range(0, 100)] = 1,
 ) -> str:
-    """What a regular expression, or one of its groups, matches in a text; several one a line.
+    """Return the match of a regular expression, or of one of its groups, in a text; several matches on separate lines.
 
-    Raises PatternError if it is none.
+    Raises PatternError for an invalid expression.
     """
     from nodes.primitive import text
 
@@ -175,9 +175,9 @@ def regex_replace(
     dotall: bool | None = False,
     count: Annotated[int, Range(0, 100)] | None = 0,
 ) -> str:
-    """Replaces what a regular expression matches; a count of 0 replaces all.
+    """Replace the matches of a regular expression; a count of 0 replaces all.
 
-    Raises PatternError if it is none.
+    Raises PatternError for an invalid expression.
     """
     from nodes.primitive import text
 

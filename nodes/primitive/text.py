@@ -1,4 +1,4 @@
-"""Text: matched, cut, changed, and any value shown as text."""
+"""Matches, cuts and changes text, and converts any value to text."""
 
 from __future__ import annotations
 
@@ -10,11 +10,11 @@ from graph.errors import SumiError
 
 
 class PatternError(SumiError):
-    """A regular expression or its replacement that cannot be read."""
+    """A regular expression or its replacement is invalid."""
 
 
 def as_text(value: Any) -> str:
-    """Any value as readable text: strings as they are, data as JSON, the rest by its own name."""
+    """Convert any value to readable text: strings unchanged, data as JSON, other values with ``str``."""
     if isinstance(value, str):
         return value
     if value is None or isinstance(value, (int, float, bool)):
@@ -26,7 +26,7 @@ def as_text(value: Any) -> str:
 
 
 def compiled(pattern: str, ignore_case: bool, multiline: bool, dotall: bool) -> re.Pattern[str]:
-    """Raises PatternError, with the place, if ``pattern`` is no regular expression."""
+    """Compile ``pattern``. Raises PatternError, with the position, if it is not a regular expression."""
     flags = re.IGNORECASE * ignore_case | re.MULTILINE * multiline | re.DOTALL * dotall
     try:
         return re.compile(pattern, flags)
@@ -35,7 +35,7 @@ def compiled(pattern: str, ignore_case: bool, multiline: bool, dotall: bool) -> 
 
 
 def replace(pattern: re.Pattern[str], text: str, replacement: str, count: int) -> str:
-    """``count`` matches, all if 0, replaced; ``\\1`` stands for a group. Raises PatternError."""
+    """Replace ``count`` matches (0: all); ``\\1`` stands for a group. Raises PatternError."""
     try:
         return pattern.sub(replacement, text, count=count)
     except (re.error, IndexError) as error:
@@ -43,7 +43,7 @@ def replace(pattern: re.Pattern[str], text: str, replacement: str, count: int) -
 
 
 def extract(pattern: re.Pattern[str], text: str, mode: str, group: int) -> str:
-    """What matches: the first or all, whole or one group; several one a line, nothing as ""."""
+    """Return the first match or all matches, complete or one group; several are on separate lines, none is ""."""
     matches = list(pattern.finditer(text))
     if mode.endswith(("Group", "Groups")):
         found = [match[group] or "" for match in matches if group <= pattern.groups]

@@ -1,1 +1,1 @@
-"""From noise to a latent: noise levels, schedules, samplers, guidance and the KSampler nodes."""
+"""Sampling: noise levels, schedules, samplers, guidance and the nodes that turn noise into latents."""

@@ -1,4 +1,4 @@
-"""Where in the picture a condition counts, and how much: areas, masks and their weights."""
+"""Areas and masks of conditions, and the weights of their predictions there."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from torch import Tensor
 from graph.errors import SumiError
 
 _RAMP = 8
-"""Over how many latent pixels, at most, an area's weight rises from its inner edges."""
+"""Largest number of latent pixels over which an area's weight rises from its inner edges."""
 _SMALLEST_MASKED_AREA = 8
 
 
@@ -41,19 +41,19 @@ class Area(NamedTuple):
         )
 
     def crop(self, x: Tensor) -> Tensor:
-        """The view of ``x`` [..., h, w] inside the area."""
+        """Return the view of ``x`` [..., h, w] inside the area."""
         return x[..., self.top : self.top + self.height, self.left : self.left + self.width]
 
 
 class Extent(NamedTuple):
-    """Where in the picture a CONDITIONING's entry counts. ``mask`` [B, h, w] covers the whole latent."""
+    """The part of the picture that a CONDITIONING's entry applies to. ``mask`` [B, h, w] covers the whole latent."""
 
     area: Area
     explicit: bool
     mask: Tensor | None
 
     def weight(self, options: Mapping[str, Any], latent: Tensor) -> Tensor:
-        """How much the entry's prediction counts [1 or B, 1, height, width], per latent pixel of the area."""
+        """Weight [1 or B, 1, height, width] of the entry's prediction for each latent pixel of the area."""
         height, width = latent.shape[-2:]
         if self.mask is not None:
             weight = self.area.crop(self.mask).unsqueeze(1) * options.get("mask_strength", 1.0)
@@ -65,7 +65,7 @@ class Extent(NamedTuple):
 
 
 def extent_of(options: Mapping[str, Any], latent: Tensor) -> Extent:
-    """Where an entry with these options counts in a latent [B, C, h, w]. Raises ConditionError."""
+    """Return the extent in a latent [B, C, h, w] of an entry with these options. Raises ConditionError."""
     height, width = latent.shape[-2:]
     mask = options.get("mask")
     area = _area(options.get("area"), height, width)
@@ -78,7 +78,7 @@ def extent_of(options: Mapping[str, Any], latent: Tensor) -> Extent:
 
 
 def _area(area: Sequence[Any] | None, height: int, width: int) -> Area | None:
-    """``(h, w, y, x)`` in latent pixels, or ``("percentage", h, w, y, x)`` in fractions of the latent."""
+    """Read ``(h, w, y, x)`` in latent pixels, or ``("percentage", h, w, y, x)`` in fractions of the latent."""
     if area is None:
         return None
     if area[0] == "percentage":
@@ -88,17 +88,17 @@ def _area(area: Sequence[Any] | None, height: int, width: int) -> Area | None:
 
 
 def _within(area: Area, height: int, width: int) -> Area:
-    """``area`` clipped to the latent. Raises ConditionError if nothing is left."""
+    """Clip ``area`` to the latent. Raises ConditionError if it lies outside."""
     if not (0 <= area.top < height and 0 <= area.left < width and area.height > 0 and area.width > 0):
         raise ConditionError(
-            f"a condition's area, {area.width * 8} by {area.height * 8} pixels at x {area.left * 8}, "
-            f"y {area.top * 8}, lies outside the picture of {width * 8} by {height * 8} pixels"
+            f"a condition's area, {area.width} by {area.height} latent pixels at x {area.left}, y {area.top}, "
+            f"lies outside the latent of {width} by {height}"
         )
     return area._replace(height=min(area.height, height - area.top), width=min(area.width, width - area.left))
 
 
 def _resized_mask(mask: Tensor, height: int, width: int) -> Tensor:
-    """A mask [H, W] or [B, H, W] of any size, as [B, height, width]."""
+    """Resize a mask [H, W] or [B, H, W] to [B, height, width]."""
     mask = mask.reshape(-1, *mask.shape[-2:]).float()
     if mask.shape[-2:] != (height, width):
         mask = F.interpolate(mask.unsqueeze(1), size=(height, width), mode="bilinear").squeeze(1)
@@ -106,7 +106,7 @@ def _resized_mask(mask: Tensor, height: int, width: int) -> Tensor:
 
 
 def _bounds(mask: Tensor) -> Area:
-    """The smallest area, 8 pixels a side or more, that holds all of a mask [B, h, w] above 0."""
+    """Return the smallest area, at least 8 pixels a side, that contains all positive values of a mask [B, h, w]."""
     covered = mask.abs().amax(0) > 0
     rows, columns = covered.any(1).nonzero(), covered.any(0).nonzero()
     if len(rows) == 0:
@@ -117,7 +117,7 @@ def _bounds(mask: Tensor) -> Area:
 
 
 def _ramped(area: Area, height: int, width: int) -> Tensor:
-    """Weights [1, 1, area.height, area.width] that fall towards those edges that are not the picture's."""
+    """Weights [1, 1, area.height, area.width] that fall towards the edges inside the picture."""
     vertical = _ramp(area.height, area.top > 0, area.top + area.height < height)
     horizontal = _ramp(area.width, area.left > 0, area.left + area.width < width)
     return (vertical[:, None] * horizontal[None, :])[None, None]

@@ -1,24 +1,27 @@
 """The inputs of a condition: text, pooled vector, extra channels, control. Each can crop, repeat and join itself.
 
-Conditions that go through the network together have inputs of the same names. The inputs of one name are cropped to
-their areas, repeated to the batch and joined into the value that the network call gets under that name:
+Conditions that go through the network together have inputs with the same names. The inputs with one name are cropped
+to their areas, repeated to the batch and joined into the value of the network call with that name:
 
 ============ ================== ==========================================================================
 name         class              value of a call with N latents
 ============ ================== ==========================================================================
 ``text``     :class:`Text`      [N, T, width], the text before projection
 ``vector``   :class:`Batched`   [N, width], pooled text and sizes
-``concat``   :class:`Spatial`   [N, C, h, w], channels behind the latent's in the network's input
-``control``  :class:`Constant`  a :class:`ControlSource`
+``concat``   :class:`Spatial`   [N, C, h, w], channels after the latent's in the network's input
+``control``  :class:`Steered`   a :class:`JoinedControls`, which computes the residuals of the batch
 ============ ================== ==========================================================================
 
-Inputs of other names are passed on to functions around the network.
+``control_text`` is a :class:`Text` that the control uses instead of ``text``; ``boxes`` (:class:`Boxed`, phrases with
+boxes) becomes a patch of the U-Net's transformers (:class:`JoinedBoxes`).
+
+Inputs with other names are passed on to functions around the network.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Protocol, Self
 
@@ -30,14 +33,15 @@ from nodes.models.noise_levels import NoiseLevels
 from nodes.sampling.areas import Area
 
 if TYPE_CHECKING:
-    from nodes.unet.unet import Control
+    from nodes.models.handle import Model
+    from nodes.unet.control import Control
 
 _LONGEST_REPEAT = 4
-"""Texts of different lengths share a batch if none has to be repeated more often than this."""
+"""Maximum number of repetitions of a text to make texts of different lengths share a batch."""
 
 
-class ControlSource(Protocol):
-    """Steers a condition: a ControlNet, or several that add up."""
+class RunningControl(Protocol):
+    """Steers conditions in one run: a ControlNet, or several that add up."""
 
     def residuals(
         self,
@@ -48,11 +52,33 @@ class ControlSource(Protocol):
         *,
         sigma: float,
         levels: NoiseLevels,
+        area: Area | None = None,
+        items: int | None = None,
     ) -> Control | None:
-        """The residuals to add to a U-Net call with these arguments, at noise level ``sigma``; None for none.
+        """Return the residuals to add to a U-Net call with these arguments, at noise level ``sigma``, or None.
 
-        ``x`` [B, 4, h, w] is the network's input, ``context`` [B, T, C] the text before projection.
+        ``x`` [N, 4, h, w] is the network's input without extra channels, ``context`` [N, T, C] the text before
+        projection. ``x`` contains ``area`` of the latent (None: all of it), in sequence for several conditions with
+        ``items`` latents each.
         """
+
+
+class ControlSource(Protocol):
+    """The control of a CONDITIONING's entry: its option ``control``."""
+
+    def for_run(self, model: Model, height: int, width: int) -> RunningControl:
+        """Return the control for a run of ``model`` with latents of that size.
+
+        Raises an error that names both if the control does not fit the model.
+        """
+
+
+def running_control(control: Any, model: Model, height: int, width: int) -> Any:
+    """Return an entry's option ``control`` for a run; objects of other programs stay unchanged."""
+    if not hasattr(control, "for_run"):
+        return control
+    source: ControlSource = control
+    return source.for_run(model, height, width)
 
 
 class ConditionInput(Protocol):
@@ -60,24 +86,24 @@ class ConditionInput(Protocol):
 
     @property
     def value(self) -> Any:
-        """The input of this condition alone."""
+        """The input of only this condition."""
 
     def cropped(self, area: Area) -> Self:
-        """The input for a condition that sees ``area`` of the latent only."""
+        """Return the input for a condition that covers only ``area`` of the latent."""
 
     def repeated(self, batch: int) -> Self:
-        """The input for ``batch`` latents."""
+        """Return the input for ``batch`` latents."""
 
     def joins(self, others: Sequence[Any]) -> bool:
-        """Whether this input and ``others`` (of one name) can go through the network together."""
+        """Whether this input and ``others`` (with the same name) can go through the network together."""
 
     def join(self, others: Sequence[Any]) -> Any:
-        """The network's value for this input and ``others``, in this order."""
+        """Return the network's value for this input and ``others``, in this order."""
 
 
 @dataclass(frozen=True, eq=False)
 class Batched:
-    """A tensor [1 or B, …] that does not depend on the area; shapes must be equal to join."""
+    """A tensor [1 or B, …] that does not depend on the area. Only equal shapes can be joined."""
 
     value: Tensor
 
@@ -113,7 +139,7 @@ class Text(Batched):
 
 @dataclass(frozen=True, eq=False)
 class Spatial(Batched):
-    """A tensor [1 or B, C, h, w] of the latent's size."""
+    """A tensor [1 or B, C, h, w] with the latent's size."""
 
     def cropped(self, area: Area) -> Self:
         return type(self)(area.crop(self.value))
@@ -121,7 +147,7 @@ class Spatial(Batched):
 
 @dataclass(frozen=True, eq=False)
 class Constant:
-    """A value for a whole batch; only conditions with the same one join."""
+    """A value for a whole batch; only conditions with the same value are joined."""
 
     value: Any
 
@@ -136,6 +162,118 @@ class Constant:
 
     def join(self, others: Sequence[Any]) -> Any:
         return self.value
+
+
+@dataclass(frozen=True, eq=False)
+class Placed:
+    """An input that works for one run, and the area and number of latents for which a condition uses it."""
+
+    value: Any
+    area: Area | None = None
+    items: int = 1
+
+    def cropped(self, area: Area) -> Self:
+        return type(self)(self.value, area, self.items)
+
+    def repeated(self, batch: int) -> Self:
+        return type(self)(self.value, self.area, batch)
+
+
+@dataclass(frozen=True, eq=False)
+class Steered(Placed):
+    """The :class:`RunningControl` of a condition. Conditions with different controls can be joined."""
+
+    def joins(self, others: Sequence[Any]) -> bool:
+        return all(isinstance(other, Steered) for other in others)
+
+    def join(self, others: Sequence[Any]) -> JoinedControls:
+        return JoinedControls((self, *others))
+
+
+@dataclass(frozen=True, eq=False)
+class JoinedControls:
+    """The controls of a batch's conditions, in order."""
+
+    parts: tuple[Steered, ...]
+
+    def residuals(
+        self,
+        x: Tensor,
+        timesteps: Tensor,
+        context: Tensor,
+        y: Tensor | None,
+        *,
+        sigma: float,
+        levels: NoiseLevels,
+    ) -> Control | None:
+        """Return the residuals of the whole batch; conditions with the same control and area are computed together."""
+        from nodes.unet.control import Rows, of_batch
+
+        groups: dict[tuple[int, Area | None], list[int]] = {}
+        start = 0
+        first: dict[tuple[int, Area | None], Steered] = {}
+        for part in self.parts:
+            key = (id(part.value), part.area)
+            first.setdefault(key, part)
+            groups.setdefault(key, []).extend(range(start, start + part.items))
+            start += part.items
+        if len(groups) == 1:
+            ((key, _),) = groups.items()
+            place = {"sigma": sigma, "levels": levels, "area": key[1], "items": self.parts[0].items}
+            return first[key].value.residuals(x, timesteps, context, y, **place)
+        found = []
+        for key, rows in groups.items():
+            place = {"sigma": sigma, "levels": levels, "area": key[1], "items": first[key].items}
+            own = None if y is None else y[rows]
+            residuals = first[key].value.residuals(x[rows], timesteps[rows], context[rows], own, **place)
+            found.append(Rows(rows, residuals))
+        return of_batch(found, len(x))
+
+
+class RunningBoxes(Protocol):
+    """Phrases with boxes in one run: see ``nodes.control.boxes``."""
+
+    @property
+    def model(self) -> Any:
+        """Boxes whose models are equal go through the network together."""
+
+    def tokens(self, area: Area | None) -> Tensor:
+        """The phrases as tokens [1, n, width], for a network that sees ``area`` of the latent (None: all of it)."""
+
+    def fusers(self) -> Sequence[Callable[[Tensor, Tensor], Tensor]]:
+        """``f(positions, tokens)`` for each transformer of the U-Net, in running order."""
+
+
+@dataclass(frozen=True, eq=False)
+class Boxed(Placed):
+    """The :class:`RunningBoxes` of a condition. Conditions with boxes for the same model can be joined."""
+
+    def joins(self, others: Sequence[Any]) -> bool:
+        return all(isinstance(other, Boxed) and other.value.model == self.value.model for other in others)
+
+    def join(self, others: Sequence[Any]) -> JoinedBoxes:
+        parts = (self, *others)
+        tokens = [part.value.tokens(part.area).expand(part.items, -1, -1) for part in parts]
+        return JoinedBoxes(torch.cat(tokens), self.value)
+
+
+@dataclass(frozen=True, eq=False)
+class JoinedBoxes:
+    """The phrases of the conditions of a batch, as tokens [N, n, width]."""
+
+    tokens: Tensor
+    boxes: RunningBoxes
+
+    def added_to(self, options: Mapping[str, Any]) -> dict[str, Any]:
+        """Transformer options with one more patch, between the attentions of each transformer."""
+        fusers = self.boxes.fusers()
+
+        def fuse(positions: Tensor, layer: Mapping[str, Any]) -> Tensor:
+            return fusers[layer["transformer_index"]](positions, self.tokens)
+
+        patches = dict(options.get("patches", {}))
+        patches["middle_patch"] = [*patches.get("middle_patch", ()), fuse]
+        return {**options, "patches": patches}
 
 
 @dataclass(frozen=True, eq=False)

@@ -1,4 +1,4 @@
-"""Guiders: which sides a prediction needs, and how they are joined."""
+"""Guiders: they choose the sides that a prediction needs, and join them."""
 
 from __future__ import annotations
 
@@ -48,9 +48,9 @@ class CfgGuider:
 class DualCfgGuider:
     """Guidance between three sides (InstructPix2Pix, arXiv:2211.09800, section 3.2.1).
 
-    ``regular``: n + ``middle_scale`` · (m - n) + ``scale`` · (p - m). ``nested``: the same of n and the guided
-    result m + ``scale`` · (p - m). The model's guidance functions see the first difference of ``regular``, the inner
-    one of ``nested``.
+    ``regular``: n + ``middle_scale`` · (m - n) + ``scale`` · (p - m). ``nested``: guidance from n towards the guided
+    result m + ``scale`` · (p - m). The model's guidance functions apply to the first difference of ``regular`` and
+    the inner one of ``nested``.
     """
 
     positive: Conditioning
@@ -69,7 +69,7 @@ class DualCfgGuider:
             made = predict_sides(step, "positive", "middle", "negative")
             inner = guide(step, made, self.scale, toward="positive", away="middle")
             return made["negative"] + (inner - made["negative"]) * self.middle_scale
-        # Sides that a scale of 1 cancels are not predicted.
+        # sides that cancel at a scale of 1 are not predicted
         sides = ["positive", "middle", "negative"]
         if math.isclose(self.middle_scale, 1.0) and not step.changes.both_sides:
             sides.remove("negative")
@@ -82,7 +82,7 @@ class DualCfgGuider:
 
 @dataclass(frozen=True, eq=False)
 class PerpNegGuider:
-    """Guidance away from what the negative text adds perpendicularly to the positive one (arXiv:2304.04968).
+    """Guidance away from the negative text's component perpendicular to the positive one (arXiv:2304.04968).
 
     With p and n the differences of both sides from the prediction of ``empty``, e:
     e + ``scale`` · (p - ``negative_scale`` · n⊥).

@@ -1,4 +1,4 @@
-"""Sampling under a mask: outside it the latent stays as it was."""
+"""Sampling under a mask: the latent outside it is kept."""
 
 from __future__ import annotations
 
@@ -11,10 +11,11 @@ from torch import Tensor
 from nodes.batches import repeat_to
 from nodes.models.noise_levels import NoiseLevels
 from nodes.sampling.denoiser import Denoiser, Sigma
+from nodes.sampling.latents import SamplingError
 
 
 class Inpainted:
-    """A denoiser that keeps ``latent`` outside ``mask``: its input there is ``latent`` noised, its result ``latent``.
+    """A denoiser that keeps ``latent`` outside ``mask``: there it gets the noised ``latent`` and returns ``latent``.
 
     ``mask`` [B, C, h, w] is 1 where the picture is regenerated. The run starts from ``latent`` and
     ``noise``. ``mask_at(mask, sigma)`` returns the mask for a noise level; without it every level has the same mask.
@@ -49,6 +50,11 @@ class Inpainted:
         return self._mask if self._mask_at is None else self._mask_at(self._mask, float(sigma))
 
     def _renoised(self, x: Tensor, sigma: Sigma, mask: Tensor) -> Tensor:
+        if x.shape[-2:] != self._latent.shape[-2:]:
+            raise SamplingError(
+                "the sampler changes the latent's size, which a noise mask does not allow; remove the mask, or choose "
+                "a sampler that keeps the size"
+            )
         kept = self._levels.noised_to(self._latent, self._noise, float(sigma))
         return x * mask + kept * (1 - mask)
 
@@ -57,7 +63,7 @@ class Inpainted:
 
 
 def mask_for(latent: Tensor, noise_mask: Tensor) -> Tensor:
-    """A noise mask [H, W], [B, H, W] or [B, 1, H, W] of any size, in the shape of ``latent`` [B, C, h, w]."""
+    """Resize a noise mask [H, W], [B, H, W] or [B, 1, H, W] to the shape of ``latent`` [B, C, h, w]."""
     mask = noise_mask.reshape(-1, 1, *noise_mask.shape[-2:]).to(latent)
     mask = F.interpolate(mask, size=latent.shape[-2:], mode="bilinear")
     return repeat_to(mask.expand(-1, latent.shape[1], -1, -1), latent.shape[0])

@@ -1,4 +1,4 @@
-"""Latents as a model's network takes them: with its number of channels, and in its scale."""
+"""Converts latents between the VAE's scale and the network's, and to its number of channels."""
 
 from __future__ import annotations
 
@@ -9,26 +9,26 @@ from nodes.models.handle import Model
 
 
 class SamplingError(SumiError):
-    """Latents or conditions do not fit the model, or the model's predictions are not numbers."""
+    """Latents or conditions do not fit the model, or its predictions hold NaN or infinity."""
 
 
 def scaled_in(model: Model, latent: Tensor) -> Tensor:
-    """A latent [B, C, h, w] as the VAE gives it, in the network's scale.
+    """Scale a latent [B, C, h, w] from the VAE for the network.
 
-    An empty one stays empty where a mean or a shift would be taken off.
+    An empty latent stays empty even if the space has a mean or a shift.
     """
     return latent if not latent.any() else (model.changes.latent_scaling or model.latent).scaled_in(latent)
 
 
 def scaled_out(model: Model, latent: Tensor) -> Tensor:
-    """A latent [B, C, h, w] in the network's scale, as the VAE takes it."""
+    """Scale a latent [B, C, h, w] from the network for the VAE."""
     return (model.changes.latent_scaling or model.latent).scaled_out(latent)
 
 
 def fitting_latent(model: Model, latent: Tensor) -> Tensor:
-    """``latent`` with the model's channels: an empty one is made to fit.
+    """``latent`` with the model's number of channels, which an empty latent is given.
 
-    Raises SamplingError if it is not empty.
+    Raises SamplingError for a latent with other channels that is not empty.
     """
     channels = model.config.out_channels
     if latent.ndim == 4 and latent.shape[1] == channels:
@@ -42,7 +42,7 @@ def fitting_latent(model: Model, latent: Tensor) -> Tensor:
 
 
 def check_finite(x: Tensor) -> Tensor:
-    """``x``, the result of a run. Raises SamplingError if it holds NaN or infinity."""
+    """Return ``x``, the result of a run. Raises SamplingError if it holds NaN or infinity."""
     if not x.isfinite().all():
         raise SamplingError(
             "sampling ended in NaN or infinity: the model's file is damaged, the sampler's settings diverge, or "

@@ -1,18 +1,14 @@
-"""The KSampler nodes."""
+"""The KSampler nodes: a whole run in one node."""
 
 from __future__ import annotations
 
 from typing import Annotated, Literal, TypeAlias
 
 from graph.context import Context
-from graph.node import Choices, Hint, Range, node
-from nodes.sampling.names import SAMPLERS, SCHEDULERS
+from graph.node import Range, node
+from nodes.sampling.fields import Denoise, GuidanceScale, SamplerName, SchedulerName, Steps
 from nodes.types import Conditioning, Latent, Model, Seed
 
-Steps: TypeAlias = Annotated[int, Range(1, 10_000)]
-GuidanceScale: TypeAlias = Annotated[float, Range(0.0, 100.0, 0.1), Hint(round=0.01)]
-SamplerName: TypeAlias = Annotated[str, Choices(SAMPLERS)]
-SchedulerName: TypeAlias = Annotated[str, Choices(SCHEDULERS)]
 Step: TypeAlias = Annotated[int, Range(0, 10_000)]
 
 
@@ -29,11 +25,11 @@ def ksampler(
     positive: Conditioning,
     negative: Conditioning,
     latent_image: Latent,
-    denoise: Annotated[float, Range(0.0, 1.0, 0.01)] = 1.0,
+    denoise: Denoise = 1.0,
 ) -> Latent:
-    """Turns noise into a latent that fits the prompts, step by step.
+    """Turn noise into a latent that fits the prompts, step by step.
 
-    ``denoise`` below 1 starts from the latent with less noise, and keeps more of it.
+    ``denoise`` below 1 adds less noise to the input latent, and so keeps more of it.
     Raises SamplingError if the latent does not fit the model.
     """
     from nodes.sampling.sample_latent import sample_latent, schedule_for
@@ -69,7 +65,7 @@ def ksampler_advanced(
     end_at_step: Step = 10_000,
     return_with_leftover_noise: Literal["disable", "enable"],
 ) -> Latent:
-    """Runs some of a schedule's steps, so that several samplers can share one picture.
+    """Run some of a schedule's steps, so that several samplers can share one picture.
 
     Raises SamplingError if the latent does not fit the model.
     """

@@ -1,4 +1,4 @@
-"""Conditions to predictions: batches that go through the network together, weighted and averaged side by side."""
+"""Predicts from conditions: batches them for the network, and averages the results of each side by weight."""
 
 from __future__ import annotations
 
@@ -15,6 +15,7 @@ from nodes.models import residency
 from nodes.models.changes import NetworkCall, Predictions, Step, around
 from nodes.models.handle import Model
 from nodes.models.noise_levels import NoiseLevels
+from nodes.sampling.composition import WHOLE, Part, compose, part_of
 from nodes.sampling.condition_inputs import ConditionInput
 from nodes.sampling.conditions import Condition
 from nodes.sampling.network import DenoisingNetwork
@@ -22,15 +23,15 @@ from nodes.sampling.network import DenoisingNetwork
 log = logging.getLogger(__name__)
 
 _JOINED_KEPT: Final = 64
-"""Joined inputs kept in a run: a text is projected once because its joined tensor stays the same."""
+"""Number of joined inputs kept in a run, so that a text's joined tensor stays the same and is projected once."""
 
 
 class Predictor:
     """Predicts the denoised latents of conditions with one model's network, for one run.
 
-    ``sigmas`` are the noise levels of the run, for functions that look at them.
-    When a GPU's memory runs out, other models are unloaded and the call is repeated; if that does not suffice, the
-    conditions of a batch go through the network one after the other for the rest of the run.
+    ``sigmas`` are the noise levels of the run, for functions that need them.
+    If a GPU's memory runs out, other models are unloaded and the call is repeated. If that is not enough, the
+    conditions of a batch go through the network one by one for the rest of the run.
     """
 
     def __init__(self, model: Model, sigmas: Tensor | None = None):
@@ -38,7 +39,7 @@ class Predictor:
         self.network = DenoisingNetwork(model)
         self.sigmas = sigmas
         self.kept: dict[str, Any] = {}
-        """State that functions keep during the run, each under its own name."""
+        """State that functions keep during the run, under different names."""
         self._joined: OrderedDict[tuple[Any, ...], tuple[Sequence[ConditionInput], Any]] = OrderedDict()
         self._one_by_one = False
 
@@ -48,7 +49,7 @@ class Predictor:
         return self.network.levels
 
     def predict(self, step: Step) -> Predictions:
-        """The denoised latent of each side: the average of its active conditions, weighted per pixel.
+        """Return the denoised latent of each side: the weighted average of its active conditions for each pixel.
 
         A pixel that no condition of a side covers is 0.
         """
@@ -56,45 +57,47 @@ class Predictor:
 
     def _predict(self, step: Step) -> dict[str, Tensor]:
         x = step.x
+        sides = list(step.conditions)
         side_of = {
             condition: number
             for number, conditions in enumerate(step.conditions.values())
             for condition in conditions
             if condition.is_active(step.level)
         }
-        sums = [torch.zeros_like(x) for _ in step.conditions]
-        # A pixel that no condition covers is 0 rather than NaN.
-        totals = [torch.full_like(x[:, :1], 1e-37) for _ in step.conditions]
+        part_in = {c: WHOLE if sides[number] == "negative" else part_of(c) for c, number in side_of.items()}
+        parts = {(number, part_in[c]): _Mean(x) for c, number in side_of.items()}
+        for number in set(range(len(sides))) - set(side_of.values()):
+            parts[number, WHOLE] = _Mean(x)  # a side without a condition is 0
         for batch in batches(list(side_of)):
-            batch.reverse()  # the last side first: functions that halve a batch expect the unconditional half there
+            batch.reverse()  # the last side first: functions that split a batch expect it there
             for condition, denoised in zip(batch, self._denoised(batch, side_of, step), strict=True):
-                side = side_of[condition]
-                weight = repeat_to(condition.weight, x.shape[0])
-                condition.area.crop(sums[side]).add_(denoised * weight)
-                condition.area.crop(totals[side]).add_(weight)
-        means = [total / weights for total, weights in zip(sums, totals, strict=True)]
-        return dict(zip(step.conditions, means, strict=True))
+                parts[side_of[condition], part_in[condition]].add(denoised, condition)
+        means: dict[str, dict[Part, Tensor]] = {side: {} for side in sides}
+        for (number, part), mean in parts.items():
+            means[sides[number]][part] = mean.value()
+        away = means["negative"][WHOLE] if "negative" in means else None
+        return {side: compose(made, away) for side, made in means.items()}
 
     def _denoised(self, batch: Sequence[Condition], side_of: Mapping[Condition, int], step: Step) -> Sequence[Tensor]:
-        """Each condition's prediction [B, C, h, w] for its area."""
+        """Return each condition's prediction [B, C, h, w] for its area."""
         if not self._one_by_one or len(batch) == 1:
             denoised = self._attempt(batch, side_of, step)
             if denoised is None:
-                log.warning("out of memory while sampling; unloading the other models and trying the step again")
+                log.warning("out of memory while sampling; unloading the other models and repeating the step")
                 _free_other_models(self.network)
                 denoised = self._attempt(batch, side_of, step)
             if denoised is not None:
                 return denoised
             if len(batch) == 1:
                 return self._call(batch, side_of, step)  # raises the error
-            log.warning("out of memory while sampling; conditions run one after the other for the rest of this run")
+            log.warning("out of memory while sampling; conditions run one by one for the rest of this run")
             self._one_by_one = True
         return [self._denoised([condition], side_of, step)[0] for condition in batch]
 
     def _attempt(
         self, batch: Sequence[Condition], side_of: Mapping[Condition, int], step: Step
     ) -> Sequence[Tensor] | None:
-        """:meth:`_call`, or None if a GPU's memory runs out. The error and its tensors are released on return."""
+        """Return :meth:`_call`, or None if a GPU's memory runs out. The error and its tensors are released."""
         try:
             return self._call(batch, side_of, step)
         except torch.OutOfMemoryError:
@@ -133,8 +136,25 @@ class Predictor:
         return self._joined[key][1]
 
 
+class _Mean:
+    """The mean of predictions for a latent like ``x``, weighted for each pixel of their areas."""
+
+    def __init__(self, x: Tensor):
+        self._sum = torch.zeros_like(x)
+        # A pixel that no condition covers is 0 rather than NaN.
+        self._weights = torch.full_like(x[:, :1], 1e-37)
+
+    def add(self, denoised: Tensor, condition: Condition) -> None:
+        weight = repeat_to(condition.weight, self._sum.shape[0])
+        condition.area.crop(self._sum).add_(denoised * weight)
+        condition.area.crop(self._weights).add_(weight)
+
+    def value(self) -> Tensor:
+        return self._sum / self._weights
+
+
 def batches(conditions: Sequence[Condition]) -> Iterator[list[Condition]]:
-    """``conditions`` in groups that can go through the network together."""
+    """Group ``conditions`` that can go through the network together."""
     waiting = list(conditions)
     while waiting:
         group: list[Condition] = []
@@ -146,7 +166,7 @@ def batches(conditions: Sequence[Condition]) -> Iterator[list[Condition]]:
 
 
 def _fits(condition: Condition, group: Sequence[Condition]) -> bool:
-    """Whether areas are of one size, and the inputs of each name can be joined."""
+    """Whether the areas have one size, and the inputs with each name can be joined."""
     area, inputs = group[0].area, group[0].inputs
     if condition.area[:2] != area[:2] or condition.inputs.keys() != inputs.keys():
         return False
@@ -157,7 +177,7 @@ def _fits(condition: Condition, group: Sequence[Condition]) -> bool:
 
 
 def per_item(sigma: float | tuple[float, ...], x: Tensor) -> Tensor:
-    """Noise levels [B] of a batch [B, …], on its device."""
+    """Return the noise levels [B] of a batch [B, …], on its device."""
     if isinstance(sigma, tuple):
         return torch.tensor(sigma, device=x.device)
     return torch.full((len(x),), sigma, device=x.device)

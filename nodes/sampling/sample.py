@@ -11,7 +11,7 @@ from torch import Tensor
 from nodes import device
 from nodes.models.changes import Guider, OnStep, Run, Sampler, SamplerCall, StepDone, around
 from nodes.models.handle import Model
-from nodes.sampling.conditions import resolve_sides
+from nodes.sampling.conditions import Condition, resolve_sides
 from nodes.sampling.denoiser import GuidedDenoiser
 from nodes.sampling.guiders import CfgGuider
 from nodes.sampling.inpainting import mask_for
@@ -21,7 +21,7 @@ from nodes.types import Conditioning
 
 
 class RunSettings(TypedDict):
-    """The keyword arguments that :func:`sample` passes on to :func:`sample_guided`."""
+    """The keyword arguments of :func:`sample_guided` that do not depend on the model and its guider."""
 
     sampler: Sampler
     latent: Tensor
@@ -40,7 +40,7 @@ def sample(
     scale: float,
     **settings: Unpack[RunSettings],
 ) -> Tensor:
-    """:func:`sample_guided` with classifier-free guidance.
+    """Run :func:`sample_guided` with classifier-free guidance.
 
     ``positive`` and ``negative`` are CONDITIONING of the two sides, ``scale`` is the strength of guidance.
     """
@@ -59,14 +59,14 @@ def sample_guided(
     noise_mask: Tensor | None = None,
     on_step: OnStep | None = None,
 ) -> Tensor:
-    """``latent`` noised to ``sigmas[0]`` and denoised to ``sigmas[-1]``.
+    """Add noise of level ``sigmas[0]`` to ``latent``, and denoise it to ``sigmas[-1]``.
 
     Args:
         guider: the sides of guidance, and how their predictions are joined.
         noise: [B, C, h, w], unit variance.
-        sigmas: float32 [n + 1], falling; with fewer than two the latent is returned unchanged.
-        latent: [B, C, h, w], unscaled, as the VAE gives it; zeros for an empty one.
-        seed: of the noise that stochastic samplers add between steps.
+        sigmas: float32 [n + 1]. With a single one, noise is only added; with none, the latent is returned unchanged.
+        latent: [B, C, h, w], unscaled, as from the VAE; zeros for an empty one.
+        seed: the seed of the noise that stochastic samplers add between steps.
         noise_mask: 1 where the latent is regenerated, [B, H, W] of any size; None for everywhere.
         on_step: may raise to stop the run.
 
@@ -75,9 +75,9 @@ def sample_guided(
 
     Raises:
         ConditionError: an area lies outside the picture.
-        SamplingError: the latent's channels are not the model's, or the result is not finite.
+        SamplingError: the latent has other channels than the model, or the result is not finite.
     """
-    if len(sigmas) < 2:
+    if len(sigmas) == 0:
         return latent
     changes = model.changes.moved(device.device())
     model = model if changes is model.changes else dataclasses.replace(model, changes=changes)
@@ -88,7 +88,7 @@ def sample_guided(
 
 @torch.no_grad()
 def sample_run(run: Run) -> Tensor:
-    """The latent [B, C, h, w] of a run, unscaled, float32 on the CPU; raises what :func:`sample_guided` does."""
+    """Return the latent [B, C, h, w] of a run, unscaled, float32 on the CPU. Raises like :func:`sample_guided`."""
     return check_finite(around(run.changes.around_run, _started)(run)).cpu()
 
 
@@ -106,10 +106,15 @@ def _sampled(run: Run) -> Tensor:
     where = device.device()
     latent = scaled_in(run.model, fitting_latent(run.model, run.latent).to(where, torch.float32))
     noise = run.noise.to(where, torch.float32)
-    conditions = resolve_sides(run.guider.sides, latent, run.model, run.predictor.levels)
+    sigmas = run.sigmas.tolist()
+
+    def conditions_for(latent: Tensor) -> dict[str, list[Condition]]:
+        mask = None if run.mask is None else mask_for(latent, run.mask)
+        return resolve_sides(run.guider.sides, latent, run.model, run.predictor.levels, run.seed, mask, sigmas)
+
     call = SamplerCall(
         run.sampler,
-        GuidedDenoiser(run.guider, run.predictor, conditions, run.changes),
+        GuidedDenoiser(run.guider, run.predictor, conditions_for(latent), run.changes, conditions_for),
         noise,
         latent,
         None if run.mask is None else mask_for(latent, run.mask),

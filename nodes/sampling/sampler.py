@@ -3,16 +3,25 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Final, Literal
 
 from torch import Tensor
 
+from graph.errors import SumiError
 from nodes.models.changes import MaskStep, Sampler, SamplerCall
 from nodes.models.noise_levels import NoiseLevels
 from nodes.sampling.denoiser import Denoiser, Observed
 from nodes.sampling.inpainting import Inpainted
-from nodes.sampling.noise import SEEDS, StepNoise, brownian_noise, independent_noise, initial_noise
+from nodes.sampling.noise import (
+    SEEDS,
+    NoiseLike,
+    StepNoise,
+    brownian_noise,
+    independent_noise,
+    initial_noise,
+    noise_like,
+)
 from nodes.sampling.samplers.ddpm import ddpm
 from nodes.sampling.samplers.deis import deis
 from nodes.sampling.samplers.dpm_2 import dpm_2, dpm_2_ancestral
@@ -30,29 +39,36 @@ from nodes.sampling.samplers.ipndm import ipndm, ipndm_v
 from nodes.sampling.samplers.lcm import lcm
 from nodes.sampling.samplers.lms import lms
 from nodes.sampling.samplers.res_multistep import res_multistep, res_multistep_cfg_pp
-from nodes.sampling.samplers.sa_solver import sa_solver, tau_between
+from nodes.sampling.samplers.sa_solver import TauBetween, sa_solver
 from nodes.sampling.samplers.seeds import seeds_2, seeds_3
 from nodes.sampling.samplers.uni_pc import uni_pc
+
+NoiseKind = Literal["independent", "brownian", "brownian on device", "of any shape"]
+"""The source of a sampler's step noise: ``independent_noise``, ``brownian_noise`` or ``noise_like``."""
 
 _ON_DEVICE: Final = "brownian on device"
 
 
+class SamplerSettingError(SumiError):
+    """A sampler cannot run with a setting. The message names it and its valid values."""
+
+
 @dataclass(frozen=True)
 class FunctionSampler:
-    """A sampling function, its options, and where it takes the noise of its steps from."""
+    """A sampling function, its options, and the source of the noise that it adds between steps."""
 
     function: Callable[..., Tensor]
-    noise: Literal["independent", "brownian", "brownian on device"] | None = None
+    noise: NoiseKind | None = None
     options: Mapping[str, Any] = field(default_factory=dict, hash=False)
     skips_penultimate: bool = False
-    """Better without the last noise level above 0 of a schedule."""
+    """Whether the sampler works better without a schedule's last noise level above 0."""
     renews_masked_noise: bool = False
-    """Outside an inpainting mask, noise other than that of the start is put."""
+    """Whether it uses other noise than the initial one outside an inpainting mask."""
     stochastic_percent: tuple[float, float] | None = None
     """The part of the run (0..1) in which a ``tau`` option makes steps stochastic."""
 
     def sample(self, call: SamplerCall) -> Tensor:
-        """The latent of ``call``, noised to the first of its sigmas and denoised to the last."""
+        """Add noise to the latent of ``call`` for the first of its sigmas, and denoise it to the last."""
 
         def steps(denoiser: Denoiser, x: Tensor) -> Tensor:
             return self.run(denoiser, x, call.sigmas, call.seed, call.levels)
@@ -60,27 +76,31 @@ class FunctionSampler:
         return sampled(call, steps, self.renews_masked_noise)
 
     def run(self, model: Denoiser, x: Tensor, sigmas: Tensor, seed: int, levels: NoiseLevels) -> Tensor:
-        """``x`` at ``sigmas[0]`` brought to ``sigmas[-1]``."""
+        """Denoise ``x`` from ``sigmas[0]`` to ``sigmas[-1]``."""
         options = dict(self.options)
         if self.noise is not None:
             options["noise"] = self._step_noise(x, sigmas, seed)
         if self.stochastic_percent is not None:
             start, end = self.stochastic_percent
-            options["tau"] = tau_between(levels.sigma_at(start), levels.sigma_at(end))
+            options["tau"] = TauBetween(levels.sigma_at(start), levels.sigma_at(end))
         return self.function(model, x, sigmas, **options)
 
-    def _step_noise(self, x: Tensor, sigmas: Tensor, seed: int) -> StepNoise:
+    def _step_noise(self, x: Tensor, sigmas: Tensor, seed: int) -> StepNoise | NoiseLike:
         if self.noise == "independent":
             return independent_noise(x, seed)
+        if self.noise == "of any shape":
+            return noise_like(x.device, seed)
         return brownian_noise(x, sigmas, seed, "cpu" if self.noise == "brownian" else x.device)
 
 
 def sampled(
     call: SamplerCall, steps: Callable[[Denoiser, Tensor], Tensor], renews_masked_noise: bool = False
 ) -> Tensor:
-    """The latent of ``call``, noised, brought to the last of its sigmas by ``steps(denoiser, x)``, and rescaled.
+    """Add noise to the latent of ``call``, denoise it to the last sigma with ``steps(denoiser, x)``, and rescale it.
 
-    The denoiser that ``steps`` gets keeps the latent outside the mask, and reports to ``call.on_step``.
+    With a single sigma there are no steps, so noise is only added.
+
+    The denoiser for ``steps`` keeps the latent outside the mask, and reports to ``call.on_step``.
     ``renews_masked_noise``: outside the mask, use noise of the next seed.
     """
     denoiser, levels = call.denoiser, call.levels
@@ -92,11 +112,13 @@ def sampled(
     if call.on_step is not None:
         denoiser = Observed(denoiser, call.sigmas, call.on_step)
     x = levels.noised(call.latent, call.noise, float(call.sigmas[0]))
-    return levels.finished(steps(denoiser, x), float(call.sigmas[-1]))
+    if len(call.sigmas) > 1:
+        x = steps(denoiser, x)
+    return levels.finished(x, float(call.sigmas[-1]))
 
 
 def _mask_at(call: SamplerCall) -> Callable[[Tensor, float], Tensor] | None:
-    """The mask of a noise level, if the model's changes make it depend on that."""
+    """Return the mask for each noise level, if the model's changes make it depend on the level."""
     change = call.changes.mask
     if change is None:
         return None
@@ -107,7 +129,7 @@ _added: dict[str, Sampler] = {}
 
 
 def register_sampler(name: str, sampler: Sampler) -> None:
-    """Let nodes find ``sampler`` by ``name``; a later one of the same name replaces it.
+    """Register ``sampler`` so that nodes find it by ``name``; a later one with the same name replaces it.
 
     Raises ValueError if the name belongs to a built-in sampler.
     """
@@ -116,8 +138,14 @@ def register_sampler(name: str, sampler: Sampler) -> None:
     _added[name] = sampler
 
 
+def sampler_with(name: str, **options: Any) -> FunctionSampler:
+    """Return the built-in sampler with that name and other options, which are parameters of its function."""
+    sampler = SAMPLERS[name]
+    return replace(sampler, options={**sampler.options, **options})
+
+
 def sampler_named(name: str) -> Sampler:
-    """The sampler of that name, built-in or registered. Raises ValueError if there is none."""
+    """Return the sampler with that name, built-in or registered. Raises ValueError if there is none."""
     found = SAMPLERS.get(name) or _added.get(name)
     if found is None:
         raise ValueError(f"there is no sampler '{name}'; there are {', '.join([*SAMPLERS, *_added])}")
@@ -125,17 +153,17 @@ def sampler_named(name: str) -> Sampler:
 
 
 SAMPLERS: Final[Mapping[str, FunctionSampler]] = {
-    "euler": FunctionSampler(euler),
+    "euler": FunctionSampler(euler, "independent"),
     "euler_cfg_pp": FunctionSampler(euler_cfg_pp),
     "euler_ancestral": FunctionSampler(euler_ancestral, "independent"),
     "euler_ancestral_cfg_pp": FunctionSampler(euler_ancestral_cfg_pp, "independent"),
-    "heun": FunctionSampler(heun),
-    "heunpp2": FunctionSampler(heunpp2),
-    "dpm_2": FunctionSampler(dpm_2, skips_penultimate=True),
+    "heun": FunctionSampler(heun, "independent"),
+    "heunpp2": FunctionSampler(heunpp2, "independent"),
+    "dpm_2": FunctionSampler(dpm_2, "independent", skips_penultimate=True),
     "dpm_2_ancestral": FunctionSampler(dpm_2_ancestral, "independent", skips_penultimate=True),
     "lms": FunctionSampler(lms),
     "dpm_fast": FunctionSampler(dpm_fast),
-    "dpm_adaptive": FunctionSampler(dpm_adaptive),
+    "dpm_adaptive": FunctionSampler(dpm_adaptive, "independent"),
     "dpmpp_2s_ancestral": FunctionSampler(dpmpp_2s_ancestral, "independent"),
     "dpmpp_2s_ancestral_cfg_pp": FunctionSampler(dpmpp_2s_ancestral_cfg_pp, "independent"),
     "dpmpp_sde": FunctionSampler(dpmpp_sde, "brownian"),
@@ -164,7 +192,7 @@ SAMPLERS: Final[Mapping[str, FunctionSampler]] = {
     "seeds_3": FunctionSampler(seeds_3, "independent"),
     "sa_solver": FunctionSampler(sa_solver, "independent", stochastic_percent=(0.2, 0.8)),
     "sa_solver_pece": FunctionSampler(sa_solver, "independent", {"pece": True}, stochastic_percent=(0.2, 0.8)),
-    "ddim": FunctionSampler(euler, renews_masked_noise=True),
+    "ddim": FunctionSampler(euler, "independent", renews_masked_noise=True),
     "uni_pc": FunctionSampler(uni_pc, options={"variant": "bh1"}, skips_penultimate=True),
     "uni_pc_bh2": FunctionSampler(uni_pc, options={"variant": "bh2"}, skips_penultimate=True),
 }

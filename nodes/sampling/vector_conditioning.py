@@ -1,4 +1,4 @@
-"""The second condition of a network, next to the text: SDXL's sizes, unCLIP's image, the upscaler's noise class."""
+"""The second condition of a network besides the text: SDXL's sizes, unCLIP's image, the upscaler's noise class."""
 
 from __future__ import annotations
 
@@ -9,29 +9,45 @@ import torch
 from torch import Tensor
 
 from nodes.models.vector_kinds import ImageVector, NoiseClass, SizeVector
+from nodes.sampling.image_vector import image_vector
 from nodes.unet.timestep_embedding import timestep_embedding
 
 if TYPE_CHECKING:
     from nodes.models.handle import Model
 
+_MERGE_NOISE = "unclip_noise_augment_merge"
+"""The option with the amount of noise for the sum of several pictures."""
 _AESTHETIC_SCORE = 6.0
 _NEGATIVE_AESTHETIC_SCORE = 2.5
-"""The aesthetic score that SDXL's refiner gets for the negative side."""
+"""The aesthetic score of the negative side for SDXL's refiner."""
 
 
 def vector(
-    model: Model, options: Mapping[str, Any], latent_height: int, latent_width: int, negative: bool = False
+    model: Model,
+    options: Mapping[str, Any],
+    latent_height: int,
+    latent_width: int,
+    negative: bool = False,
+    seed: int = 0,
 ) -> Tensor | None:
-    """The vector ``y`` [1, width], or the class label [1], for a latent of that size; None if the model takes neither.
+    """Return the vector ``y`` [1, width] or class label [1] for a latent of that size; None if the model has neither.
 
-    ``options`` come from a conditioning entry. ``negative``: for the side that guidance moves away from.
+    ``options`` come from a conditioning entry. ``negative``: for the side that guidance moves away from. ``seed`` is
+    the run's, for noise in pictures' embeddings. Raises PictureEmbeddingError if such an embedding does not fit.
     """
     width = model.config.adm_in_channels or 0
+    pictures = options.get("unclip_conditioning")
     match model.family.vector:
         case SizeVector() as kind:
             factor = model.latent.factor
+            if pictures:
+                pooled = width - len(kind.numbers) * kind.number_width
+                embedding = image_vector(pictures, pooled, seed, options.get(_MERGE_NOISE, 0.0), model.family.label)
+                options = {**options, "pooled_output": embedding[:, :pooled]}
             return size_vector(kind, options, width, latent_height * factor, latent_width * factor, negative)
         case ImageVector():
+            if pictures:
+                return image_vector(pictures, width // 2, seed, options.get(_MERGE_NOISE, 0.05), model.family.label)
             return torch.zeros(1, width)
         case NoiseClass(largest):
             return torch.tensor([round(largest * options.get("noise_augmentation", 0.0))])
@@ -47,10 +63,10 @@ def size_vector(
     picture_width: int,
     negative: bool = False,
 ) -> Tensor:
-    """``y`` [1, width]: the pooled text, then an embedding for each of ``kind.numbers`` (arXiv:2307.01952).
+    """Return ``y`` [1, width]: the pooled text, then an embedding for each of ``kind.numbers`` (arXiv:2307.01952).
 
-    Sizes that ``options`` do not give are the picture's, in pixels. SDXL's base model takes the original size, the
-    corner of the crop and the target size; its refiner an aesthetic score in place of the target size.
+    Sizes missing in ``options`` are the picture's, in pixels. SDXL's base model takes the original size, the
+    corner of the crop and the target size; its refiner takes an aesthetic score instead of the target size.
     """
     height, breadth = options.get("height", picture_height), options.get("width", picture_width)
     usual = {

@@ -1,4 +1,4 @@
-"""From a prompt to a conditioning: tokens, their weights, and the text encoder."""
+"""Turns prompts into conditioning: tokens, their weights, and the text encoder."""
 
 from __future__ import annotations
 

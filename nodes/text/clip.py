@@ -1,8 +1,8 @@
-"""CLIP's text transformer: token ids to a vector for each position.
+"""CLIP's text transformer, which maps token ids to a vector for each position.
 
 Radford et al., "Learning Transferable Visual Models From Natural Language Supervision"
 (arXiv:2103.00020). A causal pre-norm transformer; its parameters are named as in transformers'
-CLIPTextModel, which is how SD1 checkpoints name them.
+CLIPTextModel and SD1 checkpoints.
 """
 
 from __future__ import annotations
@@ -12,14 +12,14 @@ from typing import NamedTuple
 
 import torch
 from torch import Tensor, nn
-from torch.nn import functional
 
+from nodes.clip_layer import ClipLayer
 from nodes.models.text_config import TextConfig
 from nodes.text.tokenizer import END
 
 
 class Encoded(NamedTuple):
-    """``hidden`` [B, T, width]; ``pooled`` [B, width], or [B, projection] where there is one."""
+    """``hidden`` [B, T, width]; ``pooled`` [B, width], or [B, projection] if there is a projection."""
 
     hidden: Tensor
     pooled: Tensor
@@ -41,19 +41,20 @@ class ClipText(nn.Module):
         vectors: Mapping[tuple[int, int], Tensor] | None = None,
         layer: int = -1,
         final_norm: bool = True,
+        projected: bool = True,
     ) -> Encoded:
         """Encode ``ids`` [B, T], int64, each row holding an end token; T is at most 77.
 
-        ``vectors`` (row, position) → [width] stand in for the embedding of the id there: textual
-        inversion, arXiv:2208.01618. ``layer`` -1 gives the last layer's output, -2 the one before, and so
-        on to minus the number of layers; with ``final_norm`` it goes through the final norm.
+        ``vectors`` (row, position) → [width] replace the embedding of the id there: textual
+        inversion, arXiv:2208.01618. ``layer`` -1 selects the last layer's output, -2 the one before, down to
+        minus the number of layers; with ``final_norm``, the final norm is applied to it.
         ``pooled`` is the last layer's output at the first end token, after the final norm, projected if the encoder
-        has a projection.
+        has a projection and ``projected`` says so.
         """
         last, chosen = self.text_model(ids, vectors or {}, layer, final_norm)
         ends = (ids == END).int().argmax(dim=1)
         pooled = last[torch.arange(len(ids), device=ids.device), ends]
-        if self.text_projection is not None:
+        if projected and self.text_projection is not None:
             pooled = self.text_projection(pooled)
         return Encoded(chosen, pooled)
 
@@ -68,7 +69,7 @@ class Transformer(nn.Module):
     def forward(
         self, ids: Tensor, vectors: Mapping[tuple[int, int], Tensor], layer: int, final_norm: bool
     ) -> tuple[Tensor, Tensor]:
-        """The output [B, T, width] of the last layer after the final norm, and that of ``layer``, normed or not."""
+        """Return the outputs [B, T, width] of the last layer, after the final norm, and of ``layer``, normed or not."""
         last, chosen = self.encoder(self.embeddings(ids, vectors), layer)
         return self.final_layer_norm(last), self.final_layer_norm(chosen) if final_norm else chosen
 
@@ -89,63 +90,15 @@ class Embeddings(nn.Module):
 class Layers(nn.Module):
     def __init__(self, config: TextConfig):
         super().__init__()
-        self.layers = nn.ModuleList(Layer(config) for _ in range(config.layers))
+        self.layers = nn.ModuleList(
+            ClipLayer(config.width, config.heads, config.mlp, config.activation, causal=True)
+            for _ in range(config.layers)
+        )
 
     def forward(self, x: Tensor, layer: int) -> tuple[Tensor, Tensor]:
-        """The outputs of the last layer and of ``layer``, counted from the end: -1 is the last."""
+        """Return the outputs of the last layer and of ``layer``, counted from the end: -1 is the last."""
         outputs = []
         for each in self.layers:
             x = each(x)
             outputs.append(x)
         return x, outputs[layer]
-
-
-class Layer(nn.Module):
-    def __init__(self, config: TextConfig):
-        super().__init__()
-        self.layer_norm1 = nn.LayerNorm(config.width)
-        self.self_attn = Attention(config.width, config.heads)
-        self.layer_norm2 = nn.LayerNorm(config.width)
-        self.mlp = Mlp(config)
-
-    def forward(self, x: Tensor) -> Tensor:
-        x = x + self.self_attn(self.layer_norm1(x))
-        return x + self.mlp(self.layer_norm2(x))
-
-
-class Attention(nn.Module):
-    """Causal: a token sees itself and those before it."""
-
-    def __init__(self, width: int, heads: int):
-        super().__init__()
-        self.heads = heads
-        self.q_proj = nn.Linear(width, width)
-        self.k_proj = nn.Linear(width, width)
-        self.v_proj = nn.Linear(width, width)
-        self.out_proj = nn.Linear(width, width)
-
-    def forward(self, x: Tensor) -> Tensor:
-        q, k, v = (
-            projection(x).unflatten(-1, (self.heads, -1)).transpose(1, 2)  # [B, heads, T, width / heads]
-            for projection in (self.q_proj, self.k_proj, self.v_proj)
-        )
-        attended = functional.scaled_dot_product_attention(q, k, v, is_causal=True)
-        out: Tensor = self.out_proj(attended.transpose(1, 2).flatten(2))
-        return out
-
-
-class Mlp(nn.Module):
-    def __init__(self, config: TextConfig):
-        super().__init__()
-        self.fc1 = nn.Linear(config.width, config.mlp)
-        self.fc2 = nn.Linear(config.mlp, config.width)
-        self.activation = quick_gelu if config.activation == "quick_gelu" else functional.gelu
-
-    def forward(self, x: Tensor) -> Tensor:
-        out: Tensor = self.fc2(self.activation(self.fc1(x)))
-        return out
-
-
-def quick_gelu(x: Tensor) -> Tensor:
-    """The approximation of GELU that OpenAI trained CLIP with: x · sigmoid(1.702 x)."""
-    return x * torch.sigmoid(1.702 * x)

@@ -1,4 +1,4 @@
-"""From weighted tokens to the vectors that condition a diffusion model."""
+"""Encodes weighted tokens to the vectors that condition a diffusion model."""
 
 from __future__ import annotations
 
@@ -13,17 +13,17 @@ from torch import Tensor
 from nodes.models.checkpoint import CheckpointError
 from nodes.models.handle import Clip, TextEncoder
 from nodes.text.clip import Encoded
-from nodes.text.embeddings import usable_embedding
+from nodes.text.embeddings import UnusableEmbeddingError, usable_embedding
 from nodes.text.tokenizer import PromptError
 from nodes.text.tokens import Chunk, Tokens, chunked
 
 log = logging.getLogger(__name__)
 
 BATCH = 32
-"""Chunks encoded at once; bounds memory for prompts of thousands of words."""
+"""Number of chunks encoded at once; limits memory for prompts of thousands of words."""
 
 Vectors = Callable[[str], Tensor]
-"""The vectors [n, width] of the embedding of that name."""
+"""Function that returns the vectors [n, width] of the embedding with that name."""
 
 
 class _Layer(NamedTuple):
@@ -33,12 +33,12 @@ class _Layer(NamedTuple):
     final_norm: bool
 
 
-def encode_tokens(clip: Clip, tokens: Tokens) -> tuple[Tensor, Tensor]:
-    """The embedding [1, 77k, width] of k chunks and the pooled vector [1, width]; float32, on the CPU.
+def encode_tokens(clip: Clip, tokens: Tokens, projected: bool = True) -> tuple[Tensor, Tensor]:
+    """Return the embedding [1, 77k, width] of k chunks and the pooled vector [1, width]; float32, on the CPU.
 
-    The outputs of several text encoders are joined along the width, and cut to the shortest: an embedding may have
+    The outputs of several text encoders are joined along the width and cut to the shortest: an embedding may have
     more vectors for one encoder than for another. Raises PromptError for tokens of other encoders, CheckpointError if
-    a model's file or an embedding's is not what it was.
+    the file of a model or an embedding has changed.
     """
     names = [encoder.role.name for encoder in clip.encoders]
     if not all(tokens.get(name) for name in names):
@@ -46,7 +46,7 @@ def encode_tokens(clip: Clip, tokens: Tokens) -> tuple[Tensor, Tensor]:
     joined = []
     pooled = None
     for encoder in clip.encoders:
-        hidden, pooled_here = _encode_chunks(encoder, tokens[encoder.role.name], clip)
+        hidden, pooled_here = _encode_chunks(encoder, tokens[encoder.role.name], clip, projected)
         joined.append(hidden)
         pooled = pooled_here if encoder.role.pools else pooled
     assert pooled is not None, "every family has a text encoder that pools"
@@ -55,24 +55,34 @@ def encode_tokens(clip: Clip, tokens: Tokens) -> tuple[Tensor, Tensor]:
 
 
 @torch.no_grad()
-def _encode_chunks(encoder: TextEncoder, chunks: list[Chunk], clip: Clip) -> Encoded:
-    """``hidden`` [1, 77k, width] of k chunks, and ``pooled`` [1, width] of the first; float32, CPU.
+def encode_unweighted(
+    encoder: TextEncoder, chunks: list[Chunk], clip: Clip, chosen_layer: int | None = None, projected: bool = True
+) -> Encoded:
+    """Return ``hidden`` [k, 77, width] and ``pooled`` [k, width] of k chunks, ignoring weights; float32, on the CPU.
 
-    A token's weight w moves its vector z away from that of the empty prompt in the same place:
-    z_empty + w·(z - z_empty).
+    ``chosen_layer`` replaces the layer that the model's family uses: -1 is the last one.
     """
 
     @cache
     def vectors(name: str) -> Tensor:
-        embedding = usable_embedding(name, clip.folders, encoder.config.width, encoder.role.name)
-        if embedding is None:
-            raise CheckpointError(f"embedding '{name}' is gone, or made for another model; tokenize the text again")
-        return embedding.vectors()
+        try:
+            return usable_embedding(name, clip.folders, encoder.config.width, encoder.role.name).vectors()
+        except UnusableEmbeddingError as error:
+            raise CheckpointError(f"embedding '{name}' cannot be used: {error}; tokenize the text again") from error
 
+    return _encode(encoder, chunks, _layer(encoder, chosen_layer), vectors, projected)
+
+
+def _encode_chunks(encoder: TextEncoder, chunks: list[Chunk], clip: Clip, projected: bool) -> Encoded:
+    """Return ``hidden`` [1, 77k, width] of k chunks, and ``pooled`` [1, width] of the first; float32, CPU.
+
+    A token's weight w moves its vector z away from the empty prompt's vector at the same position:
+    z_empty + w·(z - z_empty).
+    """
     weights = torch.tensor([[token[1] for token in chunk] for chunk in chunks], dtype=torch.float32)
     weighted = bool((weights != 1.0).any())
     with_empty = [*chunks, *(chunked([], encoder.role.padding) if weighted else [])]
-    encoded = _encode(encoder, with_empty, _layer(encoder, clip.layer), vectors)
+    encoded = encode_unweighted(encoder, with_empty, clip, clip.layer, projected)
     hidden = encoded.hidden
     if weighted:
         hidden, empty = hidden[:-1], hidden[-1:]
@@ -82,7 +92,7 @@ def _encode_chunks(encoder: TextEncoder, chunks: list[Chunk], clip: Clip) -> Enc
 
 
 def _layer(encoder: TextEncoder, chosen: int | None) -> _Layer:
-    """The layer that is used; below the first it is the last, after the final norm."""
+    """Return the layer to use; a number below the first layer means the last one, after the final norm."""
     layers = encoder.config.layers
     number = encoder.role.layer_in(encoder.config, chosen)
     if number < -layers:
@@ -91,26 +101,28 @@ def _layer(encoder: TextEncoder, chosen: int | None) -> _Layer:
     return _Layer(number, encoder.role.final_norm)
 
 
-def _encode(encoder: TextEncoder, chunks: list[Chunk], layer: _Layer, vectors: Vectors) -> Encoded:
-    """``hidden`` [k, 77, width] and ``pooled`` [k, width], float32 on the CPU."""
+def _encode(encoder: TextEncoder, chunks: list[Chunk], layer: _Layer, vectors: Vectors, projected: bool) -> Encoded:
+    """Return ``hidden`` [k, 77, width] and ``pooled`` [k, width], float32 on the CPU."""
     network = encoder.network()
     device = next(network.parameters()).device
     parts = []
     for start in range(0, len(chunks), BATCH):
         ids, replaced = _inputs(chunks[start : start + BATCH], vectors)
-        hidden, pooled = network(ids.to(device), replaced, layer.number, layer.final_norm)
+        hidden, pooled = network(ids.to(device), replaced, layer.number, layer.final_norm, projected)
         parts.append((hidden.float().cpu(), pooled.float().cpu()))
     return Encoded(*(torch.cat(tensors) for tensors in zip(*parts, strict=True)))
 
 
 def _inputs(chunks: list[Chunk], vectors: Vectors) -> tuple[Tensor, dict[tuple[int, int], Tensor]]:
-    """Ids [B, 77], and what stands in for some of them; its id matters no more, and is not the end token's."""
+    """Return ids [B, 77] and the vectors that replace some of them; the replaced ids are never the end token's."""
     replaced: dict[tuple[int, int], Tensor] = {}
     ids = torch.zeros((len(chunks), len(chunks[0])), dtype=torch.int64)
     for row, chunk in enumerate(chunks):
         for position, token in enumerate(chunk):
             if isinstance(token[0], dict):
                 replaced[row, position] = vectors(token[0]["embedding"])[token[0]["vector"]]
+            elif isinstance(token[0], Tensor):  # node packs write vectors into tokens
+                replaced[row, position] = token[0].flatten()
             else:
                 ids[row, position] = token[0]
     return ids, replaced

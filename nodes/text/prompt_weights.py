@@ -1,11 +1,11 @@
-"""The weights that brackets give to parts of a prompt: ``a (red:1.4) (apple)``.
+"""Reads the weights that brackets give to parts of a prompt: ``a (red:1.4) (apple)``.
 
-``(text)`` multiplies by 1.1, ``(text:1.4)`` sets 1.4 for what is inside, where further brackets
-multiply on from there. ``\\(`` and ``\\)`` are brackets to be read, not obeyed. ``[text]`` means nothing.
+``(text)`` multiplies the weight by 1.1, ``(text:1.4)`` sets it to 1.4, and brackets inside
+multiply it further. ``\\(`` and ``\\)`` are plain brackets. ``[text]`` has no special meaning.
 
-What is no weight is text: ``(a:1.2.3)`` is ``a:1.2.3`` at 1.1, ``(:1.2)`` is ``:1.2`` at 1.1,
-``(a:b:1.3)`` is ``a:b`` at 1.3. A ``(`` that nothing closes is text, with all that follows it in its
-group, unless that ends in a ``)``, which then closes it; a ``)`` that closes nothing makes the next ``(`` text.
+Anything that is not a weight is text: ``(a:1.2.3)`` is ``a:1.2.3`` at 1.1, ``(:1.2)`` is ``:1.2`` at 1.1,
+``(a:b:1.3)`` is ``a:b`` at 1.3. An unclosed ``(`` is text, with everything after it in its
+group, unless the group ends in a ``)``, which then closes it. An unmatched ``)`` makes the next ``(`` text.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from nodes.text.tokenizer import PromptError
 
 EMPHASIS: Final = 1.1
 MAX_DEPTH: Final = 32
-"""Groups within groups; 1.1^32 is 21, far beyond what a text encoder makes sense of."""
+"""Maximum depth of nested groups; 1.1^32 is 21, far beyond useful weights."""
 
 _BRACKET = re.compile(r"\\[()]|[()]")
 _ESCAPED = re.compile(r"\\([()])")
@@ -28,7 +28,7 @@ _NUMBER = re.compile(r"\s*[+-]?(\d+\.?\d*|\.\d+)(e[+-]?\d+)?\s*", re.ASCII | re.
 
 
 class Weighted(NamedTuple):
-    """A run of text, its brackets obeyed and taken out, and its weight."""
+    """A run of text, without its weight brackets, and its weight."""
 
     text: str
     weight: float
@@ -42,7 +42,7 @@ class _Level(NamedTuple):
 
 
 def parse(prompt: str) -> list[Weighted]:
-    """The runs of ``prompt``, in order; a new one begins wherever a bracket opens or closes. None is empty.
+    """Return the non-empty runs of ``prompt``, in order; a new one begins where a bracket opens or closes.
 
     Raises PromptError for brackets nested deeper than MAX_DEPTH.
     """
@@ -52,7 +52,7 @@ def parse(prompt: str) -> list[Weighted]:
 
 
 def _runs(prompt: str) -> Iterator[tuple[int, int, float]]:
-    """Where each run starts and ends, and its weight; empty ones too."""
+    """Return start, end and weight of each run, including empty ones."""
     closer_of, unclosed = _pairs(prompt)
     closers = set(closer_of.values())
     levels = [_Level(1.0, len(prompt))]
@@ -73,7 +73,7 @@ def _runs(prompt: str) -> Iterator[tuple[int, int, float]]:
 
 
 def _pairs(prompt: str) -> tuple[dict[int, int], list[int]]:
-    """``(`` → its ``)`` for every group, and the first ``(`` that stays open, if one does: text begins there."""
+    """Match the ``(`` and ``)`` of every group; also returns the first unclosed ``(``, if any: text begins there."""
     opener_of: dict[int, int] = {}
     waiting: deque[int] = deque()
     surplus = 0
@@ -89,7 +89,7 @@ def _pairs(prompt: str) -> tuple[dict[int, int], list[int]]:
     taken: dict[int, int] = {}
     end = len(prompt)
     while waiting and end - 1 in opener_of:
-        # The outermost open bracket takes the last one that closes, and leaves another open further in.
+        # The outermost open bracket takes the last closing one, which leaves an inner bracket open.
         opener, closer = waiting.popleft(), end - 1
         waiting.append(opener_of.pop(closer))
         taken[opener] = closer
@@ -102,7 +102,7 @@ def _pairs(prompt: str) -> tuple[dict[int, int], list[int]]:
 
 
 def _inside(prompt: str, opener: int, closer: int, around: float) -> _Level:
-    """What the group between two brackets holds, ``around`` being the weight outside it."""
+    """Return the inside of the group between two brackets; ``around`` is the weight outside it."""
     colon = prompt.rfind(":", opener + 1, closer)
     if colon > opener + 1 and _NUMBER.fullmatch(prompt, colon + 1, closer):
         weight = float(prompt[colon + 1 : closer])

@@ -1,1 +1,1 @@
-"""The training room: diffusion models, text encoders, autoencoders, LoRA and textual inversion."""
+"""Trains diffusion models, text encoders, autoencoders, LoRA and textual inversion."""

@@ -11,7 +11,7 @@ from torch import Tensor
 class Average:
     """The moving average of named tensors, float32.
 
-    The decay rises with the steps, min(decay, (1 + n) / (10 + n)), so that random first weights are soon forgotten.
+    The decay rises with the steps, min(decay, (1 + n) / (10 + n)), so that the random first weights fade soon.
     """
 
     def __init__(self, parameters: Mapping[str, Tensor], decay: float):
@@ -20,6 +20,6 @@ class Average:
 
     @torch.no_grad()
     def update(self, parameters: Mapping[str, Tensor], step: int) -> None:
-        """Take in the weights after ``step`` (from 0)."""
+        """Update the average with the weights after ``step`` (from 0)."""
         share = 1 - min(self.decay, (1 + step) / (10 + step))
         torch._foreach_lerp_(list(self.tensors.values()), [parameters[name].float() for name in self.tensors], share)

@@ -1,6 +1,6 @@
-"""Whether a model listens to captions: the error of the clean latent under the right, a wrong and no caption.
+"""Measures whether a model follows captions: the error of the clean latent with the right, a wrong and no caption.
 
-The loss alone does not tell: a small model's loss falls for long before its pictures depend on the text.
+The loss alone does not show it: a small model's loss falls for a long time before its pictures depend on the text.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ EXAMPLES: Final = 32
 
 
 class CaptionErrors(NamedTuple):
-    """Mean squared errors of the clean latent that the prediction implies, at one timestep."""
+    """Mean squared errors of the predicted clean latent, at one timestep."""
 
     timestep: int
     right: float
@@ -39,10 +39,10 @@ def caption_errors(
     prediction: str,
     timesteps: Sequence[int] = TIMESTEPS,
 ) -> list[CaptionErrors]:
-    """The errors at each of ``timesteps``; a wrong caption is that of the next example.
+    """Compute the errors at each of ``timesteps``. The wrong caption is the next example's.
 
     Args:
-        network: ``network(noisy, timesteps, embeddings)``, a noise predictor's output.
+        network: ``network(noisy, timesteps, embeddings)`` returns a noise predictor's output.
         latents: [B, C, h, w], scaled, with the ``embeddings`` [B, T, width] of their captions.
         empty: [1, T, width], of the empty caption.
         sigmas: [T], the noise level of each timestep.
@@ -54,7 +54,7 @@ def caption_errors(
         steps = torch.full((len(latents),), timestep, device=latents.device)
         sigma = sigmas[steps.cpu()].to(latents)
         noisy, target = noised_and_target(latents, noise, sigma, prediction)
-        # An error of the noise is n²/s² times as large in the latent, one of the velocity n² times.
+        # An error of the noise is n²/s² times as large in the latent, an error of the velocity n² times.
         factor = sigma[0] ** 2 if prediction == "eps" else sigma[0] ** 2 / (sigma[0] ** 2 + 1)
         errors = [
             float((network(noisy, steps, given) - target).square().mean() * factor)

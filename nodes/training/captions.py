@@ -1,4 +1,4 @@
-"""Which example and which caption a batch takes, and its token ids."""
+"""Chooses the examples and captions of a batch, and makes their token ids."""
 
 from __future__ import annotations
 
@@ -20,8 +20,8 @@ TOKENS: Final = 77
 class CaptionedBatches:
     """Draws examples by weight, with one caption each.
 
-    ``dropout`` is the share of examples that get the empty caption, so that the model learns to draw without one:
-    classifier-free guidance, arXiv:2207.12598.
+    ``dropout`` is the share of examples with the empty caption. The model needs them for classifier-free guidance
+    (arXiv:2207.12598).
     """
 
     def __init__(self, examples: Sequence[Example], batch_size: int, dropout: float = 0.0, padding: int = END):
@@ -33,7 +33,7 @@ class CaptionedBatches:
         self._ids: dict[str, Tensor] = {}
 
     def draw(self, generator: torch.Generator) -> tuple[Tensor, Tensor]:
-        """Indices [B] of examples, and the token ids [B, 77] of a caption of each."""
+        """Draw the indices [B] of examples, and the token ids [B, 77] of a caption of each."""
         chosen = torch.multinomial(self._weights, self._batch_size, replacement=True, generator=generator)
         dropped = torch.rand(self._batch_size, generator=generator) < self._dropout
         which = torch.rand(self._batch_size, generator=generator)
@@ -44,21 +44,21 @@ class CaptionedBatches:
         return chosen, torch.stack([self.ids(caption) for caption in captions])
 
     def ids(self, caption: str) -> Tensor:
-        """The token ids [77] of a caption: its first 75 tokens between start and end."""
+        """Return the token ids [77] of a caption: its first 75 tokens between start and end."""
         if caption not in self._ids:
             self._ids[caption] = token_ids(caption, self._padding)
         return self._ids[caption]
 
 
 def token_ids(text: str, padding: int = END) -> Tensor:
-    """The first 75 tokens of a text between start and end token, filled up to 77. Raises PromptError."""
+    """Return the first 75 tokens of a text between start and end token, padded to 77. Raises PromptError."""
     pieces = [piece.id for piece in tokenize(text)][: TOKENS - 2]
     ids = [START, *pieces, END]
     return torch.tensor(ids + [padding] * (TOKENS - len(ids)))
 
 
 def encoded_captions(clip: Clip, examples: Sequence[Example]) -> list[list[Any]]:
-    """CONDITIONING with one entry for each example: its first caption, encoded; the empty text where it has none."""
+    """Return CONDITIONING with one entry for each example: its first caption, or the empty text if it has none."""
     entries = []
     for example in examples:
         embedding, pooled = encode_tokens(clip, tokenize_prompt(clip, example.captions[0] if example.captions else ""))

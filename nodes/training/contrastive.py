@@ -1,12 +1,12 @@
-"""Training a small CLIP: a text encoder and an image encoder that learn which text belongs to which picture.
+"""Trains a CLIP: a text encoder and an image encoder learn which text belongs to which picture.
 
-Radford et al., arXiv:2103.00020: of all pairs in a batch, the right ones are made the most similar.
+Radford et al., arXiv:2103.00020: the matching pairs become the most similar of all pairs in a batch.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Final
 
@@ -16,50 +16,85 @@ from torch import Tensor, nn
 
 from graph.context import Context
 from nodes.models.handle import Clip
-from nodes.models.latent_space import SD_LATENTS
+from nodes.text.clip import ClipText
+from nodes.text.tokenizer import END, START
 from nodes.training.captions import CaptionedBatches
-from nodes.training.latents import EncodedDataset
-from nodes.training.loop import Settings, train
-from nodes.training.networks import Trainable, part_of, text_path_of
+from nodes.training.clip_start import ClipFiles
+from nodes.training.dataset import Dataset, Example
+from nodes.training.errors import TrainingError
+from nodes.training.loop import Settings
+from nodes.training.networks import Trainable, image_encoder_of, part_of, text_path_of
+from nodes.training.pictures import load_picture
 from nodes.training.state import write_tensors
-from nodes.training.watching import Watcher
+from nodes.training.watching import train_in_folder
+from nodes.vision.handle import ClipVision
+from nodes.vision.pictures import fitted, standardized
 
 LARGEST_LOGIT_SCALE: Final = math.log(100.0)
 FIRST_LOGIT_SCALE: Final = math.log(1 / 0.07)
+TEXTS_AT_ONCE: Final = 32
+KEPT_BYTES: Final = 2**30
+"""Bytes of prepared pictures that a run keeps in memory; others are read again for each batch."""
 
 
-class LatentTower(nn.Module):
-    """An image encoder over latents: convolutions that halve the size until it is small, then the mean.
+class Temperature(nn.Module):
+    """The logarithm of the factor of the similarities, which CLIP learns."""
 
-    [B, C, h, w] to [B, width].
-    """
-
-    def __init__(self, channels: int, width: int, levels: int = 3):
+    def __init__(self) -> None:
         super().__init__()
-        layers: list[nn.Module] = [nn.Conv2d(channels, width, 3, padding=1)]
-        for _ in range(levels):
-            layers += [nn.GroupNorm(1, width), nn.SiLU(), nn.Conv2d(width, width, 3, stride=2, padding=1)]
-        self.layers = nn.Sequential(*layers, nn.GroupNorm(1, width), nn.SiLU())
-        self.projection = nn.Linear(width, width, bias=False)
-
-    def forward(self, latents: Tensor) -> Tensor:
-        features: Tensor = self.layers(latents).mean(dim=(2, 3))
-        return self.projection(features)
-
-
-class Pairing(nn.Module):
-    """Compares both encoders' vectors: a projection of the text, and the temperature's logarithm."""
-
-    def __init__(self, text_width: int, width: int):
-        super().__init__()
-        self.text_projection = nn.Linear(text_width, width, bias=False)
         self.logit_scale = nn.Parameter(torch.tensor(FIRST_LOGIT_SCALE))
 
 
-def contrastive_loss(pictures: Tensor, texts: Tensor, logit_scale: Tensor, same: Tensor | None = None) -> Tensor:
-    """The symmetric cross entropy of the similarities of ``pictures`` and ``texts``, both [B, width].
+class UsedTokens(nn.Module):
+    """A token embedding with rows only for the tokens ``used`` [n], so that a step updates no others.
 
-    ``same`` [B, B] is True where a text also fits another text's picture: such pairs are left out.
+    Called like ``nn.Embedding`` with ids of the whole vocabulary, all of them used ones.
+    """
+
+    def __init__(self, embedding: nn.Embedding, used: Tensor):
+        super().__init__()
+        self.used = used
+        self.weight = nn.Parameter(embedding.weight.detach()[used].clone())
+        rows = torch.zeros(embedding.num_embeddings, dtype=torch.int64)
+        rows[used] = torch.arange(len(used))
+        self._rows = rows.to(embedding.weight.device)
+
+    def forward(self, ids: Tensor) -> Tensor:
+        return F.embedding(self._rows[ids], self.weight)
+
+    def whole(self, weight: Tensor, others: Tensor) -> Tensor:
+        """Return the table of the whole vocabulary: ``weight`` [n, width] for used tokens, else ``others``' rows."""
+        table = others.detach().cpu().float().clone()
+        table[self.used] = weight.detach().cpu().float()
+        return table
+
+
+class PreparedPictures:
+    """A dataset's pictures, cropped to squares of ``side`` pixels; read when they are first drawn."""
+
+    def __init__(self, examples: Sequence[Example], side: int, limit: int = KEPT_BYTES):
+        self._examples = examples
+        self._side = side
+        self._room = limit // (3 * side * side)
+        self._kept: dict[int, Tensor] = {}
+
+    def batch(self, chosen: Tensor) -> Tensor:
+        """Return pictures [B, 3, side, side] as an image encoder takes them. Raises DatasetError."""
+        return standardized(torch.stack([self._prepared(index) for index in chosen.tolist()]))
+
+    def _prepared(self, index: int) -> Tensor:
+        kept = self._kept.get(index)
+        if kept is None:
+            kept = fitted(load_picture(self._examples[index].picture).unsqueeze(0), self._side, crop=True)[0]
+            if len(self._kept) < self._room:
+                self._kept[index] = kept
+        return kept
+
+
+def contrastive_loss(pictures: Tensor, texts: Tensor, logit_scale: Tensor, same: Tensor | None = None) -> Tensor:
+    """Return the symmetric cross entropy of the similarities of ``pictures`` and ``texts``, both [B, width].
+
+    ``same`` [B, B] is True if a text also matches another text's picture; such pairs are left out.
     """
     pictures, texts = F.normalize(pictures, dim=1), F.normalize(texts, dim=1)
     logits = logit_scale.clamp(max=LARGEST_LOGIT_SCALE).exp() * pictures @ texts.T
@@ -73,51 +108,81 @@ def contrastive_loss(pictures: Tensor, texts: Tensor, logit_scale: Tensor, same:
 def train_contrastive(
     context: Context,
     clip: Clip,
-    data: EncodedDataset,
+    vision: ClipVision,
+    data: Dataset,
     settings: Settings,
     folder: Path,
     *,
     batch_size: int,
-    width: int,
+    zero_unused: bool = False,
     save_every: float = 300.0,
-) -> tuple[Path, list[float]]:
-    """Train the text encoder with an image encoder over ``data``'s latents; the text encoder's file, and the losses.
+) -> tuple[ClipFiles, list[float]]:
+    """Train both encoders on ``data``. Returns their files in ``folder``, float16 in transformers' layout, and losses.
 
-    ``image_encoder.safetensors`` beside it holds the image encoder and what compares the two.
+    Only the embeddings of tokens that occur in captions are trained; the others keep their values, or become 0 with
+    ``zero_unused``. Raises TrainingError if the encoders' vectors have different widths, DatasetError for a picture
+    that cannot be read.
     """
-    text = text_path_of(clip)
-    with torch.random.fork_rng(devices=()):
-        torch.manual_seed(settings.seed % 2**63)
-        tower, pairing = LatentTower(data.latents.shape[1], width), Pairing(clip.encoders[0].config.width, width)
-    device = next(text.encoder.parameters()).device
-    tower.to(device), pairing.to(device)
-    trainable = Trainable.of(text=text.encoder, image=tower, pairing=pairing)
-    batches = CaptionedBatches(data.examples, batch_size, padding=text.padding)
+    text, image = text_path_of(clip), image_encoder_of(vision)
+    projection = text.encoder.text_projection
+    if projection is None or projection.out_features != vision.config.projection:
+        found = "has no text projection" if projection is None else f"projects to {projection.out_features} numbers"
+        raise TrainingError(
+            f"the text encoder {found}, the image encoder to {vision.config.projection}; expected the same width"
+        )
+    temperature = Temperature().to(projection.weight.device)
+    embeddings = text.encoder.text_model.embeddings
+    whole = embeddings.token_embedding
+    captions = CaptionedBatches(data.examples, batch_size, padding=text.padding)
+    table = UsedTokens(whole, used_tokens(captions, data.examples, text.padding))
+    embeddings.token_embedding = table  # type: ignore[assignment]
+    pictures = PreparedPictures(data.examples, vision.config.image_size)
+    trainable = Trainable.of(text=text.encoder, image=image, temperature=temperature)
+    others = torch.zeros_like(whole.weight) if zero_unused else whole.weight
 
     def loss(generator: torch.Generator) -> Tensor:
-        chosen, ids = batches.draw(generator)
-        pictures = tower(SD_LATENTS.scaled_in(data.latents[chosen].to(device, torch.float32)))
-        ids = ids.to(device)
-        texts = pairing.text_projection(text(ids).pooled)
+        chosen, ids = captions.draw(generator)
+        ids = ids.to(projection.weight.device)
+        shown = image(pictures.batch(chosen).to(ids.device)).embedding
+        said = text_vectors(text.encoder, ids)
         same_text = (ids.unsqueeze(0) == ids.unsqueeze(1)).all(dim=2)
-        same_picture = (chosen.unsqueeze(0) == chosen.unsqueeze(1)).to(device)
-        same = same_text | same_picture
-        return contrastive_loss(pictures.float(), texts.float(), pairing.logit_scale, same)
+        same_picture = (chosen.unsqueeze(0) == chosen.unsqueeze(1)).to(ids.device)
+        return contrastive_loss(shown.float(), said.float(), temperature.logit_scale, same_text | same_picture)
 
     folder.mkdir(parents=True, exist_ok=True)
-    path = folder / "text_encoder.safetensors"
+    files = ClipFiles.in_folder(folder)
 
     def write(weights: Mapping[str, Tensor]) -> None:
-        write_tensors(path, part_of(weights, "text"))
-        rest = {name: tensor for name, tensor in weights.items() if not name.startswith("text.")}
-        write_tensors(folder / "image_encoder.safetensors", rest)
+        texts = part_of(weights, "text")
+        name = "text_model.embeddings.token_embedding.weight"
+        texts[name] = table.whole(texts[name], others)
+        scale = weights["temperature.logit_scale"].clamp(max=LARGEST_LOGIT_SCALE)
+        _write_half(files.text, {**texts, "logit_scale": scale})
+        _write_half(files.image, part_of(weights, "image"))
 
-    trained = train(
-        trainable.parameters,
-        loss,
-        settings,
-        state_path=folder / "state.safetensors",
-        save_every=save_every,
-        observer=Watcher(context, settings.steps, on_checkpoint=write, folder=folder),
-    )
-    return path, trained.losses
+    trained = train_in_folder(context, trainable.parameters, loss, settings, folder, write, save_every=save_every)
+    return files, trained.losses
+
+
+def used_tokens(captions: CaptionedBatches, examples: Sequence[Example], padding: int) -> Tensor:
+    """Return the ids [n], rising, of the tokens in the examples' captions, with start, end and padding."""
+    texts = {caption for example in examples for caption in example.captions}
+    found = {START, END, padding}
+    for text in texts:
+        found.update(captions.ids(text).tolist())
+    return torch.tensor(sorted(found))
+
+
+def text_vectors(encoder: ClipText, ids: Tensor) -> Tensor:
+    """Return the projected vectors [B, width] of texts, token ids [B, 77].
+
+    Texts of similar length are encoded together, without the padding behind the longest: no token sees later ones.
+    """
+    ends = (ids == END).int().argmax(dim=1)
+    order = ends.argsort(stable=True)
+    parts = [encoder(ids[rows, : int(ends[rows].max()) + 1]).pooled for rows in order.split(TEXTS_AT_ONCE)]
+    return torch.cat(parts)[order.argsort()]
+
+
+def _write_half(path: Path, tensors: Mapping[str, Tensor]) -> None:
+    write_tensors(path, {name: tensor.to(torch.float16) for name, tensor in tensors.items()}, {"format": "pt"})

@@ -1,9 +1,9 @@
 """Captioned pictures in a folder.
 
 A folder holds pictures and either a text file beside each (``cat.png``, ``cat.txt``; every line is one caption) or
-one ``metadata.jsonl`` with a line per picture, as Hugging Face's "imagefolder" has it:
-``{"file_name": "cat.png", "text": "a cat"}``. ``texts`` may add a list of captions, of which training draws one each
-time; ``weight`` says how often a picture is drawn compared with others (default 1).
+one ``metadata.jsonl`` with a line per picture, in the format of Hugging Face's "imagefolder":
+``{"file_name": "cat.png", "text": "a cat"}``. ``texts`` may add a list of captions; training draws one each
+time. ``weight`` is how often a picture is drawn compared with others (default 1).
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ METADATA: Final = "metadata.jsonl"
 
 @dataclass(frozen=True)
 class Example:
-    """A picture and its captions; without a caption it is trained on the empty text."""
+    """A picture and its captions. Without captions, training uses the empty text."""
 
     picture: Path
     captions: tuple[str, ...] = ()
@@ -40,9 +40,9 @@ class Dataset:
 
 
 def read_dataset(folder: Path) -> Dataset:
-    """The captioned pictures of ``folder``, in the order of metadata.jsonl or of their names.
+    """Read the captioned pictures of ``folder``, in the order of metadata.jsonl or of their names.
 
-    Raises DatasetError for a folder without pictures, naming the line of metadata.jsonl that is wrong.
+    Raises DatasetError for a folder without pictures, or for a wrong line of metadata.jsonl.
     """
     metadata = folder / METADATA
     examples = tuple(_listed(metadata) if metadata.is_file() else _beside(folder))
@@ -52,7 +52,7 @@ def read_dataset(folder: Path) -> Dataset:
 
 
 def pictures_in(folder: Path) -> list[Path]:
-    """The pictures at the top level of ``folder``, by name. Raises DatasetError if the folder cannot be read."""
+    """List the pictures at the top level of ``folder``, by name. Raises DatasetError if the folder cannot be read."""
     try:
         return sorted(path for path in folder.iterdir() if path.suffix.lower() in PICTURES and path.is_file())
     except OSError as error:
@@ -86,7 +86,7 @@ def _listed(metadata: Path) -> Iterator[Example]:
         if not picture.resolve().is_relative_to(metadata.parent.resolve()):
             raise DatasetError(f"{where}: '{entry['file_name']}' is outside the dataset's folder")
         if not picture.is_file():
-            raise DatasetError(f"{where}: the picture '{entry['file_name']}' is not there")
+            raise DatasetError(f"{where}: the picture '{entry['file_name']}' does not exist")
         yield Example(picture, _captions(entry, where), _weight(entry.get("weight", 1), where))
 
 

@@ -1,4 +1,4 @@
-"""Training a whole diffusion model: the noise predictor, and the text encoder with it."""
+"""Trains a complete diffusion model: the noise predictor, the text encoder, or both."""
 
 from __future__ import annotations
 
@@ -15,21 +15,22 @@ from nodes.training.caption_check import EXAMPLES
 from nodes.training.captions import CaptionedBatches
 from nodes.training.errors import TrainingError
 from nodes.training.latents import EncodedDataset
-from nodes.training.loop import Settings, train
+from nodes.training.loop import Settings
 from nodes.training.networks import Trainable, autoencoder_of, part_of, text_path_of, unet_of
 from nodes.training.objective import prediction_loss, prediction_of
 from nodes.training.samples import SampleGrid
 from nodes.training.single_file import tensors_of, write_single_file
-from nodes.training.watching import Watcher
+from nodes.training.watching import train_in_folder
 
 
 @dataclass(frozen=True)
 class DiffusionSettings:
-    """The settings that only training a diffusion model has.
+    """The settings for training a diffusion model.
 
     ``trained``: ``noise predictor``, ``text encoder`` or ``both``. ``caption_dropout``: the share of empty captions.
-    ``weighting``: of :func:`nodes.training.objective.loss_weight`.
-    ``prompts``: for the sample grids, drawn every ``sample_every`` seconds.
+    ``weighting``: a name for :func:`nodes.training.objective.loss_weight`.
+    ``prompts``: the prompts of the sample grids, which are drawn every ``sample_every`` seconds and, unless it is 0,
+    every ``sample_steps`` steps.
     """
 
     batch_size: int
@@ -40,6 +41,7 @@ class DiffusionSettings:
     gradient_checkpointing: bool = False
     prompts: tuple[str, ...] = ()
     sample_every: float = 900.0
+    sample_steps: int = 0
     save_every: float = 300.0
 
 
@@ -53,10 +55,10 @@ def train_diffusion(
     own: DiffusionSettings,
     folder: Path,
 ) -> tuple[Path, list[float]]:
-    """Train on ``data`` and return the checkpoint written in ``folder``, and the loss of every step.
+    """Train on ``data``. Returns the checkpoint written to ``folder``, and the loss of every step.
 
-    The folder also receives the run's state, from which it continues, ``loss.png`` and sample grids.
-    Raises TrainingError if latents and model do not fit.
+    The folder also receives the run's state, from which it can continue, ``loss.png`` and sample grids.
+    Raises TrainingError if latents and model do not match.
     """
     unet, text = unet_of(model), text_path_of(clip)
     if data.latents.shape[1] != model.config.in_channels:
@@ -121,15 +123,17 @@ def train_diffusion(
 
         draw = check_and_draw
 
-    watcher = Watcher(
-        context, settings.steps, on_checkpoint=write, draw=draw, sample_every=own.sample_every, folder=folder
-    )
-    trained = train(
+    trained = train_in_folder(
+        context,
         trainable.parameters,
         loss,
         settings,
-        state_path=folder / "state.safetensors",
+        folder,
+        write,
+        draw=draw,
+        rows=own.prompts,
+        sample_every=own.sample_every,
+        sample_steps=own.sample_steps,
         save_every=own.save_every,
-        observer=watcher,
     )
     return path, trained.losses

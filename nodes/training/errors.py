@@ -1,4 +1,4 @@
-"""The errors in training that the workflow causes."""
+"""The errors of training that users can cause."""
 
 from __future__ import annotations
 
@@ -6,8 +6,8 @@ from graph.errors import SumiError
 
 
 class TrainingError(SumiError):
-    """Settings, models or data do not fit together. The message says what was found and what would be right."""
+    """Settings, models or data do not match. The message says what was found and what was expected."""
 
 
 class DatasetError(TrainingError):
-    """A dataset cannot be used; names the file."""
+    """A dataset cannot be used. The message names the file."""

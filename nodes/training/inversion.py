@@ -1,6 +1,6 @@
 """Textual inversion: new words for a frozen model. Gal et al., arXiv:2208.01618.
 
-Only the vectors of one placeholder are trained; every caption is a template around it.
+Only the vectors of one placeholder are trained. Every caption is a template that contains it.
 """
 
 from __future__ import annotations
@@ -18,11 +18,11 @@ from nodes.text.tokenizer import END, START, tokenize
 from nodes.training.captions import TOKENS
 from nodes.training.errors import TrainingError
 from nodes.training.latents import EncodedDataset
-from nodes.training.loop import Settings, train
+from nodes.training.loop import Settings
 from nodes.training.networks import text_path_of, unet_of
 from nodes.training.objective import prediction_loss, prediction_of
 from nodes.training.state import write_tensors
-from nodes.training.watching import Watcher
+from nodes.training.watching import train_in_folder
 
 PLACEHOLDER: Final = "*"
 TEMPLATES: Final = (
@@ -49,7 +49,7 @@ def train_inversion(
     templates: tuple[str, ...] = TEMPLATES,
     save_every: float = 300.0,
 ) -> tuple[Path, list[float]]:
-    """Train ``vectors`` vectors, starting from the tokens of ``initial_text``; the file written, and the losses.
+    """Train ``vectors`` vectors, starting from the tokens of ``initial_text``. Returns the written file and the losses.
 
     The file holds ``emb_params`` [n, width], which ``embedding:name`` in a prompt reads. Raises TrainingError for a
     template without the placeholder, or an initial text without tokens.
@@ -90,27 +90,20 @@ def train_inversion(
     def write(weights: Mapping[str, Tensor]) -> None:
         write_tensors(path, {"emb_params": weights["emb_params"]})
 
-    trained = train(
-        {"emb_params": learned},
-        loss,
-        settings,
-        state_path=folder / "state.safetensors",
-        save_every=save_every,
-        observer=Watcher(context, settings.steps, on_checkpoint=write, folder=folder),
-    )
+    trained = train_in_folder(context, {"emb_params": learned}, loss, settings, folder, write, save_every=save_every)
     return path, trained.losses
 
 
 def _initial(table: Tensor, text: str, vectors: int) -> Tensor:
-    """The embeddings [vectors, width] of the text's tokens, repeated or cut to that many."""
+    """Return the embeddings [vectors, width] of the text's tokens, repeated or cut to that number."""
     ids = [piece.id for piece in tokenize(text)]
     if not ids:
-        raise TrainingError("initial_text is empty; expected a word that is near to what the pictures show")
+        raise TrainingError("initial_text is empty; expected a word close to what the pictures show")
     return table[[ids[number % len(ids)] for number in range(vectors)]].detach().clone()
 
 
 def _places(template: str, vectors: int, padding: int) -> tuple[Tensor, list[int]]:
-    """The template's token ids [77] and where the placeholder's vectors begin in them."""
+    """Return the template's token ids [77] and the position of the placeholder's first vector."""
     ids, places = [START], []
     for word in template.split():
         if word == PLACEHOLDER:

@@ -19,16 +19,16 @@ from nodes.vae.autoencoder import AutoencoderKL
 from nodes.vae.coding import sample_posterior
 
 SHARD: Final = 512
-"""Pictures in one file: an interruption loses no more than these."""
+"""Number of pictures in one file, the most that an interruption loses."""
 BATCH: Final = 8
 
 Progress = Callable[[int, int], None]
-"""Called with (done, total); may raise to stop."""
+"""Function called with (done, total); it may raise to stop."""
 
 
 @dataclass(frozen=True, eq=False)
 class EncodedDataset:
-    """Latents [N, C, h, w], float16, unscaled as the VAE gives them, and the examples that they belong to."""
+    """Latents [N, C, h, w], float16, unscaled as from the VAE, and their examples."""
 
     latents: Tensor
     examples: tuple[Example, ...]
@@ -44,10 +44,10 @@ def encode_dataset(
     limit: int = 0,
     progress: Progress = lambda done, total: None,
 ) -> EncodedDataset:
-    """The latents of every picture, cropped to ``width`` × ``height``, or of ``limit`` pictures of all kinds.
+    """Encode every picture, cropped to ``width`` × ``height``, or a sample of ``limit`` pictures.
 
-    Pictures come in an order that their names' hashes give, so that a part of a dataset is a fair sample of it.
-    ``identity`` tells this autoencoder's weights from others. Files go below ``folder``; pictures that an earlier
+    Pictures are ordered by hashes of their names, so that the first part of a dataset is a fair sample of it.
+    ``identity`` is a hash of the autoencoder's weights. Files go below ``folder``; pictures that an earlier
     run encoded are not encoded again. Raises DatasetError, OutputFileError.
     """
     shards = []
@@ -68,7 +68,7 @@ def _shuffled(example: Example) -> bytes:
 
 
 def _key(examples: Sequence[Example], identity: str, width: int, height: int) -> str:
-    """A hash of what the latents of ``examples`` depend on: the pictures' names, sizes and times, not the captions."""
+    """Return a hash of what the latents depend on: the pictures' names, sizes and times, but not the captions."""
     digest = hashlib.blake2b(repr((identity, width, height)).encode(), digest_size=12)
     for example in examples:
         state = example.picture.stat()

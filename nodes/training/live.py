@@ -1,4 +1,4 @@
-"""A network that is being trained, as a handle that the other rooms can sample with."""
+"""Handles of networks in training, with which the other rooms can sample."""
 
 from __future__ import annotations
 
@@ -10,12 +10,12 @@ from torch import nn
 
 @dataclass(frozen=True, eq=False)
 class LiveWeights:
-    """Takes the place of :class:`nodes.models.weights.Weights` in a handle: the network is in memory already."""
+    """Replaces :class:`nodes.models.weights.Weights` in a handle, for a network that is already in memory."""
 
     module: nn.Module
     config: Any
     parameters: int = 0
 
     def resident(self, *args: Any, **options: Any) -> nn.Module:
-        """The network as it is now, whatever device and precision are set."""
+        """Return the network in its current state, regardless of the configured device and precision."""
         return self.module

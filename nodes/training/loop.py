@@ -20,14 +20,14 @@ from nodes.training.state import TrainingState, optimizer_tensors, read_state, r
 log = logging.getLogger(__name__)
 
 Loss = Callable[[torch.Generator], Tensor]
-"""The mean loss of one batch, whose every random choice comes from the CPU generator it is given."""
+"""Function that returns the mean loss of one batch; all its random choices come from the given CPU generator."""
 
 
 @dataclass(frozen=True)
 class Settings:
-    """How a run trains.
+    """The settings of a training run.
 
-    ``steps`` counts changes of the weights, each from ``accumulation`` batches. ``average_decay`` is the decay of
+    ``steps`` counts updates of the weights, each from ``accumulation`` batches. ``average_decay`` is the decay of
     the weights' moving average, 0 for none. ``precision`` ``bf16`` computes matrix products in bfloat16 and keeps
     weights in float32. The same ``seed`` and data give the same result, whether or not the run was interrupted.
     """
@@ -47,18 +47,18 @@ class Settings:
 
 
 class Observer(Protocol):
-    """Observes a run; may end it by raising."""
+    """Observes a run. It may end the run by raising."""
 
     def after_step(self, step: int, losses: list[float], weights: Mapping[str, Tensor]) -> None:
-        """Called when ``step`` steps are done. ``weights`` are averaged if the run keeps an average."""
+        """Called after ``step`` steps. ``weights`` are the averaged ones if the run keeps an average."""
 
     def after_checkpoint(self, step: int, losses: list[float], weights: Mapping[str, Tensor]) -> None:
-        """Called with the same arguments whenever the state has been saved, and at the end."""
+        """Called with the same arguments after each save of the state, and at the end."""
 
 
 @dataclass
 class Trained:
-    """The end of a run: the loss of every step, and the weights to use (averaged, if there is an average)."""
+    """The result of a run: the loss of every step, and the weights to use (averaged if there is an average)."""
 
     losses: list[float]
     weights: dict[str, Tensor] = field(repr=False)
@@ -74,12 +74,12 @@ def train(
     save_every: float = 300.0,
     observer: Observer | None = None,
 ) -> Trained:
-    """Change ``parameters`` in place so that ``loss`` falls.
+    """Train ``parameters`` in place to reduce ``loss``.
 
-    With a ``state_path`` the run is saved there every ``save_every`` seconds, when it is interrupted and at the end,
-    and continues from what is there. On the CPU an interrupted run gives the same weights, bit for bit.
+    With a ``state_path``, the run saves its state there every ``save_every`` seconds, when it is interrupted and at
+    the end, and continues from a saved state. On the CPU, an interrupted run gives the same weights, bit for bit.
 
-    Raises TrainingError if the loss is no longer a number, or if the saved state is another network's.
+    Raises TrainingError if the loss becomes NaN or infinite, or if the saved state belongs to another network.
     """
     parameters = dict(parameters)
     names = list(parameters)
@@ -117,7 +117,7 @@ def train(
                     observer.after_checkpoint(step, losses, weights)
                 saved_step, saved_at = step, time.monotonic()
     finally:
-        # Also after an interruption of any kind: a step is either done, with its loss recorded, or not begun.
+        # This holds after any interruption: a step is either done, with its loss recorded, or not begun.
         if step == len(losses) and step > saved_step:
             save()
     if observer is not None:
@@ -128,7 +128,7 @@ def train(
 def _step(
     parameters: Mapping[str, Tensor], loss: Loss, settings: Settings, optimizer: torch.optim.Optimizer, step: int
 ) -> float:
-    """One change of the weights; returns the mean loss of its batches."""
+    """Update the weights once. Returns the mean loss of its batches."""
     device = next(iter(parameters.values())).device
     for group in optimizer.param_groups:
         group["lr"] = learning_rate_at(step, settings.steps, settings.learning_rate, settings.schedule, settings.warmup)
@@ -150,7 +150,7 @@ def _step(
 
 
 def generator_for(seed: int, batch: int) -> torch.Generator:
-    """The random numbers of one batch: they depend on nothing that came before, so that a run can go on anywhere."""
+    """Return the generator of one batch. It does not depend on earlier batches, so a run can continue at any step."""
     mixed = (seed * 0x9E3779B97F4A7C15 + batch * 0xBF58476D1CE4E5B9 + 1) % 2**63
     return torch.Generator("cpu").manual_seed(mixed)
 
@@ -165,7 +165,7 @@ def _restore(
 ) -> None:
     shapes = {name: tuple(tensor.shape) for name, tensor in parameters.items()}
     if {name: tuple(tensor.shape) for name, tensor in state.parameters.items()} != shapes:
-        raise TrainingError(f"{path}: is the state of another network; choose another name or delete the file")
+        raise TrainingError(f"{path}: holds the state of another network; choose another name or delete the file")
     changed = {key: value for key, value in asdict(settings).items() if state.settings.get(key, value) != value}
     if changed:
         was = ", ".join(f"{key} {state.settings[key]} → {value}" for key, value in changed.items())

@@ -1,4 +1,4 @@
-"""Training a LoRA: small tensors beside the layers of a frozen noise predictor. Hu et al., arXiv:2106.09685."""
+"""Trains a LoRA: small tensors beside the layers of a frozen noise predictor. Hu et al., arXiv:2106.09685."""
 
 from __future__ import annotations
 
@@ -12,18 +12,21 @@ from torch import Tensor
 
 from graph.context import Context
 from nodes.batches import repeat_to
+from nodes.lora.application import apply
+from nodes.lora.key_names import kohya_names
+from nodes.lora.layer_changes import algorithm_of
+from nodes.lora.sources import LoadedLora
 from nodes.models.checkpoint import Checkpoint
 from nodes.models.handle import Model
-from nodes.models.weight_patches import WeightPatch
 from nodes.sampling.vector_conditioning import vector
-from nodes.training.adapters import Adapter, algorithm_of, attach, change_of, new_tensors
+from nodes.training.adapters import Adapter, attach, new_tensors
 from nodes.training.errors import TrainingError
-from nodes.training.kohya_names import kohya_names
 from nodes.training.loop import Settings, train
 from nodes.training.networks import unet_of
 from nodes.training.objective import prediction_loss, prediction_of
 from nodes.training.watching import Watcher
 from nodes.types import Conditioning, LatentDict
+from nodes.unet.unet import UNet
 
 LoraTensors = dict[str, Tensor]
 """The tensors of a LoRA by their names in kohya-ss's files."""
@@ -34,7 +37,7 @@ _STEPS = re.compile(r"_(\d+)_steps_")
 
 @dataclass(frozen=True)
 class LoraSettings:
-    """The settings that only training a LoRA has. ``rank`` is also its alpha, so that the change has a factor of 1."""
+    """The settings for training a LoRA. ``rank`` is also its alpha, so that the change has a factor of 1."""
 
     batch_size: int
     rank: int
@@ -53,26 +56,24 @@ def train_lora(
     own: LoraSettings,
     existing: Mapping[str, Tensor] | None = None,
 ) -> tuple[LoraTensors, list[float]]:
-    """The LoRA's tensors, and the loss of every step.
+    """Train a LoRA. Returns its tensors, and the loss of every step.
 
-    Each latent belongs to the entry of ``positive`` in the same place; a single entry belongs to all.
+    Each latent belongs to the entry of ``positive`` with the same index; a single entry belongs to all.
     ``existing`` is a LoRA to continue. Raises TrainingError if the numbers of latents and entries differ, or if
-    ``existing`` is another model's.
+    ``existing`` belongs to another model.
     """
     samples = model.latent.scaled_in(latents["samples"].float())
     if len(positive) not in (1, len(samples)):
         raise TrainingError(
             f"{len(samples)} latents and {len(positive)} conditioning entries; expected one entry, or one for each"
         )
-    unet = unet_of(model, DTYPES[settings.precision])
+    unet, adapters, names = adapted_unet(
+        model, DTYPES[settings.precision], own.algorithm, own.rank, settings.seed, existing
+    )
     unet.recomputes_blocks = own.gradient_checkpointing
-    names = kohya_names(model.config)
-    shapes = {name: tuple(unet.get_parameter(f"{name}.weight").shape) for name in names}
-    adapters = _adapters(names, shapes, settings.seed, own, existing)
     device = next(unet.parameters()).device
     for adapter in adapters.values():
         adapter.to(device, DTYPES[own.lora_dtype])
-    attach(unet, adapters)
     conditions = _Conditions(positive, model, samples.shape)
     levels = model.sampling.levels()
     prediction = prediction_of(levels)
@@ -89,34 +90,70 @@ def train_lora(
             distance=own.distance,
         )
 
-    parameters = {
+    # The weights are already cast; autocast would cast the adapters again.
+    in_fp32 = replace(settings, precision="fp32")
+    trained = train(parameters_of(adapters), loss, in_fp32, observer=Watcher(context, settings.steps))
+    return named_tensors(trained.weights, adapters, names), trained.losses
+
+
+def adapted_unet(
+    model: Model,
+    dtype: torch.dtype,
+    algorithm: str,
+    rank: int,
+    seed: int,
+    existing: Mapping[str, Tensor] | None = None,
+) -> tuple[UNet, dict[str, Adapter], Mapping[str, str]]:
+    """Copy the noise predictor and put an adapter beside each of its layers that a LoRA changes.
+
+    Returns the network, its adapters by layer, and each layer's name in kohya-ss's files. ``existing`` is a LoRA to
+    continue; it decides algorithm and rank. Raises TrainingError if it is for another model.
+    """
+    unet = unet_of(model, dtype)
+    names = kohya_names(model.config)
+    shapes = {name: tuple(unet.get_parameter(f"{name}.weight").shape) for name in names}
+    adapters = _adapters(names, shapes, seed, algorithm, rank, existing)
+    device = next(unet.parameters()).device
+    for adapter in adapters.values():
+        adapter.to(device)
+    attach(unet, adapters)
+    return unet, adapters, names
+
+
+def parameters_of(adapters: Mapping[str, Adapter]) -> dict[str, Tensor]:
+    """Return the trained tensors by layer and name."""
+    return {
         f"{layer}.{name}": tensor for layer, adapter in adapters.items() for name, tensor in adapter.tensors().items()
     }
-    # The weights are cast already; autocast would only cast the adapters once more.
-    trained = train(parameters, loss, replace(settings, precision="fp32"), observer=Watcher(context, settings.steps))
-    return _named(adapters, names), trained.losses
+
+
+def named_tensors(
+    trained: Mapping[str, Tensor], adapters: Mapping[str, Adapter], names: Mapping[str, str]
+) -> LoraTensors:
+    """Return the tensors ``trained``, named as by :func:`parameters_of`, with their names in kohya-ss's files."""
+    lora: LoraTensors = {}
+    for layer, adapter in adapters.items():
+        for name in adapter.tensors():
+            lora[f"{names[layer]}.{name}"] = trained[f"{layer}.{name}"].detach().cpu()
+        if adapter.alpha is not None:
+            lora[f"{names[layer]}.alpha"] = torch.tensor(adapter.alpha)
+    return lora
 
 
 def with_lora(model: Model, lora: Mapping[str, Tensor], strength: float) -> Model:
-    """The model with the change of a LoRA whose tensors have kohya-ss's names. Raises TrainingError if none fits."""
-    patches = [
-        WeightPatch(f"{layer}.weight", change_of(tensors, alpha), strength)
-        for layer, (tensors, alpha) in _by_layer(lora, kohya_names(model.config)).items()
-    ]
-    if not patches:
-        raise TrainingError(
-            f"the LoRA's {len(lora)} tensors name no layer of this model; first is '{next(iter(lora), '')}'"
-        )
-    return replace(model, patches=(*model.patches, *patches))
+    """Return the model with a LoRA that is in memory. Raises LoraError if the LoRA is for another kind of model."""
+    applied = apply(LoadedLora.of(lora), model, None, strength, 0.0)
+    assert applied.model is not None
+    return applied.model
 
 
 def read_lora(checkpoint: Checkpoint) -> LoraTensors:
-    """The tensors of a LoRA's file. Raises CheckpointError."""
+    """Read the tensors of a LoRA's file. Raises CheckpointError."""
     return {name: checkpoint.tensor(name).clone() for name in checkpoint.shapes}
 
 
 def steps_in(name: str) -> int:
-    """The steps that a LoRA's file name states, as in ``lora_400_steps_00001_.safetensors``; else 0."""
+    """Return the number of steps in a LoRA's file name, as in ``lora_400_steps_00001_.safetensors``; else 0."""
     found = _STEPS.search(name)
     return int(found[1]) if found else 0
 
@@ -125,7 +162,8 @@ def _adapters(
     names: Mapping[str, str],
     shapes: Mapping[str, tuple[int, ...]],
     seed: int,
-    own: LoraSettings,
+    algorithm: str,
+    rank: int,
     existing: Mapping[str, Tensor] | None,
 ) -> dict[str, Adapter]:
     if existing is not None:
@@ -134,11 +172,9 @@ def _adapters(
             raise TrainingError("existing_lora names no layer of this model; choose a LoRA of the same kind of model")
         return {layer: Adapter(tensors, alpha) for layer, (tensors, alpha) in layers.items()}
     generator = torch.Generator("cpu").manual_seed(seed % 2**63)
-    rotates = own.algorithm == "OFT"
+    rotates = algorithm == "OFT"
     return {
-        layer: Adapter(
-            new_tensors(own.algorithm, shapes[layer], own.rank, generator), None if rotates else float(own.rank)
-        )
+        layer: Adapter(new_tensors(algorithm, shapes[layer], rank, generator), None if rotates else float(rank))
         for layer in names
     }
 
@@ -146,7 +182,7 @@ def _adapters(
 def _by_layer(
     lora: Mapping[str, Tensor], names: Mapping[str, str]
 ) -> dict[str, tuple[dict[str, Tensor], float | None]]:
-    """Layer → its tensors by their ending, and its alpha."""
+    """Group the tensors by layer: each layer's tensors by their ending, and its alpha."""
     layers = {kohya: layer for layer, kohya in names.items()}
     grouped: dict[str, dict[str, Tensor]] = {}
     for name, tensor in lora.items():
@@ -161,17 +197,8 @@ def _by_layer(
     return found
 
 
-def _named(adapters: Mapping[str, Adapter], names: Mapping[str, str]) -> LoraTensors:
-    lora: LoraTensors = {}
-    for layer, adapter in adapters.items():
-        lora |= {f"{names[layer]}.{name}": tensor.detach().cpu() for name, tensor in adapter.tensors().items()}
-        if adapter.alpha is not None:
-            lora[f"{names[layer]}.alpha"] = torch.tensor(adapter.alpha)
-    return lora
-
-
 class _Conditions:
-    """The entries of a CONDITIONING, for batches of any of them."""
+    """The entries of a CONDITIONING, from which batches are made."""
 
     def __init__(self, positive: Conditioning, model: Model, shape: torch.Size):
         longest = max(embedding.shape[1] for embedding, _ in positive)
@@ -181,7 +208,7 @@ class _Conditions:
         self._vectors = torch.cat(given) if given else None
 
     def of(self, chosen: Tensor, device: Any) -> tuple[Tensor, Tensor | None]:
-        """Embeddings [B, T, width] and vectors [B, width] of the entries ``chosen`` [B]."""
+        """Return embeddings [B, T, width] and vectors [B, width] of the entries ``chosen`` [B]."""
         if len(self._embeddings) == 1:
             chosen = torch.zeros_like(chosen)
         vectors = None if self._vectors is None else self._vectors[chosen].to(device)
@@ -189,5 +216,5 @@ class _Conditions:
 
 
 def _of_length(embedding: Tensor, length: int) -> Tensor:
-    """Repeated, as sampling does with prompts of different lengths, and cut to ``length`` tokens."""
+    """Repeat an embedding as sampling does for prompts of different lengths, and cut it to ``length`` tokens."""
     return repeat_to(embedding.transpose(0, 1), length).transpose(0, 1)

@@ -1,4 +1,4 @@
-"""LoRA files: safetensors under kohya-ss's names."""
+"""Saves LoRA files: safetensors with kohya-ss's names."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The loss graph as a file in the temp folder."""
+"""Saves the loss graph as a file in the temp folder."""
 
 from __future__ import annotations
 

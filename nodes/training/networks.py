@@ -1,7 +1,8 @@
-"""Networks of handles as copies that training may change, in float32."""
+"""Copies handles' networks, in float32, so that training can change them."""
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple, TypeVar
 
@@ -9,6 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from nodes import device
+from nodes.models.checkpoint import Checkpoint
 from nodes.models.handle import Clip, Model, Vae
 from nodes.models.stored_network import Source
 from nodes.models.weight_patches import WeightPatch, by_name
@@ -18,17 +20,19 @@ from nodes.text.clip import ClipText, Encoded
 from nodes.training.errors import TrainingError
 from nodes.unet.unet import UNet
 from nodes.vae.autoencoder import AutoencoderKL
+from nodes.vision.clip import ClipVision as ImageEncoder
+from nodes.vision.handle import ClipVision
 
 Network = TypeVar("Network", bound=nn.Module)
 
 
 def unet_of(model: Model, dtype: torch.dtype = torch.float32) -> UNet:
-    """A copy of the noise predictor. Raises CheckpointError, WeightPatchError."""
+    """Copy the noise predictor. Raises CheckpointError, WeightPatchError."""
     return _copy(model.weights, UNet, dtype, model.patches)
 
 
 class TextPath(NamedTuple):
-    """A text encoder and how its model uses it: the layer (-1 the last), whether normed, and the padding token."""
+    """A text encoder with its model's settings: the layer (-1 the last), whether to norm it, and the padding token."""
 
     encoder: ClipText
     layer: int
@@ -36,13 +40,13 @@ class TextPath(NamedTuple):
     padding: int
 
     def __call__(self, ids: Tensor, vectors: Mapping[tuple[int, int], Tensor] | None = None) -> Encoded:
-        """The embeddings of ``ids`` [B, T] for the model; ``vectors`` are as in :class:`nodes.text.clip.ClipText`."""
+        """Return the embeddings of ``ids`` [B, T] for the model; ``vectors``: see :class:`nodes.text.clip.ClipText`."""
         encoded: Encoded = self.encoder(ids, vectors, self.layer, self.final_norm)
         return encoded
 
 
 def text_path_of(clip: Clip) -> TextPath:
-    """A copy of the only text encoder. Raises TrainingError if there are several, CheckpointError, WeightPatchError."""
+    """Copy the only text encoder. Raises TrainingError if there are several, CheckpointError, WeightPatchError."""
     if len(clip.encoders) != 1:
         raise TrainingError(f"the CLIP has {len(clip.encoders)} text encoders; training supports models with one")
     (encoder,) = clip.encoders
@@ -52,8 +56,13 @@ def text_path_of(clip: Clip) -> TextPath:
 
 
 def autoencoder_of(vae: Vae) -> AutoencoderKL:
-    """A copy of the autoencoder. Raises CheckpointError."""
+    """Copy the autoencoder. Raises CheckpointError."""
     return _copy(vae.weights, AutoencoderKL, torch.float32)
+
+
+def image_encoder_of(vision: ClipVision) -> ImageEncoder:
+    """Copy CLIP's image encoder. Raises CheckpointError."""
+    return _copy(vision.weights, ImageEncoder, torch.float32)
 
 
 def _copy(
@@ -69,10 +78,19 @@ def _copy(
     return network  # type: ignore[return-value]
 
 
-def identity(handle: Any) -> str:
-    """Identifies the weights of a handle."""
+def weights_hash(handle: Any) -> str:
+    """Return a hash of the handle's tensors in its file, whatever else the file holds and wherever it is.
+
+    Raises CheckpointError.
+    """
     weights = handle.weights
-    return f"{weights.fingerprint} {weights.prefix}"
+    checkpoint = Checkpoint.open(weights.path)
+    digest = hashlib.blake2b(digest_size=16)
+    for name in sorted(name for name in checkpoint.shapes if name.startswith(weights.prefix)):
+        tensor = checkpoint.tensor(name)
+        digest.update(repr((name.removeprefix(weights.prefix), tensor.dtype, tensor.shape)).encode())
+        digest.update(tensor.contiguous().flatten().view(torch.uint8).numpy().data)
+    return digest.hexdigest()
 
 
 class Trainable(NamedTuple):
@@ -82,7 +100,7 @@ class Trainable(NamedTuple):
 
     @classmethod
     def of(cls, **networks: nn.Module | None) -> Trainable:
-        """``name.parameter`` for every parameter of the networks. Turns their gradients on."""
+        """Name every parameter of the networks ``name.parameter``, and switch on their gradients."""
         parameters: dict[str, Tensor] = {}
         for name, network in networks.items():
             if network is not None:
@@ -92,5 +110,5 @@ class Trainable(NamedTuple):
 
 
 def part_of(weights: Any, name: str) -> dict[str, Tensor]:
-    """The weights of one network from the dict of :meth:`Trainable.of`, under its own names."""
+    """Return the weights of one network from the dict of :meth:`Trainable.of`, with its own names."""
     return {key.removeprefix(f"{name}."): value for key, value in weights.items() if key.startswith(f"{name}.")}

@@ -19,7 +19,7 @@ from nodes.models.prediction import NoisePrediction, VelocityPrediction
 from nodes.training.errors import TrainingError
 
 Network = Callable[[Tensor, Tensor], Tensor]
-"""``network(noisy latents, timesteps)``: the network's output for a batch whose conditions are fixed."""
+"""``network(noisy latents, timesteps)`` returns the network's output for a batch with fixed conditions."""
 Distance = Callable[..., Tensor]
 
 DISTANCES: Final[Mapping[str, Distance]] = {
@@ -35,7 +35,7 @@ _KINDS: Final = {"eps": NoisePrediction, "v": VelocityPrediction}
 
 
 def prediction_of(levels: NoiseLevels) -> str:
-    """``eps`` or ``v``: what the model of these noise levels predicts. Raises TrainingError for other predictions."""
+    """Return the prediction of a model with these noise levels, ``eps`` or ``v``. Raises TrainingError for others."""
     name = next((name for name, kind in _KINDS.items() if isinstance(levels.prediction, kind)), None)
     if name is None or type(levels) is not NoiseLevels:
         raise TrainingError(
@@ -54,15 +54,15 @@ def prediction_loss(
     weighting: str = "none",
     distance: str = "MSE",
 ) -> Tensor:
-    """The mean loss of one batch, at steps and with noise that ``generator`` draws on the CPU.
+    """Compute the mean loss of one batch, with timesteps and noise that ``generator`` draws on the CPU.
 
     Args:
         network: the noise predictor.
-        latents: [B, C, h, w], scaled as the network expects them.
+        latents: [B, C, h, w], in the network's scale.
         sigmas: [T], the noise level of each timestep.
         prediction: ``eps``: the network predicts the noise; ``v``: the velocity.
         generator: a CPU generator.
-        weighting: how much each noise level counts, see :func:`loss_weight`.
+        weighting: the weight of each noise level, see :func:`loss_weight`.
         distance: one of DISTANCES.
 
     Raises:
@@ -78,7 +78,7 @@ def prediction_loss(
 
 
 def noised_and_target(latents: Tensor, noise: Tensor, sigma: Tensor, prediction: str) -> tuple[Tensor, Tensor]:
-    """The network's input and the output that would be right, both [B, C, h, w]; ``sigma`` [B].
+    """Return the network's input and its target output, both [B, C, h, w]; ``sigma`` [B].
 
     Raises TrainingError for predictions other than ``eps`` and ``v``.
     """
@@ -93,11 +93,11 @@ def noised_and_target(latents: Tensor, noise: Tensor, sigma: Tensor, prediction:
 
 
 def loss_weight(sigma: Tensor, prediction: str, weighting: str) -> Tensor:
-    """The weight of the loss at each noise level of ``sigma`` [B].
+    """Return the weight of the loss at each noise level of ``sigma`` [B].
 
     ``none``: 1. ``min-SNR``: min(snr, 5)/snr for eps, min(snr, 5)/(snr + 1) for v (Hang et al., arXiv:2303.09556).
-    ``clean latent``: (1/(snr + 0.02) + 0.1)/5 for eps, nearly the error of the clean latent that the prediction
-    implies, so that very noisy steps count, where a small model decides what the picture shows; the same error for v.
+    ``clean latent``: (1/(snr + 0.02) + 0.1)/5 for eps, nearly the error of the predicted clean latent; the same error
+    for v. It gives weight to very noisy steps, at which a small model decides what the picture shows.
 
     Raises TrainingError for another name.
     """

@@ -1,4 +1,4 @@
-"""The optimizers that training nodes offer, and how the learning rate changes over a run."""
+"""The optimizers of the training nodes, and the learning rate over a run."""
 
 from __future__ import annotations
 
@@ -12,15 +12,15 @@ from torch import Tensor
 OptimizerName = Literal["AdamW", "Adam", "SGD", "RMSprop"]
 Schedule = Literal["constant", "cosine"]
 FINAL_SHARE: Final = 0.02
-"""A cosine schedule ends at this share of the learning rate."""
+"""Share of the learning rate at the end of a cosine schedule."""
 
 
 def make_optimizer(
     name: str, parameters: Iterable[Tensor], learning_rate: float, weight_decay: float = 0.01, beta2: float = 0.999
 ) -> torch.optim.Optimizer:
-    """AdamW (arXiv:1711.05101), Adam (arXiv:1412.6980), SGD or RMSprop over ``parameters``.
+    """Make AdamW (arXiv:1711.05101), Adam (arXiv:1412.6980), SGD or RMSprop for ``parameters``.
 
-    ``weight_decay`` is for AdamW, ``beta2`` for it and Adam. Raises ValueError for another name.
+    ``weight_decay`` applies to AdamW, ``beta2`` to AdamW and Adam. Raises ValueError for another name.
     """
     parameters = list(parameters)
     fused: dict[str, Any] = {"fused": all(p.device.type in ("cpu", "cuda") for p in parameters)}
@@ -39,7 +39,7 @@ def make_optimizer(
 
 
 def learning_rate_at(step: int, steps: int, learning_rate: float, schedule: str = "constant", warmup: int = 0) -> float:
-    """The learning rate of ``step`` (from 0) of ``steps``: a linear warm-up, then constant or half a cosine."""
+    """Return the learning rate at ``step`` (from 0) of ``steps``: a linear warm-up, then constant or half a cosine."""
     if step < warmup:
         return learning_rate * (step + 1) / warmup
     if schedule == "constant":

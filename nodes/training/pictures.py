@@ -1,4 +1,4 @@
-"""Pictures of a dataset as tensors of one size."""
+"""Loads pictures of a dataset as tensors of one size."""
 
 from __future__ import annotations
 
@@ -19,9 +19,9 @@ _FILTER: Final = PIL.Image.Resampling.LANCZOS
 
 
 def load_picture(path: Path, width: int | None = None, height: int | None = None, method: str = "Crop") -> Tensor:
-    """The picture [H, W, 3] in 0..1, transparent parts on white, resized by ``method`` if a size is given.
+    """Load a picture [H, W, 3] in 0..1, with white behind transparent parts, resized by ``method`` if a size is given.
 
-    ``Stretch`` ignores the aspect ratio, ``Crop`` cuts the excess from both sides, ``Pad`` adds black borders.
+    ``Stretch`` ignores the aspect ratio, ``Crop`` cuts both sides equally, ``Pad`` adds black borders.
     Raises DatasetError.
     """
     try:
@@ -37,7 +37,7 @@ def load_picture(path: Path, width: int | None = None, height: int | None = None
 def load_pictures(
     paths: Sequence[Path], method: str = "None", width: int | None = None, height: int | None = None
 ) -> Tensor:
-    """Pictures [B, H, W, 3] in 0..1. Without a size they are resized to that of the first.
+    """Load pictures [B, H, W, 3] in 0..1. Without a size, they are resized to the first picture's size.
 
     Raises DatasetError if the sizes differ and ``method`` is None.
     """

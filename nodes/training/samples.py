@@ -1,4 +1,4 @@
-"""Sample grids: fixed prompts and seeds, so that two grids of a run can be compared."""
+"""Draws sample grids with fixed prompts and seeds, so that the grids of a run can be compared."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ STEPS, GUIDANCE = 20, 5.0
 
 
 class SampleGrid:
-    """Draws every prompt with every seed, with a copy of the networks that gets their current weights."""
+    """Draws every prompt with every seed, using a copy of the networks with their current weights."""
 
     def __init__(
         self,
@@ -42,7 +42,7 @@ class SampleGrid:
         seeds: int = 2,
         check_interrupted: Callable[[], None] = lambda: None,
     ):
-        """``shape`` is that of one latent [C, h, w].
+        """Make a grid for latents of ``shape`` [C, h, w].
 
         ``check_interrupted`` is called after every step and may raise.
         """
@@ -59,13 +59,13 @@ class SampleGrid:
         self._seeds = seeds
 
     def use(self, unet: Mapping[str, Tensor], text: Mapping[str, Tensor]) -> None:
-        """Draw and check with these weights from now on. Weights that are not named stay."""
+        """Use these weights from now on. Weights that are not named stay unchanged."""
         self._unet.load_state_dict(dict(unet), strict=False)
         self._text.encoder.load_state_dict(dict(text), strict=False)
 
     @torch.no_grad()
     def check(self, latents: Tensor, captions: Sequence[str]) -> list[CaptionErrors]:
-        """How much captions matter for scaled ``latents`` [B, C, h, w]."""
+        """Measure how much captions matter for scaled ``latents`` [B, C, h, w]."""
         ids = torch.stack([token_ids(caption) for caption in (*captions, "")]).to(self._device)
         embeddings = self._text(ids).hidden
         levels = self._model.sampling.levels()
@@ -80,7 +80,7 @@ class SampleGrid:
 
     @torch.no_grad()
     def draw(self) -> Tensor:
-        """One picture [H, W, 3] in 0..1: a row per prompt, a column per seed."""
+        """Draw one picture [H, W, 3] in 0..1 with a row per prompt and a column per seed."""
         sigmas = sigmas_for("normal", STEPS, self._model.sampling.levels(), 1.0, False)
         empty = self._conditioning("")
         noise = torch.cat([initial_noise((1, *self._shape), seed) for seed in range(self._seeds)])

@@ -1,4 +1,4 @@
-"""Writing a Stable Diffusion 1 checkpoint: one safetensors file in the layout of latent diffusion."""
+"""Writes a Stable Diffusion 1 checkpoint: one safetensors file in the layout of latent diffusion."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ def write_single_file(
 
 
 def tensors_of(handle: Any) -> dict[str, Tensor]:
-    """The tensors of a handle's network as they are in its file, named without prefix. Raises CheckpointError."""
+    """Return the tensors of a handle's network from its file, with names without prefix. Raises CheckpointError."""
     checkpoint = Checkpoint.open(handle.weights.path)
     prefix = handle.weights.prefix
     return {

@@ -1,4 +1,4 @@
-"""A small Stable Diffusion 1 model with random weights, to train from scratch."""
+"""Makes a small Stable Diffusion 1 model with random weights, to train from scratch."""
 
 from __future__ import annotations
 
@@ -12,9 +12,9 @@ from torch import nn
 from nodes.models.text_config import TextConfig
 from nodes.models.unet_config import UNetConfig
 from nodes.models.vae_config import VaeConfig
-from nodes.text.clip import ClipText
 from nodes.training.errors import TrainingError
 from nodes.training.single_file import write_single_file
+from nodes.training.text_start import random_text_encoder
 from nodes.unet.residual_block import ResidualBlock
 from nodes.unet.unet import UNet
 from nodes.vae.autoencoder import AutoencoderKL, Downsample, Upsample
@@ -22,16 +22,16 @@ from nodes.vae.autoencoder import ResidualBlock as VaeResidualBlock
 
 GROUPS: Final = 32
 RESIDUAL_SHARE: Final = 0.1
-"""The initial scale of residual branches: small, so that the network starts near the identity."""
+"""The initial scale of residual branches; it is small, so that the network starts near the identity."""
 
 
 @dataclass(frozen=True)
 class Sizes:
     """The sizes of a small SD1 model.
 
-    ``channels`` and ``multipliers``: the noise predictor's channels at each level, transformers at all levels but the
-    last. ``text_width`` (a multiple of 64) and ``text_layers``: the text encoder. ``vae_widths``: the autoencoder's
-    channels from full resolution down; each level but the last halves the size.
+    ``channels`` and ``multipliers``: the noise predictor's channels on each level; all levels except the last have
+    transformers. ``text_width`` (a multiple of 64) and ``text_layers``: the text encoder. ``vae_widths``: the
+    autoencoder's channels from full resolution down; each level except the last halves the size.
     """
 
     channels: int = 64
@@ -42,20 +42,23 @@ class Sizes:
 
 
 def write_random_model(path: Path, sizes: Sizes, seed: int) -> None:
-    """Write a checkpoint with random weights of those sizes. Raises TrainingError for sizes that make no network."""
+    """Write a checkpoint with random weights of those sizes. Raises TrainingError for impossible sizes."""
     for width in (sizes.channels, *sizes.vae_widths):
         if width % GROUPS:
             raise TrainingError(f"{width} channels: expected a multiple of {GROUPS}")
     if sizes.text_width % 64:
         raise TrainingError(f"text_width {sizes.text_width}: expected a multiple of 64")
+    text = TextConfig(width=sizes.text_width, layers=sizes.text_layers, mlp=4 * sizes.text_width)
     with torch.random.fork_rng(devices=()):
         torch.manual_seed(seed)
-        unet, text, vae = random_unet(sizes), random_text_encoder(sizes), random_autoencoder(sizes)
-    write_single_file(path, unet=unet.state_dict(), text=text.state_dict(), vae=vae.state_dict(), dtype=torch.float32)
+        unet, encoder, vae = random_unet(sizes), random_text_encoder(text), random_autoencoder(sizes)
+    write_single_file(
+        path, unet=unet.state_dict(), text=encoder.state_dict(), vae=vae.state_dict(), dtype=torch.float32
+    )
 
 
 def random_unet(sizes: Sizes) -> UNet:
-    """A noise predictor that predicts zero: the last layer of every residual branch is zero or small."""
+    """Make a noise predictor that predicts zero: the last layer of every residual branch is zero or small."""
     levels = len(sizes.multipliers)
     depths = [1] * (levels - 1) + [0]
     config = UNetConfig(
@@ -76,36 +79,11 @@ def random_unet(sizes: Sizes) -> UNet:
     return unet
 
 
-def random_text_encoder(sizes: Sizes) -> ClipText:
-    """A text encoder as CLIP starts (arXiv:2103.00020, section 2.5 of its code): normal weights of small spread."""
-    config = TextConfig(width=sizes.text_width, layers=sizes.text_layers, mlp=4 * sizes.text_width)
-    encoder = ClipText(config)
-    width, depth = config.width, config.layers
-    out = (width * 2 * depth) ** -0.5
-    spreads = {
-        "token_embedding.weight": 0.02,
-        "position_embedding.weight": 0.01,
-        "q_proj.weight": width**-0.5,
-        "k_proj.weight": width**-0.5,
-        "v_proj.weight": width**-0.5,
-        "out_proj.weight": out,
-        "fc1.weight": (2 * width) ** -0.5,
-        "fc2.weight": out,
-    }
-    with torch.no_grad():
-        for name, parameter in encoder.named_parameters():
-            spread = next((value for ending, value in spreads.items() if name.endswith(ending)), None)
-            if spread is not None:
-                parameter.normal_(std=spread)
-            elif name.endswith(("proj.bias", "fc1.bias", "fc2.bias")):
-                parameter.zero_()
-    return encoder
-
-
 def random_autoencoder(sizes: Sizes) -> AutoencoderKL:
-    """An autoencoder that starts near averaging down and repeating up, with little posterior noise.
+    """Make an autoencoder that starts near averaging (down) and repetition (up), with little posterior noise.
 
-    With ordinary random weights a small one stays grey for hundreds of steps: its residual branches drown the colours.
+    With ordinary random weights, a small autoencoder stays grey for hundreds of steps: its residual branches hide the
+    colours.
     """
     network = AutoencoderKL(VaeConfig(encoder_widths=sizes.vae_widths, decoder_widths=sizes.vae_widths))
     with torch.no_grad():

@@ -1,12 +1,11 @@
 """The state of a training run in one file: weights, their average, the optimizer, losses and the step.
 
-A safetensors file, replaced whole, so that a run that is stopped at any moment goes on from the last one.
+It is a safetensors file that is replaced atomically, so that a run stopped at any moment continues from the last state.
 """
 
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,6 +17,7 @@ from safetensors import SafetensorError, safe_open
 from torch import Tensor
 
 from graph.errors import OutputFileError
+from graph.operating_system import flush_file, replace_file
 from nodes.training.errors import TrainingError
 
 
@@ -34,7 +34,7 @@ class TrainingState:
 
 
 def optimizer_tensors(optimizer: torch.optim.Optimizer, names: list[str]) -> dict[str, dict[str, Tensor]]:
-    """The optimizer's memory of each parameter, by the parameter's name."""
+    """Return the optimizer's state of each parameter, by the parameter's name."""
     state = optimizer.state_dict()["state"]
     return {name: dict(state[index]) for index, name in enumerate(names) if index in state}
 
@@ -45,9 +45,9 @@ def restore_optimizer(
     parameters: Mapping[str, Tensor],
     tensors: Mapping[str, Mapping[str, Tensor]],
 ) -> None:
-    """The reverse of :func:`optimizer_tensors`.
+    """Undo :func:`optimizer_tensors`.
 
-    What belongs to each number of a parameter gets the parameter's memory layout: fused optimizers rely on it.
+    State with a parameter's shape gets the parameter's memory layout: fused optimizers rely on it.
     """
     state = {
         index: {
@@ -73,7 +73,7 @@ def write_state(path: Path, state: TrainingState) -> None:
 
 
 def read_state(path: Path) -> TrainingState | None:
-    """The state at ``path``, None if there is no file. Raises TrainingError if it is not a training state."""
+    """Read the state at ``path``; None if the file does not exist. Raises TrainingError for other files."""
     if not path.exists():
         return None
     try:
@@ -97,15 +97,14 @@ def read_state(path: Path) -> TrainingState | None:
 
 
 def write_tensors(path: Path, tensors: Mapping[str, Tensor], metadata: Mapping[str, str] | None = None) -> None:
-    """Write a safetensors file whole or not at all, in place of what is there. Raises OutputFileError."""
+    """Write a safetensors file completely or not at all, replacing an existing file. Raises OutputFileError."""
     part = path.with_name(f".{path.name}.part")
     contiguous = {name: tensor.detach().cpu().contiguous().clone() for name, tensor in tensors.items()}
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         safetensors.torch.save_file(contiguous, part, dict(metadata or {}))
-        with part.open("rb") as file:
-            os.fsync(file.fileno())
-        os.replace(part, path)
+        flush_file(part)
+        replace_file(part, path)
     except (OSError, SafetensorError) as error:
         part.unlink(missing_ok=True)
         raise OutputFileError(f"cannot save {path}: {error}") from error

@@ -1,4 +1,4 @@
-"""Training an autoencoder: pictures to latents and back."""
+"""Trains an autoencoder, which encodes pictures to latents and decodes them."""
 
 from __future__ import annotations
 
@@ -12,27 +12,28 @@ from torch import Tensor
 
 from graph.context import Context
 from nodes.models.handle import Vae
+from nodes.models.skeleton import without_values
 from nodes.training.dataset import Dataset, Example
 from nodes.training.latents import BATCH
-from nodes.training.loop import Settings, train
+from nodes.training.loop import Settings
 from nodes.training.networks import Trainable, autoencoder_of
 from nodes.training.pictures import load_picture
 from nodes.training.state import write_tensors
-from nodes.training.watching import Watcher
+from nodes.training.watching import train_in_folder
 from nodes.vae.autoencoder import AutoencoderKL
 
 SHOWN: Final = 8
-"""Pictures in a sample grid, above their reconstructions."""
+"""Number of pictures in a sample grid, above their reconstructions."""
 
 
 @dataclass(frozen=True)
 class VaeSettings:
-    """The settings that only training an autoencoder has.
+    """The settings for training an autoencoder.
 
-    ``width`` × ``height``: the pictures' size; ``crop``: the side of the random square that is trained on, 0 for
-    whole pictures. ``kl_weight``: of the Kullback-Leibler divergence from unit normal latents.
-    ``decoder_only`` keeps the encoder, and with it every latent. ``latent_scale``: if given, the latents are
-    normalised at the end so that multiplied by it they have mean 0 and variance 1 in every channel.
+    ``width`` × ``height``: the pictures' size; ``crop``: the side of the random square for training, 0 for
+    whole pictures. ``kl_weight``: the weight of the Kullback-Leibler divergence from unit normal latents.
+    ``decoder_only`` keeps the encoder, and so all existing latents. ``latent_scale``: if given, the latents are
+    normalised at the end; multiplied by it, they have mean 0 and variance 1 in every channel.
     """
 
     batch_size: int
@@ -49,7 +50,7 @@ class VaeSettings:
 def train_vae(
     context: Context, vae: Vae, dataset: Dataset, settings: Settings, own: VaeSettings, folder: Path
 ) -> tuple[Path, list[float]]:
-    """Train on the pictures and return the file written in ``folder``, and the loss of every step.
+    """Train on the pictures. Returns the file written to ``folder``, and the loss of every step.
 
     The loss is |error| + |error of the pictures' gradients| + error² + ``kl_weight`` · divergence, on pictures in
     -1..1. Raises DatasetError, TrainingError.
@@ -85,7 +86,7 @@ def train_vae(
     shown = torch.stack([load_picture(e.picture, own.width, own.height) for e in _spread(dataset)])
 
     def current(weights: Mapping[str, Tensor]) -> AutoencoderKL:
-        with torch.device("meta"):
+        with without_values():
             copy = AutoencoderKL(network.config)
         copy.load_state_dict({**network.state_dict(), **weights}, assign=True)
         return copy.requires_grad_(False)
@@ -100,16 +101,16 @@ def train_vae(
         decoded = (now.decode(mean).float().cpu().movedim(1, -1) + 1) / 2
         return torch.cat([torch.cat(list(row), dim=1) for row in (shown, decoded)])
 
-    watcher = Watcher(
-        context, settings.steps, on_checkpoint=write, draw=draw, sample_every=own.sample_every, folder=folder
-    )
-    trained = train(
+    trained = train_in_folder(
+        context,
         trainable.parameters,
         loss,
         settings,
-        state_path=folder / "state.safetensors",
+        folder,
+        write,
+        draw=draw,
+        sample_every=own.sample_every,
         save_every=own.save_every,
-        observer=watcher,
     )
     if own.latent_scale is not None and not own.decoder_only:
         final = current(trained.weights)
@@ -119,27 +120,29 @@ def train_vae(
 
 
 def reconstruction_loss(decoded: Tensor, pictures: Tensor) -> Tensor:
-    """L1, L1 of the differences between neighbouring pixels, and MSE, each a mean; both [B, 3, H, W]."""
+    """Return the means of L1, L1 of the differences between neighbouring pixels, and MSE; inputs are [B, 3, H, W]."""
     error = decoded - pictures
     across, down = error.diff(dim=3), error.diff(dim=2)
     return error.abs().mean() + across.abs().mean() + down.abs().mean() + error.square().mean()
 
 
 def divergence(mean: Tensor, log_variance: Tensor) -> Tensor:
-    """The Kullback-Leibler divergence of the latents from unit normal ones, mean per number (arXiv:1312.6114)."""
+    """Return the mean Kullback-Leibler divergence of the latents from unit normal ones (arXiv:1312.6114)."""
     return 0.5 * (mean.square() + log_variance.exp() - 1.0 - log_variance).mean()
 
 
 def normalise_latents(network: AutoencoderKL, means: Tensor, scale: float) -> None:
     """Fold a shift and a scale of each latent channel into the two 1x1 convolutions around the latents.
 
-    Afterwards ``scale`` times the latents of the pictures whose latents are ``means`` [N, C, h, w] have mean 0 and
-    variance 1 in each channel, and decode to the same pictures.
+    ``means`` [N, C, h, w] are latents of pictures. Afterwards, ``scale`` times the latents of these pictures have mean
+    0 and variance 1 in each channel, and decode to the same pictures.
     """
     mean = means.mean(dim=(0, 2, 3))
     spread = means.std(dim=(0, 2, 3)) * scale
     channels = len(mean)
     with torch.no_grad():
+        network.quant_conv.unpack()
+        network.post_quant_conv.unpack()
         weight, bias = network.quant_conv.weight, network.quant_conv.bias
         back, offset = network.post_quant_conv.weight, network.post_quant_conv.bias
         assert bias is not None and offset is not None
@@ -151,7 +154,7 @@ def normalise_latents(network: AutoencoderKL, means: Tensor, scale: float) -> No
 
 
 class _Pictures:
-    """Batches of pictures [B, 3, H, W] in -1..1, or of random squares of them."""
+    """Provides batches of pictures [B, 3, H, W] in -1..1, or of random squares of them."""
 
     def __init__(self, dataset: Dataset, own: VaeSettings):
         self._examples = dataset.examples
@@ -184,7 +187,7 @@ def _spread(dataset: Dataset, count: int = SHOWN) -> list[Example]:
 
 @torch.no_grad()
 def _some_moments(network: AutoencoderKL, dataset: Dataset, own: VaeSettings, count: int = 512) -> Tensor:
-    """The latents' means over a spread of the pictures."""
+    """Return the latents' means of pictures from all over the dataset."""
     examples = _spread(dataset, count)
     means = []
     for start in range(0, len(examples), BATCH):

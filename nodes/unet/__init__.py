@@ -1,4 +1,4 @@
-"""The diffusion U-Net and what may change it from outside."""
+"""The diffusion U-Net, and the functions that change it from outside."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The U-Net's transformer parts, over tokens [B, h*w, channels]. The classes' names are those of LDM.
+"""The U-Net's transformer layers, over tokens [B, h*w, channels]. The classes have LDM's names.
 
 Under channels-last a feature map [B, C, h, w] and its tokens [B, h*w, C] are two
 views of the same memory.
@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from torch import Tensor, nn
 
-from nodes.unet.fused import GroupNorm, Linear, TokenConvolution
+from nodes.fused import GroupNorm, Linear, TokenConvolution
 from nodes.unet.heads import KV, attend_heads
 
 if TYPE_CHECKING:
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 
 class CrossAttention(nn.Module):
-    """Multi-head attention (arXiv:1706.03762); without a context, of the tokens with each other."""
+    """Multi-head attention (arXiv:1706.03762) to a context; without one, self-attention."""
 
     def __init__(self, channels: int, context_width: int, heads: int):
         super().__init__()
@@ -30,11 +30,11 @@ class CrossAttention(nn.Module):
         self.to_out = nn.Sequential(Linear(channels, channels), nn.Dropout(0.0))
 
     def project(self, context: Tensor, mask: Tensor | None = None) -> KV:
-        """Keys and values of a context [B, T, width]."""
+        """Project a context [B, T, width] to keys and values."""
         return KV(self._split(self.to_k(context)), self._split(self.to_v(context)), mask)
 
     def forward(self, x: Tensor, kv: KV | None = None, plus: Tensor | None = None) -> Tensor:
-        """[B, T, C] to the same, ``plus`` added."""
+        """Compute attention of tokens [B, T, C]; ``plus`` is added to the result, which has the same shape."""
         key, value, mask, _ = kv or self.project(x)
         attended = attend_heads(self._split(self.to_q(x)), key, value, mask)
         return self.to_out[0](attended.transpose(1, 2).flatten(2), plus)
@@ -59,14 +59,14 @@ class FeedForward(nn.Module):
         super().__init__()
         self.net = nn.Sequential(GEGLU(channels, 4 * channels), nn.Dropout(0.0), Linear(4 * channels, channels))
 
-    def forward(self, x: Tensor, plus: Tensor) -> Tensor:
+    def forward(self, x: Tensor, plus: Tensor | None = None) -> Tensor:
         return self.net[2](self.net[0](x), plus)
 
 
 class BasicTransformerBlock(nn.Module):
-    """Self-attention, cross-attention to the text, feed-forward: each behind a norm, added to its input.
+    """Self-attention, cross-attention to the text, feed-forward: each after a norm, with a residual connection.
 
-    With ``text_only`` the first attention looks at the text as well (the SD2 4× upscaler).
+    With ``text_only`` the first attention attends to the text, too (the SD2 4× upscaler).
     """
 
     def __init__(self, channels: int, context_width: int, heads: int, text_only: bool = False):
@@ -80,12 +80,12 @@ class BasicTransformerBlock(nn.Module):
         self.norm3 = nn.LayerNorm(channels)
 
     def project(self, context: Tensor, mask: Tensor | None = None) -> KV:
-        """Keys and values of a text [B, T, width], for the attentions that look at it."""
+        """Project a text [B, T, width] to keys and values for the attention layers that attend to it."""
         kv = self.attn2.project(context, mask)
         return kv._replace(first=self.attn1.project(context, mask)) if self.text_only else kv
 
     def forward(self, x: Tensor, context: KV | Tensor, transformer_options: Mapping[str, Any] | None = None) -> Tensor:
-        """``context``: the text's projection, or the text itself [B, T, width]; then ``transformer_options`` count."""
+        """Run the layer. ``context``: the text's projection, or the text [B, T, width] with ``transformer_options``."""
         if isinstance(context, Tensor):
             from nodes.unet.patches import patched_layer
 
@@ -96,7 +96,7 @@ class BasicTransformerBlock(nn.Module):
 
 
 class SpatialTransformer(nn.Module):
-    """Transformer layers over the positions of a feature map [B, C, h, w], added to it."""
+    """Transformer layers over the positions of a feature map [B, C, h, w], with a residual connection."""
 
     def __init__(
         self,
@@ -115,10 +115,10 @@ class SpatialTransformer(nn.Module):
             BasicTransformerBlock(channels, context_width, heads, text_only) for _ in range(depth)
         )
         self.contexts = slice(0, depth)
-        """Which of a U-Net's keys and values of the text are its layers'; the U-Net sets it."""
+        """The range of this module's layers among the U-Net's keys and values of the text; the U-Net sets it."""
 
     def forward(self, x: Tensor, context: Sequence[KV | None], patches: UNetPatches | None = None) -> Tensor:
-        """``context`` holds one entry for each layer."""
+        """Run the layers. ``context`` holds one entry for each layer."""
         height, width = x.shape[2:]
         tokens = self.proj_in(_tokens(self.norm(x)))
         if patches is not None:

@@ -1,4 +1,4 @@
-"""Attention of tokens that are projected already, over several heads."""
+"""Multi-head attention of projected tokens."""
 
 from __future__ import annotations
 
@@ -12,8 +12,8 @@ from torch import Tensor
 class KV(NamedTuple):
     """Keys and values of one attention layer, each [B, heads, tokens, head width].
 
-    ``mask`` [1, 1, 1, tokens] is added to the scores: -inf where there is only padding. ``first`` holds the keys and
-    values of the transformer layer's first attention if that looks at the text too.
+    ``mask`` [1, 1, 1, tokens] is added to the scores: -inf for padding. ``first`` holds the keys and values of the
+    transformer layer's first attention if it attends to the text, too.
     """
 
     key: Tensor
@@ -23,16 +23,16 @@ class KV(NamedTuple):
 
 
 def attend(q: Tensor, k: Tensor, v: Tensor, heads: int, mask: Tensor | None = None) -> Tensor:
-    """Attention of projected tokens whose heads are not split: q [B, T, C], k and v [B, S, C], to [B, T, C].
+    """Compute attention of projected tokens with unsplit heads: q [B, T, C], k and v [B, S, C] to [B, T, C].
 
-    ``mask`` is added to the scores, or False where not to look: whatever spreads to [B, heads, T, S].
+    ``mask`` is added to the scores or, if boolean, False where not to attend; it broadcasts to [B, heads, T, S].
     """
     q, k, v = (x.unflatten(2, (heads, -1)).transpose(1, 2) for x in (q, k, v))
     return attend_heads(q, k, v, mask).transpose(1, 2).flatten(2)
 
 
 def attend_heads(q: Tensor, k: Tensor, v: Tensor, mask: Tensor | None) -> Tensor:
-    """Attention of split heads [B, heads, T, width].
+    """Compute attention of split heads [B, heads, T, width].
 
     On a CPU PyTorch's backward pass takes several times as long in bfloat16 as in float32.
     """

@@ -1,4 +1,4 @@
-"""Functions around, between and in place of the U-Net's parts, for one call. ComfyUI's conventions.
+"""Functions that run before, after or in place of the U-Net's parts during one call, with ComfyUI's conventions.
 
 They are in ``transformer_options``: ``["patches"][place]`` is a list of functions, called one after the other;
 ``["patches_replace"]["attn1" or "attn2"]`` has functions by block, ``(name, number)`` or
@@ -6,20 +6,21 @@ They are in ``transformer_options``: ``["patches"][place]`` is a list of functio
 
 =================================  =========================================================================
 ``emb_patch``                      ``f(embedding, model_channels, options) -> embedding``, before SiLU
-``input_block_patch``              ``f(h, options) -> h``, behind each input block
+``input_block_patch``              ``f(h, options) -> h``, after each input block
 ``input_block_patch_after_skip``   the same, once the skip connection has been branched off
-``middle_block_patch``             ``f(h, options) -> h``, behind the middle block
+``middle_block_patch``             ``f(h, options) -> h``, after the middle block
 ``output_block_patch``             ``f(h, skip, options) -> (h, skip)``, before they are joined
 ``attn1_patch``, ``attn2_patch``   ``f(query, key, value, options)`` of tokens [B, T, C] not yet projected
 ``attn1``, ``attn2`` (replace)     ``f(q, k, v, options) -> tokens``, projected, heads not yet split
-``attn1_output_patch``, …          ``f(tokens, options) -> tokens``, what attention gave
+``attn1_output_patch``, …          ``f(tokens, options) -> tokens``, after attention
+``attn2_observer``                 ``f(query, key, options)``, projected, [B, heads, T, width of a head]; only looks on
 ``middle_patch``                   ``f(tokens, options) -> tokens``, between self- and cross-attention
 =================================  =========================================================================
 
-``options`` are the other transformer options: besides those that sampling gives (``cond_or_uncond``, ``sigmas``,
+``options`` are the other transformer options: those from sampling (``cond_or_uncond``, ``sigmas``,
 ``sample_sigmas``), ``original_shape`` of the latent [B, C, h, w], ``block`` (name, number), ``transformer_index``
-counting the transformers, ``block_index`` the layers of one, ``activations_shape`` [B, C, h, w] of its input,
-``n_heads`` and ``dim_head``.
+(number of the transformer), ``block_index`` (number of the layer in it), ``activations_shape`` [B, C, h, w] of its
+input, ``n_heads`` and ``dim_head``.
 """
 
 from __future__ import annotations
@@ -30,6 +31,7 @@ from typing import TYPE_CHECKING, Any, Final, Protocol, TypeVar
 
 from torch import Tensor, nn
 
+from nodes.unet.deep_features import OPTION as DEEP_FEATURES
 from nodes.unet.heads import KV, attend
 
 if TYPE_CHECKING:
@@ -50,11 +52,12 @@ PLACES: Final = frozenset(
         "middle_patch",
         "attn2_patch",
         "attn2_output_patch",
+        "attn2_observer",
     }
 )
-"""Where patches run."""
+"""The places where patches run."""
 REPLACEABLE: Final = frozenset({"attn1", "attn2"})
-"""What patches may replace."""
+"""The parts that patches may replace."""
 
 
 class TransformerLayer(Protocol):
@@ -69,13 +72,13 @@ class TransformerLayer(Protocol):
     text_only: bool
 
     def project(self, context: Tensor, mask: Tensor | None = None) -> KV:
-        """Keys and values of a text [B, T, width]."""
+        """Project a text [B, T, width] to keys and values."""
 
 
 class UNetPatches:
-    """The patches of one U-Net call, and where in the network it is.
+    """The patches of one U-Net call, and its current place in the network.
 
-    ``shape`` is that of the latents, ``context`` the text [B, T, width] before projection.
+    ``shape`` is the shape of the latents, ``context`` the text [B, T, width] before projection.
     """
 
     def __init__(self, transformer_options: Mapping[str, Any], shape: Sequence[int], context: Tensor):
@@ -89,7 +92,7 @@ class UNetPatches:
         self._context = context
 
     def at(self, block: str, number: int) -> UNetPatches:
-        """Says which block runs next."""
+        """Set the block that runs next."""
         self.options["block"] = (block, number)
         return self
 
@@ -99,13 +102,13 @@ class UNetPatches:
         return embedding
 
     def changed(self, place: str, h: Tensor) -> Tensor:
-        """``h`` after the patches of ``place``."""
+        """Apply the patches of ``place`` to ``h``."""
         for patch in self._around.get(place, ()):
             h = patch(h, self.options)
         return h
 
     def joined(self, h: Tensor, skip: Tensor) -> tuple[Tensor, Tensor]:
-        """Both inputs of an output block after its patches."""
+        """Apply an output block's patches to its two inputs."""
         for patch in self._around.get("output_block_patch", ()):
             h, skip = patch(h, skip, self.options)
         return h, skip
@@ -113,9 +116,9 @@ class UNetPatches:
     def transformer(
         self, layers: Sequence[Any], tokens: Tensor, contexts: Sequence[KV | None], shape: Sequence[int]
     ) -> Tensor:
-        """The layers of one transformer whose input is a feature map of ``shape``.
+        """Run the layers of one transformer, whose input is a feature map of ``shape``.
 
-        ``contexts`` are the text's projections for them, None for a module in a layer's place, which is called
+        ``contexts`` are the text's projections for them, or None for a module that replaces a layer; it is called as
         ``f(tokens, context=…, transformer_options=…)``.
         """
         self.options["activations_shape"] = list(shape)
@@ -129,7 +132,7 @@ class UNetPatches:
         return tokens
 
     def layer(self, layer: TransformerLayer, x: Tensor, kv: KV) -> Tensor:
-        """One layer; ``kv`` is the text's projection for it."""
+        """Run one layer; ``kv`` is the text's projection for it."""
         if self._concerns("attn1"):
             x = self._attention("attn1", layer.attn1, x, layer.norm1(x), self._context if layer.text_only else None)
         else:
@@ -139,16 +142,22 @@ class UNetPatches:
         if self._concerns("attn2"):
             x = self._attention("attn2", layer.attn2, x, layer.norm2(x), self._context)
         else:
-            x = layer.attn2(layer.norm2(x), kv, plus=x)
+            normed = layer.norm2(x)
+            if self._around.get("attn2_observer"):
+                key = kv.key[:, :, : self._context.shape[1]]  # without the padding that speeds up the CPU
+                self._observe("attn2", layer.attn2, layer.attn2.to_q(normed), key)
+            x = layer.attn2(normed, kv, plus=x)
         return layer.ff(layer.norm3(x), plus=x)
 
     def _attention(self, name: str, attention: Any, x: Tensor, query: Tensor, context: Tensor | None = None) -> Tensor:
-        """``x`` and, added to it, attention of ``query`` to ``context``, or to itself."""
+        """Return ``x`` plus the attention of ``query`` to ``context``, or to itself."""
         options = self._layer_options(attention)
         key = value = query if context is None else context
         for patch in self._around.get(f"{name}_patch", ()):
             query, key, value = patch(query, key, value, options)
         q, k, v = attention.to_q(query), attention.to_k(key), attention.to_v(value)
+        if self._around.get(f"{name}_observer"):
+            self._observe(name, attention, q, k.unflatten(2, (attention.heads, -1)).transpose(1, 2))
         replacement = self._replacement(name)
         tokens = attend(q, k, v, attention.heads) if replacement is None else replacement(q, k, v, options)
         project, _ = attention.to_out
@@ -160,8 +169,14 @@ class UNetPatches:
             tokens = patch(tokens, options)
         return x + tokens
 
+    def _observe(self, name: str, attention: Any, query: Tensor, key: Tensor) -> None:
+        """Call the observers of an attention: ``query`` [B, T, C], ``key`` [B, heads, T, head width]."""
+        query = query.unflatten(2, (attention.heads, -1)).transpose(1, 2)
+        for observer in self._around.get(f"{name}_observer", ()):
+            observer(query, key, self._layer_options(attention))
+
     def _concerns(self, name: str) -> bool:
-        """Whether anything changes that attention in the layer that runs."""
+        """Whether a patch changes that attention in the current layer."""
         return bool(
             self._around.get(f"{name}_patch")
             or self._around.get(f"{name}_output_patch")
@@ -182,13 +197,13 @@ class UNetPatches:
 def patched_layer(
     layer: TransformerLayer, x: Tensor, context: Tensor, transformer_options: Mapping[str, Any]
 ) -> Tensor:
-    """``layer`` with the options that it, or what stands in its place, was called with."""
+    """Run ``layer`` with the options that it, or its replacement, was called with."""
     patches = UNetPatches(transformer_options, transformer_options.get("original_shape", ()), context)
     return patches.layer(layer, x, layer.project(context))
 
 
 def with_part(network: Module, path: str, part: Any) -> Module:
-    """A copy of ``network`` that has ``part`` at ``path`` (``input_blocks.4.1`` …); all else is shared.
+    """Return a copy of ``network`` with ``part`` at ``path`` (``input_blocks.4.1`` …); all other modules are shared.
 
     Raises AttributeError if there is nothing at that path.
     """
@@ -202,6 +217,17 @@ def with_part(network: Module, path: str, part: Any) -> Module:
 
 
 def has_patches(transformer_options: Mapping[str, Any]) -> bool:
-    """Whether there is any function in ``transformer_options`` that a U-Net call would run."""
+    """Whether ``transformer_options`` has a function that a U-Net call would run."""
     groups = (transformer_options.get("patches"), transformer_options.get("patches_replace"))
     return any(any(group.values()) for group in groups if group)
+
+
+def change_inside(control: Any, transformer_options: Mapping[str, Any]) -> str | None:
+    """Return what makes a call differ from the plain network's, in a few words, or None."""
+    if control is not None:
+        return "a ControlNet or an adapter steers it"
+    if has_patches(transformer_options):
+        return "a node changes the inside of its network"
+    if transformer_options.get(DEEP_FEATURES) is not None:
+        return "DeepCache leaves parts of it out"
+    return None

@@ -6,16 +6,16 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from nodes.fused import Convolution, GroupNorm, Linear
 from nodes.silu import silu
-from nodes.unet.fused import Convolution, GroupNorm, Linear
 
 GROUPS = 32
 
 
 class ResidualBlock(nn.Module):
-    """Two 3x3 convolutions around a skip, shifted between them by the timestep embedding.
+    """Two 3x3 convolutions with a skip connection; the timestep embedding is added between them.
 
-    [B, in, h, w] and an embedding [B, width] that has been through SiLU already, to [B, out, h, w].
+    Maps [B, in, h, w] and an embedding [B, width], after SiLU, to [B, out, h, w].
     """
 
     def __init__(self, in_channels: int, out_channels: int, embedding_width: int):
@@ -54,7 +54,7 @@ class Downsample(nn.Module):
 
 
 class Upsample(nn.Module):
-    """Doubles height and width, or goes to the size of the skip connection that comes next."""
+    """Doubles height and width, or resizes to the next skip connection."""
 
     def __init__(self, channels: int):
         super().__init__()

@@ -1,4 +1,4 @@
-"""Sinusoidal embedding of numbers: diffusion timesteps, and the sizes that SDXL is told."""
+"""Sinusoidal embedding of numbers: diffusion timesteps, and SDXL's sizes."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ MAX_PERIOD = 10_000
 
 
 def timestep_embedding(timesteps: Tensor, width: int) -> Tensor:
-    """[B] numbers to [B, width] float32: cosines, then sines, at geometrically falling frequencies.
+    """Embed [B] numbers as [B, width] float32: cosines, then sines, with geometrically falling frequencies.
 
     Vaswani et al., arXiv:1706.03762, in the order of LDM's U-Net. An odd width ends in a zero.
     """

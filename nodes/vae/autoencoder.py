@@ -1,4 +1,4 @@
-"""The autoencoder of latent diffusion (Rombach et al., arXiv:2112.10752), in its original tensor names.
+"""The autoencoder of latent diffusion (Rombach et al., arXiv:2112.10752), with its original tensor names.
 
 Residual blocks with group norm and SiLU (arXiv:1607.02974's layout as in arXiv:2006.11239), one
 self-attention in the middle, KL-regularised latents (Kingma & Welling, arXiv:1312.6114).
@@ -10,6 +10,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from nodes.fused import Convolution
 from nodes.models.vae_config import NORM_GROUPS, VaeConfig
 from nodes.silu import silu
 
@@ -17,10 +18,10 @@ _NORM_EPS = 1e-6
 
 
 class AutoencoderKL(nn.Module):
-    """Pictures [B, 3, H, W] in -1..1 to latents [B, 4, H/8, W/8] and back.
+    """Encodes pictures [B, 3, H, W] in -1..1 to latents [B, 4, H/8, W/8], and decodes them.
 
     The ratio is ``config.factor``; sides must be multiples of it. Input is cast to the weights'
-    dtype, output is in it.
+    dtype, and output has this dtype.
     """
 
     def __init__(self, config: VaeConfig):
@@ -28,15 +29,15 @@ class AutoencoderKL(nn.Module):
         self.config = config
         self.encoder = Encoder(config)
         self.decoder = Decoder(config)
-        self.quant_conv = nn.Conv2d(2 * config.inner_channels, 2 * config.latent_channels, 1)
-        self.post_quant_conv = nn.Conv2d(config.latent_channels, config.inner_channels, 1)
+        self.quant_conv = Convolution(2 * config.inner_channels, 2 * config.latent_channels, 1)
+        self.post_quant_conv = Convolution(config.latent_channels, config.inner_channels, 1)
 
     def moments(self, pictures: Tensor) -> Tensor:
-        """Mean and log-variance of the latents of ``pictures``, [B, 2 * 4, H/8, W/8]."""
+        """Return mean and log-variance of the latents of ``pictures``, [B, 2 * 4, H/8, W/8]."""
         return self.quant_conv(self.encoder(self._prepared(pictures)))
 
     def decode(self, latents: Tensor) -> Tensor:
-        """Latents to pictures, roughly in -1..1."""
+        """Decode latents to pictures, approximately in -1..1."""
         return self.decoder(self.post_quant_conv(self._prepared(latents)))
 
     def _prepared(self, x: Tensor) -> Tensor:
@@ -45,19 +46,19 @@ class AutoencoderKL(nn.Module):
 
 
 class Encoder(nn.Module):
-    """[B, 3, H, W] to [B, 2 * inner, H/8, W/8]."""
+    """Maps [B, 3, H, W] to [B, 2 * inner, H/8, W/8]."""
 
     def __init__(self, config: VaeConfig):
         super().__init__()
         widths = config.encoder_widths
-        self.conv_in = nn.Conv2d(config.image_channels, widths[0], 3, padding=1)
+        self.conv_in = Convolution(config.image_channels, widths[0], 3, padding=1)
         self.down = nn.ModuleList(
             Down(before, width, config.encoder_blocks, halve=width_index < len(widths) - 1)
             for width_index, (before, width) in enumerate(zip((widths[0], *widths), widths, strict=False))
         )
         self.mid = Middle(widths[-1])
         self.norm_out = _norm(widths[-1])
-        self.conv_out = nn.Conv2d(widths[-1], 2 * config.inner_channels, 3, padding=1)
+        self.conv_out = Convolution(widths[-1], 2 * config.inner_channels, 3, padding=1)
 
     def forward(self, x: Tensor) -> Tensor:
         x = self.conv_in(x)
@@ -68,19 +69,19 @@ class Encoder(nn.Module):
 
 
 class Decoder(nn.Module):
-    """[B, inner, h, w] to [B, 3, 8h, 8w]. ``up`` is counted from full resolution, and run from its end."""
+    """Maps [B, inner, h, w] to [B, 3, 8h, 8w]. ``up`` is numbered from full resolution and runs from its end."""
 
     def __init__(self, config: VaeConfig):
         super().__init__()
         widths = config.decoder_widths
-        self.conv_in = nn.Conv2d(config.inner_channels, widths[-1], 3, padding=1)
+        self.conv_in = Convolution(config.inner_channels, widths[-1], 3, padding=1)
         self.mid = Middle(widths[-1])
         self.up = nn.ModuleList(
             Up(before, width, config.decoder_blocks, double=level > 0)
             for level, (before, width) in enumerate(zip((*widths[1:], widths[-1]), widths, strict=True))
         )
         self.norm_out = _norm(widths[0])
-        self.conv_out = nn.Conv2d(widths[0], config.image_channels, 3, padding=1)
+        self.conv_out = Convolution(widths[0], config.image_channels, 3, padding=1)
 
     def forward(self, x: Tensor) -> Tensor:
         x = self.mid(self.conv_in(x))
@@ -136,25 +137,24 @@ class ResidualBlock(nn.Module):
     def __init__(self, in_channels: int, out_channels: int):
         super().__init__()
         self.norm1 = _norm(in_channels)
-        self.conv1 = nn.Conv2d(in_channels, out_channels, 3, padding=1)
+        self.conv1 = Convolution(in_channels, out_channels, 3, padding=1)
         self.norm2 = _norm(out_channels)
-        self.conv2 = nn.Conv2d(out_channels, out_channels, 3, padding=1)
+        self.conv2 = Convolution(out_channels, out_channels, 3, padding=1)
         if in_channels != out_channels:
-            self.nin_shortcut = nn.Conv2d(in_channels, out_channels, 1)
+            self.nin_shortcut = Convolution(in_channels, out_channels, 1)
 
     def forward(self, x: Tensor) -> Tensor:
-        # One name for every stage: at full resolution each map held on to is 128 MB and more.
+        # One variable for every stage: at full resolution, each map that is kept alive takes 128 MB or more.
         h = self.norm1(x)
         h = self.conv1(silu(h))
         h = self.norm2(h)
-        h = self.conv2(silu(h))
         if self.conv1.in_channels != self.conv1.out_channels:
             x = self.nin_shortcut(x)
-        return h.add_(x)
+        return self.conv2(silu(h), plus=x)
 
 
 class TokenConvolution(nn.Conv2d):
-    """A 1x1 convolution over tokens [..., h * w, C]: as a matrix product it skips the convolution's own layouts."""
+    """A 1x1 convolution over tokens [..., h * w, C]: as a matrix product it avoids the convolution's memory layouts."""
 
     def forward(self, tokens: Tensor) -> Tensor:
         return F.linear(tokens, self.weight.flatten(1), self.bias)
@@ -181,22 +181,22 @@ class PixelAttention(nn.Module):
 
 
 class Downsample(nn.Module):
-    """Half the size. The padding is on the right and at the bottom only."""
+    """Halves the size. Pads only at the right and the bottom."""
 
     def __init__(self, channels: int):
         super().__init__()
-        self.conv = nn.Conv2d(channels, channels, 3, stride=2)
+        self.conv = Convolution(channels, channels, 3, stride=2)
 
     def forward(self, x: Tensor) -> Tensor:
         return self.conv(F.pad(x, (0, 1, 0, 1)))
 
 
 class Upsample(nn.Module):
-    """Twice the size: each position repeated, then a 3x3 convolution."""
+    """Doubles the size: repeats each position, then applies a 3x3 convolution."""
 
     def __init__(self, channels: int):
         super().__init__()
-        self.conv = nn.Conv2d(channels, channels, 3, padding=1)
+        self.conv = Convolution(channels, channels, 3, padding=1)
 
     def forward(self, x: Tensor) -> Tensor:
         return self.conv(F.interpolate(x, scale_factor=2.0, mode="nearest"))
@@ -213,5 +213,5 @@ def _norm(channels: int) -> nn.GroupNorm:
 
 
 def _tokens(x: Tensor) -> Tensor:
-    """[B, C, h, w] to [B, 1, h * w, C]: under channels-last a view."""
+    """Turn [B, C, h, w] into [B, 1, h * w, C]; a view if channels-last."""
     return x.permute(0, 2, 3, 1).flatten(1, 2).unsqueeze(1)

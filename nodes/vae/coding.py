@@ -1,7 +1,7 @@
-"""Between images as nodes pass them and latents as the VAE makes them.
+"""Encodes images from nodes to latents, and decodes latents to images.
 
 Images are float32 [B, H, W, C] in 0..1, latents float32 [B, 4, H/8, W/8], both on the CPU. Latents
-are unscaled: the factor that diffusion models want is applied by the sampler.
+are unscaled: the sampler applies the factor that diffusion models need.
 """
 
 from __future__ import annotations
@@ -9,13 +9,15 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable
 from fractions import Fraction
+from typing import NamedTuple
 
 import torch
 from torch import Tensor
 
-from graph.context import current
+from graph.context import current, warn
 from graph.errors import SumiError
 from graph.machine_memory import available_memory
+from nodes.compiling import compiled_by_option
 from nodes.models import residency
 from nodes.tiles import tiled_thrice
 from nodes.vae.autoencoder import AutoencoderKL
@@ -23,23 +25,30 @@ from nodes.vae.autoencoder import AutoencoderKL
 log = logging.getLogger(__name__)
 
 POSTERIOR_SEED = 0
-"""The seed of the posterior's noise, the same for every image, so that encoding is a function of the image."""
+"""The seed of the posterior's noise. It is fixed, so that the latent depends on the image alone."""
 
 PEAK_ACTIVATIONS = 5
-"""Memory that one picture takes at most, in feature maps of full resolution. Measured at 512 x 512: 4.3 in
+"""Peak memory of one picture, in feature maps of full resolution. Measured at 512 x 512: 4.3 in
 the encoder, 2.9 in the decoder (whose widest map has twice the channels)."""
 
 _FALLBACK_TILE, _FALLBACK_OVERLAP = 512, 64
-"""In pixels: what is used when a whole picture does not fit in memory."""
+"""Tile size in pixels for pictures that do not fit in memory as a whole."""
 
 
 class VaeInputError(SumiError):
-    """An image or latent has a shape that the VAE cannot take; says which shape was expected."""
+    """The shape of an image or latent does not fit the VAE. The message gives the expected shape."""
+
+
+class Posterior(NamedTuple):
+    """The encoder's distribution of latents: mean and standard deviation, float32 [B, C, h, w] on the CPU."""
+
+    mean: Tensor
+    deviation: Tensor
 
 
 @torch.no_grad()
 def decode(network: AutoencoderKL, samples: Tensor) -> Tensor:
-    """Latents to images: clamp((x + 1) / 2, 0, 1), one item of the batch at a time.
+    """Decode latents to images: clamp((x + 1) / 2, 0, 1), one item of the batch at a time.
 
     If memory is short, the other networks are unloaded. A picture that still does not fit is decoded in tiles, and the
     log says so.
@@ -48,7 +57,7 @@ def decode(network: AutoencoderKL, samples: Tensor) -> Tensor:
     _check_latents(network, samples)
     factor = network.config.factor
     height, width = samples.shape[2] * factor, samples.shape[3] * factor
-    decoded = _each(network, network.decode, samples, network.config.decoder_widths, height, width)
+    decoded = _each(network, _decoder(network), samples, network.config.decoder_widths, height, width)
     if decoded is None:
         _say_tiles("decoding", samples.shape)
         return decode_tiled(network, samples, _FALLBACK_TILE, _FALLBACK_OVERLAP)
@@ -57,74 +66,94 @@ def decode(network: AutoencoderKL, samples: Tensor) -> Tensor:
 
 @torch.no_grad()
 def decode_tiled(network: AutoencoderKL, samples: Tensor, tile_size: int, overlap: int) -> Tensor:
-    """:func:`decode` in tiles of ``tile_size`` pixels that overlap by ``overlap`` (at most a quarter of a tile)."""
+    """Decode in tiles of ``tile_size`` pixels with an ``overlap`` (at most a quarter of a tile); see :func:`decode`."""
     _check_latents(network, samples)
     factor = network.config.factor
     tile = max(1, tile_size // factor)
     decoded = tiled_thrice(
-        network.decode, samples, tile, min(overlap // factor, tile // 4), Fraction(factor), tick=_tick
+        _decoder(network), samples, tile, min(overlap // factor, tile // 4), Fraction(factor), tick=_tick
     )
     return _as_images(decoded)
 
 
+def _decoder(network: AutoencoderKL) -> Callable[[Tensor], Tensor]:
+    """Return the function that decodes, compiled with ``--compile``; a tiny autoencoder is fast enough without."""
+    if not isinstance(network, AutoencoderKL):
+        return network.decode
+    function: Callable[[Tensor], Tensor] = compiled_by_option(network.decode, network)
+    return function
+
+
 @torch.no_grad()
 def encode(network: AutoencoderKL, pixels: Tensor) -> Tensor:
-    """Images to latents: cropped to multiples of 8, first three channels, 2x - 1, posterior sampled.
+    """Encode images to latents: crop to multiples of 8, take three channels, compute 2x - 1, sample the posterior.
 
     If memory is short, the other networks are unloaded. A picture that still does not fit is encoded in tiles, and the
     log says so.
     Raises VaeInputError.
     """
-    pictures = _as_pictures(network, pixels)
-    moments = _each(network, network.moments, pictures, network.config.encoder_widths, *pictures.shape[2:])
-    if moments is None:
-        _say_tiles("encoding", pictures.shape)
-        return _encode_pictures_tiled(network, pictures, _FALLBACK_TILE, _FALLBACK_OVERLAP)
-    return sample_posterior(moments)
+    return sample_posterior(_moments(network, pixels))
+
+
+@torch.no_grad()
+def posterior(network: AutoencoderKL, pixels: Tensor) -> Posterior:
+    """Encode images without sampling; see :func:`encode`. Raises VaeInputError."""
+    mean, log_variance = _moments(network, pixels).float().cpu().contiguous().chunk(2, dim=1)
+    return Posterior(mean, _deviation(log_variance))
 
 
 @torch.no_grad()
 def encode_tiled(network: AutoencoderKL, pixels: Tensor, tile_size: int, overlap: int) -> Tensor:
-    """:func:`encode` in tiles of ``tile_size`` pixels that overlap by ``overlap`` (at most a quarter of a tile).
+    """Encode in tiles of ``tile_size`` pixels with an ``overlap`` (at most a quarter of a tile); see :func:`encode`.
 
-    Means and log-variances are feathered together, then sampled once.
+    The tiles' means and log-variances are blended, then sampled once.
     """
-    return _encode_pictures_tiled(network, _as_pictures(network, pixels), tile_size, overlap)
+    return sample_posterior(_moments_tiled(network, _as_pictures(network, pixels), tile_size, overlap))
 
 
 def sample_posterior(moments: Tensor) -> Tensor:
-    """mean + std * noise, with the log-variance clamped to [-30, 20] (as latent diffusion does).
+    """Compute mean + std * noise, with the log-variance clamped to [-30, 20] (as in latent diffusion).
 
-    ``moments`` [B, 2C, h, w] to [B, C, h, w]. Every item of a batch gets the same noise, so
-    that an image's latent does not depend on what it is encoded with.
+    Maps ``moments`` [B, 2C, h, w] to [B, C, h, w]. Every item of a batch gets the same noise, so
+    that an image's latent does not depend on the other images.
     """
-    mean, log_variance = moments.float().cpu().chunk(2, dim=1)
+    mean, log_variance = moments.float().cpu().contiguous().chunk(2, dim=1)
     generator = torch.Generator("cpu").manual_seed(POSTERIOR_SEED)
     noise = torch.randn((1, *mean.shape[1:]), generator=generator)
-    return mean + torch.exp(0.5 * log_variance.clamp(-30.0, 20.0)) * noise
+    return mean + _deviation(log_variance) * noise
 
 
 def crop_to_multiple(pixels: Tensor, factor: int) -> Tensor:
-    """[B, H, W, ...] with height and width cut to multiples of ``factor``, centred."""
+    """Crop [B, H, W, ...] to the centre, with height and width multiples of ``factor``."""
     height, width = (side // factor * factor for side in pixels.shape[1:3])
     top, left = (pixels.shape[1] - height) // 2, (pixels.shape[2] - width) // 2
     return pixels[:, top : top + height, left : left + width]
 
 
-def _encode_pictures_tiled(network: AutoencoderKL, pictures: Tensor, tile_size: int, overlap: int) -> Tensor:
+def _deviation(log_variance: Tensor) -> Tensor:
+    return torch.exp(0.5 * log_variance.clamp(-30.0, 20.0))
+
+
+def _moments(network: AutoencoderKL, pixels: Tensor) -> Tensor:
+    """Return mean and log-variance [B, 2C, h, w], computed in tiles if memory is short."""
+    pictures = _as_pictures(network, pixels)
+    moments = _each(network, network.moments, pictures, network.config.encoder_widths, *pictures.shape[2:])
+    if moments is None:
+        _say_tiles("encoding", pictures.shape)
+        return _moments_tiled(network, pictures, _FALLBACK_TILE, _FALLBACK_OVERLAP)
+    return moments
+
+
+def _moments_tiled(network: AutoencoderKL, pictures: Tensor, tile_size: int, overlap: int) -> Tensor:
     factor = network.config.factor
     tile = max(1, tile_size // factor) * factor
     overlap = min(overlap, tile // 4) // factor * factor
-    return sample_posterior(
-        tiled_thrice(network.moments, pictures, tile, overlap, Fraction(1, factor), unit=factor, tick=_tick)
-    )
+    return tiled_thrice(network.moments, pictures, tile, overlap, Fraction(1, factor), unit=factor, tick=_tick)
 
 
 def _say_tiles(what: str, shape: torch.Size) -> None:
-    notice = f"Not enough memory for {what} {list(shape)} whole: it is done in tiles of {_FALLBACK_TILE} pixels"
-    log.warning(notice)
-    if (context := current()) is not None:
-        context.show_text(notice)
+    notice = f"Not enough memory for {what} {list(shape)} as a whole; using tiles of {_FALLBACK_TILE} pixels"
+    warn(log, notice)
     if torch.cuda.is_available():
         torch.cuda.empty_cache()
 
@@ -137,9 +166,9 @@ def _each(
     height: int,
     width: int,
 ) -> Tensor | None:
-    """``function`` of each item of the batch, float32 on the CPU: memory is needed for one at a time.
+    """Compute ``function`` of each item of the batch, one at a time to save memory; the result is float32 on the CPU.
 
-    If memory is short, the other networks are unloaded. None if that does not suffice.
+    If memory is short, the other networks are unloaded. Returns None if that is not enough.
     """
     for others_left in (False, True):
         if others_left:
@@ -152,7 +181,7 @@ def _each(
 
 
 def _of_each_item(function: Callable[[Tensor], Tensor], x: Tensor) -> Tensor | None:
-    """None if a GPU's memory does not suffice. The error and its tensors are released by then."""
+    """Compute all items. Returns None if a GPU's memory is not enough; the error and its tensors are released."""
     results = []
     try:
         for index, item in enumerate(x.split(1)):
@@ -165,7 +194,7 @@ def _of_each_item(function: Callable[[Tensor], Tensor], x: Tensor) -> Tensor | N
 
 
 def _tick(done: int, total: int) -> None:
-    """Progress of the running node, and the place where it can be interrupted."""
+    """Report progress of the running node; an interruption is raised here."""
     if (context := current()) is not None:
         context.progress(done, total)
 
@@ -194,11 +223,11 @@ def _check_latents(network: AutoencoderKL, samples: Tensor) -> None:
 
 
 def _fits(network: AutoencoderKL, widths: tuple[int, ...], height: int, width: int) -> bool:
-    """Whether one picture's activations fit in this machine's free memory, as far as that is known.
+    """Whether one picture's activations fit in this machine's free memory; True if the free memory is unknown.
 
-    On a GPU the attempt tells; on a CPU a process that asks for too much is killed.
+    On a GPU, the attempt shows it; on a CPU, the system kills a process that allocates too much.
     """
-    weight = network.post_quant_conv.weight
+    weight = next(network.parameters())
     free = available_memory() if weight.device.type == "cpu" else None
     if free is None:
         return True

@@ -9,7 +9,7 @@ from nodes.vae.autoencoder import AutoencoderKL
 
 
 def autoencoder(vae: Vae) -> AutoencoderKL:
-    """The autoencoder with its weights, loaded now or before.
+    """Return the autoencoder with its weights, and load it if necessary.
 
     Raises CheckpointError if its file changed, or holds NaN or infinity.
     """

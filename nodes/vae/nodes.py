@@ -1,4 +1,4 @@
-"""The nodes between pictures and latents."""
+"""The nodes that encode pictures to latents and decode them."""
 
 from __future__ import annotations
 
@@ -10,13 +10,13 @@ from nodes.types import Image, Latent, Mask, Vae
 Overlap = Annotated[int, Range(0, 4096, 32), AddedLater]
 """Pixels that neighbouring tiles share; at most a quarter of a tile is used."""
 Frames = Annotated[int, Range(8, 4096, 4), AddedLater]
-"""For video models only; a picture has no time."""
+"""Used only by video models, since a picture has no time."""
 FrameOverlap = Annotated[int, Range(4, 4096, 4), AddedLater]
 
 
 @node("VAEDecode", display_name="VAE Decode", category="latent")
 def vae_decode(*, samples: Latent, vae: Vae) -> Image:
-    """Turns a latent into the picture it stands for: [B, 4, h, w] to [B, 8h, 8w, 3].
+    """Decode a latent to a picture: [B, 4, h, w] to [B, 8h, 8w, 3].
 
     A picture that does not fit in memory is decoded in tiles, and a notice says so.
     Raises VaeInputError for a latent of another kind of model.
@@ -29,9 +29,9 @@ def vae_decode(*, samples: Latent, vae: Vae) -> Image:
 
 @node("VAEEncode", display_name="VAE Encode", category="latent")
 def vae_encode(*, pixels: Image, vae: Vae) -> Latent:
-    """Turns a picture into the latent that stands for it: [B, H, W, C] to [B, 4, H // 8, W // 8].
+    """Encode a picture to a latent: [B, H, W, C] to [B, 4, H // 8, W // 8].
 
-    Sides are cropped, centred, to multiples of 8; transparency is dropped. Raises VaeInputError.
+    The picture is cropped around its centre to multiples of 8; transparency is dropped. Raises VaeInputError.
     """
     from nodes.vae import coding
     from nodes.vae.network import autoencoder
@@ -49,9 +49,9 @@ def vae_decode_tiled(
     temporal_size: Frames = 64,
     temporal_overlap: FrameOverlap = 8,
 ) -> Image:
-    """Decodes a latent tile by tile, so that a large picture needs no more memory than a tile.
+    """Decode a latent tile by tile, so that a large picture needs no more memory than a tile.
 
-    Sizes are in pixels. Tiles do not see each other: colours may differ slightly from the whole's.
+    Sizes are in pixels. Tiles are decoded separately, so colours may differ slightly from VAE Decode.
     Raises VaeInputError.
     """
     from nodes.vae import coding
@@ -70,7 +70,7 @@ def vae_encode_tiled(
     temporal_size: Frames = 64,
     temporal_overlap: FrameOverlap = 8,
 ) -> Latent:
-    """Encodes a picture tile by tile, so that a large one needs no more memory than a tile.
+    """Encode a picture tile by tile, so that a large one needs no more memory than a tile.
 
     Sizes are in pixels. Raises VaeInputError.
     """
@@ -82,11 +82,11 @@ def vae_encode_tiled(
 
 @node("VAEEncodeForInpaint", display_name="VAE Encode (for Inpainting)", category="latent/inpaint")
 def vae_encode_for_inpaint(
-    *, pixels: Image, vae: Vae, mask: Mask, grow_mask_by: Annotated[int, Range(0, 64, 1)] = 6
+    *, pixels: Image, vae: Vae, mask: Mask, grow_mask_by: Annotated[int, Range(0, 64, 1), AddedLater] = 6
 ) -> Latent:
-    """Encodes a picture with the masked part greyed out, and tells the sampler to paint only there.
+    """Encode a picture with grey in the masked area; sampling then paints only there.
 
-    The mask grows by ``grow_mask_by`` pixels, so that the seam is painted too. Raises VaeInputError.
+    The mask is grown by ``grow_mask_by`` pixels, so that the seam is painted, too. Raises VaeInputError.
     """
     from nodes.vae import coding, inpainting
     from nodes.vae.network import autoencoder

@@ -1,1 +1,1 @@
-"""Files that clients send and read: paths, pictures, settings, the temp folder."""
+"""Files that clients upload and download: paths, pictures, settings, the temp folder."""

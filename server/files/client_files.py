@@ -1,4 +1,4 @@
-"""From the file names that clients send to paths, and safe ways to write there."""
+"""Turns file names from clients into paths, and writes files safely."""
 
 from __future__ import annotations
 
@@ -10,10 +10,11 @@ from pathlib import Path
 
 from graph.errors import InputFileError
 from graph.folders import check_inside, relative_name
+from graph.operating_system import replace_file
 
 
 def path_inside(root: Path, name: str, shown: str) -> Path:
-    """The path that ``name`` means below ``root``, whether or not it exists; '' is ``root`` itself.
+    """Return the path of ``name`` below ``root``, whether or not it exists; '' is ``root`` itself.
 
     Raises InputFileError for a name that leaves ``root``, also through a symbolic link.
     """
@@ -25,37 +26,39 @@ def path_inside(root: Path, name: str, shown: str) -> Path:
 
 
 def safe_name(name: str, shown: str) -> str:
-    """``name`` as a relative path with ``/`` that leads nowhere else. Raises InputFileError."""
+    """Return ``name`` as a relative path with ``/`` that stays inside its folder. Raises InputFileError."""
     relative = relative_name(name, shown)
     if any(ord(character) < 32 or ord(character) == 127 for character in relative):
-        raise InputFileError(f"file name {name[:80]!r}: holds a control character")
+        raise InputFileError(f"file name {name[:80]!r}: contains a control character")
     return relative
 
 
 def write_whole(path: Path, data: bytes) -> None:
-    """Replace ``path`` at once: readers see the old bytes or the new ones."""
+    """Replace ``path`` atomically: readers see either the old bytes or the new ones."""
     part = part_beside(path)
     try:
         part.write_bytes(data)
-        os.replace(part, path)
+        replace_file(part, path)
     finally:
         part.unlink(missing_ok=True)
 
 
 def part_beside(path: Path) -> Path:
-    """An empty hidden file in the folder of ``path``, which is made, to be renamed when it is complete."""
+    """Create an empty hidden file in the folder of ``path`` (also created). Rename it when it is complete."""
     path.parent.mkdir(parents=True, exist_ok=True)
     handle, name = tempfile.mkstemp(dir=path.parent, prefix=".", suffix=".part")
     os.close(handle)
-    with contextlib.suppress(OSError):  # mkstemp keeps others out, which pictures need not
+    with contextlib.suppress(
+        OSError
+    ):  # mkstemp makes the file unreadable for other users; pictures need no such protection
         os.chmod(name, 0o644)
     return Path(name)
 
 
 def place_new(part: Path, wanted: Path) -> Path:
-    """Rename ``part`` to ``wanted`` or, if that is taken by other bytes, to ``name (1).ending``, ``(2)`` …
+    """Rename ``part`` to ``wanted`` or, if a file with other bytes has that name, to ``name (1).ending``, ``(2)`` …
 
-    A file of the same bytes is used instead. Returns where the bytes are; ``part`` is gone.
+    If a file with the same bytes exists, it is used and ``part`` is deleted. Returns the path of the bytes.
     """
     for candidate in _candidates(wanted):
         try:
@@ -65,9 +68,9 @@ def place_new(part: Path, wanted: Path) -> Path:
                 part.unlink()
                 return candidate
             continue
-        os.replace(part, candidate)
+        replace_file(part, candidate)
         return candidate
-    raise InputFileError(f"file name {wanted.name!r}: too many files of that name; choose another")
+    raise InputFileError(f"file name {wanted.name!r}: too many files have that name; choose another")
 
 
 def _candidates(wanted: Path) -> Iterator[Path]:

@@ -1,4 +1,4 @@
-"""The temp folder: pictures that were only shown. They are kept for a while, since the history still lists them."""
+"""The temp folder holds previews. They are kept for a while, since the history still lists them."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ KEPT_SECONDS: Final = 7 * 24 * 3600
 
 
 def sweep(folder: Path, kept_seconds: float = KEPT_SECONDS) -> int:
-    """Delete the files in ``folder`` that are older; how many. Links are neither followed nor deleted."""
+    """Delete the files in ``folder`` that are older. Returns how many. Links are neither followed nor deleted."""
     deleted = 0
     oldest = time.time() - kept_seconds
     for parent, _, names in os.walk(folder):
@@ -25,5 +25,5 @@ def sweep(folder: Path, kept_seconds: float = KEPT_SECONDS) -> int:
                     path.unlink()
                     deleted += 1
             except OSError as error:
-                log.warning("%s could not be deleted from the temp folder: %s", path, error)
+                log.warning("cannot delete %s from the temp folder: %s", path, error)
     return deleted

@@ -1,1 +1,1 @@
-"""Requests and WebSocket clients: limits, safety, errors, and the description of endpoints."""
+"""HTTP requests and WebSocket clients: limits, access control, errors, and the description of endpoints."""

@@ -1,4 +1,4 @@
-"""A route and its description in ``GET /openapi.json``, both declared at the handler."""
+"""Declares a route and its description in ``GET /openapi.json`` at the handler."""
 
 from __future__ import annotations
 
@@ -8,9 +8,12 @@ from typing import Any, Final, Literal
 
 from aiohttp import web
 
+from server.http.request_error import RequestError, error_response
+
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 Schema = Mapping[str, Any]
-Kind = Literal["request", "long poll", "websocket", "always"]
+Kind = Literal["request", "long poll", "run", "websocket", "always"]
+"""``long poll`` waits if its query has ``wait``; ``run`` waits for the end of a job. Both have a limit of their own."""
 
 STRING: Final[Schema] = {"type": "string"}
 INTEGER: Final[Schema] = {"type": "integer"}
@@ -21,17 +24,17 @@ FREE_OBJECT: Final[Schema] = {"type": "object"}
 
 
 def array(of: Schema) -> Schema:
-    """A list of ``of``."""
+    """Return the schema of a list of ``of``."""
     return {"type": "array", "items": of}
 
 
 def mapping(to: Schema) -> Schema:
-    """An object with any keys."""
+    """Return the schema of an object with any keys."""
     return {"type": "object", "additionalProperties": to}
 
 
 def record(required: Mapping[str, Schema] | None = None, **optional: Schema) -> Schema:
-    """An object with these properties, and perhaps others."""
+    """Return the schema of an object with at least these properties."""
     made: dict[str, Any] = {"type": "object", "properties": {**(required or {}), **optional}}
     if required:
         made["required"] = list(required)
@@ -50,10 +53,11 @@ class Query:
 
 @dataclass(frozen=True, slots=True)
 class Endpoint:
-    """One method on one path (which also answers below /api).
+    """One method on one path. The path also exists below /api.
 
-    ``body`` is the schema of a request body of type ``body_type``; ``answer`` that of a 200, of type
-    ``answer_type`` (None: nothing). ``errors`` are the other statuses it may answer with.
+    ``body`` is the schema of a request body of type ``body_type``. ``answer`` is the schema of a 200 response of type
+    ``answer_type`` (None: no content). ``errors`` are the other possible statuses. ``error_form`` makes the response of
+    an error, for interfaces with a form of their own.
     """
 
     method: str
@@ -68,36 +72,38 @@ class Endpoint:
     status: int = 200
     errors: tuple[int, ...] = ()
     kind: Kind = "request"
+    error_form: Callable[[RequestError], web.Response] = error_response
 
     @property
     def summary(self) -> str:
-        """The first sentence of the handler's docstring."""
+        """Return the first sentence of the handler's docstring."""
         return (self.handler.__doc__ or "").strip().split("\n")[0]
 
 
 class Endpoints:
-    """The endpoints of one theme, in the order of their declaration."""
+    """The endpoints of one theme, in the order in which they are declared. ``facts`` are the same for all."""
 
-    def __init__(self, theme: str):
+    def __init__(self, theme: str, **facts: Any):
         self.theme = theme
+        self._facts = facts
         self._declared: list[Endpoint] = []
 
     def __iter__(self) -> Iterator[Endpoint]:
         return iter(self._declared)
 
     def declare(self, method: str, path: str, **facts: Any) -> Callable[[Handler], Handler]:
-        """Decorate a handler."""
+        """Return a decorator that declares an endpoint with this method and path."""
 
         def decorate(handler: Handler) -> Handler:
-            self._declared.append(Endpoint(method, path, handler, **facts))
+            self._declared.append(Endpoint(method, path, handler, **{**self._facts, **facts}))
             return handler
 
         return decorate
 
     def get(self, path: str, **facts: Any) -> Callable[[Handler], Handler]:
-        """Also answers HEAD."""
+        """Declare a GET endpoint; it also answers HEAD."""
         return self.declare("GET", path, **facts)
 
     def post(self, path: str, **facts: Any) -> Callable[[Handler], Handler]:
-        """Something is changed."""
+        """Declare a POST endpoint, which changes something."""
         return self.declare("POST", path, **facts)

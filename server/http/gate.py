@@ -1,4 +1,4 @@
-"""How much may go on at once; what comes on top is sent away, with the time after which to come again."""
+"""Limits how much runs at once; excess requests get 429 or 503 with Retry-After."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ _RETRY_AFTER: Final = 1
 
 
 class Gate:
-    """Counts requests, long polls and WebSockets apart, and the bytes of all bodies that are being read."""
+    """Counts requests, long polls and WebSockets separately, and the bytes of all bodies that are being read."""
 
     def __init__(self, limits: Limits):
         self.limits = limits
@@ -29,11 +29,11 @@ class Gate:
 
     @contextmanager
     def admit(self, kind: Kind) -> Iterator[None]:
-        """Hold a place for one request. Raises RequestError (429, 503) when there is none."""
+        """Count one request while it is handled. Raises RequestError (429, 503) at the limit."""
         if kind in self._most:
             most, status = self._most[kind]
             if self.inside[kind] >= most:
-                message = f"{most} {kind}s are being served already"
+                message = f"{most} {kind}s are already being served"
                 raise RequestError(status, "too_many_requests", message, "try again later", _RETRY_AFTER)
         self.inside[kind] += 1
         try:
@@ -41,13 +41,13 @@ class Gate:
         finally:
             self.inside[kind] -= 1
 
-    def take(self, size: int) -> None:
-        """Account for ``size`` bytes of a body in memory. Raises RequestError (503) when there are too many."""
+    def reserve(self, size: int) -> None:
+        """Count ``size`` bytes of a body in memory. Raises RequestError (503) at the limit."""
         if self.body_bytes + size > self.limits.body_bytes:
             message = "too many large requests are being read at once"
             raise RequestError(503, "too_many_requests", message, "try again later", _RETRY_AFTER)
         self.body_bytes += size
 
-    def give_back(self, size: int) -> None:
-        """The bytes are gone."""
+    def release(self, size: int) -> None:
+        """Stop counting these bytes, which have been freed."""
         self.body_bytes -= size

@@ -1,7 +1,7 @@
-"""The WebSocket clients: each gets its messages in order, and none waits for another.
+"""Sends messages to WebSocket clients: each gets its messages in order, and no client delays another.
 
-Every client has a queue of its own and a task that empties it. Previews are dropped rather than
-queued when a client is slow; a client that takes nothing for a while is disconnected.
+Every client has its own queue and a task that sends from it. For a slow client, previews are dropped;
+a client that reads nothing for a while is disconnected.
 """
 
 from __future__ import annotations
@@ -12,11 +12,14 @@ import logging
 import struct
 import uuid
 from collections import deque
-from collections.abc import Callable, Iterable, Mapping
-from typing import Any, Final
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from functools import partial
+from typing import Any, Final, Protocol
 
 from aiohttp import WSMsgType, web
 
+from server.http.websocket_frames import binary_frame, text_frame
 from server.store.jobs import compact_json
 
 log = logging.getLogger(__name__)
@@ -27,47 +30,60 @@ _IMAGE_FORMATS: Final = {"JPEG": 1, "PNG": 2}
 MAX_QUEUED: Final = 100_000
 MAX_QUEUED_BYTES: Final = 64 * 1024 * 1024
 STUCK_SECONDS: Final = 20.0
-"""A client that takes not one message in this time is disconnected."""
+"""Seconds after which a client that has read no message is disconnected."""
+
+_LARGEST_WRITE: Final = 256 * 1024
+"""Bytes from which frames are left for the next write."""
 
 STATUS_INTERVAL: Final = 0.05
-"""Seconds between two ``status``, at least."""
+"""Least number of seconds between two ``status`` messages."""
 
 Greeting = Callable[[str], Iterable[tuple[str, Mapping[str, Any]]]]
 
 
+class Follower(Protocol):
+    """A part of the server that receives the messages for a client id. It must return at once."""
+
+    def receive(self, event: str, data: Mapping[str, Any]) -> None:
+        """Take in a message."""
+
+    def receive_preview(self, metadata: Mapping[str, Any], image_format: str, image: bytes) -> None:
+        """Take in a preview: ``image`` is a file of ``image_format`` JPEG or PNG."""
+
+
 class Client:
-    """One connection. Several may share a client id: a page that was reloaded, two tabs."""
+    """One connection. Several may share a client id: a reloaded page, or two tabs."""
 
     def __init__(self, socket: web.WebSocketResponse, client_id: str):
         self.client_id = client_id
         self.features: Mapping[str, Any] = {}
         self.closed = False
         self._socket = socket
-        self._queue: deque[str | bytes] = deque()
+        self._queue: deque[bytes] = deque()
         self._bytes = 0
         self._preview: bytes | None = None
         self._wake = asyncio.Event()
 
-    def put(self, message: str | bytes) -> None:
-        """Queue a message that must arrive. A client too far behind is given up instead."""
+    def put(self, frame: bytes) -> None:
+        """Queue a frame that must arrive. A client that is too far behind is disconnected instead."""
         self._flush_preview()
-        self._queue.append(message)
-        self._bytes += len(message)
+        self._queue.append(frame)
+        self._bytes += len(frame)
         if len(self._queue) > MAX_QUEUED or self._bytes > MAX_QUEUED_BYTES:
             self.drop(f"{len(self._queue)} messages behind")
         self._wake.set()
 
-    def put_preview(self, message: bytes) -> None:
-        """Queue a preview, in place of one that has not been taken yet."""
+    def put_preview(self, frame: bytes) -> None:
+        """Queue the frame of a preview. It replaces one that has not been sent yet."""
         if len(self._queue) < 16:
-            self._preview = message
+            self._preview = frame
             self._wake.set()
 
     def drop(self, reason: str) -> None:
         """Disconnect without waiting for the client."""
         if not self.closed:
             self.closed = True
-            log.warning("websocket client %s is disconnected: %s", self.client_id, reason)
+            log.warning("disconnected websocket client %s: %s", self.client_id, reason)
             self._queue.clear()
             transport = self._socket._req.transport if self._socket._req is not None else None
             if transport is not None:
@@ -75,27 +91,38 @@ class Client:
             self._wake.set()
 
     async def send_queued(self) -> None:
-        """Send what is queued, for as long as the connection lasts."""
+        """Send queued frames until the connection ends: all that wait, up to ``_LARGEST_WRITE``, in one write."""
         while not self.closed:
             await self._wake.wait()
             self._wake.clear()
             while not self.closed and (self._queue or self._preview is not None):
                 self._flush_preview()
-                message = self._queue.popleft()
-                self._bytes -= len(message)
                 try:
                     async with asyncio.timeout(STUCK_SECONDS):
-                        if isinstance(message, bytes):
-                            await self._socket.send_bytes(message)
-                        else:
-                            await self._socket.send_str(message)
+                        await self._write(self._take())
                 except TimeoutError:
-                    self.drop(f"took nothing for {STUCK_SECONDS:g} s")
-                except (ConnectionError, RuntimeError):  # aiohttp's ways to say that it is gone
+                    self.drop(f"read nothing for {STUCK_SECONDS:g} s")
+                except ConnectionError:  # the client is gone
                     self.closed = True
 
+    def _take(self) -> bytes:
+        frames, size = [self._queue.popleft()], 0
+        while self._queue and (size := size + len(frames[-1])) < _LARGEST_WRITE:
+            frames.append(self._queue.popleft())
+        taken = b"".join(frames)
+        self._bytes -= len(taken)
+        return taken
+
+    async def _write(self, frames: bytes) -> None:
+        """Write to the connection, and wait until it takes more. Raises ConnectionError if the client is gone."""
+        request = self._socket._req
+        if request is None or request.transport is None or request.transport.is_closing() or self._socket.closed:
+            raise ConnectionResetError("the connection is closed")
+        request.transport.write(frames)
+        await request.writer.drain()
+
     def _flush_preview(self) -> None:
-        """A preview keeps its place among the messages."""
+        """Move the waiting preview to the queue, so that it keeps its place among the messages."""
         if self._preview is not None:
             self._queue.append(self._preview)
             self._bytes += len(self._preview)
@@ -105,8 +132,8 @@ class Client:
 class Hub:
     """All connected clients.
 
-    ``features`` is what the server answers to feature flags. ``greeting`` gives what a client id is told
-    on connecting, after ``status``; ``queue_remaining`` the number in ``status``.
+    ``features`` is the server's answer to a client's feature flags. ``greeting`` returns the messages for a client id
+    that connects, which follow ``status``; ``queue_remaining`` returns the number in ``status``.
     """
 
     def __init__(self, features: Mapping[str, Any] | None = None):
@@ -114,13 +141,14 @@ class Hub:
         self.greeting: Greeting = lambda client_id: ()
         self.queue_remaining: Callable[[], int] = lambda: 0
         self._clients: dict[str, list[Client]] = {}
+        self._followers: dict[str, Follower] = {}
         self._status_due = False
         self._status_sent = 0.0
 
     def __len__(self) -> int:
         return sum(map(len, self._clients.values()))
 
-    async def attend(self, socket: web.WebSocketResponse, client_id: str | None) -> None:
+    async def serve(self, socket: web.WebSocketResponse, client_id: str | None) -> None:
         """Serve one prepared WebSocket until it closes."""
         client = Client(socket, client_id or uuid.uuid4().hex)
         self._clients.setdefault(client.client_id, []).append(client)
@@ -141,34 +169,50 @@ class Hub:
                 del self._clients[client.client_id]
 
     def client_ids(self) -> list[str]:
-        """Of those that are connected."""
+        """Return the ids of the connected clients."""
         return list(self._clients)
 
+    @contextmanager
+    def following(self, client_id: str, follower: Follower) -> Iterator[None]:
+        """Let ``follower`` receive the messages for ``client_id``, an id of its own, within the ``with``."""
+        self._followers[client_id] = follower
+        try:
+            yield
+        finally:
+            del self._followers[client_id]
+
     def send(self, client_id: str | None, event: str, data: Mapping[str, Any]) -> None:
-        """To the client of that id, or to everyone for None."""
+        """Send a message to the client with that id, or to everyone for None."""
+        if client_id in self._followers:
+            self._followers[client_id].receive(event, data)
         clients = list(self._to(client_id))
         if clients:
-            text = _text(event, data)
+            frame = _text(event, data)
             for client in clients:
-                client.put(text)
+                client.put(frame)
 
     def send_preview(self, client_id: str | None, metadata: Mapping[str, Any], image_format: str, image: bytes) -> None:
-        """A picture of work in progress, in the form that each client understands. May be dropped."""
+        """Send a preview in the form that each client understands. It may be dropped."""
+        if client_id in self._followers:
+            self._followers[client_id].receive_preview(metadata, image_format, image)
+        frames: dict[bool, bytes] = {}
         for client in self._to(client_id):
-            if client.features.get("supports_preview_metadata"):
-                client.put_preview(preview_with_metadata(metadata, image_format, image))
-            else:
-                client.put_preview(preview(image_format, image))
+            form = bool(client.features.get("supports_preview_metadata"))
+            if form not in frames:
+                encode = partial(preview_with_metadata, metadata) if form else preview
+                frames[form] = binary_frame(encode(image_format, image))
+            client.put_preview(frames[form])
 
     def send_binary(self, client_id: str | None, message: bytes) -> None:
-        """A binary message that must arrive."""
+        """Send a binary message that must arrive."""
+        frame = binary_frame(message)
         for client in self._to(client_id):
-            client.put(message)
+            client.put(frame)
 
     def queue_changed(self) -> None:
-        """Tell everyone the queue's length: soon, and once for all changes of ``STATUS_INTERVAL``.
+        """Send everyone the queue's length soon: one message for all changes within ``STATUS_INTERVAL``.
 
-        Thousands of prompts with hundreds of clients would else be millions of messages.
+        Otherwise thousands of prompts and hundreds of clients would cause millions of messages.
         """
         if not self._status_due:
             self._status_due = True
@@ -180,7 +224,7 @@ class Hub:
                 loop.call_later(wait, self._send_status)
 
     async def close(self) -> None:
-        """Say goodbye to all."""
+        """Close all connections."""
         clients = [client for group in self._clients.values() for client in group]
         await asyncio.gather(*(_close(client) for client in clients))
 
@@ -218,21 +262,21 @@ async def _close(client: Client) -> None:
 
 
 def preview(image_format: str, image: bytes) -> bytes:
-    """Binary event 1. ``image_format`` is JPEG or PNG."""
+    """Encode binary event 1, a preview. ``image_format`` is JPEG or PNG."""
     return struct.pack(">II", PREVIEW, _IMAGE_FORMATS[image_format]) + image
 
 
 def preview_with_metadata(metadata: Mapping[str, Any], image_format: str, image: bytes) -> bytes:
-    """Binary event 4."""
+    """Encode binary event 4, a preview with metadata."""
     header = compact_json({**metadata, "image_type": f"image/{image_format.lower()}"}).encode()
     return struct.pack(">II", PREVIEW_WITH_METADATA, len(header)) + header + image
 
 
 def text_on_node(node_id: str, text: str) -> bytes:
-    """Binary event 3."""
+    """Encode binary event 3, a text to show on a node."""
     name = node_id.encode()
     return struct.pack(">II", TEXT, len(name)) + name + text.encode()
 
 
-def _text(event: str, data: Mapping[str, Any]) -> str:
-    return compact_json({"type": event, "data": data})
+def _text(event: str, data: Mapping[str, Any]) -> bytes:
+    return text_frame(compact_json({"type": event, "data": data}))

@@ -1,4 +1,4 @@
-"""``GET /openapi.json``: what the endpoints declare of themselves, as an OpenAPI document."""
+"""``GET /openapi.json``: an OpenAPI document made from the endpoints' declarations."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from server.http.endpoint import STRING, Endpoint, Schema
 
 _PLACEHOLDER: Final = re.compile(r"\{(\w+)(?::[^}]*)?\}")
 
-_ERROR: Final[Schema] = {
+ERROR: Final[Schema] = {
     "type": "object",
     "required": ["error"],
     "properties": {
@@ -27,12 +27,17 @@ _ERROR: Final[Schema] = {
         }
     },
 }
+SECURITY: Final[list[dict[str, list[str]]]] = [{}, {"token": []}, {"query": []}]
+SECURITY_SCHEMES: Final[Schema] = {
+    "token": {"type": "http", "scheme": "bearer"},
+    "query": {"type": "apiKey", "in": "query", "name": "token"},
+}
 _ALWAYS: Final = (401, 403, 429, 503)
 """Statuses that safety.py and gate.py may answer on any route."""
 
 
 def document(endpoints: Iterable[Endpoint]) -> dict[str, Any]:
-    """The OpenAPI 3.1 description of these endpoints. Each also answers below /api."""
+    """Return the OpenAPI 3.1 description of these endpoints. Each also exists below /api."""
     paths: dict[str, dict[str, Any]] = {}
     for endpoint in endpoints:
         paths.setdefault(plain_path(endpoint.path), {})[endpoint.method.lower()] = _operation(endpoint)
@@ -41,23 +46,20 @@ def document(endpoints: Iterable[Endpoint]) -> dict[str, Any]:
         "info": {
             "title": "Sumi",
             "version": "1",
-            "description": "ComfyUI's interface, and a few routes more. Every path also answers below /api.",
+            "description": "ComfyUI's interface and some more routes. Every path also exists below /api.",
         },
         "servers": [{"url": "/"}, {"url": "/api"}],
-        "security": [{}, {"token": []}, {"query": []}],
+        "security": SECURITY,
         "paths": paths,
         "components": {
-            "schemas": {"Error": _ERROR},
-            "securitySchemes": {
-                "token": {"type": "http", "scheme": "bearer"},
-                "query": {"type": "apiKey", "in": "query", "name": "token"},
-            },
+            "schemas": {"Error": ERROR},
+            "securitySchemes": SECURITY_SCHEMES,
         },
     }
 
 
 def plain_path(path: str) -> str:
-    """``/userdata/{file:.+}`` → ``/userdata/{file}``."""
+    """Turn ``/userdata/{file:.+}`` into ``/userdata/{file}``."""
     return _PLACEHOLDER.sub(r"{\1}", path)
 
 

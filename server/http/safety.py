@@ -1,12 +1,13 @@
 """Access control: host names, origins of pages, and tokens.
 
-Against DNS rebinding (a page's own name made to point here) the Host header is checked; against pages of other
-origins Origin and Sec-Fetch-Site, which browsers set and pages cannot; against other machines, a token.
-Requests without any of these headers come from scripts, which no web page can steer.
+The Host header is checked against DNS rebinding (an attacker's domain that resolves to this machine). Origin and
+Sec-Fetch-Site, which browsers set and pages cannot, are checked against pages of other origins. Other machines need a
+token. Requests without these headers come from scripts, which web pages cannot control.
 """
 
 from __future__ import annotations
 
+import base64
 import dataclasses
 import hashlib
 import hmac
@@ -22,11 +23,12 @@ from aiohttp import hdrs, web
 from server.config import ServerConfig
 from server.http.endpoint import Handler
 from server.http.request_error import RequestError
+from server.http.signed_addresses import is_signed
 
 log = logging.getLogger(__name__)
 
-_OPEN_TO_ALL: Final = frozenset({"/healthz", "/readyz", "/api/healthz", "/api/readyz"})
-"""Probes carry no token; these two say nothing that is not seen from outside."""
+_WITHOUT_TOKEN: Final = frozenset({"/healthz", "/readyz", "/api/healthz", "/api/readyz"})
+"""Routes that need no token: probes send none, and these answers reveal nothing private."""
 _COOKIE_SECONDS: Final = 30 * 86400
 _DEFAULT_PORTS: Final = {"http": 80, "https": 443}
 _CORS_METHODS: Final = "GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS"
@@ -34,16 +36,16 @@ _CORS_HEADERS: Final = "Authorization, Content-Type, Comfy-User, Range"
 
 
 def with_token(config: ServerConfig) -> ServerConfig:
-    """``config`` with a token if it needs one: made and printed when other machines can reach the server.
+    """Return ``config`` with a token if other machines can reach the server. A new token is printed.
 
-    Printed, and not logged: logs are kept and passed on.
+    It is printed rather than logged, because logs are stored and shared.
     """
     others = [address for address in config.listen if not is_loopback(address)]
     if not others:
         return config
     shown = ", ".join(others)
     if config.no_auth:
-        log.warning("listening on %s without a token: whoever reaches this machine can use it", shown)
+        log.warning("listening on %s without a token: everyone who can reach this machine can use the server", shown)
         return config
     log.warning("listening on %s: other machines can reach this server; they need its token", shown)
     token = config.token or secrets.token_urlsafe(24)
@@ -54,7 +56,7 @@ def with_token(config: ServerConfig) -> ServerConfig:
 
 
 def is_loopback(host: str) -> bool:
-    """Whether a host name or address means this machine and nothing else."""
+    """Whether a host name or address refers to this machine only."""
     if host.lower().rstrip(".") == "localhost" or host.lower().endswith(".localhost"):
         return True
     address = _address(host)
@@ -62,7 +64,7 @@ def is_loopback(host: str) -> bool:
 
 
 class Guard:
-    """Decides who may come in; its three checks are aiohttp middlewares, and so is :meth:`answer_preflight`."""
+    """Checks whether a request is allowed. Its three checks and :meth:`answer_preflight` are aiohttp middlewares."""
 
     def __init__(self, config: ServerConfig):
         self._cors_origin = config.enable_cors_header
@@ -73,39 +75,39 @@ class Guard:
             own = _bare(socket.gethostname())
             self._names |= {own, f"{own}.local"}
         self._token = None if config.no_auth else config.token
-        self._cookie_name = f"sumi_{config.port}"  # cookies know no ports
+        self._cookie_name = f"sumi_{config.port}"  # cookies are shared by all ports of a host
         self._secure = config.tls_certfile is not None
 
-    # -- by which name --------------------------------------------------------------------------------------------
+    # -- host names ----------------------------------------------------------------------------------------------
 
     @web.middleware
     async def check_host(self, request: web.Request, handler: Handler) -> web.StreamResponse:
-        """403 for a Host that is neither this machine nor trusted."""
+        """Answer 403 if the Host is neither this machine nor trusted."""
         for host in request.headers.getall(hdrs.HOST, []):
-            if not self._knows(host):
+            if not self._is_known_host(host):
                 name = _host_name(host) or host
                 raise RequestError(
                     403,
                     "host_not_trusted",
-                    f"this server does not answer to the name {name[:100]!r}",
-                    "start it with --trusted-host NAME if that is its name",
+                    f"the server does not accept the host name {name[:100]!r}",
+                    "start it with --trusted-host NAME to allow it",
                 )
         return await handler(request)
 
-    def _knows(self, header: str) -> bool:
+    def _is_known_host(self, header: str) -> bool:
         name = _host_name(header)
         if name is None:
             return False
         if is_loopback(name) or _bare(name) in self._names:
             return True
-        # A name can be made to point here, an address cannot: it was this one that the browser was given.
+        # Anyone can make a name point to this machine, but an address in the URL means that the user entered it.
         return self._any_address and _address(name) is not None
 
-    # -- from which page ------------------------------------------------------------------------------------------
+    # -- origins of pages ----------------------------------------------------------------------------------------
 
     @web.middleware
     async def check_origin(self, request: web.Request, handler: Handler) -> web.StreamResponse:
-        """403 for requests that a page of another origin made the browser send."""
+        """Answer 403 to requests that come from a page of another origin."""
         origin = request.headers.get(hdrs.ORIGIN)
         if origin is not None:
             allowed = self._may_share(origin) or is_same_origin(origin, request.headers.get(hdrs.HOST, ""))
@@ -124,14 +126,14 @@ class Guard:
         return self._cors_origin is not None and self._cors_origin in ("*", origin)
 
     def _is_own_fetch(self, request: web.Request) -> bool:
-        """Browsers leave Origin out of plain GETs (pictures, scripts, links); they say where those come from."""
+        """Whether Sec-Fetch-Site allows the request. Browsers send no Origin with plain GETs."""
         site = request.headers.get("Sec-Fetch-Site", "none")
         if site in ("same-origin", "none"):
             return True
         if request.method not in (hdrs.METH_GET, hdrs.METH_HEAD):
             return False
         if request.headers.get("Sec-Fetch-Mode") == "navigate" and request.headers.get("Sec-Fetch-Dest") == "document":
-            return True  # a link to here, opened in a tab
+            return True  # a link to this server, opened in a tab
         return self._may_share(_origin_of(request.headers.get(hdrs.REFERER, "")))
 
     @web.middleware
@@ -141,23 +143,25 @@ class Guard:
             return web.Response()
         return await handler(request)
 
-    # -- with which token -----------------------------------------------------------------------------------------
+    # -- tokens ---------------------------------------------------------------------------------------------------
 
     @web.middleware
     async def check_token(self, request: web.Request, handler: Handler) -> web.StreamResponse:
-        """401 without the token, in the header, the query or the cookie that the query once set."""
-        if self._token is None or request.path in _OPEN_TO_ALL:
+        """Answer 401 without the token. It may be in the header, the query, or the cookie that the query has set."""
+        if self._token is None or request.path in _WITHOUT_TOKEN:
             return await handler(request)
         if not (
             self._is_token(_bearer(request))
+            or self._is_token(_basic_password(request))
             or self._is_token(request.query.get("token"))
             or self._is_cookie(request.cookies.get(self._cookie_name))
+            or is_signed(request, self._token)
         ):
             raise RequestError(
                 401,
                 "token_required",
-                "this server wants its token",
-                "Authorization: Bearer TOKEN, or ?token=TOKEN",
+                "this server requires a token",
+                "send Authorization: Bearer TOKEN, Basic with the token as the password, or ?token=TOKEN",
             )
         return await handler(request)
 
@@ -169,14 +173,14 @@ class Guard:
         return given is not None and _equal(given, self._cookie_value())
 
     def _cookie_value(self) -> str:
-        """Proves that the token was known, and does not tell it to whoever reads the browser's files."""
+        """Return a cookie value that proves knowledge of the token without revealing it in the browser's files."""
         assert self._token is not None
         return hmac.new(self._token.encode(errors="replace"), b"sumi cookie", hashlib.sha256).hexdigest()
 
-    # -- what answers say -----------------------------------------------------------------------------------------
+    # -- response headers -----------------------------------------------------------------------------------------
 
     async def mark(self, request: web.Request, response: web.StreamResponse) -> None:
-        """Headers of every answer (an aiohttp ``on_response_prepare`` signal)."""
+        """Add the headers of every response (an aiohttp ``on_response_prepare`` signal)."""
         headers = response.headers
         headers[hdrs.SERVER] = "Sumi"
         headers["X-Content-Type-Options"] = "nosniff"
@@ -202,7 +206,7 @@ class Guard:
 
 
 def is_same_origin(origin: str, host: str) -> bool:
-    """Whether a page of ``origin`` was loaded from where its request now goes: the same name and port."""
+    """Whether a page of ``origin`` was loaded from the host name and port that its request goes to."""
     try:
         page = urlsplit(origin)
         port = page.port or _DEFAULT_PORTS.get(page.scheme)
@@ -225,7 +229,7 @@ def _host_name(header: str) -> str | None:
     """Return the name in a Host header; None if the header is malformed."""
     try:
         parts = urlsplit(f"//{header}")
-        _ = parts.port  # raises for one that is no number
+        _ = parts.port  # raises if the port is not a number
         plain = parts.netloc == header and parts.username is None and not parts.path
     except ValueError:
         return None
@@ -247,6 +251,18 @@ def _bare(name: str) -> str:
 def _bearer(request: web.Request) -> str | None:
     scheme, _, value = request.headers.get(hdrs.AUTHORIZATION, "").partition(" ")
     return value.strip() if scheme.lower() == "bearer" else None
+
+
+def _basic_password(request: web.Request) -> str | None:
+    """Return the password of Basic authentication, which A1111's clients send; the user may be any."""
+    scheme, _, value = request.headers.get(hdrs.AUTHORIZATION, "").partition(" ")
+    if scheme.lower() != "basic":
+        return None
+    try:
+        given = base64.b64decode(value.strip(), validate=True).decode()
+    except ValueError:
+        return None
+    return given.partition(":")[2]
 
 
 def _equal(given: str, wanted: str) -> bool:

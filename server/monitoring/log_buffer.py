@@ -1,4 +1,4 @@
-"""The latest lines of the log, for those who look at them through the server."""
+"""Keeps the latest lines of the log for clients that show them."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ _INTERVAL: Final = 0.2
 class LogBuffer(logging.Handler):
     """Keeps the latest lines and sends new ones to the clients that asked for them.
 
-    Records come from any thread; clients are told on the event loop, several lines at a time.
+    Records come from any thread. The event loop sends them to clients, several lines at a time.
     """
 
     def __init__(self, hub: Hub):
@@ -40,26 +40,26 @@ class LogBuffer(logging.Handler):
         self._loop: asyncio.AbstractEventLoop | None = None
 
     def attach(self) -> None:
-        """Begin to listen, on the running event loop."""
+        """Start to collect log records, on the running event loop."""
         self._loop = asyncio.get_running_loop()
         logging.getLogger().addHandler(self)
 
     def detach(self) -> None:
-        """Stop listening."""
+        """Stop collecting log records."""
         logging.getLogger().removeHandler(self)
         self._loop = None
 
     def lines(self) -> list[dict[str, str]]:
-        """``{"t": ISO time, "m": line with its end}``, oldest first."""
+        """Return ``{"t": ISO time, "m": line with its line end}`` for each line, oldest first."""
         with self._guard:
             return list(self._lines)
 
     def raw(self) -> Mapping[str, Any]:
-        """As ``GET /internal/logs/raw`` has it."""
+        """Return the data for ``GET /internal/logs/raw``."""
         return self._message(self.lines())
 
     def subscribe(self, client_id: str, wanted: bool) -> None:
-        """Send new lines to that client from now on, or no more."""
+        """Start or stop sending new lines to that client."""
         self._subscribers.pop(client_id, None)
         if wanted:
             self._subscribers[client_id] = None
@@ -67,7 +67,7 @@ class LogBuffer(logging.Handler):
                 del self._subscribers[next(iter(self._subscribers))]
 
     def emit(self, record: logging.LogRecord) -> None:
-        """Take in one record; from any thread."""
+        """Add one record. May be called from any thread."""
         try:
             text = self.format(record)[:_LONGEST_LINE] + "\n"
         except Exception:
@@ -82,7 +82,7 @@ class LogBuffer(logging.Handler):
             if self._due:
                 return
             self._due = True
-        with contextlib.suppress(RuntimeError):  # the loop has ended: nobody is connected any more
+        with contextlib.suppress(RuntimeError):  # the loop has ended, so no client is connected
             self._loop.call_soon_threadsafe(self._loop.call_later, _INTERVAL, self._send)
 
     def _send(self) -> None:

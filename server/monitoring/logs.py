@@ -1,4 +1,4 @@
-"""The log: a line each, with the prompt it is about; as JSON for those who collect it."""
+"""Formats the log: one line for each record, with its prompt id, as text or JSON."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ def configure_logs(level: str, as_json: bool = False) -> None:
 
 
 def _is_ours(record: logging.LogRecord) -> bool:
-    """Bytes that are no HTTP are the client's mistake, which aiohttp would log as an error with a traceback."""
+    """Whether to log a record. Malformed HTTP is the client's fault; aiohttp logs it with a traceback."""
     error = record.exc_info[1] if record.exc_info else None
     return not isinstance(error, HttpProcessingError)
 
@@ -37,7 +37,7 @@ class TextLines(logging.Formatter):
 
 
 class JsonLines(logging.Formatter):
-    """One JSON object a line: time, level, logger, message, and prompt_id and exception where there are."""
+    """One JSON object per line: time, level, logger, message, and prompt_id and exception if there are any."""
 
     def format(self, record: logging.LogRecord) -> str:
         entry: dict[str, Any] = {

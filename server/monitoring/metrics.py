@@ -1,4 +1,4 @@
-"""``GET /metrics``: what a Prometheus server may want to know."""
+"""``GET /metrics``: metrics for a Prometheus server."""
 
 from __future__ import annotations
 
@@ -21,44 +21,45 @@ _REQUEST_SECONDS: Final = (0.001, 0.005, 0.01, 0.025, 0.05, 0.1, 0.5, 1, 5)
 
 
 class Metrics:
-    """Counts for as long as the server runs. Of its own: two servers in one process do not mix."""
+    """The metrics of one server since its start. Each server has its own registry, also within one process."""
 
     def __init__(self, scheduler: Scheduler, hub: Hub, gate: Gate):
         self._registry = CollectorRegistry()
-        self._jobs = Counter("sumi_jobs", "Jobs that ended", ["outcome"], registry=self._registry)
+        self._jobs = Counter("sumi_jobs", "Ended jobs", ["outcome"], registry=self._registry)
         for outcome in ("success", "error", "interrupted"):
             self._jobs.labels(outcome)
         self._job_seconds = Histogram(
-            "sumi_job_seconds", "From start to end", buckets=_JOB_SECONDS, registry=self._registry
+            "sumi_job_seconds", "Seconds from a job's start to its end", buckets=_JOB_SECONDS, registry=self._registry
         )
         self._node_seconds = Histogram(
             "sumi_node_seconds",
-            "Running nodes",
+            "Seconds that a node ran",
             ["class_type"],
             buckets=_NODE_SECONDS,
             registry=self._registry,
         )
-        self._cached = Counter("sumi_cached_nodes", "Nodes whose result was known", registry=self._registry)
+        self._of_class: dict[str, Histogram] = {}
+        self._cached = Counter("sumi_cached_nodes", "Nodes whose result came from the cache", registry=self._registry)
         self._requests = Histogram(
             "sumi_http_request_seconds",
-            "Answering requests (not WebSockets, not long polls)",
+            "Seconds to answer a request, without WebSockets and long polls",
             ["method", "route"],
             buckets=_REQUEST_SECONDS,
             registry=self._registry,
         )
-        self._statuses = Counter("sumi_http_responses", "Answers", ["status"], registry=self._registry)
-        self._registry.register(_Now(scheduler, hub, gate))
+        self._statuses = Counter("sumi_http_responses", "Responses", ["status"], registry=self._registry)
+        self._registry.register(_CurrentValues(scheduler, hub, gate))
         scheduler.on_job_ended.append(self._job_ended)
         scheduler.on_node_finished.append(self._node_finished)
 
     def answered(self, method: str, route: str, status: int, seconds: float | None) -> None:
-        """One request was answered; ``seconds`` None where waiting was the point."""
+        """Count an answered request. ``seconds`` is None for long polls and WebSockets."""
         self._statuses.labels(status).inc()
         if seconds is not None:
             self._requests.labels(method, route).observe(seconds)
 
     def text(self) -> bytes:
-        """In Prometheus's text format."""
+        """Return the metrics in Prometheus's text format."""
         return generate_latest(self._registry)
 
     def _job_ended(self, job: Job) -> None:
@@ -68,11 +69,14 @@ class Metrics:
             self._job_seconds.observe(max(0.0, job.ended - job.started))
 
     def _node_finished(self, class_type: str, seconds: float) -> None:
-        self._node_seconds.labels(class_type).observe(seconds)
+        of_class = self._of_class.get(class_type)
+        if of_class is None:
+            of_class = self._of_class[class_type] = self._node_seconds.labels(class_type)
+        of_class.observe(seconds)
 
 
-class _Now(Collector):
-    """Collects the figures that are read when a client asks."""
+class _CurrentValues(Collector):
+    """Collects values that are read when a client requests the metrics."""
 
     def __init__(self, scheduler: Scheduler, hub: Hub, gate: Gate):
         self._scheduler, self._hub, self._gate = scheduler, hub, gate
@@ -83,12 +87,12 @@ class _Now(Collector):
         queue.add_metric(["pending"], len(store.pending()))
         queue.add_metric(["running"], len(store.running()))
         yield queue
-        yield GaugeMetricFamily("sumi_queue_paused", "1 while no job is begun", float(store.paused))
+        yield GaugeMetricFamily("sumi_queue_paused", "1 while the queue is paused", float(store.paused))
         yield GaugeMetricFamily("sumi_websockets", "Connected clients", len(self._hub))
         yield CounterMetricFamily(
-            "sumi_worker_deaths", "Workers that ended uncalled for", self._scheduler.worker_deaths
+            "sumi_worker_deaths", "Workers that ended unexpectedly", self._scheduler.worker_deaths
         )
-        inside = GaugeMetricFamily("sumi_http_in_flight", "Requests that are being answered", labels=["kind"])
+        inside = GaugeMetricFamily("sumi_http_in_flight", "Requests being handled", labels=["kind"])
         for kind, count in self._gate.inside.items():
             inside.add_metric([kind.replace(" ", "_")], count)
         yield inside
@@ -101,7 +105,7 @@ class _Now(Collector):
         free = GaugeMetricFamily("sumi_device_free_bytes", "Free memory of a device", labels=["worker", "device"])
         cache: dict[str, GaugeMetricFamily] = {}
         stats = self._scheduler.stats()
-        yield GaugeMetricFamily("sumi_workers", "Workers that are up", len(stats))
+        yield GaugeMetricFamily("sumi_workers", "Workers that are running", len(stats))
         for worker, now in stats:
             memory.add_metric([worker], now.memory)
             models.add_metric([worker], len(now.models))

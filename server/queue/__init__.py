@@ -1,1 +1,1 @@
-"""From a prompt to its run: prompts become jobs, jobs go to workers, events go to clients."""
+"""Turns prompts into jobs, gives jobs to workers, and sends the workers' events to clients."""

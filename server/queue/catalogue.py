@@ -1,4 +1,4 @@
-"""The nodes there are, as the first worker described them; until then, as they were last time."""
+"""The catalogue of nodes: as described by the first worker, or until then as saved at the last start."""
 
 from __future__ import annotations
 
@@ -7,13 +7,13 @@ import contextlib
 import dataclasses
 import json
 import logging
-import os
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final
 
 from graph.folders import Folders
 from graph.node_types.schema_data import node_type_from_data
+from graph.operating_system import replace_file
 from graph.schema import NodeType, Registry
 from server.http.request_error import RequestError
 from server.store.jobs import compact_json
@@ -26,11 +26,11 @@ _FRESH_SECONDS: Final = 0.5
 
 
 class Catalogue:
-    """``versions`` and ``failures`` (node pack → why it could not be imported) are the workers'.
+    """The nodes that workers have described. ``versions`` and ``failures`` (node pack → import error) are theirs.
 
-    ``saved`` is the file in which the list is kept for the next start; it holds only where ``state`` gives the same
-    text as then (the code of all packs, say). ``ask`` asks a worker which inputs nodes have by now;
-    ``awaits_workers``: one is to come.
+    ``saved`` is the file with the list for the next start. It is valid only while ``state`` returns the same text as
+    when it was saved (a hash of the code of all packs, for example). ``ask`` asks a worker for the current inputs of
+    nodes; ``awaits_workers``: a worker is starting.
     """
 
     def __init__(self, folders: Folders, saved: Path, state: Callable[[], str] = str, patience: float = 60.0):
@@ -55,16 +55,16 @@ class Catalogue:
 
     @property
     def is_current(self) -> bool:
-        """Whether a worker has described its nodes since the start, and can be asked about them."""
+        """Whether a worker has described its nodes since the start and can answer questions about them."""
         return self._described.is_set()
 
     async def recall(self) -> None:
-        """Take the list of the last start, if there is one."""
+        """Load the list that was saved at the last start, if there is one."""
         try:
             text = await asyncio.to_thread(self._saved.read_text, "utf-8")
             data = json.loads(text)
             if data.pop("state") != await asyncio.to_thread(self._state) or data["failures"]:
-                return  # what failed may work by now
+                return  # packs that failed then may work now
             description = Description(**data)
             registry = _registry(description)
         except FileNotFoundError:
@@ -73,57 +73,56 @@ class Catalogue:
             log.warning("%s: the saved list of nodes cannot be read (%s); waiting for a worker's", self._saved, error)
             return
         if not self._current:
-            self._take(registry, description)
+            self._store(registry, description)
 
     async def update(self, description: Description) -> None:
-        """Take what a worker says, and keep it for the next start."""
+        """Store a worker's description, also on disk for the next start."""
         registry = await asyncio.to_thread(_registry, description)
         self._current = True
-        self._take(registry, description)
+        self._store(registry, description)
         for pack, reason in description.failures.items():
             log.error("node pack %s could not be loaded: %s", pack, reason.strip().splitlines()[-1])
         try:
             await asyncio.to_thread(self._save, description)
         except OSError as error:
-            log.warning("%s: the list of nodes could not be saved: %s", self._saved, error)
-        # Last, without waiting for anything after it: who waits for this may ask the worker at once.
+            log.warning("%s: cannot save the list of nodes: %s", self._saved, error)
+        # Set this last, and await nothing after it: tasks waiting for it may ask the worker at once.
         self._described.set()
 
     async def registry(self) -> Registry:
-        """The node types, without their code. Waits for a worker if nothing was saved.
+        """Return the node types, without their code. Waits for a worker if no list was saved.
 
-        Raises RequestError (503) when none has come up after ``patience`` seconds.
+        Raises RequestError (503) if no worker has started after ``patience`` seconds.
         """
         try:
             async with asyncio.timeout(self._patience):
                 await self._known.wait()
         except TimeoutError as error:
             raise RequestError(
-                503, "no_worker", "no worker has said what nodes there are", "the log says why none starts", 5
+                503, "no_worker", "no worker has started, so the list of nodes is unknown", "the log says why", 5
             ) from error
         assert self._registry is not None
         return self._registry
 
     async def described(self, seconds: float) -> bool:
-        """Whether a worker has described its nodes since the start; waits for that."""
-        return await _happened(self._described, seconds)
+        """Wait for a worker to describe its nodes. Returns whether one has."""
+        return await _is_set_within(self._described, seconds)
 
     async def packs_known(self, seconds: float) -> bool:
-        """Whether it is known what packs there are, from this start or the last; waits for that, if a worker is to
-        come."""
-        return await _happened(self._known, seconds if self.awaits_workers else 0.0)
+        """Whether the list of packs is known, from this start or the last one. Waits for it if a worker is starting."""
+        return await _is_set_within(self._known, seconds if self.awaits_workers else 0.0)
 
     async def current_registry(self, seconds: float) -> Registry:
-        """The node types as a worker has described them since the start; as they were last time, if none does in
-        time."""
+        """Return the node types as a worker has described them since the start, or as saved at the last start if no
+        worker does so in time."""
         await self.described(seconds)
         return await self.registry()
 
     async def fresh(self, names: Iterable[str] | None = None) -> Registry:
-        """:meth:`registry`, in which these nodes (None: all) have the inputs that they have by now.
+        """Return :meth:`registry` with the current inputs of these nodes (None: all).
 
-        Those of node packs list files and other things when they are asked. Before a worker is up, and where none
-        answers in time, they are as they were.
+        Node packs compute some inputs when asked, for example lists of files. If no worker answers in time, the
+        inputs stay as they were.
         """
         registry = await self.registry()
         wanted = registry if names is None else dict.fromkeys(names)
@@ -131,26 +130,26 @@ class Catalogue:
         if not changing or not self._current or self.ask is None:
             return registry
         if names is not None:
-            await self._ask_anew(changing)
+            await self._refresh(changing)
         elif asyncio.get_running_loop().time() - self._asked > _FRESH_SECONDS:
             if self._asking is None:
-                self._asking = asyncio.create_task(self._ask_anew(None))
-                self._asking.add_done_callback(self._all_asked)
+                self._asking = asyncio.create_task(self._refresh(None))
+                self._asking.add_done_callback(self._refreshed)
             await asyncio.shield(self._asking)
         return await self.registry()
 
     async def object_info(self, name: str | None = None) -> dict[str, Any] | None:
-        """``GET /object_info``: of all nodes, or of one (None if there is none of that name).
+        """Return the data for ``GET /object_info``: of all nodes or of one (None if it does not exist).
 
-        Choices are as they are now; every folder is listed once.
+        File choices are up to date; every folder is listed once.
         """
         registry = await self.fresh(None if name is None else [name])
         if name is not None and name not in registry:
             return None
         wanted = [registry[name]] if name is not None else list(registry.values())
-        return await asyncio.to_thread(_described, wanted, self.folders)
+        return await asyncio.to_thread(described_nodes, wanted, self.folders)
 
-    async def _ask_anew(self, names: Sequence[str] | None) -> None:
+    async def _refresh(self, names: Sequence[str] | None) -> None:
         assert self.ask is not None and self._registry is not None
         answered = {data["name"]: data for data in await self.ask(names)}
         new = {name: data for name, data in answered.items() if data != self._said.get(name)}
@@ -159,12 +158,12 @@ class Catalogue:
             self._said.update(new)
             self._registry = self._registry.with_types(types)
 
-    def _all_asked(self, task: asyncio.Task[None]) -> None:
+    def _refreshed(self, task: asyncio.Task[None]) -> None:
         self._asking = None
         if task.cancelled() or task.exception() is None:
             self._asked = asyncio.get_running_loop().time()
 
-    def _take(self, registry: Registry, description: Description) -> None:
+    def _store(self, registry: Registry, description: Description) -> None:
         self._registry = registry
         self._said = {data["name"]: data for data in description.nodes if "redeclare" in data["has"]}
         self.versions, self.failures = description.versions, description.failures
@@ -176,10 +175,10 @@ class Catalogue:
         self._saved.parent.mkdir(parents=True, exist_ok=True)
         part = self._saved.with_suffix(".part")
         part.write_text(compact_json({**dataclasses.asdict(description), "state": self._state()}), "utf-8")
-        os.replace(part, self._saved)
+        replace_file(part, self._saved)
 
 
-async def _happened(event: asyncio.Event, seconds: float) -> bool:
+async def _is_set_within(event: asyncio.Event, seconds: float) -> bool:
     if not event.is_set():
         with contextlib.suppress(TimeoutError):
             await asyncio.wait_for(event.wait(), seconds)
@@ -191,7 +190,8 @@ def _registry(description: Description) -> Registry:
     return Registry({node_type.name: node_type for node_type in types}, environment=description.environment)
 
 
-def _described(node_types: list[NodeType], folders: Folders) -> dict[str, Any]:
+def described_nodes(node_types: Iterable[NodeType], folders: Folders) -> dict[str, Any]:
+    """Return the data for ``GET /object_info`` of these nodes; every folder is listed once."""
     from graph.node_types.describe import describe
 
     listed: dict[str, list[str]] = {}

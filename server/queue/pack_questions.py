@@ -12,11 +12,11 @@ from server.queue.scheduler import Scheduler
 
 
 class PackQuestionError(SumiError):
-    """A node pack asked for what there is not, or its prompt was refused."""
+    """A node pack asked for something unknown, or its prompt was refused."""
 
 
 class PackQuestions:
-    """Answers with plain data, as clients get it over HTTP."""
+    """Answers with plain data in the form that clients get over HTTP."""
 
     def __init__(self, scheduler: Scheduler, prompts: Prompts):
         self._scheduler = scheduler
@@ -24,7 +24,7 @@ class PackQuestions:
         self._prompts = prompts
 
     async def answer(self, what: str, about: Mapping[str, Any]) -> Any:
-        """Raises PackQuestionError."""
+        """Return the answer to the question ``what``. Raises PackQuestionError."""
         match what:
             case "queue":
                 return json.loads(self._store.queue_json())
@@ -46,12 +46,12 @@ class PackQuestions:
                 return await self._store.clear_history()
             case "prompt":
                 return await self._submit(about)
-        raise PackQuestionError(f"the server knows of no {what!r}")
+        raise PackQuestionError(f"the server has no answer to {what!r}")
 
     async def _history(self, prompt_id: str | None, max_items: int | None, offset: int | None) -> dict[str, Any]:
         if prompt_id is not None:
             job = await self._store.get(prompt_id)
-            return {prompt_id: job.history_entry()} if job is not None and job.ended_already else {}
+            return {prompt_id: job.history_entry()} if job is not None and job.has_ended else {}
         history: dict[str, Any] = json.loads(await self._store.history_json(max_items, offset))
         return history
 

@@ -11,26 +11,30 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Final
 
-from graph.errors import FormatError, Problem, SumiError
+from graph.errors import FormatError, Problem
 from graph.formats.api import read_api
 from graph.formats.editor import is_editor_document, read_editor
 from graph.formats.json_text import check_json
 from graph.schema import Registry
+from graph.sweep.sweep import ASK_ABOVE, Sweep
 from graph.validation.nearest import Nearest
 from graph.validation.validate import Validation, custom_validated, validate_outputs
 from graph.workflow import Workflow
+from server.queue.prompt_errors import PromptError, all_failed, node_errors_of
 from server.queue.scheduler import Scheduler
+from server.queue.sweep_requests import SweepRequests
+from server.queue.webhooks import WebhookError, check_address
 from server.store.job_store import JobStore
 from server.store.jobs import Job, whole
 from server.store.writer import StoreFullError
 
 _LARGE_PROMPT: Final = 200
-"""Nodes from which reading a prompt would hold up the event loop."""
+"""Number of nodes from which a prompt is read on a thread, so that it does not block the event loop."""
 _LONGEST_ID: Final = 200
 _WORKER_SECONDS: Final = 60.0
-"""How long a prompt waits for a worker to say what nodes there are."""
+"""Seconds that a prompt waits for a worker's list of nodes."""
 _SECRETS: Final = ("auth_token_comfy_org", "api_key_comfy_org")
-"""Tokens that some clients send along for services that are not here: they are not kept."""
+"""Credentials that some clients send for services that Sumi does not offer; they are not stored."""
 
 Answer = tuple[int, dict[str, Any]]
 
@@ -44,28 +48,27 @@ class PromptLimits:
     queue_bytes: int = 1024**3
 
 
-class PromptError(SumiError):
-    """A request that cannot become a job."""
-
-    def __init__(self, kind: str, message: str, details: str = "", *, status: int = 400, **extra: Any):
-        self.status = status
-        self.body = {"type": kind, "message": message, "details": details, "extra_info": extra}
-        super().__init__(f"{message}: {details}" if details else message)
-
-
 class Prompts:
-    """Turns request bodies into jobs."""
+    """Turns request bodies into jobs. ``webhook_hosts``: other machines that webhooks may name."""
 
-    def __init__(self, store: JobStore, scheduler: Scheduler, limits: PromptLimits | None = None):
+    def __init__(
+        self,
+        store: JobStore,
+        scheduler: Scheduler,
+        limits: PromptLimits | None = None,
+        webhook_hosts: Sequence[str] = (),
+    ):
         self._store = store
         self._scheduler = scheduler
         self._limits = limits or PromptLimits()
+        self._sweeps = SweepRequests(scheduler)
+        self._webhook_hosts = tuple(webhook_hosts)
 
     async def submit(self, body: Any) -> Answer:
         """Return status and answer of ``POST /prompt`` with that JSON body.
 
-        200 once the job is on the disk, or if its prompt_id is known already (then with the first answer);
-        400 for what is wrong with it, 413 for too many nodes, 429 for a full queue, 507 for a full disk.
+        200: the job is on disk, or its prompt_id is known already (then the answer is the first one again).
+        400: the prompt is invalid. 413: too many nodes. 429: the queue is full. 507: the disk is full.
         """
         try:
             job = await self._read(body)
@@ -74,36 +77,68 @@ class Prompts:
                 return _accepted(job)
             return job
         except PromptError as error:
-            return error.status, {"error": error.body, "node_errors": {}}
+            return error.status, {"error": error.body, "node_errors": error.node_errors}
         except StoreFullError as error:
-            full = PromptError("storage_full", "the prompt could not be stored", str(error))
+            full = PromptError("storage_full", "cannot store the prompt", str(error))
             return 507, {"error": full.body, "node_errors": {}}
 
+    async def plan_sweep(self, body: Any) -> Answer:
+        """Return status and answer of ``POST /sweep/plan``: what ``POST /prompt`` would do with that body's sweep."""
+        try:
+            body = await self._converted(_whole_body(body))
+            extra_data = _object(body, "extra_data")
+            workflow = await self._workflow(body["prompt"])
+            sweep = await self._sweeps.read(extra_data, workflow)
+            if sweep is None:
+                raise PromptError("invalid_sweep", "the request has no extra_data.sweep")
+            found = await self._check_first(sweep, _targets(body))
+            await self._sweeps.check(sweep, found, confirmed=True)
+            if not found.valid_outputs:
+                raise all_failed(node_errors_of(found.problems, workflow))
+        except PromptError as error:
+            return error.status, {"error": error.body, "node_errors": error.node_errors}
+        return 200, {
+            "sweep": sweep.as_data(),
+            "combinations": len(sweep),
+            "pictures": sweep.pictures(found.valid_outputs),
+            "limit": ASK_ABOVE,
+            "runs": sweep.runs(found.valid_outputs),
+        }
+
+    async def _check_first(self, sweep: Sweep, targets: Sequence[str] | None) -> Validation:
+        """Validate the first combination of a sweep. Raises PromptError."""
+        first = sweep.workflow(0)
+        return await self._check(first, targets, first.to_api())
+
     async def _read(self, body: Any) -> Job | Answer:
-        if not isinstance(body, dict):
-            raise PromptError("invalid_prompt", "the request must be a JSON object")
-        if "prompt" not in body and is_editor_document(body):
-            body = {"prompt": body}
-        if "prompt" not in body:
-            raise PromptError("no_prompt", "no prompt was given", 'expected {"prompt": {node id: …}}')
+        body = _whole_body(body)
         prompt_id = _identifier(body, "prompt_id")
         if prompt_id is not None and (known := await self._store.get(prompt_id)) is not None:
             return _accepted(known)
         body = await self._with_prompt_handlers(await self._converted(body))
         client_id = _identifier(body, "client_id")
         extra_data = _object(body, "extra_data")
+        if extra_data.get("webhook") is not None:
+            self._check_webhook(extra_data["webhook"])
         number = _number(body)
         targets = _targets(body)
         workflow = await self._workflow(body["prompt"])
         if self._store.queue_remaining() >= self._limits.queue:
-            raise PromptError("queue_full", f"{self._limits.queue} prompts are waiting already", status=429)
+            raise PromptError("queue_full", f"{self._limits.queue} prompts are already waiting", status=429)
         if self._store.queue_bytes() >= self._limits.queue_bytes:
-            message = f"the prompts that wait take more than {self._limits.queue_bytes} bytes already"
+            message = f"the waiting prompts already take more than {self._limits.queue_bytes} bytes"
             raise PromptError("queue_full", message, status=429)
-        found = await self._check(workflow, targets, body["prompt"])
-        node_errors = _node_errors(found, workflow)
+        sweep = await self._sweeps.read(extra_data, workflow)
+        if sweep is None:
+            found = await self._check(workflow, targets, body["prompt"])
+        else:
+            found = await self._check_first(sweep, targets)
+        node_errors = node_errors_of(found.problems, workflow)
+        if sweep is not None:
+            await self._sweeps.check(sweep, found, confirmed=extra_data.get("sweep_confirmed") is True)
+            extra_data["sweep"] = sweep.as_data()
         if not found.valid_outputs:
-            return 400, {"error": _all_failed(node_errors).body, "node_errors": node_errors}
+            raise all_failed(node_errors)
         extra_data = {name: value for name, value in extra_data.items() if name not in _SECRETS}
         if client_id is not None:
             extra_data["client_id"] = client_id
@@ -122,8 +157,14 @@ class Prompts:
             node_errors=node_errors,
         )
 
+    def _check_webhook(self, address: Any) -> None:
+        try:
+            check_address(address, self._webhook_hosts)
+        except WebhookError as error:
+            raise PromptError("invalid_webhook", "the webhook cannot be used", str(error)) from error
+
     async def _converted(self, body: dict[str, Any]) -> dict[str, Any]:
-        """Return ``body`` with its prompt in API format. Pictures then carry the editor's document, as from an editor.
+        """Return ``body`` with its prompt in API format. Pictures will carry the editor's document.
 
         Raises PromptError for a document that cannot be converted.
         """
@@ -147,7 +188,7 @@ class Prompts:
         return PromptError("invalid_prompt", message, status=413)
 
     async def _with_prompt_handlers(self, body: dict[str, Any]) -> dict[str, Any]:
-        """Return ``body`` as node packs' prompt handlers change it. Soon after the start it waits for the packs."""
+        """Return ``body`` as changed by node packs' prompt handlers. Soon after the start, wait for the packs."""
         catalogue = self._scheduler.catalogue
         await catalogue.registry()
         if not catalogue.prompt_handlers:
@@ -161,8 +202,8 @@ class Prompts:
     async def _check(self, workflow: Workflow, targets: Sequence[str] | None, prompt: Mapping[str, Any]) -> Validation:
         """Validate ``workflow`` with the nodes that exist now. Raises PromptError.
 
-        Soon after the start, the list of nodes of the last start serves to accept prompts only: before one is
-        refused, a worker's list is waited for.
+        Soon after the start, the saved list of nodes is used to accept prompts, but not to refuse them: a prompt that
+        it would refuse waits for a worker's list.
         """
         catalogue = self._scheduler.catalogue
         if not catalogue.is_current:
@@ -195,11 +236,22 @@ class Prompts:
         outputs = _outputs(workflow, registry, targets)
         folders = self._scheduler.catalogue.folders
 
-        # On a thread: file choices are looked up in folders, which may be slow or large.
+        # On a thread: validation lists folders, which may be slow or large.
         found = await asyncio.to_thread(validate_outputs, workflow, registry, folders, outputs, run_custom=False)
         if found.valid_outputs and custom_validated(workflow, registry):
             found = _with(found, await self._scheduler.questions.validate(prompt, found.valid_outputs))
         return found
+
+
+def _whole_body(body: Any) -> dict[str, Any]:
+    """Return the body with a ``prompt``, which may also be an editor's document alone. Raises PromptError."""
+    if not isinstance(body, dict):
+        raise PromptError("invalid_prompt", "the request must be a JSON object")
+    if "prompt" not in body and is_editor_document(body):
+        body = {"prompt": body}
+    if "prompt" not in body:
+        raise PromptError("no_prompt", "no prompt was given", 'expected {"prompt": {node id: …}}')
+    return body
 
 
 def _read_editor(document: dict[str, Any], registry: Registry) -> Workflow:
@@ -215,9 +267,10 @@ def _accepted(job: Job) -> Answer:
 
 
 def _outputs(workflow: Workflow, registry: Registry, targets: Sequence[str] | None) -> list[str]:
-    """The output nodes to run. Raises PromptError for unknown classes and where there are no outputs."""
+    """Return the output nodes to run. Raises PromptError for unknown classes and if there are no outputs."""
+    types = {class_type: registry.get(class_type) for class_type in {n.class_type for n in workflow.nodes.values()}}
     for node_id, node in workflow.nodes.items():
-        if node.class_type not in registry:
+        if types[node.class_type] is None:
             near = Nearest()(node.class_type, registry, "classes")
             hint = f". Did you mean {' or '.join(map(repr, near))}?" if near else ""
             raise PromptError(
@@ -230,7 +283,7 @@ def _outputs(workflow: Workflow, registry: Registry, targets: Sequence[str] | No
     outputs = [
         node_id
         for node_id, node in workflow.nodes.items()
-        if (node_type := registry.get(node.class_type)) is not None
+        if (node_type := types[node.class_type]) is not None
         and node_type.output_node
         and (targets is None or node_id in targets)
     ]
@@ -244,7 +297,7 @@ def _outputs(workflow: Workflow, registry: Registry, targets: Sequence[str] | No
 
 
 def _with(found: Validation, problems: Sequence[Problem]) -> Validation:
-    """Add the worker's ``problems`` to ``found``; they may make further outputs invalid."""
+    """Add the worker's ``problems`` to ``found``; they may make more outputs invalid."""
     failed = {output for problem in problems for output in problem.extra.get("dependent_outputs", ())}
     return replace(
         found,
@@ -252,46 +305,6 @@ def _with(found: Validation, problems: Sequence[Problem]) -> Validation:
         valid_outputs=tuple(output for output in found.valid_outputs if output not in failed),
         invalid_outputs=(*found.invalid_outputs, *(output for output in found.valid_outputs if output in failed)),
     )
-
-
-_TYPES: Final = {"dependency_cycle": "exception_during_validation"}
-"""The protocol's types for problems that it does not name."""
-
-
-def _node_errors(found: Validation, workflow: Workflow) -> dict[str, Any]:
-    return {
-        node_id: {
-            "errors": [_error(problem) for problem in problems],
-            "dependent_outputs": list(
-                dict.fromkeys(output for problem in problems for output in problem.extra.get("dependent_outputs", ()))
-            ),
-            "class_type": workflow.nodes[node_id].class_type,
-        }
-        for node_id, problems in found.by_node().items()
-    }
-
-
-def _error(problem: Problem) -> dict[str, Any]:
-    extra = {name: value for name, value in problem.extra.items() if name != "dependent_outputs"}
-    if problem.input_name is not None:
-        extra = {"input_name": problem.input_name, "received_value": problem.found, **extra}
-    details = problem.details or problem.input_name or ""
-    if problem.expected:
-        details += f"{': ' if details else ''}expected {problem.expected}"
-    if problem.suggestions:
-        details += f". Did you mean {' or '.join(map(repr, problem.suggestions))}?"
-    kind = _TYPES.get(problem.type, problem.type)
-    return {"type": kind, "message": problem.message, "details": details, "extra_info": extra}
-
-
-def _all_failed(node_errors: Mapping[str, Any]) -> PromptError:
-    lines = []
-    for node_id, node in list(node_errors.items())[:50]:
-        lines.append(f"* {node['class_type']} {node_id}:")
-        lines += [
-            f"    - {': '.join(filter(None, (error['message'], error['details'])))}" for error in node["errors"][:20]
-        ]
-    return PromptError("prompt_outputs_failed_validation", "Prompt outputs failed validation", "\n".join(lines))
 
 
 def _identifier(body: Mapping[str, Any], name: str) -> str | None:

@@ -6,18 +6,23 @@ import asyncio
 import logging
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any, Final
 
-from graph.events import RunFailed, RunInterrupted
-from graph.schema import Registry
+from graph.events import RunFailed, RunInterrupted, RunSucceeded
+from graph.schema import NodeType, Registry
+from graph.sweep.sweep import Sweep
 from server.http.hub import Hub
 from server.queue.catalogue import Catalogue
 from server.queue.messages import RunMessages
+from server.queue.sweep_messages import SweepMessages
+from server.queue.sweep_run import Part, SweepRun, sweep_of
 from server.queue.worker_questions import WorkerQuestions
+from server.queue.worker_slots import WorkerSlot, WorkerSlots
 from server.store.job_store import JobStore
 from server.store.jobs import MAX_WORKER_DEATHS, PREVIEW_METHODS, Job
 from server.workers.interface import (
+    OnEvent,
     OnPackQuestion,
     Outcome,
     RunRequest,
@@ -25,13 +30,11 @@ from server.workers.interface import (
     Worker,
     WorkerDied,
     WorkerFactory,
-    nobody_answers,
+    refuse_question,
 )
 
 log = logging.getLogger(__name__)
 
-_FIRST_RESTART_WAIT: Final = 0.5
-_LONGEST_RESTART_WAIT: Final = 30.0
 _STORE_WAIT: Final = 1.0
 
 
@@ -42,53 +45,39 @@ class Running:
     job: Job
     worker: str
     messages: RunMessages
+    sweep: SweepRun | None = None
 
     @property
     def progress(self) -> float:
-        """0..1, as far as one can know."""
+        """The estimated share that is done, 0..1."""
         return self.messages.progress
 
     @property
     def node(self) -> str | None:
-        """The placed node at work."""
+        """The placed node that runs now."""
         return self.messages.node
-
-
-@dataclass
-class _WorkerSlot:
-    """A place for one worker. A worker that dies is replaced by a new one."""
-
-    name: str
-    make: WorkerFactory
-    worker: Worker | None = None
-    job: Job | None = None
-    files: frozenset[tuple[str, str]] = frozenset()
-    """Model files of the last job: what is most likely in memory."""
-    wake: asyncio.Event = field(default_factory=asyncio.Event)
 
 
 class Scheduler:
     """Keeps one worker for each of ``factories`` and gives them jobs.
 
-    A factory makes a new worker that is not started; it is called again after a worker has died.
-    ``on_node_finished(class, seconds)`` and ``on_job_ended(job)`` are for metrics. ``questions`` asks any worker
-    that is up. ``on_pack_question`` answers questions of node packs in the workers.
+    A factory makes a new worker without starting it; it is called again after a worker has died.
+    ``on_node_finished(class, seconds)`` and ``on_job_ended(job)`` are for metrics. ``questions`` asks any running
+    worker. ``on_pack_question`` answers questions of node packs in the workers.
     """
 
     def __init__(self, store: JobStore, hub: Hub, catalogue: Catalogue, factories: Mapping[str, WorkerFactory]):
         self.store, self.hub, self.catalogue = store, hub, catalogue
         self.running: dict[str, Running] = {}
-        self.worker_deaths = 0
         self.on_node_finished: list[Callable[[str, float], None]] = []
         self.on_job_ended: list[Callable[[Job], None]] = []
-        self._slots = [_WorkerSlot(name, make) for name, make in factories.items()]
+        self._slots = WorkerSlots(factories, catalogue, self._connect, self._run, self._changed)
         self._tasks: list[asyncio.Task[None]] = []
-        self._next: tuple[_WorkerSlot, Job] | None = None
         self._to_stop: set[str] = set()
         self._ending: set[asyncio.Task[None]] = set()
         self._news = asyncio.Event()
-        self.on_pack_question: OnPackQuestion = nobody_answers
-        self.questions = WorkerQuestions(self._workers)
+        self.on_pack_question: OnPackQuestion = refuse_question
+        self.questions = WorkerQuestions(self._slots.workers)
         catalogue.ask = self.questions.redeclare
         catalogue.awaits_workers = bool(factories)
         store.on_change = self._changed
@@ -96,17 +85,16 @@ class Scheduler:
         hub.greeting = self._greeting
 
     async def start(self) -> None:
-        """Start the workers; returns at once, before they are up."""
-        self._tasks = [asyncio.create_task(self._keep(slot), name=slot.name) for slot in self._slots]
-        self._tasks.append(asyncio.create_task(self._dispatch(), name="dispatch"))
+        """Start the workers. Returns at once, before they are ready."""
+        self._tasks = [*self._slots.start(), asyncio.create_task(self._dispatch(), name="dispatch")]
 
     async def close(self) -> None:
-        """End the workers. What they were running waits in the queue for the next start."""
+        """End the workers. Their running jobs stay in the queue for the next start."""
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
         await asyncio.gather(*self._ending, return_exceptions=True)
-        await asyncio.gather(*(slot.worker.close() for slot in self._slots if slot.worker is not None))
+        await asyncio.gather(*(worker.close() for worker in self._slots.workers()))
         for running in list(self.running.values()):
             running.messages.abandon()
             running.job.start_over()
@@ -114,17 +102,22 @@ class Scheduler:
 
     @property
     def ready(self) -> bool:
-        """Whether some worker is up, and able to compute as far as it has found out."""
+        """Whether at least one worker is running and knows of no reason why it could not compute."""
         return any(not stats.trouble for _, stats in self.stats())
 
     def stats(self) -> list[tuple[str, Stats]]:
-        """Of every worker that is up."""
-        return [(slot.name, slot.worker.stats()) for slot in self._slots if slot.worker is not None]
+        """Return the stats of every running worker."""
+        return self._slots.stats()
+
+    @property
+    def worker_deaths(self) -> int:
+        """The number of workers that have died."""
+        return self._slots.deaths
 
     async def interrupt(self, prompt_id: str | None = None) -> bool:
-        """Stop one job, or all that run for None; whether there was anything to stop.
+        """Stop one job, or all running jobs for None. Returns whether there was a job to stop.
 
-        One that still waits ends as interrupted without having run. One that has ended stays as it is.
+        A waiting job ends as interrupted without running. An ended job does not change.
         """
         if prompt_id is None:
             return any([await self._stop(running) for running in self.store.running()])
@@ -138,22 +131,14 @@ class Scheduler:
         return True
 
     async def free(self, unload_models: bool, free_memory: bool) -> None:
-        """Pass it on to every worker."""
-        for slot in self._slots:
-            if slot.worker is not None:
-                slot.files = frozenset()
-                try:
-                    await slot.worker.free(unload_models, free_memory)
-                except WorkerDied:
-                    log.info("%s died and needs no freeing", slot.name)
+        """Free models or results in every worker."""
+        await self._slots.free_memory(unload_models, free_memory)
 
-    def _workers(self, idle_first: bool) -> list[Worker]:
-        """The workers that are up."""
-        posts = sorted(self._slots, key=lambda slot: slot.job is not None) if idle_first else self._slots
-        return [slot.worker for slot in posts if slot.worker is not None]
+    def _connect(self, worker: Worker) -> None:
+        worker.on_pack_message, worker.on_pack_question = self._relay, self._answer_pack
 
-    def _pass_on(self, event: str, data: Any, client_id: str | None) -> None:
-        """A message of a node pack, to its client or to everyone."""
+    def _relay(self, event: str, data: Any, client_id: str | None) -> None:
+        """Send a node pack's message to its client or to everyone."""
         if isinstance(data, bytes):
             if event.isdecimal():
                 self.hub.send_binary(client_id, int(event).to_bytes(4, "big") + data)
@@ -163,118 +148,88 @@ class Scheduler:
     async def _answer_pack(self, what: str, about: Mapping[str, Any]) -> Any:
         return await self.on_pack_question(what, about)
 
-    # -- workers -------------------------------------------------------------------------------------------------
-
-    async def _keep(self, slot: _WorkerSlot) -> None:
-        """Keep a worker in ``slot``: start one, and another one whenever it dies."""
-        wait = _FIRST_RESTART_WAIT
-        while True:
-            worker = slot.make()
-            worker.on_pack_message, worker.on_pack_question = self._pass_on, self._answer_pack
-            try:
-                description = await worker.start()
-                await self.catalogue.update(description)
-                log.info("%s is up: %d nodes", slot.name, len(description.nodes))
-                slot.worker, wait = worker, _FIRST_RESTART_WAIT
-                self._changed()
-                await self._serve(slot, worker)
-            except Exception as error:
-                if not isinstance(error, WorkerDied):
-                    log.exception("%s: the server failed to use it", slot.name)
-                if slot.worker is None:
-                    log.error("%s did not start: %s; trying again in %g s", slot.name, error, wait)
-                else:
-                    self.worker_deaths += 1
-                    log.error("%s died: %s; starting another", slot.name, error)
-            finally:
-                slot.worker, slot.files = None, frozenset()
-                await worker.close()
-            await asyncio.sleep(wait)
-            wait = min(2 * wait, _LONGEST_RESTART_WAIT)
-
-    async def _serve(self, slot: _WorkerSlot, worker: Worker) -> None:
-        """Run what is given to ``slot`` until the worker dies; raises WorkerDied."""
-        death = asyncio.ensure_future(worker.died())
-        try:
-            while True:
-                given = asyncio.ensure_future(slot.wake.wait())
-                await asyncio.wait([given, death], return_when=asyncio.FIRST_COMPLETED)
-                given.cancel()
-                if slot.job is not None:
-                    slot.wake.clear()
-                    try:
-                        await self._run(slot, worker, slot.job)
-                    finally:
-                        slot.job = None
-                        self._changed()
-                if death.done():
-                    raise WorkerDied(death.result())
-        finally:
-            death.cancel()
-
     # -- jobs ----------------------------------------------------------------------------------------------------
 
     async def _dispatch(self) -> None:
-        """Give the first job of the queue to a free worker, whenever there are both."""
+        """Give the first job of the queue to a free worker whenever both exist."""
         while True:
             self._news.clear()
             try:
-                while any(self._free()) and (job := await self.store.claim_next()) is not None:
-                    await self._give(job)
+                while self._slots.free() and (self._give_part() or await self._give_next()):
+                    pass
             except Exception:
-                log.exception("a job could not be taken from the queue; trying again in %g s", _STORE_WAIT)
+                log.exception("cannot take a job from the queue; next attempt in %g s", _STORE_WAIT)
                 await asyncio.sleep(_STORE_WAIT)
                 continue
             await self._news.wait()
 
-    async def _give(self, job: Job) -> None:
-        files = model_files(job, await self.catalogue.registry())
-        free = list(self._free())
-        if not free:  # the worker died in the meantime
+    async def _give_next(self) -> bool:
+        """Give the first job of the queue to a free worker. Returns False if no job waits."""
+        job = await self.store.claim_next()
+        if job is None:
+            return False
+        try:
+            registry = await self.catalogue.registry()
+            sweep = sweep_of(job)
+            stored = await self.store.parts(job.prompt_id) if sweep is not None else {}
+        except Exception:
             await self.store.put_back(job)
-            return
-        slot = max(free, key=lambda slot: len(slot.files & files))
+            raise
+        if not self._slots.free():  # the worker died in the meantime
+            await self.store.put_back(job)
+        elif sweep is not None:
+            await self._begin_sweep(job, sweep, registry, stored)
+        else:
+            slot = self._choose(job, registry)
+            self.running[job.prompt_id] = Running(job, slot.name, RunMessages(job, self.hub, self._node_finished))
+        return True
+
+    def _choose(self, job: Job, registry: Registry) -> WorkerSlot:
+        """Give ``job`` to the free worker that probably holds most of its models."""
+        files = model_files(job, registry)
+        slot = max(self._slots.free(), key=lambda slot: len(slot.files & files))
         slot.job, slot.files = job, files
         slot.wake.set()
-        messages = RunMessages(job, self.hub, self._node_finished)
-        self.running[job.prompt_id] = Running(job, slot.name, messages)
+        return slot
 
-    def _free(self) -> list[_WorkerSlot]:
-        return [slot for slot in self._slots if slot.worker is not None and slot.job is None]
-
-    async def _run(self, slot: _WorkerSlot, worker: Worker, job: Job) -> None:
-        """One attempt at ``job``. Raises WorkerDied after the job has been seen to."""
+    async def _run(self, slot: WorkerSlot, worker: Worker, job: Job) -> None:
+        """Make one attempt at ``job``. Raises WorkerDied, after the job has been queued again or ended."""
         running = self.running[job.prompt_id]
-        log.info("begins on %s", slot.name, extra={"prompt_id": job.prompt_id})
-        request = RunRequest(
-            job.prompt_id,
-            job.prompt,
-            tuple(job.outputs_to_execute),
-            _extra_pnginfo(job),
-            previews=_previews(job),
-            client_id=job.client_id,
-        )
+        if running.sweep is not None:
+            await self._run_part(slot, worker, running, running.sweep)
+            return
+        log.info("starts on %s", slot.name, extra={"prompt_id": job.prompt_id})
+        try:
+            outcome = await self._outcome(worker, job, _request(job), running.messages.handle)
+        except WorkerDied as death:
+            await self._handle_death(running, str(death))
+            raise
+        await self._end(running, outcome)
+
+    async def _outcome(
+        self, worker: Worker, job: Job, request: RunRequest | Callable[[], RunRequest], on_event: OnEvent
+    ) -> Outcome:
+        """Run the request and return how it ended. A function makes it on a thread. Raises WorkerDied."""
         try:
             if job.prompt_id in self._to_stop:
-                outcome: Outcome = RunInterrupted(job.prompt_id, None, None)
-            else:
-                outcome = await worker.run(request, running.messages.handle)
-        except WorkerDied as death:
-            await self._died_running(running, str(death))
+                return RunInterrupted(job.prompt_id, None, None)
+            if not isinstance(request, RunRequest):
+                request = await asyncio.to_thread(request)
+            return await worker.run(request, on_event)
+        except WorkerDied:
             raise
         except Exception as error:
             log.exception("the server failed while the job ran", extra={"prompt_id": job.prompt_id})
-            outcome = RunFailed(job.prompt_id, "", "", "", type(error).__name__, str(error))
-        await self._end(running, outcome)
+            return RunFailed(job.prompt_id, "", "", "", type(error).__name__, str(error))
 
     async def _end(self, running: Running, outcome: Outcome) -> None:
-        """Store the end, then tell it. Not cut short when the server closes."""
-        ending = asyncio.create_task(self._store_and_tell(running, outcome))
+        """Store how the job ended, then send the messages. The server waits for this when it closes."""
+        ending = asyncio.create_task(self._store_and_report(running, outcome))
         self._ending.add(ending)
         ending.add_done_callback(self._ending.discard)
         await asyncio.shield(ending)
 
-    async def _store_and_tell(self, running: Running, outcome: Outcome) -> None:
+    async def _store_and_report(self, running: Running, outcome: Outcome) -> None:
         job = running.job
         said = running.messages.ended(outcome)
         await self.store.finish(job)
@@ -285,8 +240,8 @@ class Scheduler:
         log.info("%s after %.2f s", job.status, took, extra={"prompt_id": job.prompt_id})
         self._job_ended(job)
 
-    async def _died_running(self, running: Running, reason: str) -> None:
-        """The worker died under the job: once is bad luck, twice is the job's doing."""
+    async def _handle_death(self, running: Running, reason: str) -> None:
+        """Handle a worker that died while it ran ``job``: retry once; at the second death, end the job as an error."""
         job = running.job
         job.worker_deaths += 1
         node = running.node
@@ -302,7 +257,7 @@ class Scheduler:
                 running, RunFailed(job.prompt_id, node or "", node or "", class_type, "WorkerDied", message)
             )
             return
-        log.warning("its worker died (%s): it is tried once more", reason, extra={"prompt_id": job.prompt_id})
+        log.warning("its worker died (%s); retrying once", reason, extra={"prompt_id": job.prompt_id})
         del self.running[job.prompt_id]
         job.start_over()
         job.messages.append(["worker_died", lost])
@@ -310,14 +265,84 @@ class Scheduler:
         if job.client_id is not None:
             self.hub.send(job.client_id, "worker_died", lost)
 
+    # -- sweeps --------------------------------------------------------------------------------------------------
+
+    async def _begin_sweep(self, job: Job, sweep: Sweep, registry: Registry, stored: Mapping[int, Any]) -> None:
+        """Let the parts of a sweep be given to workers, without those that an earlier attempt has finished."""
+        messages = SweepMessages(job, self.hub, self._node_finished, len(sweep))
+        run = SweepRun(job, sweep, _request(job), messages, registry, self.catalogue.folders)
+        self.running[job.prompt_id] = Running(job, "", messages, run)
+        run.restore(stored)
+        await self._end_sweep(self.running[job.prompt_id], run)
+
+    def _give_part(self) -> bool:
+        """Give the next part of a running sweep to a free worker. Returns False if no part waits."""
+        for running in self.running.values():
+            if running.sweep is not None and (taken := running.sweep.take()) is not None:
+                slot = self._choose(running.job, running.sweep.registry)
+                slot.part = taken[0]
+                running.worker = slot.name
+                return True
+        return False
+
+    async def _run_part(self, slot: WorkerSlot, worker: Worker, running: Running, sweep: SweepRun) -> None:
+        """Run one part of a sweep. Raises WorkerDied, after the part has been put back or the job has ended."""
+        job, part = running.job, slot.part
+        log.info("%s starts on %s", sweep.name_of(part), slot.name, extra={"prompt_id": job.prompt_id})
+        try:
+            outcome = await self._outcome(
+                worker, job, lambda: sweep.request_for(part), lambda event: sweep.messages.handle_part(part, event)
+            )
+        except WorkerDied as death:
+            await self._handle_part_death(running, sweep, part, str(death))
+            raise
+        if isinstance(outcome, RunSucceeded):
+            sweep.finished(part)
+            if part is not None:
+                await self.store.save_part(job.prompt_id, part, sweep.shown_by(part))
+            if job.prompt_id in self._to_stop:
+                sweep.stop(RunInterrupted(job.prompt_id, None, None))
+        else:
+            sweep.failed(part, outcome)
+            await self._stop(job.prompt_id)
+        await self._end_sweep(running, sweep)
+
+    async def _handle_part_death(self, running: Running, sweep: SweepRun, part: Part, reason: str) -> None:
+        job = running.job
+        job.worker_deaths += 1
+        node = running.node
+        lost = {"prompt_id": job.prompt_id, "node_id": node, "reason": reason, "timestamp": int(time.time() * 1000)}
+        if not sweep.died(part, MAX_WORKER_DEATHS):
+            class_type = job.prompt.get(node or "", {}).get("class_type", "")
+            message = f"the worker died {MAX_WORKER_DEATHS} times while running {sweep.name_of(part)}: {reason}"
+            sweep.stop(RunFailed(job.prompt_id, node or "", node or "", class_type, "WorkerDied", message))
+            await self._stop(job.prompt_id)
+        elif job.prompt_id in self._to_stop:
+            sweep.stop(RunInterrupted(job.prompt_id, node, None))
+        else:
+            log.warning("its worker died (%s); retrying once", reason, extra={"prompt_id": job.prompt_id})
+            job.messages.append(["worker_died", lost])
+            if job.client_id is not None:
+                self.hub.send(job.client_id, "worker_died", lost)
+        await self._end_sweep(running, sweep)
+
+    async def _end_sweep(self, running: Running, sweep: SweepRun) -> None:
+        """End the job if no part of it runs or waits any more."""
+        outcome = sweep.take_outcome()
+        if outcome is not None:
+            await self._end(running, outcome)
+
     async def _stop(self, prompt_id: str) -> bool:
         self._to_stop.add(prompt_id)
-        for slot in self._slots:
-            if slot.job is not None and slot.job.prompt_id == prompt_id and slot.worker is not None:
-                try:
-                    await slot.worker.interrupt(prompt_id)
-                except WorkerDied:
-                    log.info("its worker died before it could be interrupted", extra={"prompt_id": prompt_id})
+        for worker in self._slots.running(prompt_id):
+            try:
+                await worker.interrupt(prompt_id)
+            except WorkerDied:
+                log.info("its worker died before it was interrupted", extra={"prompt_id": prompt_id})
+        running = self.running.get(prompt_id)
+        if running is not None and running.sweep is not None:
+            running.sweep.stop(RunInterrupted(prompt_id, None, None))
+            await self._end_sweep(running, running.sweep)  # at once if none of its parts runs
         return True
 
     def _job_ended(self, job: Job) -> None:
@@ -341,16 +366,36 @@ class Scheduler:
         ]
 
 
+def _request(job: Job) -> RunRequest:
+    return RunRequest(
+        job.prompt_id,
+        job.prompt,
+        tuple(job.outputs_to_execute),
+        _extra_pnginfo(job),
+        previews=_previews(job),
+        client_id=job.client_id,
+    )
+
+
 def model_files(job: Job, registry: Registry) -> frozenset[tuple[str, str]]:
-    """The (folder, name) of every model file that the job's inputs name."""
+    """Return the (folder, name) of every model file that the job's inputs name."""
     found = set()
+    naming: dict[str, list[tuple[str, str]]] = {}
     for node in job.prompt.values():
-        node_type = registry.get(node.get("class_type"))
-        for declared in node_type.inputs if node_type is not None else ():
-            value = node.get("inputs", {}).get(declared.name)
-            if declared.files not in (None, "input", "output", "temp") and isinstance(value, str):
-                found.add((str(declared.files), value))
+        class_type = node.get("class_type")
+        if class_type not in naming:
+            naming[class_type] = _inputs_that_name_models(registry.get(class_type))
+        for folder, name in naming[class_type]:
+            value = (node.get("inputs") or {}).get(name)
+            if isinstance(value, str):
+                found.add((folder, value))
     return frozenset(found)
+
+
+def _inputs_that_name_models(node_type: NodeType | None) -> list[tuple[str, str]]:
+    """Return the (folder, input name) of a class's inputs that name model files."""
+    inputs = node_type.inputs if node_type is not None else ()
+    return [(str(i.files), i.name) for i in inputs if i.files not in (None, "input", "output", "temp")]
 
 
 def _extra_pnginfo(job: Job) -> Mapping[str, Any] | None:

@@ -1,4 +1,4 @@
-"""Questions to any worker that is up, with a time limit."""
+"""Asks questions of any running worker, with a time limit."""
 
 from __future__ import annotations
 
@@ -15,24 +15,24 @@ log = logging.getLogger(__name__)
 T = TypeVar("T")
 
 VALIDATION_SECONDS: Final = 5.0
-"""How long a node's own validation code may take; after that the prompt is accepted and judged when it runs."""
+"""Seconds that a node's own validation code may take. After that the prompt is accepted, and may fail when it runs."""
 
 PACK_SECONDS: Final = 65.0
-"""How long a worker may take to say what a node pack answers, or that it took more than a minute."""
+"""Seconds to wait for a worker to return a node pack's answer, or report that the pack took over a minute."""
 
 DECLARATION_SECONDS: Final = 5.0
-"""How long nodes may take to say what inputs they have by now."""
+"""Seconds that nodes may take to declare their inputs again."""
 
 
 class WorkerQuestions:
-    """``workers(idle_first)`` gives those that are up. The next one is asked if one dies over a question."""
+    """Asks workers. ``workers(idle_first)`` returns the running ones; if one dies, the next one is asked."""
 
     def __init__(self, workers: Callable[[bool], Sequence[Worker]]):
         self._workers = workers
 
     async def validate(self, prompt: Mapping[str, Any], targets: Sequence[str]) -> list[Problem]:
         """Return the problems that nodes' own validation code finds; none if no worker answers in five seconds."""
-        what = "the validation code of a node (the prompt is accepted unseen)"
+        what = "the validation code of a node (the prompt is accepted without it)"
         return await self._ask(lambda w: w.validate(prompt, list(targets)), VALIDATION_SECONDS, what) or []
 
     async def redeclare(self, names: Sequence[str] | None) -> list[dict[str, Any]]:
@@ -46,7 +46,7 @@ class WorkerQuestions:
         return await self._ask(lambda w: w.ask_packs(request), PACK_SECONDS, what, idle_first=False)
 
     async def handle_prompt(self, body: Mapping[str, Any]) -> Any:
-        """The body of a prompt as node packs change it; as it came, if they fail or take too long."""
+        """Return the body of a prompt as node packs change it, or unchanged if they fail or take too long."""
         what = "a node pack's prompt handler (the prompt is used unchanged)"
         changed = await self._ask(lambda w: w.handle_prompt(body), VALIDATION_SECONDS, what, idle_first=False)
         return body if changed is None else changed

@@ -1,1 +1,1 @@
-"""The routes, one file per theme."""
+"""The HTTP and WebSocket routes, one file per theme."""

@@ -1,4 +1,4 @@
-"""Jobs that have ended."""
+"""Routes for ended jobs."""
 
 from __future__ import annotations
 
@@ -37,14 +37,14 @@ ENTRY: Final = record(
 @endpoints.get(
     "/history",
     query=(
-        Query("max_items", "at most so many; the newest, unless offset says where to begin", INTEGER),
-        Query("offset", "leave out so many of the oldest", INTEGER),
+        Query("max_items", "return at most this many: the newest, or with offset the ones from there on", INTEGER),
+        Query("offset", "leave out this many of the oldest", INTEGER),
     ),
     answer=mapping(ENTRY),
     errors=(400,),
 )
 async def history(request: web.Request) -> web.StreamResponse:
-    """The prompts that have ended, oldest first."""
+    """List the ended prompts, oldest first."""
     text = await services(request).store.history_json(
         query_integer(request, "max_items"), query_integer(request, "offset")
     )
@@ -53,16 +53,16 @@ async def history(request: web.Request) -> web.StreamResponse:
 
 @endpoints.get("/history/{prompt_id}", answer=mapping(ENTRY))
 async def entry(request: web.Request) -> web.StreamResponse:
-    """One prompt that has ended; {} for any other."""
+    """Return one ended prompt; {} if it has not ended or does not exist."""
     prompt_id = request.match_info["prompt_id"]
     job = await services(request).store.get(prompt_id)
-    found = {prompt_id: job.history_entry()} if job is not None and job.ended_already else {}
+    found = {prompt_id: job.history_entry()} if job is not None and job.has_ended else {}
     return web.json_response(found, dumps=compact_json)
 
 
 @endpoints.post("/history", body=record(clear=BOOLEAN, delete=array(STRING)), errors=(400, 413, 507))
 async def forget(request: web.Request) -> web.StreamResponse:
-    """Forget all that has ended, or some. Pictures stay."""
+    """Delete all or some ended prompts from the history. Pictures stay."""
     store = services(request).store
     body = await read_object(request)
     clear, delete = flag(body, "clear"), identifiers(body, "delete")

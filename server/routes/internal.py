@@ -1,4 +1,4 @@
-"""Routes for the editor alone: folders, their files, the log."""
+"""Routes that only the editor uses: folders, their files, the log."""
 
 from __future__ import annotations
 
@@ -21,14 +21,14 @@ endpoints: Final = Endpoints("internal")
 
 @endpoints.get("/internal/folder_paths", answer=mapping(array(STRING)))
 async def folder_paths(request: web.Request) -> web.StreamResponse:
-    """Where each kind of model file is searched for."""
+    """Return the directories that are searched for each kind of model file."""
     found = services(request).config.folders.model_folders()
     return web.json_response({name: [str(path) for path in paths] for name, paths in found.items()})
 
 
 @endpoints.get("/internal/files/{folder}", answer=array(STRING), errors=(400,))
 async def files(request: web.Request) -> web.StreamResponse:
-    """The files at the top of the output, input or temp folder, newest first."""
+    """List the files at the top level of the output, input or temp folder, newest first."""
     folder = request.match_info["folder"]
     if folder not in WORK_FOLDERS:
         raise RequestError(400, "invalid_folder", f"expected one of {', '.join(WORK_FOLDERS)}")
@@ -38,7 +38,7 @@ async def files(request: web.Request) -> web.StreamResponse:
 
 @endpoints.get("/internal/logs", answer=STRING)
 async def logs(request: web.Request) -> web.StreamResponse:
-    """The latest lines of the log, as one text."""
+    """Return the latest lines of the log, as one text."""
     lines = services(request).logs.lines()
     return web.json_response("".join(f"{line['t']} - {line['m']}" for line in lines), dumps=compact_json)
 
@@ -53,7 +53,7 @@ async def logs(request: web.Request) -> web.StreamResponse:
     ),
 )
 async def raw_logs(request: web.Request) -> web.StreamResponse:
-    """The latest lines of the log, each with its time."""
+    """Return the latest lines of the log, each with its time."""
     return web.json_response(services(request).logs.raw(), dumps=compact_json)
 
 
@@ -64,7 +64,7 @@ async def raw_logs(request: web.Request) -> web.StreamResponse:
     errors=(400, 413),
 )
 async def subscribe(request: web.Request) -> web.StreamResponse:
-    """Send new lines of the log to a WebSocket client, or no more."""
+    """Start or stop sending new lines of the log to a WebSocket client."""
     body = await read_object(request)
     client_id, enabled = body.get("clientId"), flag(body, "enabled")
     if not isinstance(client_id, str) or enabled is None or len(client_id) > 200:

@@ -1,16 +1,13 @@
-"""One job from queue to history, for clients without a WebSocket."""
+"""Routes for jobs, queued or ended, for clients without a WebSocket."""
 
 from __future__ import annotations
 
 import asyncio
-import math
-from collections.abc import Mapping
 from typing import Any, Final
-from urllib.parse import urlencode
 
 from aiohttp import web
 
-from graph.results import SavedFile, with_changed_files
+from server.files.saved_files import existing_files, with_addresses
 from server.http.endpoint import (
     BOOLEAN,
     FREE_OBJECT,
@@ -24,23 +21,22 @@ from server.http.endpoint import (
     record,
 )
 from server.http.request_error import RequestError
-from server.routes.request_data import query_choice, query_integer
+from server.interfaces.runs import find_job, wait_until_ended
+from server.routes.request_data import query_choice, query_flag, query_integer, query_wait
 from server.services import Services, services
 from server.store.job_list import ORDERS, STATUSES, JobFilter, entry_of
-from server.store.job_store import JobStore
 from server.store.jobs import Job, compact_json, whole
 
 endpoints: Final = Endpoints("jobs")
 
-LONGEST_WAIT: Final = 3600.0
 LONGEST_PAGE: Final = 1000
-_LOOK_SECONDS: Final = 2.0
-"""How often a long poll looks whether its client is still there."""
+_MOST_WORDS: Final = 20
+"""Words of a search; the others are ignored."""
 
 
 @endpoints.get(
     "/jobs/{prompt_id}",
-    query=(Query("wait", "answer when the job has ended, at the latest after so many seconds", NUMBER),),
+    query=(Query("wait", "answer when the job has ended, or after this many seconds", NUMBER),),
     answer=record(
         {"prompt_id": STRING, "status": {"enum": ["pending", "running", "success", "error", "interrupted"]}},
         position=INTEGER,
@@ -52,26 +48,30 @@ _LOOK_SECONDS: Final = 2.0
     kind="long poll",
 )
 async def job(request: web.Request) -> web.StreamResponse:
-    """Status, position, progress, seconds by node, and outputs with their URLs."""
+    """Return a job's status, position, progress, seconds by node, and outputs with their URLs."""
     here = services(request)
     prompt_id = request.match_info["prompt_id"]
-    seconds = _wait(request)
-    await _ended(request, here.store, prompt_id, seconds)
-    found = await here.store.get(prompt_id)
-    if found is None:
-        raise RequestError(404, "not_found", f"there is no job {prompt_id[:100]!r}")
+    await wait_until_ended(here, prompt_id, request, query_wait(request))
+    found = await find_job(here, prompt_id)
     return web.json_response(_described(found, here), dumps=compact_json)
 
 
 @endpoints.get(
     "/jobs",
     query=(
-        Query("status", "of these only: pending, in_progress, completed, failed, cancelled, with commas"),
-        Query("workflow_id", "of this workflow only: the id that its editor gave it"),
+        Query(
+            "status",
+            "only jobs with these statuses, separated by commas: pending, in_progress, completed, failed, cancelled",
+        ),
+        Query("workflow_id", "only jobs of this workflow: the id that the editor gave it"),
+        Query("search", "only jobs with these words in the texts of their inputs or in the names of their files"),
+        Query("since", "only jobs created at this time or later, in milliseconds", INTEGER),
+        Query("until", "only jobs created before this time, in milliseconds", INTEGER),
+        Query("existing", "leave files that no longer exist out of files", BOOLEAN),
         Query("sort_by", f"{' or '.join(ORDERS)}"),
         Query("sort_order", "desc or asc"),
-        Query("limit", f"at most so many, up to {LONGEST_PAGE}", INTEGER),
-        Query("offset", "leave out so many of the first", INTEGER),
+        Query("limit", f"return at most this many, up to {LONGEST_PAGE}", INTEGER),
+        Query("offset", "leave out this many at the start", INTEGER),
     ),
     answer=record(
         {
@@ -82,7 +82,7 @@ async def job(request: web.Request) -> web.StreamResponse:
     errors=(400,),
 )
 async def job_list(request: web.Request) -> web.StreamResponse:
-    """Jobs of all states, in the words of ComfyUI's front end; the newest first, unless another order is asked for."""
+    """List jobs in all states, in the form of ComfyUI's front end, newest first unless another order is requested."""
     words = [word.strip() for word in request.query.get("status", "").split(",") if word.strip()]
     if unknown := [word for word in words if word not in STATUSES]:
         raise RequestError(
@@ -95,37 +95,29 @@ async def job_list(request: web.Request) -> web.StreamResponse:
         request.query.get("workflow_id") or None,
         query_choice(request, "sort_by", tuple(ORDERS), "created_at"),
         query_choice(request, "sort_order", ("desc", "asc"), "desc") == "asc",
+        tuple(request.query.get("search", "").split()[:_MOST_WORDS]),
+        query_integer(request, "since"),
+        query_integer(request, "until"),
     )
-    found, total = await services(request).store.page(wanted, limit, offset)
+    here = services(request)
+    found, total = await here.store.page(wanted, limit, offset)
+    if query_flag(request, "existing"):
+        found = await asyncio.to_thread(_with_existing_files, here, found)
     pagination = {"offset": offset, "limit": limit, "total": total, "has_more": offset + len(found) < total}
     return web.json_response({"jobs": found, "pagination": pagination}, dumps=compact_json)
 
 
-async def _ended(request: web.Request, store: JobStore, prompt_id: str, seconds: float) -> None:
-    """Wait for the end of the job, of the time, or of the client's patience, whose place others may want."""
-    loop = asyncio.get_running_loop()
-    late = loop.time() + seconds
-    while store.is_queued(prompt_id) and (left := late - loop.time()) > 0 and request.transport is not None:
-        await store.wait_ended(prompt_id, min(left, _LOOK_SECONDS))
-
-
-def _wait(request: web.Request) -> float:
-    try:
-        seconds = float(request.query.get("wait") or 0)
-    except ValueError:
-        seconds = math.nan
-    if not 0 <= seconds <= LONGEST_WAIT:
-        raise RequestError(400, "invalid_query", f"wait must be seconds, from 0 to {LONGEST_WAIT:g}")
-    return seconds
+def _with_existing_files(here: Services, jobs: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    return [{**job, "files": existing_files(here.config.folders, job["files"])} for job in jobs]
 
 
 def _described(job: Job, here: Services) -> dict[str, Any]:
     running = here.scheduler.running.get(job.prompt_id) if job.status == "running" else None
-    now = running.job if running is not None else job  # what the database knows of it is how it began
+    now = running.job if running is not None else job  # the database knows only how the job started
     progress = running.progress if running is not None else float(job.status == "success")
     return {
         **entry_of(now),
-        **({"workflow": {"prompt": job.prompt, "extra_data": job.extra_data}} if job.ended_already else {}),
+        **({"workflow": {"prompt": job.prompt, "extra_data": job.extra_data}} if job.has_ended else {}),
         "prompt_id": job.prompt_id,
         "status": job.status,
         "number": whole(job.number),
@@ -139,18 +131,7 @@ def _described(job: Job, here: Services) -> dict[str, Any]:
         "ended": job.ended,
         "timings": now.timings,
         "cached": now.cached,
-        "outputs": {node_id: _with_urls(output) for node_id, output in now.outputs.items()},
+        "outputs": {node_id: with_addresses(output) for node_id, output in now.outputs.items()},
         "node_errors": job.node_errors,
         "error": job.error,
     }
-
-
-def _with_urls(output: Any) -> Any:
-    """Return ``output`` with the URL of each file in it."""
-    if not isinstance(output, dict):
-        return output
-    return with_changed_files(output, _with_url)
-
-
-def _with_url(entry: Mapping[str, Any], file: SavedFile) -> Mapping[str, Any]:
-    return {**entry, "url": f"/view?{urlencode(file.as_ui(), errors='replace')}"}

@@ -1,37 +1,39 @@
-"""The model files there are."""
+"""Routes for model files."""
 
 from __future__ import annotations
 
 import asyncio
-import json
+import io
 import os
 from pathlib import Path
 from typing import Any, Final
 
-from aiohttp import web
+from aiohttp import hdrs, web
 
 from graph.folders import Folders
+from graph.formats.model_header import header_json
 from server.files.client_files import safe_name
-from server.http.endpoint import FREE_OBJECT, INTEGER, NUMBER, STRING, Endpoints, Query, array, record
+from server.files.model_facts import ModelFacts, preview_of, thumbnail_of
+from server.files.pictures import on_picture_thread, preview
+from server.http.endpoint import BOOLEAN, FREE_OBJECT, INTEGER, NUMBER, STRING, Endpoints, Query, array, record
 from server.http.request_error import RequestError
 from server.services import services
 from server.store.jobs import compact_json
 
 endpoints: Final = Endpoints("models")
 
-_LARGEST_HEADER: Final = 100_000_000  # what the safetensors library itself accepts
 _NOT_MODELS: Final = frozenset({"configs", "custom_nodes"})
 
 
 @endpoints.get("/models", answer=array(STRING))
 async def folders(request: web.Request) -> web.StreamResponse:
-    """The kinds of model files, by the names of their folders."""
+    """List the kinds of model files, by the names of their folders."""
     return web.json_response(list(services(request).config.folders.models))
 
 
 @endpoints.get("/models/{folder}", answer=array(STRING), errors=(404,))
 async def files(request: web.Request) -> web.StreamResponse:
-    """The files of one kind."""
+    """List the files of one kind."""
     here = services(request).config.folders
     folder = _model_folder(here, request.match_info["folder"])
     return web.json_response(await asyncio.to_thread(here.names, folder), dumps=compact_json)
@@ -39,7 +41,7 @@ async def files(request: web.Request) -> web.StreamResponse:
 
 @endpoints.get("/embeddings", answer=array(STRING))
 async def embeddings(request: web.Request) -> web.StreamResponse:
-    """Textual inversions, as prompts name them: without the ending."""
+    """List textual inversions by their names in prompts: without the ending."""
     here = services(request).config.folders
     names = await asyncio.to_thread(here.names, "embeddings") if "embeddings" in here.models else []
     return web.json_response([os.path.splitext(name)[0] for name in names], dumps=compact_json)
@@ -47,7 +49,7 @@ async def embeddings(request: web.Request) -> web.StreamResponse:
 
 @endpoints.get(
     "/view_metadata/{folder}",
-    query=(Query("filename", "a .safetensors file of that folder", required=True),),
+    query=(Query("filename", "a .safetensors file in that folder", required=True),),
     answer=FREE_OBJECT,
     errors=(400, 404),
 )
@@ -58,19 +60,15 @@ async def metadata(request: web.Request) -> web.StreamResponse:
     name = request.query.get("filename", "")
     if not name.endswith(".safetensors"):
         raise RequestError(404, "not_found", "only .safetensors files have metadata")
-    for directory in here.model_folders()[folder]:
-        path = directory / safe_name(name, folder)  # which may be a link: only the machine's owner can have made it
-        if path.is_file():
-            found = await asyncio.to_thread(_safetensors_metadata, path)
-            if found is None:
-                raise RequestError(404, "not_found", f"{name[:200]} has no metadata")
-            return web.json_response(found, dumps=compact_json)
-    raise RequestError(404, "not_found", f"there is no {name[:200]!r} in {folder}")
+    found = await asyncio.to_thread(lambda: _safetensors_metadata(_file(here, folder, name)))
+    if found is None:
+        raise RequestError(404, "not_found", f"{name[:200]} has no metadata")
+    return web.json_response(found, dumps=compact_json)
 
 
 @endpoints.get("/experiment/models", answer=array(record({"name": STRING, "folders": array(STRING)})))
 async def folder_paths(request: web.Request) -> web.StreamResponse:
-    """The kinds of model files and the directories that are searched for them."""
+    """List the kinds of model files and the directories that are searched for them."""
     here = services(request).config.folders.model_folders()
     listed = [
         {"name": name, "folders": [str(path) for path in paths]}
@@ -88,10 +86,85 @@ async def folder_paths(request: web.Request) -> web.StreamResponse:
     errors=(404,),
 )
 async def files_with_facts(request: web.Request) -> web.StreamResponse:
-    """The files of one kind with size and times."""
+    """List the files of one kind with size and times."""
     here = services(request).config.folders
     folder = _model_folder(here, request.match_info["folder"])
     return web.json_response(await asyncio.to_thread(_facts, here, folder), dumps=compact_json)
+
+
+_FACTS: Final = ModelFacts()
+_PREVIEW_SIDE: Final = 512
+
+
+@endpoints.get(
+    "/model_files/{folder}",
+    answer=array(
+        record(
+            {
+                "name": STRING,
+                "size": INTEGER,
+                "modified": NUMBER,
+                "preview": BOOLEAN,
+                "words": array(STRING),
+                "notes": FREE_OBJECT,
+            },
+            kind={"type": ["string", "null"]},
+            family={"type": ["string", "null"]},
+        )
+    ),
+    errors=(404,),
+)
+async def files_for_people(request: web.Request) -> web.StreamResponse:
+    """List the files of one kind with their family, trigger words and notes, and whether a picture is beside them."""
+    here = services(request).config.folders
+    folder = _model_folder(here, request.match_info["folder"])
+
+    def listed() -> list[dict[str, Any]]:
+        directories = here.model_folders()[folder]
+        first = {file["name"]: file for file in reversed(_facts(here, folder))}
+        return [
+            {
+                "name": name,
+                "size": file["size"],
+                "modified": file["modified"],
+                **_FACTS.of(directories[file["pathIndex"]] / name),
+            }
+            for name, file in sorted(first.items(), key=lambda entry: entry[0].lower())
+        ]
+
+    return web.json_response(await asyncio.to_thread(listed), dumps=compact_json)
+
+
+@endpoints.get(
+    "/model_files/{folder}/preview",
+    query=(Query("filename", "a file in that folder", required=True),),
+    answer=STRING,
+    answer_type="image/webp",
+    errors=(404, 413),
+)
+async def preview_picture(request: web.Request) -> web.StreamResponse:
+    """Send a model file's picture, made smaller: one beside it, or else the thumbnail in its metadata.
+
+    Beside the file are ``name.preview.png`` or ``name.png``, also .jpg and .webp. The metadata has
+    ``modelspec.thumbnail``.
+    """
+    here = services(request).config.folders
+    folder = _model_folder(here, request.match_info["folder"])
+    name = request.query.get("filename", "")
+    source = await asyncio.to_thread(_picture_of, _file(here, folder, name))
+    if source is None:
+        raise RequestError(404, "not_found", f"{name[:200]!r} has no picture, neither beside it nor in its metadata")
+    most = services(request).config.limits.picture_pixels
+    body = await on_picture_thread(lambda: preview(source, "webp", 80, False, most, _PREVIEW_SIDE))
+    return web.Response(body=body, content_type="image/webp", headers={hdrs.CACHE_CONTROL: "no-cache"})
+
+
+def _picture_of(path: Path) -> Path | io.BytesIO | None:
+    beside = preview_of(path)
+    if beside is not None:
+        return beside
+    inside = thumbnail_of(path)
+    return io.BytesIO(inside) if inside else None
 
 
 def _model_folder(here: Folders, name: str) -> str:
@@ -102,17 +175,19 @@ def _model_folder(here: Folders, name: str) -> str:
 
 
 def _safetensors_metadata(path: Path) -> dict[str, Any] | None:
-    """The header's ``__metadata__``; None if there is none or the file is no safetensors file."""
-    with path.open("rb") as file:
-        length = int.from_bytes(file.read(8), "little")
-        if not 0 < length <= _LARGEST_HEADER:
-            return None
-        try:
-            header = json.loads(file.read(length))
-        except (ValueError, RecursionError):
-            return None
-    found = header.get("__metadata__") if isinstance(header, dict) else None
+    """Return the header's ``__metadata__``; None if it has none or the file is not a safetensors file."""
+    header = header_json(path)
+    found = header.get("__metadata__") if header is not None else None
     return found if isinstance(found, dict) else None
+
+
+def _file(here: Folders, folder: str, name: str) -> Path:
+    """Return the path of a model file. Raises RequestError (404)."""
+    for directory in here.model_folders()[folder]:
+        path = directory / safe_name(name, folder)  # links may lead out: only the machine's owner can create them
+        if path.is_file():
+            return path
+    raise RequestError(404, "not_found", f"there is no file {name[:200]!r} in {folder}")
 
 
 def _facts(here: Folders, folder: str) -> list[dict[str, Any]]:
@@ -122,7 +197,7 @@ def _facts(here: Folders, folder: str) -> list[dict[str, Any]]:
         for index, directory in enumerate(directories):
             try:
                 stat = (directory / name).stat()
-            except OSError:  # it is in another directory of this kind, or was deleted just now
+            except OSError:  # the file is in another directory of this kind, or was just deleted
                 continue
             listed.append(
                 {

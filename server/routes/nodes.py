@@ -1,4 +1,4 @@
-"""The nodes there are."""
+"""Routes for descriptions of nodes."""
 
 from __future__ import annotations
 
@@ -15,13 +15,13 @@ endpoints: Final = Endpoints("nodes")
 
 @endpoints.get("/object_info", answer=mapping(FREE_OBJECT))
 async def object_info(request: web.Request) -> web.StreamResponse:
-    """Every node: its inputs in order, their types, defaults, bounds and choices, its outputs."""
+    """Describe every node: its inputs in order with types, defaults, bounds and choices, and its outputs."""
     return _json(await services(request).catalogue.object_info())
 
 
 @endpoints.get("/object_info/{class_type}", answer=mapping(FREE_OBJECT))
 async def one(request: web.Request) -> web.StreamResponse:
-    """One node; {} if there is none of that name."""
+    """Describe one node; {} if it does not exist."""
     return _json(await services(request).catalogue.object_info(request.match_info["class_type"]) or {})
 
 

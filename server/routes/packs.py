@@ -1,4 +1,4 @@
-"""Node packs' scripts for the editor and their routes, which a worker answers."""
+"""Node packs' scripts for the editor, and their routes, which a worker answers."""
 
 from __future__ import annotations
 
@@ -21,14 +21,14 @@ from server.workers.node_packs import scripts, web_folder
 endpoints: Final = Endpoints("packs")
 
 _START_SECONDS: Final = 60.0
-"""How long a worker is waited for that may have packs, soon after the start."""
+"""Seconds to wait, soon after the start, for a worker that may have packs."""
 _NOT_FOR_PACKS: Final = frozenset({"authorization", "cookie"})
 _OURS: Final = frozenset({"content-length", "date", "server", "transfer-encoding", "connection"})
 
 
 @endpoints.get("/extensions", answer=array(STRING))
 async def extensions(request: web.Request) -> web.StreamResponse:
-    """The addresses of scripts that node packs bring for the editor."""
+    """List the addresses of node packs' scripts for the editor."""
     catalogue = services(request).catalogue
     await catalogue.packs_known(_START_SECONDS)
     found = await asyncio.to_thread(lambda: list(scripts(catalogue.packs)))
@@ -37,7 +37,7 @@ async def extensions(request: web.Request) -> web.StreamResponse:
 
 @endpoints.get("/extensions/{pack}/{file:.+}", answer=STRING, answer_type="*/*", errors=(400, 404))
 async def extension_file(request: web.Request) -> web.StreamResponse:
-    """A file that a node pack brings for the editor."""
+    """Send a file that a node pack has for the editor."""
     root = web_folder(services(request).catalogue.packs, request.match_info["pack"])
     if root is not None:
         path = await asyncio.to_thread(path_inside, root, request.match_info["file"], "extension")
@@ -50,7 +50,7 @@ async def extension_file(request: web.Request) -> web.StreamResponse:
 
 @web.middleware
 async def ask_packs(request: web.Request, handler: Handler) -> web.StreamResponse:
-    """Ask the node packs where the server itself has nothing to say."""
+    """Pass a request that no route of the server matches to the node packs."""
     unknown = request.match_info.http_exception is not None
     if not unknown and request.match_info.handler is not editor_file:
         return await handler(request)
@@ -66,7 +66,7 @@ async def ask_packs(request: web.Request, handler: Handler) -> web.StreamRespons
 
 
 async def _packs_have_routes(request: web.Request) -> bool:
-    """Soon after the start, packs that had routes the last time are waited for, and so are those that are new."""
+    """Whether packs have routes. Soon after the start, wait for packs that had routes last time and for new packs."""
     catalogue = request.app[SERVICES].catalogue
     await catalogue.packs_known(_START_SECONDS)
     return catalogue.pack_routes and await catalogue.described(_START_SECONDS)
@@ -79,7 +79,7 @@ async def _pack_answer(request: web.Request) -> web.StreamResponse:
         asked = PackRequest(request.method, request.rel_url.raw_path_qs, headers, body)
         found = await here.scheduler.questions.ask_packs(asked)
     if found is None:
-        what = "no worker could tell whether a node pack has something at this address"
+        what = "no worker is ready, so it is unknown whether a node pack has this address"
         raise RequestError(503, "no_answer", what, "the log says why; try again", 1)
     kept = CIMultiDict((name, value) for name, value in found.headers if name.lower() not in _OURS)
     return web.Response(status=found.status, headers=kept, body=found.body)

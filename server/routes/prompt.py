@@ -1,4 +1,4 @@
-"""Prompts in."""
+"""Routes that accept prompts."""
 
 from __future__ import annotations
 
@@ -25,6 +25,7 @@ from server.store.jobs import compact_json
 
 endpoints: Final = Endpoints("prompt")
 
+AXIS: Final = record({"node": STRING, "input": STRING, "values": array(ANYTHING), "labels": array(STRING)})
 WORKFLOW: Final = mapping(record({"class_type": STRING, "inputs": mapping(ANYTHING)}, _meta=FREE_OBJECT))
 
 
@@ -43,7 +44,7 @@ WORKFLOW: Final = mapping(record({"class_type": STRING, "inputs": mapping(ANYTHI
     errors=(400, 413, 429, 507),
 )
 async def submit(request: web.Request) -> web.StreamResponse:
-    """Queue a workflow, in API format or as an editor saves it. Answers once it is stored.
+    """Queue a workflow, in API format or as an editor saves it. Answers once the job is stored.
 
     An editor's workflow is converted. A known prompt_id queues nothing again.
     """
@@ -64,7 +65,30 @@ async def submit(request: web.Request) -> web.StreamResponse:
     return web.json_response(answered, status=status, headers=headers, dumps=compact_json)
 
 
+@endpoints.post(
+    "/sweep/plan",
+    body=record({"prompt": WORKFLOW, "extra_data": FREE_OBJECT}, partial_execution_targets=array(STRING)),
+    answer=record(
+        {
+            "sweep": array(AXIS),
+            "combinations": INTEGER,
+            "pictures": INTEGER,
+            "limit": INTEGER,
+            "runs": mapping(INTEGER),
+        }
+    ),
+    errors=(400, 413),
+)
+async def plan_sweep(request: web.Request) -> web.StreamResponse:
+    """Say what `/prompt` would do with this sweep: every value, the number of pictures, and how often each node runs.
+
+    Queues nothing.
+    """
+    status, answered = await services(request).prompts.plan_sweep(await read_json(request))
+    return web.json_response(answered, status=status, dumps=compact_json)
+
+
 @endpoints.get("/prompt", answer=record({"exec_info": record({"queue_remaining": INTEGER})}))
 async def remaining(request: web.Request) -> web.StreamResponse:
-    """How many prompts wait or run."""
+    """Return how many prompts wait or run."""
     return web.json_response({"exec_info": {"queue_remaining": services(request).store.queue_remaining()}})

@@ -1,4 +1,4 @@
-"""The queue, and what is told to the workers."""
+"""Routes for the queue, and for stopping and freeing the workers."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from aiohttp import web
 
 from server.http.endpoint import ANYTHING, BOOLEAN, STRING, Endpoints, array, record
 from server.http.request_error import RequestError
-from server.routes.request_data import flag, identifiers, loose_flag, read_object
+from server.routes.request_data import flag, identifiers, lenient_flag, read_object
 from server.services import services
 
 endpoints: Final = Endpoints("queue")
@@ -25,7 +25,7 @@ ITEM: Final = {
     answer=record({"queue_running": array(ITEM), "queue_pending": array(ITEM), "paused": BOOLEAN}),
 )
 async def queue(request: web.Request) -> web.StreamResponse:
-    """Running and waiting jobs in order, and whether the queue is paused."""
+    """List running and waiting jobs in order, and whether the queue is paused."""
     return web.json_response(text=services(request).store.queue_json())
 
 
@@ -42,7 +42,7 @@ async def queue(request: web.Request) -> web.StreamResponse:
     errors=(400, 404, 413, 507),
 )
 async def change_queue(request: web.Request) -> web.StreamResponse:
-    """Clear or delete what waits, pause or go on, move one prompt before another, retry failed ones."""
+    """Clear or delete waiting prompts, pause or resume, move one prompt before another, retry failed ones."""
     store = services(request).store
     body = await read_object(request)
     clear, pause = flag(body, "clear"), flag(body, "pause")
@@ -60,7 +60,7 @@ async def change_queue(request: web.Request) -> web.StreamResponse:
 
 @endpoints.post("/interrupt", body=record(prompt_id=STRING), body_required=False, errors=(400, 413, 507))
 async def interrupt(request: web.Request) -> web.StreamResponse:
-    """Stop what runs, or one prompt, whether it runs or waits."""
+    """Stop all running prompts, or one prompt that runs or waits."""
     body = await read_object(request, optional=True)
     prompt_id = body.get("prompt_id")
     if prompt_id is not None and not isinstance(prompt_id, str):
@@ -73,9 +73,9 @@ async def interrupt(request: web.Request) -> web.StreamResponse:
     "/free", body=record(unload_models=BOOLEAN, free_memory=BOOLEAN), body_required=False, errors=(400, 413)
 )
 async def free(request: web.Request) -> web.StreamResponse:
-    """Let go of models, or of results kept in memory."""
+    """Free models, or results kept in memory."""
     body = await read_object(request, optional=True)
-    unload_models, free_memory = loose_flag(body, "unload_models"), loose_flag(body, "free_memory")
+    unload_models, free_memory = lenient_flag(body, "unload_models"), lenient_flag(body, "free_memory")
     await services(request).scheduler.free(unload_models, free_memory)
     return web.Response()
 

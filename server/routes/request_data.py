@@ -1,8 +1,9 @@
-"""Reads and checks request data within limits; anything wrong with it raises RequestError."""
+"""Reads and checks request data within limits. Invalid data raises RequestError."""
 
 from __future__ import annotations
 
 import asyncio
+import math
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Any, Final
@@ -14,12 +15,14 @@ from graph.formats.json_text import parse_json
 from server.http.request_error import RequestError
 from server.services import services
 
+LONGEST_WAIT: Final = 3600.0
+"""The longest ``?wait=SECONDS``."""
 _LARGE_JSON: Final = 64 * 1024
-"""Bytes from which parsing would hold up the event loop."""
+"""Bytes from which a body is parsed on a thread, so that it does not block the event loop."""
 
 
 async def chunks(request: web.Request, most: int) -> AsyncIterator[bytes]:
-    """The body piece by piece. Raises RequestError for more than ``most`` bytes (413) and a stalled client (408)."""
+    """Yield the body in pieces. Raises RequestError for more than ``most`` bytes (413) and a stalled client (408)."""
     if request.content_length is not None and request.content_length > most:
         raise too_large(most)
     seconds = services(request).config.limits.body_seconds
@@ -29,7 +32,7 @@ async def chunks(request: web.Request, most: int) -> AsyncIterator[bytes]:
             async with asyncio.timeout(seconds):
                 chunk = await request.content.readany()
         except TimeoutError as error:
-            raise RequestError(408, "body_timeout", f"the body stood still for {seconds:g} s") from error
+            raise RequestError(408, "body_timeout", f"no data arrived for {seconds:g} s") from error
         except (web.RequestPayloadError, ValueError) as error:
             raise RequestError(400, "invalid_body", "the body cannot be read", str(error)[:200]) from error
         if not chunk:
@@ -41,31 +44,31 @@ async def chunks(request: web.Request, most: int) -> AsyncIterator[bytes]:
 
 
 def too_large(most: int) -> RequestError:
-    """413, with what would be right."""
+    """Return the error (413) for a body that is too large."""
     return RequestError(413, "body_too_large", f"the body is larger than {most} bytes")
 
 
 @asynccontextmanager
 async def whole_body(request: web.Request, most: int) -> AsyncIterator[bytes]:
-    """The body, accounted for as long as it is in use. Raises RequestError like :func:`chunks`, and where there are
-    too many bytes in memory already (503)."""
+    """Read the body; its bytes are counted until the caller is done with it. Raises RequestError like :func:`chunks`,
+    and (503) if too many bytes are in memory already."""
     gate = services(request).gate
     parts: list[bytes] = []
     received = 0
     try:
         async for chunk in chunks(request, most):
-            gate.take(len(chunk))
+            gate.reserve(len(chunk))
             received += len(chunk)
             parts.append(chunk)
         yield b"".join(parts)
     finally:
-        gate.give_back(received)
+        gate.release(received)
 
 
 async def read_json(request: web.Request, *, empty: Any = None) -> Any:
-    """The JSON body, whatever its Content-Type says. ``empty`` is what no body at all means, if it may be left out.
+    """Read the JSON body; its Content-Type is ignored. If the body may be left out, ``empty`` is its value then.
 
-    Raises RequestError for text that is not JSON, too large or too deep.
+    Raises RequestError for text that is not JSON, too large or too deeply nested.
     """
     try:
         async with whole_body(request, services(request).config.limits.json_bytes) as body:
@@ -79,7 +82,7 @@ async def read_json(request: web.Request, *, empty: Any = None) -> Any:
 
 
 async def read_object(request: web.Request, *, optional: bool = False) -> dict[str, Any]:
-    """The JSON body, which must be an object; ``{}`` for none if it is ``optional``."""
+    """Read the JSON body, which must be an object. If it is ``optional``, no body means ``{}``."""
     body = await read_json(request, empty={} if optional else None)
     if not isinstance(body, dict):
         raise RequestError(400, "invalid_body", "the body must be a JSON object")
@@ -87,7 +90,7 @@ async def read_object(request: web.Request, *, optional: bool = False) -> dict[s
 
 
 def identifiers(body: dict[str, Any], name: str) -> list[str] | None:
-    """The list of ids under ``name``; None if it is not there."""
+    """Return the list of ids under ``name``; None if it is missing."""
     value = body.get(name)
     if value is None:
         return None
@@ -97,21 +100,21 @@ def identifiers(body: dict[str, Any], name: str) -> list[str] | None:
 
 
 def flag(body: dict[str, Any], name: str) -> bool | None:
-    """The boolean under ``name``; None if it is not there."""
+    """Return the boolean under ``name``; None if it is missing."""
     value = body.get(name)
     if value is not None and not isinstance(value, bool):
         raise RequestError(400, "invalid_body", f"{name} must be true or false")
     return value
 
 
-def loose_flag(body: dict[str, Any], name: str) -> bool:
-    """The boolean under ``name``, which clients also write as 1 or 0; False if it is not there."""
+def lenient_flag(body: dict[str, Any], name: str) -> bool:
+    """Return the boolean under ``name``, which clients also write as 1 or 0; False if it is missing."""
     value = body.get(name)
     return bool(value) if isinstance(value, int) and value in (0, 1) else bool(flag(body, name))
 
 
 def query_flag(request: web.Request, name: str, default: bool = False) -> bool:
-    """``?name=true`` or ``1``, ``yes``, ``on``; likewise false. Other words are the default."""
+    """Read ``?name=true`` or ``1``, ``yes``, ``on``; false in the same way. Other words mean the default."""
     value = request.query.get(name, "").lower()
     if default:
         return value not in ("false", "0", "no", "off")
@@ -119,7 +122,7 @@ def query_flag(request: web.Request, name: str, default: bool = False) -> bool:
 
 
 def query_integer(request: web.Request, name: str) -> int | None:
-    """``?name=N``; None if it is not there or negative, which clients send for "no limit"."""
+    """Read ``?name=N``; None if it is missing or negative, which clients send for "no limit"."""
     value = request.query.get(name, "")
     if not value:
         return None
@@ -132,8 +135,19 @@ def query_integer(request: web.Request, name: str) -> int | None:
     return number if number >= 0 else None
 
 
+def query_wait(request: web.Request, default: float = 0.0) -> float:
+    """Read ``?wait=SECONDS``."""
+    try:
+        seconds = float(request.query.get("wait") or default)
+    except ValueError:
+        seconds = math.nan
+    if not 0 <= seconds <= LONGEST_WAIT:
+        raise RequestError(400, "invalid_query", f"wait must be seconds, from 0 to {LONGEST_WAIT:g}")
+    return seconds
+
+
 def query_choice(request: web.Request, name: str, choices: tuple[str, ...], default: str) -> Any:
-    """``?name=…``, one of ``choices``."""
+    """Read ``?name=…``, which must be one of ``choices``."""
     value = request.query.get(name) or default
     if value not in choices:
         raise RequestError(400, "invalid_query", f"{name} must be one of {', '.join(choices)}")

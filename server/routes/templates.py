@@ -1,4 +1,4 @@
-"""Sumi's example workflows, in the form in which ComfyUI's front ends look for templates."""
+"""Serves Sumi's example workflows in the form of ComfyUI's templates."""
 
 from __future__ import annotations
 
@@ -8,15 +8,13 @@ from typing import Any, Final
 
 from aiohttp import hdrs, web
 
+from server.files.saved_apps import EXAMPLES
 from server.http.endpoint import FREE_OBJECT, STRING, Endpoints, array, record
 from server.http.request_error import RequestError
 from server.services import services
 from server.store.jobs import compact_json
 
 endpoints: Final = Endpoints("templates")
-
-EXAMPLES: Final = Path(__file__).parents[2] / "workflows"
-"""Each example is ``NAME.json``, as an editor saves it, with its picture, ``NAME.webp``."""
 
 _PICTURE: Final = "webp"
 _TEMPLATE: Final = record({"name": STRING, "title": STRING, "mediaType": STRING, "mediaSubtype": STRING})

@@ -1,4 +1,4 @@
-"""Files that editors keep here; workflows above all."""
+"""Routes for files that editors store on the server, mostly workflows."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from typing import Any, Final
 from aiohttp import web
 
 from graph.errors import InputFileError
+from graph.operating_system import replace_file
 from server.files.client_files import part_beside, path_inside
 from server.http.endpoint import BOOLEAN, INTEGER, NUMBER, STRING, Endpoints, Query, array, record
 from server.http.request_error import RequestError
@@ -24,9 +25,9 @@ _ENTRY: Final = record(
     {"name": STRING, "type": {"enum": ["file", "directory"]}, "path": STRING}, size=INTEGER, modified=NUMBER
 )
 _BYTES: Final = {"type": "string", "format": "binary"}
-_TYPES: Final = {".json": "application/json", ".css": "text/css"}  # style sheets load only as such
-_FULL_INFO: Final = Query("full_info", "answer with size and time too", BOOLEAN)
-_OVERWRITE: Final = Query("overwrite", "false: 409 if a file is there (default: true)", BOOLEAN)
+_TYPES: Final = {".json": "application/json", ".css": "text/css"}  # browsers load style sheets only with this type
+_FULL_INFO: Final = Query("full_info", "also return size and time", BOOLEAN)
+_OVERWRITE: Final = Query("overwrite", "false: answer 409 if the file exists (default: true)", BOOLEAN)
 _WRITES: Final = (400, 403, 404, 408, 409, 413, 507)
 
 
@@ -34,17 +35,17 @@ _WRITES: Final = (400, 403, 404, 408, 409, 413, 507)
     "/userdata",
     query=(
         Query("dir", "the folder to list", required=True),
-        Query("recurse", "folders in it too", BOOLEAN),
+        Query("recurse", "list files in subfolders, too", BOOLEAN),
         _FULL_INFO,
-        Query("split", "each name also in its parts", BOOLEAN),
+        Query("split", "also return each name split into its parts", BOOLEAN),
     ),
     answer=array({"anyOf": [STRING, _FACTS, array(STRING)]}),
     errors=(400, 403, 404),
 )
 async def listing(request: web.Request) -> web.StreamResponse:
-    """The files in a folder."""
+    """List the files in a folder."""
     if not request.query.get("dir"):
-        raise RequestError(400, "invalid_query", "dir is missing")
+        raise RequestError(400, "invalid_query", "the query parameter dir is missing")
     directory = await asyncio.to_thread(_path, request, request.query["dir"])
     if not directory.is_dir():
         raise RequestError(404, "not_found", "there is no such folder")
@@ -60,12 +61,12 @@ async def listing(request: web.Request) -> web.StreamResponse:
 
 @endpoints.get(
     "/v2/userdata",
-    query=(Query("path", "the folder to list; left out: the top"),),
+    query=(Query("path", "the folder to list (default: the top level)"),),
     answer=array(_ENTRY),
     errors=(400, 403, 404),
 )
 async def entries(request: web.Request) -> web.StreamResponse:
-    """The files and folders in a folder."""
+    """List the files and folders in a folder."""
     top = services(request).config.user_data
     directory = await asyncio.to_thread(_path, request, request.query.get("path", ""))
     if directory == top:
@@ -77,7 +78,7 @@ async def entries(request: web.Request) -> web.StreamResponse:
 
 @endpoints.get("/userdata/{file:.+}", answer=_BYTES, answer_type="application/octet-stream", errors=(400, 403, 404))
 async def read(request: web.Request) -> web.StreamResponse:
-    """One file."""
+    """Send one file."""
     path = await asyncio.to_thread(_existing, request, request.match_info["file"])
     kind = _TYPES.get(path.suffix.lower(), "application/octet-stream")
     return web.FileResponse(path, headers={"Content-Type": kind, "Cache-Control": "no-cache"})
@@ -144,14 +145,14 @@ def _existing(request: web.Request, name: str) -> Path:
 
 def _rename(source: Path, target: Path, overwrite: bool) -> None:
     if target.is_dir():
-        raise RequestError(409, "exists", "a folder of that name is there already")
+        raise RequestError(409, "exists", "a folder with that name already exists")
     target.parent.mkdir(parents=True, exist_ok=True)
     if not overwrite:
         try:
             target.open("xb").close()
         except FileExistsError as error:
-            raise RequestError(409, "exists", "a file of that name is there already") from error
-    os.replace(source, target)
+            raise RequestError(409, "exists", "a file with that name already exists") from error
+    replace_file(source, target)
 
 
 def _written(request: web.Request, path: Path) -> web.Response:
@@ -162,7 +163,7 @@ def _written(request: web.Request, path: Path) -> web.Response:
 
 
 def _facts(path: Path, root: Path) -> dict[str, Any] | None:
-    """Name below ``root``, bytes, milliseconds since the epoch; None if it is gone."""
+    """Return name below ``root``, bytes, and milliseconds since the epoch; None if the file is gone."""
     try:
         stat = path.stat()
     except OSError:

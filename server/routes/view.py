@@ -1,11 +1,10 @@
-"""Pictures out, and whatever else nodes have saved."""
+"""Sends pictures and other files that nodes have saved."""
 
 from __future__ import annotations
 
 import asyncio
 import hashlib
 import mimetypes
-import os
 from functools import partial
 from pathlib import Path
 from typing import Final
@@ -13,10 +12,9 @@ from urllib.parse import quote
 
 from aiohttp import hdrs, web
 
-from graph.errors import InputFileError
 from graph.folders import split_annotation
-from server.files.client_files import path_inside
 from server.files.pictures import alpha_only, colours_only, on_picture_thread, preview
+from server.files.saved_files import saved_path
 from server.http.endpoint import INTEGER, STRING, Endpoints, Query
 from server.http.request_error import RequestError
 from server.routes.request_data import query_choice, query_integer
@@ -30,7 +28,7 @@ _SHOWN: Final = frozenset(
         "application/json", "text/plain", "model/gltf-binary",
     }
 )  # fmt: skip
-"""Types that browsers never run as code; sound and video are added. All other files are sent as plain bytes."""
+"""Types that browsers never run as code; sound and video count, too. All other files are sent as plain bytes."""
 _NOTHING_RUNS: Final = "default-src 'none'; style-src 'unsafe-inline'; img-src 'self'; media-src 'self'; sandbox"
 _PREVIEW_QUALITY: Final = 90
 
@@ -38,11 +36,11 @@ _PREVIEW_QUALITY: Final = 90
 @endpoints.get(
     "/view",
     query=(
-        Query("filename", "may end in [input], [output] or [temp]", required=True),
-        Query("subfolder", "below the folder"),
+        Query("filename", "the file name; may end in [input], [output] or [temp]", required=True),
+        Query("subfolder", "the subfolder"),
         Query("type", "the folder", {"enum": ["output", "input", "temp"]}),
-        Query("preview", "a smaller one: webp;90 or jpeg;80"),
-        Query("longest", "of a preview: no side longer than so many pixels", INTEGER),
+        Query("preview", "send a preview in this format and quality: webp;90 or jpeg;80"),
+        Query("longest", "limit the sides of a preview to this many pixels", INTEGER),
         Query("channel", "all, colours, alpha", {"enum": ["rgba", "rgb", "a"]}),
     ),
     answer=STRING,
@@ -50,7 +48,7 @@ _PREVIEW_QUALITY: Final = 90
     errors=(400, 403, 404, 413),
 )
 async def view(request: web.Request) -> web.StreamResponse:
-    """A file of the output, input or temp folder; of a picture also a smaller form or single channels."""
+    """Send a file of the output, input or temp folder; of a picture also a preview or single channels."""
     here = services(request)
     path = await asyncio.to_thread(_path, request, here)
     headers = {
@@ -64,7 +62,7 @@ async def view(request: web.Request) -> web.StreamResponse:
         image_format, quality = _preview(request.query["preview"], with_alpha="a" in channel)
         longest = query_integer(request, "longest")
         if longest is not None and longest < 1:
-            raise RequestError(400, "invalid_query", "longest must be pixels, 1 or more")
+            raise RequestError(400, "invalid_query", "longest must be a number of pixels, at least 1")
         headers[hdrs.ETAG] = await asyncio.to_thread(_tag, path, request.query_string)
         if request.headers.get(hdrs.IF_NONE_MATCH) == headers[hdrs.ETAG]:
             return web.Response(status=304, headers=headers)
@@ -83,7 +81,7 @@ async def view(request: web.Request) -> web.StreamResponse:
 
 
 def shown_type(name: str) -> str:
-    """The Content-Type under which a file of that name may be sent; bytes for all that a browser could run."""
+    """Return the safe Content-Type for a file of that name: plain bytes for everything that a browser could run."""
     guessed, encoding = mimetypes.guess_type(name)
     if guessed is None or encoding is not None:
         return "application/octet-stream"
@@ -95,28 +93,19 @@ def _path(request: web.Request, here: Services) -> Path:
     given = request.query.get("filename", "")
     folder = query_choice(request, "type", ("output", "input", "temp"), "output")
     name, folder = split_annotation(given, folder)
-    root = here.config.folders.place(folder)
     if not name:
-        raise RequestError(400, "invalid_query", "filename is missing")
-    try:
-        directory = path_inside(root, request.query.get("subfolder", ""), folder)
-    except InputFileError as error:
-        raise RequestError(403, "forbidden", "subfolder leaves its folder", str(error)) from error
-    relative = os.path.relpath(directory, root)
-    path = path_inside(root, name if relative == "." else f"{relative}/{name}", folder)
-    if not path.is_file():
-        raise RequestError(404, "not_found", f"there is no file {given[:200]!r} in {folder}")
-    return path
+        raise RequestError(400, "invalid_query", "the query parameter filename is missing")
+    return saved_path(here.config.folders, name, request.query.get("subfolder", ""), folder)
 
 
 def _tag(path: Path, query: str) -> str:
-    """Names these bytes of this file, so that a gallery that is opened again need not have them made again."""
+    """Return an ETag of the file and the query, so that clients can reuse previews that they have already loaded."""
     state = path.stat()
     return f'"{hashlib.sha256(f"{state.st_mtime_ns} {state.st_size} {query}".encode()).hexdigest()[:24]}"'
 
 
 def _preview(text: str, with_alpha: bool) -> tuple[str, int]:
-    """``"jpeg;80"`` → format and quality. Where alpha is wanted it is webp: jpeg has none."""
+    """Parse ``"jpeg;80"`` into format and quality. If alpha is requested, the format is WebP: JPEG has no alpha."""
     image_format, _, quality = text.partition(";")
     if image_format not in ("webp", "jpeg") or with_alpha:
         image_format = "webp"
@@ -126,7 +115,7 @@ def _preview(text: str, with_alpha: bool) -> tuple[str, int]:
 
 
 def _disposition(kind: str, name: str) -> str:
-    """With the name in ASCII, which every client reads, and in full where that is not the same."""
+    """Return the header with the name in ASCII, which every client reads, and in full if it differs."""
     plain = "".join(character if " " <= character <= "~" and character not in '"\\' else "_" for character in name)
     full = "" if plain == name else f"; filename*=UTF-8''{quote(name, safe='', errors='replace')}"
     return f'{kind}; filename="{plain}"{full}'

@@ -1,4 +1,4 @@
-"""The WebSocket."""
+"""The WebSocket route."""
 
 from __future__ import annotations
 
@@ -17,13 +17,13 @@ _LONGEST_CLIENT_ID: Final = 200
 
 @endpoints.get(
     "/ws",
-    query=(Query("clientId", "events of prompts with this client_id come here; made up if not given"),),
+    query=(Query("clientId", "receive the events of prompts with this client_id (default: a new id)"),),
     status=101,
     errors=(400, 426, 503),
     kind="websocket",
 )
 async def websocket(request: web.Request) -> web.StreamResponse:
-    """Events of the queue and of one's own runs, as they happen."""
+    """Send events of the queue and of the client's own runs, as they happen."""
     here = services(request)
     client_id = request.query.get("clientId", "")
     if len(client_id) > _LONGEST_CLIENT_ID or (client_id and not client_id.isprintable()):
@@ -33,11 +33,11 @@ async def websocket(request: web.Request) -> web.StreamResponse:
             f"clientId must be printable text of at most {_LONGEST_CLIENT_ID} characters",
         )
     if request.headers.get(hdrs.UPGRADE, "").lower() != "websocket":
-        raise RequestError(426, "websocket_expected", "this is where WebSockets connect")
+        raise RequestError(426, "websocket_expected", "this address accepts only WebSocket connections")
     socket = web.WebSocketResponse(
         max_msg_size=here.config.limits.websocket_message_bytes,
-        compress=False,  # what is large here are pictures, which are compressed already
+        compress=False,  # large messages are pictures, which are already compressed
     )
     await socket.prepare(request)
-    await here.hub.attend(socket, client_id or None)
+    await here.hub.serve(socket, client_id or None)
     return socket

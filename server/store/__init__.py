@@ -1,1 +1,1 @@
-"""Queue and history, kept in SQLite."""
+"""The queue and the history, stored in SQLite."""

@@ -1,4 +1,4 @@
-"""Jobs of all states as a list, read page by page: what ComfyUI's later front ends show of queue and history."""
+"""Lists jobs in all states, page by page, in the form that newer front ends of ComfyUI use for queue and history."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ STATUSES: Final[Mapping[str, str]] = {
     "failed": "error",
     "cancelled": "interrupted",
 }
-"""The status names of the list → those used elsewhere."""
+"""The status names in this list → the names used elsewhere."""
 
 ORDERS: Final[Mapping[str, str]] = {"created_at": "created", "execution_duration": "coalesce(ended - started, 0)"}
 """Sort keys of the list."""
@@ -25,24 +25,48 @@ ORDERS: Final[Mapping[str, str]] = {"created_at": "created", "execution_duration
 _NAMES: Final = {ours: theirs for theirs, ours in STATUSES.items()}
 _WORKFLOW: Final = "json_extract(extra_data, '$.extra_pnginfo.workflow.id')"
 
+_HAS_WORD: Final = """(
+    EXISTS (
+        SELECT 1 FROM json_tree(prompt) AS part
+        WHERE part.type = 'text' AND part.path LIKE '%.inputs%' AND part.value LIKE ? ESCAPE '!'
+    )
+    OR EXISTS (
+        SELECT 1 FROM json_tree(outputs) AS part WHERE part.key = 'filename' AND part.value LIKE ? ESCAPE '!'
+    )
+)"""
+
 
 @dataclass(frozen=True, slots=True)
 class JobFilter:
-    """Jobs of these statuses (ours) and, unless None, of this workflow; ``order`` is one of :data:`ORDERS`."""
+    """Selects jobs by status (Sumi's names) and workflow (None: any), in one of the :data:`ORDERS`.
+
+    ``words``: each is in a text of the prompt's inputs, or in a file's name. ``since`` and ``until`` limit the time of
+    creation, in milliseconds: ``since`` ≤ time < ``until``.
+    """
 
     statuses: Sequence[str]
     workflow_id: str | None = None
     order: str = "created_at"
     ascending: bool = False
+    words: tuple[str, ...] = ()
+    since: int | None = None
+    until: int | None = None
 
 
 def page(connection: sqlite3.Connection, jobs: JobFilter, limit: int, offset: int) -> tuple[list[dict[str, Any]], int]:
-    """Some of these jobs, and how many there are in all. Times are milliseconds."""
+    """Return a page of these jobs, and their total number. Times are in milliseconds."""
     of_these = f"FROM jobs WHERE status IN ({','.join('?' * len(jobs.statuses))})"
     values: tuple[Any, ...] = tuple(jobs.statuses)
     if jobs.workflow_id is not None:
         of_these += f" AND {_WORKFLOW} = ?"
         values += (jobs.workflow_id,)
+    for word in jobs.words:
+        of_these += f" AND {_HAS_WORD}"
+        values += (_like(word), _like(word))
+    for compared, limited in ((">=", jobs.since), ("<", jobs.until)):
+        if limited is not None:
+            of_these += f" AND created * 1000 {compared} ?"
+            values += (limited,)
     (total,) = connection.execute(f"SELECT count(*) {of_these}", values).fetchone()
     way = "ASC" if jobs.ascending else "DESC"
     rows = connection.execute(
@@ -53,6 +77,11 @@ def page(connection: sqlite3.Connection, jobs: JobFilter, limit: int, offset: in
     return [
         entry(*row[:6], outputs=json.loads(row[6]), error=json.loads(row[7]), workflow_id=row[8]) for row in rows
     ], total
+
+
+def _like(word: str) -> str:
+    """Return a LIKE pattern for texts that contain the word."""
+    return f"%{''.join(f'!{letter}' if letter in '!%_' else letter for letter in word)}%"
 
 
 def entry(
@@ -67,7 +96,7 @@ def entry(
     error: Any,
     workflow_id: str | None,
 ) -> dict[str, Any]:
-    """One job, in the words of that list."""
+    """Return one job in the form of the list."""
     files = list(_files(outputs))
     kept = [file for file in files if file.get("type") == "output"]
     return {
@@ -79,14 +108,14 @@ def entry(
         "execution_end_time": None if ended is None else int(ended * 1000),
         "outputs_count": len(files),
         "preview_output": next(iter(kept or files), None),
-        "files": kept,  # Sumi's own: what a gallery shows, without the prompts that a history brings along
+        "files": kept,  # Sumi's addition for galleries, which then need not load the history with its prompts
         "execution_error": error,
         "workflow_id": workflow_id,
     }
 
 
 def entry_of(job: Job) -> dict[str, Any]:
-    """The same of a job that was read."""
+    """Return a job that was read from the store in the form of the list."""
     extra = job.extra_data.get("extra_pnginfo")
     workflow = extra.get("workflow") if isinstance(extra, dict) else None
     return entry(

@@ -1,7 +1,7 @@
-"""Queue and history, in SQLite: nothing that was accepted is lost by a restart, a crash or a power cut.
+"""The queue and the history in SQLite. Accepted jobs survive a restart, a crash and a power cut.
 
-The queue's order and the text of waiting jobs are kept in memory as well, so that listing it needs no disk.
-All methods are called on the event loop; the disk is touched on other threads.
+The queue's order and the text of waiting jobs are also kept in memory, so that listing the queue needs no disk.
+All methods are called on the event loop; other threads access the disk.
 """
 
 from __future__ import annotations
@@ -11,23 +11,24 @@ import dataclasses
 import logging
 import sqlite3
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from pathlib import Path
 from typing import Any, Final
 
-from server.store import job_list, job_table
+from server.store import job_list, job_table, webhook_table
 from server.store.jobs import Job, compact_json, whole
 from server.store.queue_order import Key, QueueOrder
-from server.store.writer import StoreError, StoreWriter, connect, plainly
+from server.store.webhook_table import Notice
+from server.store.writer import StoreError, StoreWriter, connect, explained
 
 log = logging.getLogger(__name__)
 
 _SAVE_AGAIN_SECONDS: Final = 5.0
 _TRIM_EVERY: Final = 100
 _LARGE_PROMPT: Final = 200
-"""Nodes from which writing a prompt as JSON would hold up the event loop."""
+"""Number of nodes from which a prompt is serialised on a thread, so that it does not block the event loop."""
 
 
 class JobStore:
@@ -36,7 +37,9 @@ class JobStore:
     def __init__(self, path: Path):
         self.path = path
         self.on_change: Callable[[], None] = lambda: None
-        """Called whenever the queue or what runs has changed."""
+        """Called when the queue or the running jobs have changed."""
+        self.notice_of: Callable[[Job], Notice | None] = lambda job: None
+        """Returns the notice to store with an ended job, if its request named a webhook."""
         self._order = QueueOrder()
         self._tails: dict[str, str] = {}
         self._running: dict[str, Key] = {}
@@ -54,10 +57,10 @@ class JobStore:
     # -- opening and closing ------------------------------------------------------------------------------------
 
     async def open(self) -> None:
-        """Read the queue; jobs that were running come first again.
+        """Read the queue. Jobs that were running are put first.
 
-        Raises StoreError if another server uses the file or the folder cannot be written to. A damaged
-        file is set aside under another name, and the log says so.
+        Raises StoreError if another server uses the file or the folder is not writable. A damaged
+        file is renamed, and the log says so.
         """
         loop = asyncio.get_running_loop()
         self._lock = await asyncio.to_thread(job_table.lock, self.path)
@@ -67,14 +70,14 @@ class JobStore:
             self._connection = await loop.run_in_executor(self._reader, lambda: connect(self.path, read_only=True))
         except sqlite3.Error as error:
             self._lock.close()
-            raise plainly(error, self.path) from error
+            raise explained(error, self.path) from error
         self._paused, self._number = paused, largest
         for row in rows:
             self._hold(Key(row["number"], row["place"], row["prompt_id"]), job_table.tail(dict(row)))
         self._place = self._order.last_place()
 
     async def close(self) -> None:
-        """Write what is outstanding and close the file."""
+        """Finish writing and close the file."""
         if self._saver is not None:
             self._saver.cancel()
         for job in list(self._unsaved.values()):
@@ -87,15 +90,15 @@ class JobStore:
     # -- the queue ----------------------------------------------------------------------------------------------
 
     def next_number(self) -> int:
-        """0, 1, 2 …: the number of the next prompt that asks for none."""
+        """Return the number for a prompt that does not request one: 0, 1, 2 …"""
         number = self._number
         self._number += 1
         return number
 
     async def add(self, job: Job) -> Job:
-        """Store ``job`` as pending; returns when it is on the disk.
+        """Store ``job`` as pending. Returns when it is on disk.
 
-        If its prompt_id is known already, nothing is added and the job of that id is returned instead
+        If its prompt_id is already known, nothing is added and the known job is returned
         (``result is not job``). Raises StoreFullError.
         """
         while (other := self._adding.get(job.prompt_id)) is not None:
@@ -123,7 +126,7 @@ class JobStore:
         return await self.get(job.prompt_id) or await self._add(job)
 
     async def claim_next(self) -> Job | None:
-        """The first pending job, now running; None if none waits (or the queue is paused)."""
+        """Mark the first pending job as running and return it; None if no job waits or the queue is paused."""
         key = None if self._paused else self._order.first()
         if key is None:
             return None
@@ -135,7 +138,7 @@ class JobStore:
             del self._running[key.prompt_id]
             self._order.insert(key)
             raise
-        if job is None:  # its row was deleted by other hands
+        if job is None:  # another program deleted its row
             self._forget(key.prompt_id)
             return await self.claim_next()
         job.number, job.place = key.number, key.place
@@ -145,7 +148,7 @@ class JobStore:
         return job
 
     async def put_back(self, job: Job) -> None:
-        """A job that was running waits again, before all others; its ``messages`` and counts are kept."""
+        """Put a running job back at the front of the queue; its ``messages`` and counts are kept."""
         self._running.pop(job.prompt_id, None)
         first = self._order.first()
         key = Key(job.number, job.place, job.prompt_id)
@@ -161,15 +164,15 @@ class JobStore:
         self.on_change()
 
     async def finish(self, job: Job) -> None:
-        """Store how ``job`` ended (``status``, ``outputs``…); returns when it is on the disk.
+        """Store how ``job`` ended (``status``, ``outputs``…). Returns when it is on disk.
 
-        When the disk is full the job is kept in memory, listed like others, and stored as soon as it can be.
+        If the disk is full, the job is kept in memory, listed like others, and stored as soon as possible.
         """
         job.ended = job.ended or time.time()
         self._unsaved[job.prompt_id] = job
         if not await self._try_to_save(job):
             log.error(
-                "how this job ended cannot be stored: it is kept in memory until it can",
+                "cannot store how this job ended; it is kept in memory until there is space",
                 extra={"prompt_id": job.prompt_id},
             )
             if self._saver is None or self._saver.done():
@@ -177,8 +180,23 @@ class JobStore:
         self._forget(job.prompt_id)
         self.on_change()
 
+    async def save_part(self, prompt_id: str, number: int, shown: Mapping[str, Any]) -> None:
+        """Store what a combination of a running sweep has shown, so that it need not run again after a restart.
+
+        A full disk must not stop the sweep, so a failure is only logged.
+        """
+        text = compact_json(shown)
+        saved = self._writer.submit(lambda connection: job_table.save_part(connection, prompt_id, number, text))
+        saved.add_done_callback(lambda done: _log_failure(done, prompt_id))
+        await asyncio.wait([saved])
+
+    async def parts(self, prompt_id: str) -> dict[int, Any]:
+        """Return what each finished combination of a sweep has shown, by its number."""
+        found: dict[int, Any] = await self._in_reader(lambda connection: job_table.parts(connection, prompt_id))
+        return found
+
     async def end_pending(self, prompt_id: str, end: Callable[[Job], None]) -> Job | None:
-        """Take a pending job from the queue into the history; ``end`` sets its status. None if it does not wait."""
+        """Move a pending job to the history; ``end`` sets its status. Returns None if the job is not pending."""
         if prompt_id not in self._order:
             return None
         key = self._order.remove(prompt_id)
@@ -196,9 +214,9 @@ class JobStore:
         return job
 
     async def delete_pending(self, prompt_ids: Iterable[str]) -> list[str]:
-        """Remove those of the jobs that wait; the ids removed. Running ones are left alone.
+        """Remove the pending ones among these jobs, and return their ids. Running jobs are not changed.
 
-        Raises StoreFullError; then all of them still wait.
+        Raises StoreFullError; in that case all of them stay in the queue.
         """
         keys = [self._order.remove(prompt_id) for prompt_id in dict.fromkeys(prompt_ids) if prompt_id in self._order]
         removed = [key.prompt_id for key in keys]
@@ -216,11 +234,11 @@ class JobStore:
         return removed
 
     async def clear_pending(self) -> list[str]:
-        """Remove all jobs that wait."""
+        """Remove all pending jobs."""
         return await self.delete_pending(list(self._order))
 
     async def move(self, prompt_id: str, before: str | None) -> bool:
-        """Put a waiting job right before another, or last. False if either does not wait."""
+        """Move a pending job right before another, or to the end. Returns False if one of them is not pending."""
         if prompt_id not in self._order or (before is not None and before not in self._order):
             return False
         if before == prompt_id:
@@ -234,20 +252,24 @@ class JobStore:
         return True
 
     async def retry(self, prompt_ids: Iterable[str]) -> list[str]:
-        """Queue failed and interrupted jobs again, under their ids, at the end; the ids queued."""
+        """Queue failed and interrupted jobs again at the end, with the same ids. Returns the queued ids."""
         queued = []
         for prompt_id in dict.fromkeys(prompt_ids):
             job = await self.get(prompt_id)
             if job is None or job.status not in ("error", "interrupted") or prompt_id in self._tails:
                 continue
-            _, self._tails[prompt_id] = job_table.row_and_tail(job)  # from here on a second retry finds it queued
+            _, self._tails[prompt_id] = job_table.row_and_tail(
+                job
+            )  # from here on, a second retry finds the job in the queue
             job = dataclasses.replace(job)
             job.start_over()
             job.attempts = job.worker_deaths = 0
             self._place += 1
             job.number, job.place = self.next_number(), self._place
             row = job_table.row_of(job)
-            unsaved = self._unsaved.pop(prompt_id, None)  # or it might be stored later, over this
+            unsaved = self._unsaved.pop(
+                prompt_id, None
+            )  # otherwise the ended job might be stored later and overwrite this
             try:
                 await self._writer.submit(partial(job_table.update, row=row))
             except StoreError:
@@ -263,12 +285,12 @@ class JobStore:
 
     @property
     def paused(self) -> bool:
-        """Whether the next job waits although a worker is free."""
+        """Whether the queue is paused: no job starts even if a worker is free."""
         return self._paused
 
     async def set_paused(self, paused: bool) -> None:
-        """Also remembered over a restart. Raises StoreFullError; then it is as it was."""
-        before, self._paused = self._paused, paused  # at once: between the two no job may begin
+        """Pause or resume the queue, also across restarts. Raises StoreFullError; in that case nothing changes."""
+        before, self._paused = self._paused, paused  # both changes at once, so that no job starts in between
         try:
             await self._writer.submit(lambda connection: job_table.set_paused(connection, paused))
         except StoreError:
@@ -278,31 +300,31 @@ class JobStore:
             self.on_change()
 
     def pending(self) -> list[str]:
-        """The ids that wait, the next one to run first."""
+        """Return the pending ids, the next one to run first."""
         return list(self._order)
 
     def running(self) -> list[str]:
-        """The ids that run."""
+        """Return the running ids."""
         return list(self._running)
 
     def position(self, prompt_id: str) -> int | None:
-        """How many jobs run before this one does; None if it does not wait."""
+        """Return how many jobs run before this one; None if it is not pending."""
         return self._order.position(prompt_id) if prompt_id in self._order else None
 
     def is_queued(self, prompt_id: str) -> bool:
-        """Whether the job waits or runs."""
+        """Whether the job is pending or running."""
         return prompt_id in self._order or prompt_id in self._running
 
     def queue_remaining(self) -> int:
-        """Jobs that wait or run."""
+        """Return the number of pending and running jobs."""
         return len(self._order) + len(self._running)
 
     def queue_bytes(self) -> int:
-        """Bytes of memory that the text of these jobs takes."""
+        """Return the bytes of memory that the text of these jobs takes."""
         return sum(map(len, self._tails.values()))
 
     def queue_json(self) -> str:
-        """``{"queue_running": [item], "queue_pending": [item], "paused": bool}``, spliced from what is in memory."""
+        """Join the texts in memory to ``{"queue_running": [item], "queue_pending": [item], "paused": bool}``."""
         running = ",".join(self._item(key) for key in self._running.values())
         pending = ",".join(self._item(key) for key in self._order.keys)
         paused = compact_json(self._paused)
@@ -311,7 +333,7 @@ class JobStore:
     # -- the history --------------------------------------------------------------------------------------------
 
     async def get(self, prompt_id: str) -> Job | None:
-        """The job of that id, whatever its state; the prompt, messages and outputs are its own copies."""
+        """Return a copy of the job with that id, in any state."""
         unsaved = self._unsaved.get(prompt_id)
         if unsaved is not None:
             return unsaved
@@ -324,9 +346,9 @@ class JobStore:
         return job
 
     async def history_json(self, max_items: int | None = None, offset: int | None = None) -> str:
-        """``{prompt_id: history entry}`` of the jobs that ended, oldest first, as JSON text.
+        """Return ``{prompt_id: history entry}`` of the ended jobs, oldest first, as JSON text.
 
-        ``max_items`` without ``offset`` takes the newest; ``offset`` counts from the oldest.
+        ``max_items`` without ``offset`` selects the newest; ``offset`` counts from the oldest.
         """
         unsaved = list(self._unsaved.values())
         stored = await self._in_reader(lambda connection: job_table.history(connection, max_items, offset))
@@ -337,23 +359,23 @@ class JobStore:
         return "{" + ",".join(f"{compact_json(key)}:{entry}" for key, entry in entries.items()) + "}"
 
     async def page(self, wanted: job_list.JobFilter, limit: int, offset: int) -> tuple[list[dict[str, Any]], int]:
-        """Some of these jobs as ``job_list`` describes them, and how many there are."""
+        """Return a page of these jobs in the form of ``job_list``, and their total number."""
         return await self._in_reader(lambda connection: job_list.page(connection, wanted, limit, offset))
 
     async def delete_history(self, prompt_ids: Iterable[str]) -> None:
-        """Forget ended jobs. Their files stay."""
+        """Delete ended jobs from the history. Their files stay."""
         gone = list(dict.fromkeys(prompt_ids))
         for prompt_id in gone:
             self._unsaved.pop(prompt_id, None)
         await self._writer.submit(lambda connection: job_table.delete(connection, gone, "ended IS NOT NULL"))
 
     async def clear_history(self) -> None:
-        """Forget all ended jobs."""
+        """Delete all ended jobs from the history."""
         self._unsaved.clear()
         await self._writer.submit(lambda connection: connection.execute("DELETE FROM jobs WHERE ended IS NOT NULL"))
 
     async def counts(self) -> dict[str, int]:
-        """How many jobs there are of each status."""
+        """Return the number of jobs with each status."""
         found = await self._in_reader(
             lambda connection: connection.execute("SELECT status, count(*) FROM jobs GROUP BY status").fetchall()
         )
@@ -361,7 +383,7 @@ class JobStore:
         return {"pending": len(self._order), "running": len(self._running), **ended}
 
     async def wait_ended(self, prompt_id: str, seconds: float) -> None:
-        """Return when the job has ended or was removed, at the latest after ``seconds``."""
+        """Wait until the job has ended or was removed, or until ``seconds`` have passed."""
         if prompt_id not in self._tails:
             return
         waiter: asyncio.Future[None] = asyncio.get_running_loop().create_future()
@@ -375,14 +397,33 @@ class JobStore:
                 if not waiters:
                     del self._waiters[prompt_id]
 
-    # -- within -------------------------------------------------------------------------------------------------
+    # -- notices of ended jobs ----------------------------------------------------------------------------------
+
+    async def notices(self) -> list[Notice]:
+        """Return the notices that have not been delivered."""
+        found: list[Notice] = await self._in_reader(webhook_table.all_notices)
+        return found
+
+    async def count_attempt(self, prompt_id: str) -> None:
+        """Record that a notice was not received. A failure to store that is only logged."""
+        saved = self._writer.submit(lambda connection: webhook_table.count_attempt(connection, prompt_id))
+        saved.add_done_callback(lambda done: _log_failure(done, prompt_id))
+        await asyncio.wait([saved])
+
+    async def remove_notice(self, prompt_id: str) -> None:
+        """Remove a notice. If that cannot be stored, it is delivered again after the next start."""
+        saved = self._writer.submit(lambda connection: webhook_table.remove(connection, prompt_id))
+        saved.add_done_callback(lambda done: _log_failure(done, prompt_id))
+        await asyncio.wait([saved])
+
+    # -- internals----------------------------------------------------------------------------------------------
 
     def _hold(self, key: Key, tail: str) -> None:
         self._order.insert(key)
         self._tails[key.prompt_id] = tail
 
     def _forget(self, prompt_id: str) -> None:
-        """The job neither waits nor runs any more; tell who waited for that."""
+        """Remove the job from the queue and wake the tasks that wait for its end."""
         self._running.pop(prompt_id, None)
         self._tails.pop(prompt_id, None)
         self._put_back.pop(prompt_id, None)
@@ -394,8 +435,8 @@ class JobStore:
         return f"[{whole(key.number)!r},{self._tails[key.prompt_id]}"
 
     def _save_state(self, job: Job) -> asyncio.Future[Any]:
-        """Note on disk that the job waits or runs. That it does must not depend on a full disk: a failure is
-        logged, and the worst that follows is that the job runs again after a crash."""
+        """Record on disk that the job is pending or running. A full disk must not stop the job, so a failure is only
+        logged; at worst, the job runs again after a crash."""
         values = (
             job.status, job.number, job.place, job.started, job.attempts, job.worker_deaths, job.prompt_id,
         )  # fmt: skip
@@ -408,7 +449,8 @@ class JobStore:
         self._ended_count += 1
         trim = self._ended_count % _TRIM_EVERY == 0
         try:
-            await self._writer.submit(lambda connection: job_table.finish(connection, row, trim))
+            notice = self.notice_of(job)
+            await self._writer.submit(lambda connection: job_table.finish(connection, row, trim, notice))
         except StoreError as error:
             log.error("%s", error, extra={"prompt_id": job.prompt_id})
             return False
@@ -420,10 +462,10 @@ class JobStore:
         while self._unsaved:
             await asyncio.sleep(_SAVE_AGAIN_SECONDS)
             for job in list(self._unsaved.values()):
-                if self._unsaved.get(job.prompt_id) is not job:  # queued again or deleted in the meantime
+                if self._unsaved.get(job.prompt_id) is not job:  # the job was queued again or deleted in the meantime
                     continue
                 if await self._try_to_save(job):
-                    log.info("how this job ended is on the disk now", extra={"prompt_id": job.prompt_id})
+                    log.info("how this job ended is stored now", extra={"prompt_id": job.prompt_id})
 
     async def _read(self, prompt_id: str) -> Job | None:
         return await self._in_reader(lambda connection: job_table.select(connection, prompt_id))
@@ -432,7 +474,7 @@ class JobStore:
         try:
             return await asyncio.get_running_loop().run_in_executor(self._reader, read, self._connection)
         except sqlite3.Error as error:
-            raise plainly(error, self.path) from error
+            raise explained(error, self.path) from error
 
 
 def _log_failure(saved: asyncio.Future[Any], prompt_id: str) -> None:

@@ -1,4 +1,4 @@
-"""The jobs as rows of an SQLite table: what a connection is asked, and what its rows mean."""
+"""The SQLite table of jobs: its statements, and the conversion of rows."""
 
 from __future__ import annotations
 
@@ -10,14 +10,16 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Final
 
+from server.store import webhook_table
 from server.store.jobs import Job, compact_json, whole
 from server.store.queue_order import Key
+from server.store.webhook_table import Notice
 from server.store.writer import StoreError, connect
 
 log = logging.getLogger(__name__)
 
 HISTORY_SIZE: Final = 10_000
-"""Ended jobs kept; the oldest go first."""
+"""Number of ended jobs to keep; the oldest are deleted first."""
 
 _SCHEMA = """
 CREATE TABLE IF NOT EXISTS jobs (
@@ -29,6 +31,11 @@ CREATE TABLE IF NOT EXISTS jobs (
 );
 CREATE INDEX IF NOT EXISTS jobs_waiting ON jobs (status, number, place);
 CREATE INDEX IF NOT EXISTS jobs_ended ON jobs (ended);
+CREATE TABLE IF NOT EXISTS sweep_parts (
+    prompt_id TEXT NOT NULL, number INTEGER NOT NULL, shown TEXT NOT NULL, PRIMARY KEY (prompt_id, number)
+) WITHOUT ROWID;
+CREATE TRIGGER IF NOT EXISTS sweep_parts_go_with_their_job AFTER DELETE ON jobs
+    BEGIN DELETE FROM sweep_parts WHERE prompt_id = old.prompt_id; END;
 CREATE TABLE IF NOT EXISTS settings (name TEXT PRIMARY KEY, value TEXT NOT NULL);
 PRAGMA user_version = 1;
 """
@@ -42,13 +49,13 @@ _AS_JSON = (
 )  # fmt: skip
 _COLUMNS = _PLAIN + _AS_JSON
 _INTO_JOBS = f"INTO jobs ({','.join(_COLUMNS)}) VALUES ({','.join('?' * len(_COLUMNS))})"
-_GIVEN = frozenset({"prompt_id", "prompt", "extra_data", "outputs_to_execute"})
-_CHANGING = [name for name in _COLUMNS if name not in _GIVEN]
+_CONSTANT = frozenset({"prompt_id", "prompt", "extra_data", "outputs_to_execute"})
+_CHANGING = [name for name in _COLUMNS if name not in _CONSTANT]
 _UPDATE_JOBS = f"UPDATE jobs SET {', '.join(f'{name} = ?' for name in _CHANGING)} WHERE prompt_id = ?"
 
 
 def lock(path: Path) -> sqlite3.Connection:
-    """Hold ``path`` for this process; the system lets go of it however the process ends."""
+    """Lock ``path`` for this process. The system releases the lock when the process ends, for any reason."""
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         held = sqlite3.connect(path.with_suffix(".lock"), isolation_level=None, check_same_thread=False, timeout=3)
@@ -63,7 +70,7 @@ def lock(path: Path) -> sqlite3.Connection:
 
 
 def prepare(path: Path) -> tuple[list[sqlite3.Row], bool, int]:
-    """Make the tables, put running jobs back at the front; the waiting jobs, whether paused, the next number."""
+    """Create the tables; put running jobs back at the front. Returns pending jobs, whether paused, the next number."""
     try:
         return _prepare_sound(path)
     except sqlite3.DatabaseError as error:
@@ -73,7 +80,7 @@ def prepare(path: Path) -> tuple[list[sqlite3.Row], bool, int]:
         path.rename(aside)
         for ending in ("-wal", "-shm"):
             path.with_name(path.name + ending).unlink(missing_ok=True)
-        log.error("%s is damaged (%s): it is set aside as %s and the queue begins empty", path, error, aside.name)
+        log.error("%s is damaged (%s): it was renamed to %s, and the queue starts empty", path, error, aside.name)
         return _prepare_sound(path)
 
 
@@ -81,7 +88,7 @@ def _prepare_sound(path: Path) -> tuple[list[sqlite3.Row], bool, int]:
     connection = connect(path)
     connection.row_factory = sqlite3.Row
     try:
-        connection.executescript(_SCHEMA)
+        connection.executescript(_SCHEMA + webhook_table.SCHEMA)
         (first,) = connection.execute("SELECT min(number) FROM jobs WHERE status = 'pending'").fetchone()
         connection.execute(
             "UPDATE jobs SET status = 'pending', number = min(number, coalesce(?, number)), "
@@ -103,9 +110,9 @@ def _prepare_sound(path: Path) -> tuple[list[sqlite3.Row], bool, int]:
 
 
 def row_of(job: Job, whole: bool = False) -> tuple[Any, ...]:
-    """The columns of ``job``. Unless ``whole``, those that never change are left empty."""
+    """Return the columns of ``job``. Unless ``whole``, columns that never change are left empty."""
     plain = tuple(getattr(job, name) for name in _PLAIN)
-    texts = ("" if name in _GIVEN and not whole else compact_json(getattr(job, name)) for name in _AS_JSON)
+    texts = ("" if name in _CONSTANT and not whole else compact_json(getattr(job, name)) for name in _AS_JSON)
     return plain + tuple(texts)
 
 
@@ -117,7 +124,7 @@ def _job(row: tuple[Any, ...]) -> Job:
 
 
 def insert(connection: sqlite3.Connection, row: tuple[Any, ...]) -> bool:
-    """Whether the job was new."""
+    """Insert a job. Returns whether it was new."""
     return connection.execute(f"INSERT OR IGNORE {_INTO_JOBS}", row).rowcount == 1
 
 
@@ -128,7 +135,7 @@ def update(connection: sqlite3.Connection, row: tuple[Any, ...]) -> None:
 
 
 def save_state(connection: sqlite3.Connection, job: tuple[Any, ...]) -> None:
-    """``job``: status, number, place, started, attempts, worker_deaths, prompt_id."""
+    """Store the state of a job. ``job``: status, number, place, started, attempts, worker_deaths, prompt_id."""
     connection.execute(
         "UPDATE jobs SET status = ?, number = ?, place = ?, started = ?, attempts = ?, worker_deaths = ? "
         "WHERE prompt_id = ?",
@@ -147,15 +154,31 @@ def set_paused(connection: sqlite3.Connection, paused: bool) -> None:
     connection.execute("INSERT OR REPLACE INTO settings VALUES ('paused', ?)", (compact_json(paused),))
 
 
-def finish(connection: sqlite3.Connection, row: tuple[Any, ...], trim: bool) -> None:
-    """Store an ended job; ``trim`` deletes what is older than the ``HISTORY_SIZE`` newest."""
+def finish(connection: sqlite3.Connection, row: tuple[Any, ...], trim: bool, notice: Notice | None = None) -> None:
+    """Store an ended job, and the notice of its end. ``trim`` keeps only the ``HISTORY_SIZE`` newest ended jobs."""
     update(connection, row)
+    if notice is not None:
+        webhook_table.save(connection, notice)
+    fields = dict(zip(_COLUMNS, row, strict=True))
+    if fields["status"] == "success":  # other jobs may be queued again, and then need not repeat these
+        connection.execute("DELETE FROM sweep_parts WHERE prompt_id = ?", (fields["prompt_id"],))
     if trim:
         connection.execute(
             "DELETE FROM jobs WHERE ended < (SELECT ended FROM jobs WHERE ended IS NOT NULL "
             "ORDER BY ended DESC LIMIT 1 OFFSET ?)",
             (HISTORY_SIZE - 1,),
         )
+
+
+def save_part(connection: sqlite3.Connection, prompt_id: str, number: int, shown: str) -> None:
+    """Store what a combination of a running sweep has shown, as JSON."""
+    connection.execute("INSERT OR REPLACE INTO sweep_parts VALUES (?, ?, ?)", (prompt_id, number, shown))
+
+
+def parts(connection: sqlite3.Connection, prompt_id: str) -> dict[int, Any]:
+    """Return what each finished combination of a sweep has shown, by its number."""
+    rows = connection.execute("SELECT number, shown FROM sweep_parts WHERE prompt_id = ?", (prompt_id,))
+    return {row[0]: json.loads(row[1]) for row in rows}
 
 
 def delete(connection: sqlite3.Connection, prompt_ids: list[str], condition: str) -> None:
@@ -192,7 +215,7 @@ def _entry(
     status: str,
     said: str,
 ) -> str:
-    """``Job.history_entry`` from columns that are JSON already."""
+    """Build ``Job.history_entry`` from columns that already hold JSON."""
     item = f"[{whole(number)!r},{compact_json(prompt_id)},{prompt},{extra},{targets}]"
     done = status == "success"
     text = compact_json("success" if done else "error")
@@ -201,11 +224,11 @@ def _entry(
 
 
 def tail(row: Mapping[str, Any]) -> str:
-    """The JSON of a queue item after its number."""
+    """Return the JSON of a queue item after its number."""
     return f"{compact_json(row['prompt_id'])},{row['prompt']},{row['extra_data']},{row['outputs_to_execute']}]"
 
 
 def row_and_tail(job: Job) -> tuple[tuple[Any, ...], str]:
-    """All columns of ``job``, and the JSON of its queue item after the number."""
+    """Return all columns of ``job``, and the JSON of its queue item after the number."""
     row = row_of(job, whole=True)
     return row, tail(dict(zip(_COLUMNS, row, strict=True)))

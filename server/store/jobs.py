@@ -14,17 +14,17 @@ PREVIEW_METHODS: Final = ("none", "auto", "latent2rgb", "taesd")
 """Values of ``--preview-method`` and ``extra_data.preview_method``. All except ``none`` mean the same."""
 
 MAX_WORKER_DEATHS = 2
-"""A job that has taken this many workers down with it is not tried again."""
+"""Number of workers that a job may kill before it is not retried any more."""
 
 
 @dataclass
 class Job:
-    """One prompt and what became of it. Times are seconds since the epoch.
+    """One prompt, its state and its results. Times are seconds since the epoch.
 
-    ``number`` orders the queue, smallest first; equal ones run in the order of ``place``.
-    ``messages`` are the ``[event, data]`` pairs that the history keeps, ``outputs`` and
-    ``meta`` what nodes showed, by node id, ``timings`` seconds by node id.
-    ``node_errors`` is what validation said of the outputs that were left out.
+    ``number`` orders the queue, smallest first; jobs with equal numbers run in the order of ``place``.
+    ``messages`` are the ``[event, data]`` pairs in the history. ``outputs`` and ``meta`` hold the data that
+    nodes showed, by node id; ``timings`` the seconds by node id.
+    ``node_errors`` are the validation errors of outputs that do not run.
     """
 
     prompt_id: str
@@ -49,22 +49,22 @@ class Job:
     place: float = 0.0
 
     @property
-    def ended_already(self) -> bool:
+    def has_ended(self) -> bool:
         return self.status in ("success", "error", "interrupted")
 
     def start_over(self) -> None:
-        """Forget what an earlier attempt said; what it computed is in the cache."""
+        """Reset the messages and outputs of an earlier attempt. Its results are in the cache."""
         self.status = "pending"
         self.started = self.ended = None
         self.messages, self.outputs, self.meta, self.timings, self.cached = [], {}, {}, {}, []
         self.error = None
 
     def queue_item(self) -> list[Any]:
-        """``[number, prompt_id, prompt, extra_data, output ids]``, as ``GET /queue`` lists it."""
+        """Return ``[number, prompt_id, prompt, extra_data, output ids]``, the form of ``GET /queue``."""
         return [whole(self.number), self.prompt_id, self.prompt, self.extra_data, self.outputs_to_execute]
 
     def history_entry(self) -> dict[str, Any]:
-        """The job as ``GET /history`` shows it."""
+        """Return the job in the form of ``GET /history``."""
         return {
             "prompt": self.queue_item(),
             "outputs": self.outputs,
@@ -73,7 +73,7 @@ class Job:
         }
 
     def history_status(self) -> dict[str, Any]:
-        """An interrupted job counts as an error there; ``GET /jobs`` tells them apart."""
+        """Return the status for ``GET /history``, where interrupted jobs count as errors (unlike in ``GET /jobs``)."""
         done = self.status == "success"
         return {"status_str": "success" if done else "error", "completed": done, "messages": self.messages}
 
@@ -84,11 +84,15 @@ def whole(number: float) -> float:
 
 
 def compact_json(value: Any) -> str:
-    """JSON without spaces, all ASCII. NaN and infinity, which JSON has not, become null."""
+    """Return JSON in ASCII without spaces. NaN and infinity, which JSON lacks, become null."""
     try:
-        return json.dumps(value, separators=(",", ":"), allow_nan=False)
+        return _encode(value)
     except ValueError:
-        return json.dumps(_without_nan(value), separators=(",", ":"))
+        return _encode(_without_nan(value))
+
+
+_encode: Final = json.JSONEncoder(separators=(",", ":"), allow_nan=False).encode
+"""``json.dumps`` with these options makes a new encoder each time, which takes longer than most messages."""
 
 
 def _without_nan(value: Any) -> Any:

@@ -1,4 +1,4 @@
-"""The order of the queue: by number, then by place; and how a job gets between two others."""
+"""The order of the queue: by number, then by place. Moves jobs between others."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 
 class Key(NamedTuple):
-    """Where a job stands."""
+    """The position of a job in the queue."""
 
     number: float
     place: float
@@ -16,7 +16,7 @@ class Key(NamedTuple):
 
 
 class QueueOrder:
-    """The waiting jobs, in order. Lookups take the time of a binary search."""
+    """The pending jobs, in order. A lookup is a binary search."""
 
     def __init__(self) -> None:
         self._keys: list[Key] = []
@@ -49,20 +49,20 @@ class QueueOrder:
         self._by_id[key.prompt_id] = key
 
     def remove(self, prompt_id: str) -> Key:
-        """Raises KeyError if it does not wait."""
+        """Remove a job. Raises KeyError if it is not in the queue."""
         key = self._by_id.pop(prompt_id)
         del self._keys[bisect.bisect_left(self._keys, key)]
         return key
 
     def position(self, prompt_id: str) -> int:
-        """0 for the next one to run. Raises KeyError if it does not wait."""
+        """Return the job's position, 0 for the next one to run. Raises KeyError if it is not in the queue."""
         return bisect.bisect_left(self._keys, self._by_id[prompt_id])
 
     def key_before(self, prompt_id: str, before: str | None) -> Key:
-        """The key that puts ``prompt_id`` right before ``before``; at the end for None.
+        """Return the key that puts ``prompt_id`` right before ``before``, or at the end for None.
 
-        Renumbers the places when there is no room between two neighbours (after some fifty moves to one spot);
-        the caller then stores all of them.
+        Renumbers all places if there is no number left between two neighbours (after about fifty moves to one
+        place); the caller then stores all of them.
         """
         if before is None:
             if not self._keys:
@@ -73,7 +73,7 @@ class QueueOrder:
         if found is None:
             self._renumber()
             found = self._between(prompt_id, before)
-        assert found is not None, "after renumbering there is room"
+        assert found is not None, "renumbering left no free place"
         return found
 
     def _between(self, prompt_id: str, before: str) -> Key | None:

@@ -1,7 +1,7 @@
-"""The one thread that writes to the database: what arrives together is committed together.
+"""The single thread that writes to the database. Operations that arrive together share a commit.
 
-A commit waits for the disk (milliseconds), so two thousand submissions that each had their own
-would take many seconds; in groups they take one or two.
+A commit waits for the disk (milliseconds). Two thousand submissions with a commit each would take
+many seconds; in groups they take one or two.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ class StoreError(SumiError):
 
 
 class StoreFullError(StoreError):
-    """The database cannot grow: the disk is full or may not be written to. Nothing was stored."""
+    """The database cannot grow: the disk is full or read-only. Nothing was stored."""
 
 
 @dataclass(slots=True)
@@ -42,9 +42,9 @@ class _Waiting:
 
 
 class StoreWriter:
-    """Runs operations on its own connection, in the order they came, several to a transaction.
+    """Runs operations on its own connection, in the order they arrive, several per transaction.
 
-    An operation that fails takes only itself back: its group is then repeated one by one.
+    A failing operation does not affect the others: its group is then repeated one operation at a time.
     """
 
     def __init__(self, path: Path, loop: asyncio.AbstractEventLoop):
@@ -56,13 +56,13 @@ class StoreWriter:
         self._thread.start()
 
     def submit(self, operation: Operation[T]) -> asyncio.Future[T]:
-        """A future of the operation's result, done once that is on the disk. Raises, there, StoreError."""
+        """Return a future of the operation's result, done when it is on disk. The future may raise StoreError."""
         answer: asyncio.Future[T] = self._loop.create_future()
         self._waiting.put(_Waiting(operation, answer))
         return answer
 
     async def close(self) -> None:
-        """Write what is waiting, then close the connection."""
+        """Run the waiting operations, then close the connection."""
         self._waiting.put(None)
         await asyncio.to_thread(self._thread.join)
 
@@ -91,17 +91,17 @@ class StoreWriter:
         return group, False
 
     def _commit(self, group: list[_Waiting], alone: bool = False) -> bool:
-        """Whether the group is done with: committed or, if ``alone``, refused."""
+        """Commit a group. Returns whether it is finished: committed or, if ``alone``, refused."""
         try:
             self._connection.execute("BEGIN IMMEDIATE")
             results = [waiting.operation(self._connection) for waiting in group]
             self._connection.execute("COMMIT")
-        except Exception as error:  # an operation's own mistake must not end the only writer
+        except Exception as error:  # a faulty operation must not end the only writer
             if self._connection.in_transaction:
                 self._connection.execute("ROLLBACK")
             if not alone:
                 return False
-            self._resolve(group[0].answer, None, plainly(error, self._path))
+            self._resolve(group[0].answer, None, explained(error, self._path))
             return True
         for waiting, result in zip(group, results, strict=True):
             self._resolve(waiting.answer, result, None)
@@ -118,12 +118,12 @@ class StoreWriter:
 
         try:
             self._loop.call_soon_threadsafe(resolve)
-        except RuntimeError:  # the loop is closed: nobody waits any more
-            log.debug("an answer came after the event loop had ended")
+        except RuntimeError:  # the loop is closed, so nothing waits for the result
+            log.debug("an operation finished after the event loop had ended")
 
 
 def connect(path: Path, read_only: bool = False) -> sqlite3.Connection:
-    """A connection whose commits survive a power cut. Raises sqlite3.Error."""
+    """Return a connection whose commits survive a power cut. Raises sqlite3.Error."""
     connection = sqlite3.connect(path, isolation_level=None, check_same_thread=False, timeout=30)
     if read_only:
         connection.execute("PRAGMA query_only = ON")
@@ -133,8 +133,8 @@ def connect(path: Path, read_only: bool = False) -> sqlite3.Connection:
     return connection
 
 
-def plainly(error: BaseException, path: Path) -> BaseException:
-    """``error`` as what it means to a person; anything but SQLite's own is passed on."""
+def explained(error: BaseException, path: Path) -> BaseException:
+    """Return a StoreError that explains an error of SQLite; any other error is returned unchanged."""
     if not isinstance(error, sqlite3.Error):
         return error
     code = getattr(error, "sqlite_errorcode", 0) & 0xFF

@@ -1,1 +1,1 @@
-"""Workers: what holds the engine, and how the server talks to it."""
+"""Workers: the processes or threads that hold an engine, and the server's connection to them."""

@@ -1,4 +1,4 @@
-"""The engine as a worker holds it, for whoever carries the messages: a pipe or a thread."""
+"""The engine inside a worker. A process with pipes or a thread calls it."""
 
 from __future__ import annotations
 
@@ -35,25 +35,26 @@ class PackServer(Protocol):
     """The routes and prompt handlers that node packs have added to the server."""
 
     def has_routes(self) -> bool:
-        """Whether any has added a route."""
+        """Whether a pack has added a route."""
 
     def has_prompt_handlers(self) -> bool:
-        """Whether any wants to see prompts before they are queued."""
+        """Whether a pack handles prompts before they are queued."""
 
     def answer(
         self, method: str, path: str, headers: Mapping[str, str], body: bytes = b""
     ) -> tuple[int, Sequence[tuple[str, str]], bytes]:
-        """Return the answer of a pack's route. Raises OSError, TimeoutError, http.client.HTTPException."""
+        """Return the response of a pack's route. Raises OSError, TimeoutError, http.client.HTTPException."""
 
     def trigger_on_prompt(self, json_data: Any) -> Any:
         """Return the body of a prompt as the handlers change it."""
 
 
 @dataclass(frozen=True)
-class PackLine:
+class PackConnection:
     """A node pack's connection to the server.
 
-    ``send`` sends a message to clients, ``ask(what, about)`` waits for an answer, ``interrupt`` stops the run.
+    ``send`` sends a message to clients, ``ask(what, about)`` asks the server and waits for its answer, ``interrupt``
+    stops the run.
     """
 
     send: OnPackMessage
@@ -63,11 +64,11 @@ class PackLine:
 
 @dataclass
 class EngineHost:
-    """Runs one prompt at a time. All other methods may be called meanwhile, from any thread.
+    """Runs one prompt at a time. All other methods may be called during a run, from any thread.
 
-    ``devices`` returns the devices with their memory, ``models`` the names of loaded models, and ``unload`` frees them.
-    ``pack_server`` returns what node packs have added to the server, if anything; ``connect_packs`` connects them to
-    it; ``run_begins`` gives them the client and the id of the run.
+    ``devices`` returns the devices with their memory, ``models`` the names of loaded models; ``unload`` frees them.
+    ``pack_server`` returns the routes and handlers of node packs, if any; ``connect_packs`` connects the packs to the
+    server; ``run_begins`` tells them the client and the id of the run.
     """
 
     registry: Registry
@@ -78,13 +79,13 @@ class EngineHost:
     failures: Mapping[str, str] = field(default_factory=dict)
     packs: list[dict[str, Any]] = field(default_factory=list)
     pack_server: Callable[[], PackServer | None] = lambda: None
-    connect_packs: Callable[[PackLine], None] = lambda line: None
+    connect_packs: Callable[[PackConnection], None] = lambda line: None
     run_begins: Callable[[RunRequest], None] = lambda request: None
     devices: Callable[[], list[dict[str, Any]]] = list
     models: Callable[[], list[str]] = list
     unload: Callable[[], None] = lambda: None
     trouble: str = ""
-    """Why nodes cannot compute here; "" if they can."""
+    """The reason why nodes cannot compute here; "" if they can."""
 
     def __post_init__(self) -> None:
         self._lock = threading.Lock()
@@ -95,7 +96,7 @@ class EngineHost:
         self._redeclarer = Redeclarer(self.registry)
 
     def describe(self) -> Description:
-        """All nodes as data. One that JSON cannot hold is left out and named among the failures."""
+        """Return all nodes as data. A node whose schema JSON cannot hold is left out and listed among the failures."""
         nodes, failures = [], dict(self.failures)
         for node_type in self.registry.values():
             try:
@@ -130,7 +131,7 @@ class EngineHost:
         return [problem for problem in found.problems if problem.type in _CUSTOM]
 
     def answer_packs(self, request: PackRequest) -> PackAnswer:
-        """Return a pack's answer; 502 with the reason if it fails."""
+        """Return a pack's response, or 502 with the reason if it fails."""
         packs = self.pack_server()
         if packs is None:
             return PackAnswer(404, (), b"")
@@ -141,20 +142,20 @@ class EngineHost:
             return PackAnswer(502, (("Content-Type", "text/plain"),), f"the node pack did not answer: {error}".encode())
 
     def handle_prompt(self, body: Mapping[str, Any]) -> Any:
-        """Return the body of a prompt as packs' handlers change it."""
+        """Return the body of a prompt as changed by packs' handlers."""
         packs = self.pack_server()
         return body if packs is None else packs.trigger_on_prompt(body)
 
     def expect(self, prompt_id: str) -> None:
-        """From here on :meth:`interrupt` means this run, although it has not begun."""
+        """Announce a run: :meth:`interrupt` can stop it from now on, although it has not begun."""
         with self._lock:
             self._expected, self._stopped = prompt_id, False
 
     def run(self, request: RunRequest, listener: Callable[[Event], None]) -> Outcome:
-        """Run to the end, after :meth:`expect`. Everything but the outcome goes to ``listener``."""
+        """Run the announced prompt to its end. ``listener`` gets all events except the outcome, which is returned."""
         outcome: Outcome | None = None
 
-        def hear(event: Event) -> None:
+        def on_event(event: Event) -> None:
             nonlocal outcome
             if isinstance(event, (RunSucceeded, RunFailed, RunInterrupted)):
                 outcome = event
@@ -169,24 +170,25 @@ class EngineHost:
             self.engine.run(
                 Workflow(read_api(request.prompt)),
                 targets=list(request.targets),
-                listener=hear,
+                listener=on_event,
                 run_id=request.prompt_id,
+                part=request.part,
                 extra_pnginfo=request.extra_pnginfo,
                 previews=self.previews if request.previews is None else request.previews,
             )
         except SumiError as error:
             outcome = outcome or _failure(request, error)
-        except BaseException as error:  # nothing, sys.exit() in a node included, may end the only compute thread
+        except BaseException as error:  # no error may end the only compute thread, not even sys.exit() in a node
             log.exception("the engine failed", extra={"prompt_id": request.prompt_id})
             outcome = outcome or _failure(request, error)
         finally:
             with self._lock:
                 self._expected = None
-        assert outcome is not None, "a run that returns has said how it ended"
+        assert outcome is not None, "the run returned without an outcome"
         return outcome
 
     def interrupt(self, prompt_id: str | None = None) -> None:
-        """Stop that run (None: whichever it is) at its next tick; nothing happens if it is not the one that runs."""
+        """Stop that run (None: the current one) at its next progress report. Does nothing if another run is current."""
         with self._lock:
             running = self._expected
             if running is None or prompt_id not in (None, running):
@@ -202,7 +204,7 @@ class EngineHost:
             self.unload()
 
     def stats(self) -> Stats:
-        """As of now; the cache's share of it as of ten seconds ago, since counting files takes a while."""
+        """Return the current stats. The cache's figures may be ten seconds old, since counting files takes a while."""
         if time.monotonic() >= self._cache_due:
             self._cache_due = time.monotonic() + _CACHE_SECONDS
             stats = self.engine.stats()
@@ -217,7 +219,7 @@ class EngineHost:
 
 
 def _as_data(node_type: NodeType) -> dict[str, Any]:
-    """Raises TypeError or ValueError if JSON cannot hold it."""
+    """Return the node type as data. Raises TypeError or ValueError if JSON cannot hold it."""
     data = node_type_to_data(node_type)
     json.dumps(data)
     return data

@@ -1,7 +1,7 @@
 """A worker in the server's own process: nodes run on a thread.
 
-For debugging nodes (breakpoints and a debugger see them) and for programs that embed the server. A node that
-crashes the interpreter ends the server too, which a worker process does not.
+Use it to debug nodes (breakpoints work) and in programs that embed the server. Unlike in a worker process, a node
+that crashes the interpreter ends the server, too.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from typing import Any
 from graph.errors import Problem
 from graph.events import Event, NodeOutput
 from graph.folders import Folders
-from server.workers.engine_host import EngineHost, PackLine
+from server.workers.engine_host import EngineHost, PackConnection
 from server.workers.interface import (
     Description,
     OnEvent,
@@ -28,7 +28,7 @@ from server.workers.interface import (
     Stats,
     UnansweredError,
     WorkerDied,
-    nobody_answers,
+    refuse_question,
 )
 from server.workers.travelling_files import Arrivals, contents_of_files
 
@@ -38,8 +38,8 @@ log = logging.getLogger(__name__)
 class InProcessWorker:
     """Runs nodes on a thread.
 
-    ``make`` builds the engine, on a thread. ``warm_up`` is then called on another one; it returns why nodes cannot
-    compute, or "". Files of outputs are copied to ``files_to``, if that is given.
+    ``make`` builds the engine on a thread. Then ``warm_up`` is called on another thread; it returns the reason why
+    nodes cannot compute, or "". Output files are copied to ``files_to``, if given.
     """
 
     def __init__(
@@ -57,7 +57,7 @@ class InProcessWorker:
         self._ended: asyncio.Future[str] | None = None
         self._running: str | None = None
         self.on_pack_message: OnPackMessage = lambda event, data, client_id: None
-        self.on_pack_question: OnPackQuestion = nobody_answers
+        self.on_pack_question: OnPackQuestion = refuse_question
 
     async def start(self) -> Description:
         loop = asyncio.get_running_loop()
@@ -68,7 +68,7 @@ class InProcessWorker:
             return asyncio.run_coroutine_threadsafe(_answered(self.on_pack_question, what, about), loop).result()
 
         self._host.connect_packs(
-            PackLine(
+            PackConnection(
                 lambda event, data, client_id: _call_on(loop, self.on_pack_message, event, data, client_id),
                 ask,
                 self._host.interrupt,
@@ -169,7 +169,7 @@ async def _answered(answer: OnPackQuestion, what: str, about: Mapping[str, Any])
 
 
 async def _on_own_thread(work: Callable[[], Any]) -> Any:
-    """Return the result of ``work``, run on a daemon thread: it may never end."""
+    """Run ``work`` on a daemon thread, because it may never end, and return its result."""
     loop = asyncio.get_running_loop()
     answer: asyncio.Future[Any] = loop.create_future()
 
@@ -184,7 +184,7 @@ async def _on_own_thread(work: Callable[[], Any]) -> Any:
     def target() -> None:
         try:
             result, error = work(), None
-        except Exception as raised:  # handed to whoever waits
+        except Exception as raised:  # passed on to the waiting task
             result, error = None, raised
         _call_on(loop, settle, result, error)
 
@@ -193,7 +193,7 @@ async def _on_own_thread(work: Callable[[], Any]) -> Any:
 
 
 def _call_on(loop: asyncio.AbstractEventLoop, function: Callable[..., None], *arguments: Any) -> None:
-    """Call on the loop's thread. Does nothing after the loop has ended."""
+    """Call a function on the loop's thread. Does nothing after the loop has ended."""
     try:
         loop.call_soon_threadsafe(function, *arguments)
     except RuntimeError:

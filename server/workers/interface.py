@@ -1,4 +1,4 @@
-"""The interface of a worker: a thread, a process or, later, another machine."""
+"""The interface of all workers: threads, processes and, later, other machines."""
 
 from __future__ import annotations
 
@@ -12,22 +12,22 @@ from graph.events import Event, RunFailed, RunInterrupted, RunSucceeded
 HEARTBEAT_SECONDS: Final = 2.0
 
 Outcome = RunSucceeded | RunFailed | RunInterrupted
-"""The last event of a run, which says how it went."""
+"""The last event of a run: how it ended."""
 
 OnEvent = Callable[[Event], None]
-"""Takes a run's events, in order, on the event loop. The outcome is not among them."""
+"""Function that receives a run's events except the outcome, in order, on the event loop."""
 
 
 OnPackMessage = Callable[[str, Any, str | None], None]
-"""Takes what a node pack sends to a client (None: to everyone): event, and JSON data or bytes."""
+"""Function that receives a node pack's message to a client (None: to everyone): event, and JSON data or bytes."""
 
 
 OnPackQuestion = Callable[[str, Mapping[str, Any]], Awaitable[Any]]
-"""Answers what a node pack asks of the server, such as its queue: plain data. Raises SumiError."""
+"""Function that answers a node pack's question, for example about the queue, with plain data. Raises SumiError."""
 
 
 class PackRequest(NamedTuple):
-    """A request for a route that a node pack has added. ``path`` is as it came, with its query."""
+    """A request for a route that a node pack has added. ``path`` is the raw path with the query."""
 
     method: str
     path: str
@@ -36,7 +36,7 @@ class PackRequest(NamedTuple):
 
 
 class PackAnswer(NamedTuple):
-    """A node pack's answer; 404 if it has no such route."""
+    """A node pack's response; 404 if it has no such route."""
 
     status: int
     headers: Sequence[tuple[str, str]]
@@ -44,7 +44,7 @@ class PackAnswer(NamedTuple):
 
 
 class WorkerDied(SumiError):
-    """The worker ended or stopped responding; the message says how. Its job may be tried on another worker."""
+    """The worker ended or stopped responding; the message says how. Another worker may retry its job."""
 
 
 class UnansweredError(SumiError):
@@ -52,19 +52,20 @@ class UnansweredError(SumiError):
 
 
 WorkerFactory = Callable[[], "Worker"]
-"""Makes a worker that is not started."""
+"""Function that makes a worker without starting it."""
 
 
-async def nobody_answers(what: str, about: Mapping[str, Any]) -> Any:
-    """Where node packs have no server to ask."""
+async def refuse_question(what: str, about: Mapping[str, Any]) -> Any:
+    """Refuse a question of a node pack, because no server is connected."""
     raise UnansweredError(f"no server is connected to answer {what!r}")
 
 
 @dataclass(frozen=True, slots=True)
 class RunRequest:
-    """One run. ``prompt`` is the API dialect, ``targets`` the output nodes to run, ``client_id`` who queued it.
+    """One run. ``prompt`` is in the API dialect, ``targets`` are the output nodes to run, ``client_id`` queued it.
 
-    ``previews``: whether the client wants pictures of the run at work; None: what the worker was started with.
+    ``previews``: whether the client wants previews; None means the worker's setting. ``part`` tells apart several
+    runs of one job, a sweep's combinations.
     """
 
     prompt_id: str
@@ -73,6 +74,7 @@ class RunRequest:
     extra_pnginfo: Mapping[str, Any] | None = None
     previews: bool | None = None
     client_id: str | None = None
+    part: str = ""
 
 
 @dataclass(frozen=True)
@@ -81,7 +83,7 @@ class Description:
 
     ``nodes``: schemas (``graph.node_types.schema_data``). ``environment``: the registry's tag.
     ``versions``: name → version. ``failures``: node pack → why it could not be imported.
-    ``packs``: each node pack: ``name``, ``path``, ``nodes``, ``seconds``, and what there is of ``failure``,
+    ``packs``: for each node pack ``name``, ``path``, ``nodes``, ``seconds`` and, if they apply, ``failure``,
     ``broken``, ``ignored``, ``replaced``, ``printed``, ``hint``, ``web`` (the folder of its scripts for the editor).
     """
 
@@ -93,16 +95,16 @@ class Description:
     pack_routes: bool = False
     """Whether packs have added routes to the HTTP interface."""
     prompt_handlers: bool = False
-    """Whether packs want to see prompts before they are queued."""
+    """Whether packs handle prompts before they are queued."""
 
 
 @dataclass(frozen=True)
 class Stats:
-    """How a worker is at the moment.
+    """The current state of a worker.
 
-    ``devices``: as ``GET /system_stats`` lists them. ``models``: what is resident.
+    ``devices``: in the form of ``GET /system_stats``. ``models``: names of loaded models.
     ``cache``: hits, misses, bytes… by name. ``memory``: resident bytes of the process.
-    ``trouble``: why it cannot compute, as far as it has found out; else empty.
+    ``trouble``: the known reason why it cannot compute, or "".
     """
 
     devices: list[dict[str, Any]] = field(default_factory=list)
@@ -113,55 +115,55 @@ class Stats:
 
 
 class Worker(Protocol):
-    """One worker. All calls are made on the event loop, and answered while a run is going on.
+    """One worker. Call its methods on the event loop; it answers also during a run.
 
     Every call but ``close`` raises WorkerDied after the worker has ended.
     """
 
     name: str
     on_pack_message: OnPackMessage
-    """Called on the event loop, also while nothing runs."""
+    """Receives messages of node packs, on the event loop, also while nothing runs."""
     on_pack_question: OnPackQuestion
-    """The same; the answer goes to the pack."""
+    """Answers questions of node packs, on the event loop."""
 
     async def start(self) -> Description:
-        """Bring the worker up; returns when it can take a run."""
+        """Start the worker. Returns when it can run prompts."""
 
     async def validate(self, prompt: Mapping[str, Any], targets: list[str]) -> list[Problem]:
         """Return the problems that nodes' own validation code finds in the nodes that ``targets`` need.
 
-        Each problem has ``extra["dependent_outputs"]``. Slow code is the caller's to time out.
+        Each problem has ``extra["dependent_outputs"]``. The caller sets the time limit for slow code.
         """
 
     async def run(self, request: RunRequest, on_event: OnEvent) -> Outcome:
         """Run one prompt to its end. One at a time."""
 
     async def ask_packs(self, request: PackRequest) -> PackAnswer:
-        """Have a node pack answer a request. Slow code is the caller's to time out."""
+        """Have a node pack answer a request. The caller sets the time limit for slow code."""
 
     async def handle_prompt(self, body: Mapping[str, Any]) -> Any:
-        """The body of a ``POST /prompt``, as the node packs that want to see it change it.
+        """Return the body of a ``POST /prompt`` as changed by node packs' prompt handlers.
 
-        Raises UnansweredError. Slow code is the caller's to time out.
+        Raises UnansweredError. The caller sets the time limit for slow code.
         """
 
     async def redeclare(self, names: Sequence[str] | None) -> list[dict[str, Any]]:
         """Return the declarations of the named nodes (None: all) whose inputs may change, as in :class:`Description`.
 
-        Slow code is the caller's to time out.
+        The caller sets the time limit for slow code.
         """
 
     async def interrupt(self, prompt_id: str) -> None:
-        """Ask the run of that prompt to stop, whether it has begun or is about to; others are left alone."""
+        """Ask the run of that prompt to stop, whether or not it has begun. Other runs continue."""
 
     async def free(self, unload_models: bool, free_memory: bool) -> None:
-        """Let go of models, of results kept in memory, or both, as soon as no run uses them."""
+        """Free models, results kept in memory, or both, as soon as no run uses them."""
 
     def stats(self) -> Stats:
-        """As of the last heartbeat; never waits."""
+        """Return the state at the last heartbeat, without waiting."""
 
     async def died(self) -> str:
-        """Wait until the worker has ended; returns how."""
+        """Wait until the worker has ended. Returns a description of how it ended."""
 
     async def close(self) -> None:
-        """End the worker, whatever it is doing."""
+        """End the worker, even during a run."""

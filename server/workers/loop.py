@@ -1,7 +1,7 @@
-"""The worker's side of the wire: one thread reads and always answers, another runs.
+"""The worker's side of the connection: one thread reads messages and answers them at any time, another runs prompts.
 
-The server may vanish at any moment: at the end of the stream the process ends, whatever it is doing.
-What its nodes have finished is in the disk cache.
+The server may vanish at any moment. At the end of the stream the process ends, even during a run; results of finished
+nodes are in the disk cache.
 """
 
 from __future__ import annotations
@@ -14,12 +14,12 @@ import os
 import queue
 import threading
 from collections import deque
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any, BinaryIO, Final
 
 from graph.events import Event, NodeOutput, NodePreview
 from server.workers import wire
-from server.workers.engine_host import EngineHost, PackLine
+from server.workers.engine_host import EngineHost, PackConnection
 from server.workers.interface import HEARTBEAT_SECONDS, PackRequest, RunRequest, Stats, UnansweredError
 from server.workers.travelling_files import contents_of_files
 
@@ -27,15 +27,15 @@ log = logging.getLogger(__name__)
 
 _PREVIEWS_WAITING: Final = 2
 _SERVER_SECONDS: Final = 30.0
-"""How long a node pack waits for the server to answer it."""
+"""Seconds that a node pack waits for the server's answer."""
 
 
 class WorkerLoop:
     """Serves one :class:`EngineHost` over ``incoming`` and ``outgoing``.
 
-    ``make`` builds the host. Importing node packs takes a while, and heartbeats are sent meanwhile. ``warm_up`` is
-    called on a separate thread once the server knows the nodes; it returns why nodes cannot compute, or "". With
-    ``send_files`` the files that outputs name are sent to the server, which has other folders.
+    ``make`` builds the host. It imports node packs, which may take a while; heartbeats are sent during that time.
+    ``warm_up`` is called on a separate thread once the server knows the nodes; it returns the reason why nodes cannot
+    compute, or "". With ``send_files`` output files are sent to a server with other folders.
     """
 
     def __init__(
@@ -61,13 +61,13 @@ class WorkerLoop:
         self._numbers = itertools.count()
 
     def serve(self) -> None:
-        """Serve until the server asks to stop or is gone."""
+        """Handle messages until the server asks to stop or is gone."""
         _thread("heartbeat", self._beat)
         host = self._host = self._make()
-        # Ahead of the nodes: clients ask for the devices as soon as there is a worker.
+        # Before the nodes: clients ask for the devices as soon as there is a worker.
         self._stats = dataclasses.asdict(Stats(devices=host.devices()))
         self._out.put({"type": "heartbeat", "stats": self._stats})
-        host.connect_packs(PackLine(self._pass_on, self._ask_server, host.interrupt))
+        host.connect_packs(PackConnection(self._send_pack_message, self._ask_server, host.interrupt))
         self._out.put({"type": "description", **dataclasses.asdict(host.describe())})
         _thread("compute", self._compute)
         _thread("measure", self._measure)
@@ -89,6 +89,7 @@ class WorkerLoop:
                     header["extra_pnginfo"],
                     header["previews"],
                     header["client_id"],
+                    header["part"],
                 )
                 host.expect(request.prompt_id)
                 self._idle.clear()
@@ -96,7 +97,7 @@ class WorkerLoop:
             case "interrupt":
                 host.interrupt(header["prompt_id"])
             case "free":
-                # Neither may wait for a model that is being loaded.
+                # Neither message may wait for a model that is being loaded.
                 _thread("free", lambda: host.free(header["unload_models"], header["free_memory"]))
             case "validate":
                 self._reply(header, lambda: self._problems(host, header))
@@ -114,10 +115,10 @@ class WorkerLoop:
                 else:
                     question.set_result(header["value"])
             case other:
-                log.warning("a message of unknown type %r was ignored", other)
+                log.warning("ignored a message of unknown type %r", other)
 
     def _reply(self, question: Mapping[str, Any], find: Callable[[], tuple[Any, bytes]]) -> None:
-        """Answer with the value and bytes that ``find`` returns.
+        """Send the value and bytes that ``find`` returns as the answer.
 
         Each answer has its own thread: node pack code that never returns must not block the next question.
         """
@@ -127,7 +128,7 @@ class WorkerLoop:
             try:
                 value, body = find()
             except Exception as error:
-                log.exception("a question of type %r could not be answered", question["type"])
+                log.exception("cannot answer a question of type %r", question["type"])
                 self._out.put({**header, "error": f"{type(error).__name__}: {error}"})
             else:
                 self._out.put({**header, "value": value}, body)
@@ -149,7 +150,7 @@ class WorkerLoop:
         finally:
             del self._questions[number]
 
-    def _pass_on(self, event: str, data: Any, client_id: str | None) -> None:
+    def _send_pack_message(self, event: str, data: Any, client_id: str | None) -> None:
         binary = isinstance(data, (bytes, bytearray, memoryview))
         header = {"type": "pack message", "event": event, "client_id": client_id, "binary": binary}
         self._out.put({**header, "data": None if binary else data}, bytes(data) if binary else b"")
@@ -158,17 +159,15 @@ class WorkerLoop:
         host = self._host
         assert host is not None
         while (request := self._runs.get()) is not None:
-            outcome = host.run(request, self._say)
-            frame, _ = wire.event_to_frame(outcome)
-            self._out.put({**frame, "type": "outcome"})
+            outcome = host.run(request, self._send_event)
+            self._out.put({"type": "outcome", "event": wire.event_to_data(outcome)})
             self._idle.set()
 
-    def _say(self, event: Event) -> None:
+    def _send_event(self, event: Event) -> None:
         if self._send_files and isinstance(event, NodeOutput) and self._host is not None:
             for file, data in contents_of_files(event, self._host.folders):
                 self._out.put({"type": "file", "file": dataclasses.asdict(file)}, data)
-        header, body = wire.event_to_frame(event)
-        self._out.put(header, body, droppable=isinstance(event, NodePreview))
+        self._out.put_event(event)
 
     def _beat(self) -> None:
         self._out.put({"type": "heartbeat", "stats": {}})
@@ -176,7 +175,7 @@ class WorkerLoop:
             self._out.put({"type": "heartbeat", "stats": self._stats})
 
     def _measure(self) -> None:
-        """Apart from the heartbeat, since it may wait for a model that is being loaded."""
+        """Update the stats, on a separate thread from the heartbeat: this may wait for a model that is being loaded."""
         host = self._host
         assert host is not None
         while True:
@@ -198,43 +197,68 @@ class WorkerLoop:
         self._runs.put(None)
         if self._idle.wait(0):
             host.engine.close()
-        # A run that goes on is left behind: it will be run again, and its files were never half-named.
+        # A current run is abandoned: it will run again, and it leaves no partial files.
         os._exit(0)
 
 
 class _Outgoing:
-    """Writes frames on a separate thread, so that a run never waits for the server to read."""
+    """Writes frames on a separate thread, so that a run never waits for the server to read.
+
+    The thread writes as soon as it can. While it is busy, or the run does not let it have the interpreter, events
+    gather; those that follow each other become one frame.
+    """
 
     def __init__(self, file: BinaryIO):
         self._file = file
-        self._waiting: deque[tuple[bytes, bool]] = deque()
+        self._waiting: deque[bytes | Event] = deque()
         self._previews = 0
         self._news = threading.Condition()
         _thread("wire", self._write)
 
-    def put(self, header: Mapping[str, Any], body: bytes = b"", droppable: bool = False) -> None:
-        frame = wire.encode(header, body)
-        with self._news:
-            if droppable:
+    def put(self, header: Mapping[str, Any], body: bytes = b"") -> None:
+        self._append(wire.encode(header, body))
+
+    def put_event(self, event: Event) -> None:
+        """Send an event. A preview is dropped while others wait."""
+        if isinstance(event, NodePreview):
+            with self._news:
                 if self._previews >= _PREVIEWS_WAITING:
                     return
                 self._previews += 1
-            self._waiting.append((frame, droppable))
-            self._news.notify()
+        # Data that a node shows may change later, so it is encoded now.
+        self._append(wire.encode(*wire.events_to_frame([event])) if isinstance(event, _OWN_FRAME) else event)
+
+    def _append(self, item: bytes | Event) -> None:
+        with self._news:
+            self._waiting.append(item)
+            if len(self._waiting) == 1:
+                self._news.notify()
 
     def _write(self) -> None:
         while True:
             with self._news:
                 while not self._waiting:
                     self._news.wait()
-                frames = [frame for frame, _ in self._waiting]
+                items = list(self._waiting)
                 self._waiting.clear()
                 self._previews = 0
             try:
-                self._file.write(b"".join(frames))
+                self._file.write(b"".join(_frames(items)))
                 self._file.flush()
-            except OSError:  # the server is gone; the reading thread ends the process
+            except OSError:  # the server is gone, so the reading thread ends the process
                 return
+
+
+_OWN_FRAME: Final = (NodePreview, NodeOutput)
+
+
+def _frames(items: Iterable[bytes | Event]) -> Iterator[bytes]:
+    """Yield the frames, and one frame for all events that follow each other."""
+    for is_frame, group in itertools.groupby(items, lambda item: isinstance(item, bytes)):
+        if is_frame:
+            yield from group  # type: ignore[misc]
+        else:
+            yield wire.encode(*wire.events_to_frame(list(group)))  # type: ignore[arg-type]
 
 
 def _answered(host: EngineHost, request: PackRequest) -> tuple[Any, bytes]:

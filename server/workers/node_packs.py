@@ -1,4 +1,4 @@
-"""How node packs fared, as the workers tell it."""
+"""Reports from workers about their node packs."""
 
 from __future__ import annotations
 
@@ -7,16 +7,16 @@ from pathlib import Path
 from typing import Any, Final
 
 _SLOW_SECONDS: Final = 5.0
-_OF_NOTE: Final = ("ignored", "replaced", "printed", "hint")
+_PROBLEMS: Final = ("ignored", "replaced", "printed", "hint")
 
 
-def noteworthy(packs: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
-    """Pack → what is out of the ordinary. Of tracebacks only the last line: they are in the log."""
+def problems_of(packs: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+    """Map each pack with problems to a description of them. Only the last line of a traceback is included."""
     return {pack["name"]: facts for pack in packs if (facts := _facts(pack))}
 
 
 def _facts(pack: Mapping[str, Any]) -> dict[str, Any]:
-    facts = {name: pack[name] for name in _OF_NOTE if pack.get(name)}
+    facts = {name: pack[name] for name in _PROBLEMS if pack.get(name)}
     if pack.get("failure"):
         facts["failure"] = pack["failure"].strip().splitlines()[-1]
     if pack.get("broken"):
@@ -27,7 +27,7 @@ def _facts(pack: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def scripts(packs: Sequence[Mapping[str, Any]]) -> Iterator[str]:
-    """The addresses of all scripts that packs bring for the editor."""
+    """Return the addresses of all scripts that packs have for the editor."""
     for pack in packs:
         if pack.get("web"):
             root = Path(pack["web"])
@@ -36,5 +36,5 @@ def scripts(packs: Sequence[Mapping[str, Any]]) -> Iterator[str]:
 
 
 def web_folder(packs: Sequence[Mapping[str, Any]], name: str) -> Path | None:
-    """The folder of what the pack ``name`` brings for the editor."""
+    """Return the folder with the files that the pack ``name`` has for the editor."""
     return next((Path(pack["web"]) for pack in packs if pack["name"] == name and pack.get("web")), None)

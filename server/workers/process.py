@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import signal
 from asyncio.subprocess import PIPE, Process
 from collections import deque
 from collections.abc import Mapping, Sequence
@@ -13,6 +12,7 @@ from typing import Any, Final
 from graph.errors import Problem, SumiError
 from graph.events import NodeOutput
 from graph.folders import Folders
+from graph.operating_system import violent_end
 from graph.results import SavedFile
 from server.workers import wire
 from server.workers.interface import (
@@ -28,25 +28,25 @@ from server.workers.interface import (
     Stats,
     UnansweredError,
     WorkerDied,
-    nobody_answers,
+    refuse_question,
 )
 from server.workers.travelling_files import Arrivals
 
 log = logging.getLogger(__name__)
 
 SILENT_SECONDS: Final = 60.0
-"""A worker without a heartbeat for this long is killed. Loading a large model may delay heartbeats."""
+"""Seconds without a heartbeat after which a worker is killed. Loading a large model may delay heartbeats."""
 
 _CLOSING_SECONDS: Final = 3.0
-_LAST_WORDS_SECONDS: Final = 1.0
+_LAST_LINES_SECONDS: Final = 1.0
 _POLL_SECONDS: Final = 0.2
 _LAST_LINES: Final = 10
 
 
 class ProcessWorker:
-    """``command`` starts the process, which serves a WorkerLoop on its standard input and output.
+    """A worker process. ``command`` starts it; it runs a WorkerLoop on its standard input and output.
 
-    Lines of its standard error go to the log. Files that it sends are kept in ``files_to``.
+    Lines of its standard error go to the log. Files that it sends are stored in ``files_to``.
     """
 
     def __init__(
@@ -70,7 +70,7 @@ class ProcessWorker:
         self._outcome: asyncio.Future[Outcome] | None = None
         self._on_event: OnEvent = lambda event: None
         self.on_pack_message: OnPackMessage = lambda event, data, client_id: None
-        self.on_pack_question: OnPackQuestion = nobody_answers
+        self.on_pack_question: OnPackQuestion = refuse_question
         self._questions: dict[int, asyncio.Future[wire.Frame]] = {}
         self._answering: set[asyncio.Task[None]] = set()
         self._asked = 0
@@ -81,7 +81,7 @@ class ProcessWorker:
 
     @property
     def pid(self) -> int | None:
-        """Of the process, once started."""
+        """The id of the process, once it is started."""
         return self._process.pid if self._process is not None else None
 
     async def start(self) -> Description:
@@ -93,14 +93,14 @@ class ProcessWorker:
                 *self._command, stdin=PIPE, stdout=PIPE, stderr=PIPE, env=self._environment
             )
         except OSError as error:
-            raise WorkerDied(f"{self._command[0]} could not be started: {error}") from error
+            raise WorkerDied(f"cannot start {self._command[0]}: {error}") from error
         readers: list[asyncio.Task[Any]] = [
             asyncio.create_task(self._listen(self._process)),
             asyncio.create_task(self._relay_log(self._process)),
         ]
         self._tasks = [
             *readers,
-            asyncio.create_task(self._see_it_end(self._process, readers)),
+            asyncio.create_task(self._report_death(self._process, readers)),
             asyncio.create_task(self._watch(self._process)),
         ]
         return await self._unless_dead(self._description)
@@ -136,6 +136,7 @@ class ProcessWorker:
                 "extra_pnginfo": request.extra_pnginfo,
                 "previews": request.previews,
                 "client_id": request.client_id,
+                "part": request.part,
             }
         )
         return await self._unless_dead(self._outcome)
@@ -157,7 +158,7 @@ class ProcessWorker:
         process = self._process
         if process is not None and process.returncode is None:
             try:
-                await asyncio.wait_for(self._ask_to_end(process), _CLOSING_SECONDS)
+                await asyncio.wait_for(self._request_end(process), _CLOSING_SECONDS)
             except TimeoutError:
                 process.kill()
                 await _exited(process)
@@ -165,13 +166,13 @@ class ProcessWorker:
             task.cancel()
         await asyncio.gather(*self._tasks, *self._answering, return_exceptions=True)
         if process is not None:
-            # Children of its own may hold the pipes open, and asyncio has no public way to let go of them.
+            # Its child processes may hold the pipes open, and asyncio has no public way to close them on this side.
             process._transport.close()  # type: ignore[attr-defined]
         if self._ended is not None and not self._ended.done():
             self._ended.set_result("it was closed")
 
     async def _ask(self, header: Mapping[str, Any], body: bytes = b"") -> tuple[Any, bytes]:
-        """Return its answer: data and bytes. Raises UnansweredError."""
+        """Ask the process and return its answer: data and bytes. Raises UnansweredError."""
         self._asked += 1
         number = self._asked
         answer: asyncio.Future[wire.Frame] = asyncio.get_running_loop().create_future()
@@ -185,11 +186,11 @@ class ProcessWorker:
             raise UnansweredError(found["error"])
         return found["value"], found_body
 
-    async def _ask_to_end(self, process: Process) -> None:
+    async def _request_end(self, process: Process) -> None:
         try:
             await self._send({"type": "close"})
         except WorkerDied:
-            log.debug("%s was gone already", self.name)
+            log.debug("%s had already ended", self.name)
         await _exited(process)
 
     async def _send(self, header: Mapping[str, Any], body: bytes = b"") -> None:
@@ -209,10 +210,10 @@ class ProcessWorker:
             return answer.result()
         raise WorkerDied(self._ended.result())
 
-    # -- listening -----------------------------------------------------------------------------------------------
+    # -- reading ------------------------------------------------------------------------------------------------
 
     async def _listen(self, process: Process) -> str:
-        """Take in what it says until it ends or makes no sense; why that was, if it was no end."""
+        """Handle its messages until it ends or sends an invalid one. Returns the reason in the second case."""
         assert process.stdout is not None
         try:
             stream = wire.FrameStream(process.stdout)
@@ -222,22 +223,22 @@ class ProcessWorker:
                     if frame[0]["type"] == "file" and self._arrivals is not None:
                         await self._keep_file(self._arrivals, frame)
                     else:
-                        self._take(frame)
+                        self._handle(frame)
         except wire.WireError as error:
             process.kill()
             return f"{error}; "
-        except Exception as error:  # a frame of another version, say: without an end here the job would hang
-            log.exception("%s: a message could not be taken in", self.name)
+        except Exception as error:  # for example a frame of another version; without ending here, the job would hang
+            log.exception("%s: cannot handle a message", self.name)
             process.kill()
-            return f"its message could not be taken in ({type(error).__name__}: {error}); "
+            return f"cannot handle its message ({type(error).__name__}: {error}); "
         return ""
 
-    async def _see_it_end(self, process: Process, readers: list[asyncio.Task[Any]]) -> None:
-        """Say that it has died once it has and its last words are read. Processes that its nodes have forked may
+    async def _report_death(self, process: Process, readers: list[asyncio.Task[Any]]) -> None:
+        """Report its death once it has ended and its last log lines are read. Processes that its nodes have forked may
         hold the streams open for longer."""
         assert self._ended is not None
         await _exited(process)
-        done, _ = await asyncio.wait(readers, timeout=_LAST_WORDS_SECONDS)
+        done, _ = await asyncio.wait(readers, timeout=_LAST_LINES_SECONDS)
         reason = next((str(task.result()) for task in done if task.result()), "")
         if not self._ended.done():
             self._ended.set_result(reason + self._how_it_ended(process))
@@ -247,18 +248,18 @@ class ProcessWorker:
         try:
             await asyncio.to_thread(arrivals.take, file, frame[1])
         except (OSError, SumiError) as error:
-            log.error("%s made %s, which cannot be kept here: %s", self.name, file.relative, error)
+            log.error("cannot store a file from %s (%s): %s", self.name, file.relative, error)
 
-    def _take(self, frame: wire.Frame) -> None:
+    def _handle(self, frame: wire.Frame) -> None:
         header, body = frame
         match header["type"]:
-            case "event":
-                event = wire.event_from_frame(frame)
-                if isinstance(event, NodeOutput) and self._arrivals is not None:
-                    event = self._arrivals.renamed(event)
-                self._on_event(event)
+            case "events":
+                for event in wire.events_from_frame(frame):
+                    if isinstance(event, NodeOutput) and self._arrivals is not None:
+                        event = self._arrivals.renamed(event)
+                    self._on_event(event)
             case "outcome" if self._outcome is not None and not self._outcome.done():
-                outcome = wire.event_from_frame(frame)
+                outcome = wire.event_from_data(header["event"])
                 assert isinstance(outcome, Outcome), f"a run ended with {type(outcome).__name__}"
                 self._outcome.set_result(outcome)
             case "heartbeat" if header["stats"]:
@@ -284,13 +285,13 @@ class ProcessWorker:
             reply["value"] = await self.on_pack_question(question["what"], question["about"])
         except SumiError as error:
             reply["error"] = str(error)
-        except Exception as error:  # a pack waits for this
-            log.exception("a node pack's question about %r could not be answered", question["what"])
+        except Exception as error:  # the pack waits for an answer
+            log.exception("cannot answer a node pack's question about %r", question["what"])
             reply["error"] = f"{type(error).__name__}: {error}"
         try:
             await self._send(reply)
         except WorkerDied:
-            log.debug("%s asked, and was gone before it was answered", self.name)
+            log.debug("%s ended before its question was answered", self.name)
 
     async def _relay_log(self, process: Process) -> None:
         assert process.stderr is not None
@@ -328,27 +329,17 @@ class ProcessWorker:
     def _how_it_ended(self, process: Process) -> str:
         code = process.returncode or 0
         if self._silent:
-            return f"it gave no sign of life for {self._silent_seconds:g} s and was killed"
-        if code == -signal.SIGTERM:
-            return "it was ended by SIGTERM"
-        if code < 0:
-            name = _signal_name(-code)
-            hint = ", probably by the system because memory ran out" if name == "SIGKILL" else ""
-            return f"it was killed by {name}{hint}"
+            return f"it did not respond for {self._silent_seconds:g} s and was killed"
+        end = violent_end(code)
+        if end is not None:
+            return end
         last = f": {self._last_lines[-1]}" if self._last_lines else ""
         return f"it ended with status {code}{last}"
 
 
 async def _exited(process: Process) -> None:
-    """Wait for the process alone: ``process.wait()`` also waits for its streams, which its children may hold."""
+    """Wait for the process only: ``process.wait()`` also waits for its streams, which child processes may hold open."""
     while process.returncode is None:
         waiting = asyncio.ensure_future(process.wait())
         await asyncio.wait([waiting], timeout=_POLL_SECONDS)
         waiting.cancel()
-
-
-def _signal_name(number: int) -> str:
-    try:
-        return signal.Signals(number).name
-    except ValueError:
-        return f"signal {number}"

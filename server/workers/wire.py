@@ -1,6 +1,6 @@
-"""Messages between server and worker: a JSON header and bytes. No pickle, so neither can run code in the other.
+"""Messages between server and worker: a JSON header and bytes. Without pickle, neither can run code in the other.
 
-A frame is ``>I`` the header's length, ``>Q`` the body's, the header as UTF-8 JSON, the body.
+A frame consists of the header's length (``>I``), the body's length (``>Q``), the header as UTF-8 JSON, and the body.
 """
 
 from __future__ import annotations
@@ -9,7 +9,8 @@ import asyncio
 import dataclasses
 import json
 import struct
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
+from operator import attrgetter
 from typing import Any, BinaryIO, Final
 
 from graph import events
@@ -28,20 +29,23 @@ class WireError(SumiError):
 
 
 def encode(header: Mapping[str, Any], body: bytes = b"") -> bytes:
-    """One frame. What JSON cannot hold is written as its repr."""
-    text = json.dumps(header, separators=(",", ":"), default=repr).encode()
+    """Encode one frame. Values that JSON cannot hold are written as their repr."""
+    text = _json(header).encode()
     return _LENGTHS.pack(len(text), len(body)) + text + body
 
 
+_json: Final = json.JSONEncoder(separators=(",", ":"), default=repr).encode
+
+
 class FrameStream:
-    """The frames that come out of a stream of bytes, as many at a time as have arrived."""
+    """Reads frames from a stream of bytes, as many at a time as have arrived."""
 
     def __init__(self, stream: asyncio.StreamReader):
         self._stream = stream
         self._bytes = bytearray()
 
     async def next(self) -> list[Frame]:
-        """One frame or more; none at the end of the stream. Raises WireError."""
+        """Wait for frames and return all that have arrived; none at the end of the stream. Raises WireError."""
         while True:
             try:
                 chunk = await self._stream.read(_CHUNK)
@@ -72,7 +76,7 @@ class FrameStream:
 
 
 def read(file: BinaryIO) -> Frame | None:
-    """The next frame, waiting for it; None at the end of the file. Raises WireError."""
+    """Wait for the next frame and return it; None at the end of the file. Raises WireError."""
     start = _read_exactly(file, _LENGTHS.size)
     if start is None:
         return None
@@ -89,7 +93,7 @@ def _read_exactly(file: BinaryIO, count: int) -> bytes | None:
 def _lengths(data: bytes | bytearray) -> tuple[int, int]:
     header_length, body_length = _LENGTHS.unpack(data)
     if header_length > _LARGEST_HEADER or body_length > _LARGEST_BODY:
-        raise WireError("a frame of absurd size: something else has written into the stream")
+        raise WireError("a frame's size is invalid: something else has written into the stream")
     return header_length, body_length
 
 
@@ -97,27 +101,42 @@ def _header(data: bytes | bytearray) -> dict[str, Any]:
     try:
         header = json.loads(data)
     except ValueError as error:
-        raise WireError(f"a frame's header is no JSON: {error}") from error
+        raise WireError(f"a frame's header is not JSON: {error}") from error
     if not isinstance(header, dict) or not isinstance(header.get("type"), str):
         raise WireError("a frame's header has no type")
     return header
 
 
-def event_to_frame(event: events.Event) -> Frame:
-    """``event`` as a header of type ``event``; a preview's picture is the body."""
-    fields = {field.name: getattr(event, field.name) for field in dataclasses.fields(event)}
-    body = fields.pop("data") if isinstance(event, events.NodePreview) else b""
-    return {"type": "event", "event": type(event).__name__, "fields": fields}, body
+def events_to_frame(batch: Sequence[events.Event]) -> Frame:
+    """Return the events as one header of type ``events``. Only the last may be a preview; its picture is the body."""
+    body = batch[-1].data if batch and isinstance(batch[-1], events.NodePreview) else b""
+    return {"type": "events", "events": list(map(event_to_data, batch))}, body
 
 
-def event_from_frame(frame: Frame) -> events.Event:
-    """The event that :func:`event_to_frame` was given; tuples come back as tuples."""
+def events_from_frame(frame: Frame) -> list[events.Event]:
+    """Return the events that :func:`events_to_frame` was given."""
     header, body = frame
-    kind = _EVENTS[header["event"]]
-    fields = {name: tuple(value) if isinstance(value, list) else value for name, value in header["fields"].items()}
+    return [event_from_data(data, body) for data in header["events"]]
+
+
+def event_to_data(event: events.Event) -> list[Any]:
+    """Return the event as its class's name and its fields in order. A preview's picture is left out."""
+    kind = type(event)
+    return [kind.__name__, *_FIELDS[kind](event)]
+
+
+def event_from_data(data: Sequence[Any], body: bytes = b"") -> events.Event:
+    """Return the event that :func:`event_to_data` was given, with lists turned into tuples again.
+
+    ``body`` is a preview's picture.
+    """
+    name, *fields = data
+    kind = _EVENTS[name]
+    if kind not in _PLAIN:
+        fields = [tuple(value) if isinstance(value, list) else value for value in fields]
     if kind is events.NodePreview:
-        fields["data"] = body
-    event: events.Event = kind(**fields)
+        fields.insert(_PICTURE, body)
+    event: events.Event = kind(*fields)
     return event
 
 
@@ -127,12 +146,28 @@ _EVENTS: Final[Mapping[str, Any]] = {
     if isinstance(kind, type) and dataclasses.is_dataclass(kind) and kind.__module__ == events.__name__
 }
 
+_PLAIN: Final = frozenset({events.NodeStarted, events.NodeProgress, events.NodeFinished})
+"""The events of which a run has very many. None of their fields is a tuple."""
+
+_PICTURE: Final = [field.name for field in dataclasses.fields(events.NodePreview)].index("data")
+
+
+def _getter(kind: Any) -> Callable[[Any], Sequence[Any]]:
+    """Return a function that returns the fields of an event of that class, but a preview's picture."""
+    names = [field.name for field in dataclasses.fields(kind)]
+    if kind is events.NodePreview:
+        names.remove("data")
+    return (lambda event: (getattr(event, names[0]),)) if len(names) == 1 else attrgetter(*names)
+
+
+_FIELDS: Final[Mapping[type, Callable[[Any], Sequence[Any]]]] = {kind: _getter(kind) for kind in _EVENTS.values()}
+
 
 def problem_to_data(problem: Problem) -> dict[str, Any]:
-    """``problem`` as plain data."""
+    """Return ``problem`` as plain data."""
     return dataclasses.asdict(problem)
 
 
 def problem_from_data(data: Mapping[str, Any]) -> Problem:
-    """The problem that :func:`problem_to_data` was given."""
+    """Return the problem that :func:`problem_to_data` was given."""
     return Problem(**{**data, "suggestions": tuple(data["suggestions"])})

@@ -1,4 +1,4 @@
-"""The judge of the model's pictures, on shapes that are easy to tell apart."""
+"""Tests of the judge of the model's pictures, with shapes that are easy to tell apart."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a person does on the canvas, for the tests of it."""
+"""User actions on the canvas, for tests."""
 
 from __future__ import annotations
 
@@ -10,8 +10,9 @@ from tests.browser.waiting import steady
 
 
 def document(page: Any) -> Any:
-    """What the browser would get if the open workflow were downloaded."""
-    page.mouse.click(74, 58, button="right")  # in the margin: nothing is there
+    """Return the open workflow as it would be downloaded."""
+    canvas = page.locator(".canvas").bounding_box()  # beside an open panel
+    page.mouse.click(canvas["x"] + 12, canvas["y"] + 12, button="right")  # in the margin: nothing is there
     with page.expect_download() as download:
         page.get_by_role("menuitem", name="Download").click()
     return json.loads(Path(download.value.path()).read_text())
@@ -22,7 +23,7 @@ def nodes(page: Any) -> dict[int, Any]:
 
 
 def ends(doc: Any) -> set[tuple[int, int, int, int]]:
-    """The links, as [origin, slot, target, slot]; each is also at both of its ends."""
+    """Return the links as [origin, slot, target, slot], and check that each is listed at both ends."""
     by_id = {node["id"]: node for node in doc["nodes"]}
     for link, origin, output, target, given, _ in doc["links"]:
         assert link in by_id[origin]["outputs"][output]["links"]
@@ -55,7 +56,7 @@ def middle(thing: Any) -> tuple[float, float]:
 
 
 def hold(page: Any, start: tuple[float, float], end: tuple[float, float]) -> None:
-    """Drag, and do not let go."""
+    """Drag without releasing the button."""
     page.mouse.move(*start)
     page.mouse.down()
     page.mouse.move((start[0] + end[0]) / 2, (start[1] + end[1]) / 2, steps=3)
@@ -73,7 +74,7 @@ def drag_by(page: Any, thing: Any, dx: float, dy: float) -> None:
 
 
 def on_screen(page: Any, number: int, x: float, y: float) -> tuple[float, float]:
-    """Where a place on the canvas is on the screen, measured at a node that is shown."""
+    """Convert a position on the canvas to one on the screen, measured at a visible node."""
     at = {entry["id"]: entry for entry in document(page)["nodes"]}[number]
     box = node(page, number).bounding_box()
     zoom = scale(page)

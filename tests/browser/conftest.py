@@ -20,6 +20,7 @@ from typing import Any
 
 import pytest
 
+from tests.browser.axe import AXE
 from tests.browser.visit import profile, visit
 
 ROOT = Path(__file__).parents[2]
@@ -27,7 +28,8 @@ DIST = ROOT / "web" / "dist" / "index.html"
 CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
 
 
-def _need(present: object, what: str) -> None:
+def need(present: object, what: str) -> None:
+    """Skip the test without ``present``; with BROWSER_TESTS=required fail it."""
     if present:
         return
     if os.environ.get("BROWSER_TESTS") == "required":
@@ -35,11 +37,19 @@ def _need(present: object, what: str) -> None:
     pytest.skip(f"{what} is missing")
 
 
-class Server:
-    """A server of its own, with folders of its own."""
+@pytest.fixture(scope="session")
+def axe() -> str:
+    """The source of axe-core."""
+    need(AXE.is_file(), "axe-core (make web)")
+    return AXE.read_text()
 
-    def __init__(self, home: Path):
+
+class Server:
+    """A separate server with its own folders."""
+
+    def __init__(self, home: Path, *options: str):
         self.home = home
+        self._options = options
         with socket.socket() as probe:
             probe.bind(("127.0.0.1", 0))
             self.port = probe.getsockname()[1]
@@ -47,11 +57,11 @@ class Server:
         self.start()
 
     def start(self, **environment: str) -> None:
-        """Start it, or start it again where it was, and wait until it answers."""
+        """Start or restart the server and wait until it answers."""
         folders = [f"--{name}-directory={self.home / name}" for name in ("output", "input", "temp", "user")]
         self._log = (self.home / "log.txt").open("ab")
         self._process = subprocess.Popen(
-            [sys.executable, str(ROOT / "main.py"), "--port", str(self.port), "--cpu", *folders],
+            [sys.executable, str(ROOT / "main.py"), "--port", str(self.port), "--cpu", *folders, *self._options],
             stdout=self._log,
             stderr=self._log,
             env={**os.environ, "OMP_NUM_THREADS": "1", **environment},
@@ -90,7 +100,7 @@ class Server:
 
 @pytest.fixture(scope="session")
 def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
-    _need(DIST.is_file(), "web/dist (make web)")
+    need(DIST.is_file(), "web/dist (make web)")
     running = Server(tmp_path_factory.mktemp("editor"))
     yield running
     running.stop()
@@ -98,12 +108,12 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
 
 @pytest.fixture(scope="module")
 def browser() -> Iterator[Any]:
-    """For a module: while Playwright runs, its event loop keeps other tests from running theirs."""
-    _need(CHROMIUM, "Chromium")
+    """A browser for one module: while Playwright runs, its event loop prevents other tests from running theirs."""
+    need(CHROMIUM, "Chromium")
     try:
         from playwright.sync_api import sync_playwright
     except ImportError:
-        _need(None, "Playwright")
+        need(None, "Playwright")
     with sync_playwright() as playwright:
         running = playwright.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
         yield running
@@ -111,21 +121,28 @@ def browser() -> Iterator[Any]:
 
 
 # What a page keeps on the server, as it is for one who has never been there.
-NEWCOMERS_SETTINGS = {"Sumi.theme": "auto", "Sumi.language": "auto", "Sumi.snap": False}
+NEWCOMERS_SETTINGS = {
+    "Sumi.theme": "auto",
+    "Sumi.language": "auto",
+    "Sumi.snap": False,
+    "Sumi.lesson": 0,
+    "Sumi.seeds": "before",
+}
 
 
 @pytest.fixture(autouse=True)
 def nothing_saved(request: pytest.FixtureRequest, server: Server) -> None:
-    """Before each test the server has no workflows, and the settings of one who has never been there."""
+    """Before each test, remove all workflows, pictures of apps and settings from the server."""
     # The greeting lies over the canvas, just where tests let go of things.
     greeted = request.node.get_closest_marker("newcomer") is not None
     server.post("/settings", {**NEWCOMERS_SETTINGS, "Sumi.welcome": greeted})
-    for path in (server.home / "user").rglob("workflows/**/*.json"):
-        path.unlink()
+    for pattern in ("workflows/**/*.json", "app_pictures/**/*.webp"):
+        for path in (server.home / "user").rglob(pattern):
+            path.unlink()
 
 
 @pytest.fixture
 def page(server: Server, browser: Any, nothing_saved: None) -> Iterator[Any]:
-    """A page in which nothing is kept from before."""
+    """A page without stored data."""
     with profile(browser) as context:
         yield visit(context, server.url)

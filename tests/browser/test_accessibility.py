@@ -1,31 +1,14 @@
-"""What axe-core finds in every part of the editor, in light and in dark: nothing serious, nothing critical."""
+"""axe-core finds no serious or critical problem in any part of the editor, in the light and dark themes."""
 
 from __future__ import annotations
 
-import os
-from pathlib import Path
 from typing import Any
 
 import pytest
 
+from tests.browser.axe import check
+
 pytestmark = pytest.mark.slow
-
-AXE = Path(__file__).parents[2] / "web" / "node_modules" / "axe-core" / "axe.min.js"
-RUN = """async () => (await axe.run(document, { resultTypes: ["violations"] })).violations
-  .filter(({ impact }) => impact === "serious" || impact === "critical")
-  .flatMap(({ id, nodes }) => nodes.map((node) => `${id}: ${node.target.join(" ")}: ${node.failureSummary}`))"""
-
-
-@pytest.fixture(scope="module")
-def axe() -> str:
-    if not AXE.is_file() and os.environ.get("BROWSER_TESTS") != "required":
-        pytest.skip("axe-core is missing (make web)")
-    return AXE.read_text()
-
-
-def _check(page: Any, axe: str, state: str) -> None:
-    page.evaluate(axe)
-    assert page.evaluate(RUN) == [], state
 
 
 @pytest.mark.newcomer
@@ -36,41 +19,51 @@ def test_nothing_serious_is_found(page: Any, server: Any, axe: str, theme: str) 
     page.reload()
     page.locator(f":root[data-theme={theme}] .node").first.wait_for()
     page.get_by_role("region", name="Examples").wait_for()
-    _check(page, axe, "first visit")
+    check(page, axe, "first visit")
     page.keyboard.press("Control+Enter")
     page.locator(".node-picture").wait_for()
     page.locator(".node-header .node-badge").last.wait_for()
-    _check(page, axe, "after a run")
+    check(page, axe, "after a run")
 
     page.keyboard.press("/")
     page.locator("[role=option]").first.wait_for()
-    _check(page, axe, "search for nodes")
+    check(page, axe, "search for nodes")
     page.keyboard.press("Escape")
     page.get_by_role("button", name="sampler_name euler").click()
     page.locator("[role=option]").first.wait_for()
-    _check(page, axe, "list of choices")
+    check(page, axe, "list of choices")
     page.keyboard.press("Escape")
     page.locator(".react-flow__node[data-id='7'] .node-header").click(button="right")
     page.get_by_role("menu").wait_for()
-    _check(page, axe, "menu of a node")
+    check(page, axe, "menu of a node")
     page.keyboard.press("Escape")
 
     for keys, name in (("Control+,", "Settings"), ("?", "Shortcuts"), ("Control+Shift+s", "Save the workflow")):
         page.keyboard.press(keys)
         page.get_by_role("dialog", name=name).wait_for()
-        _check(page, axe, name)
+        check(page, axe, name)
         page.keyboard.press("Escape")
         page.get_by_role("dialog", name=name).wait_for(state="detached")
 
     page.keyboard.press("w")
     page.get_by_role("complementary", name="Workflows").wait_for()
-    _check(page, axe, "workflows")
+    check(page, axe, "workflows")
+    page.keyboard.press("m")
+    page.locator(".model button").first.click()
+    page.locator(".model-details").wait_for()
+    check(page, axe, "models")
+    page.keyboard.press("F1")
+    page.get_by_role("complementary", name="Help").wait_for()
+    page.get_by_role("searchbox").fill("ksampler")
+    page.locator(".help-found button").first.click()
+    page.locator(".help-part").first.wait_for()
+    check(page, axe, "help")
     page.keyboard.press("g")
     page.locator(".thumbnail").first.wait_for()
-    _check(page, axe, "gallery")
+    check(page, axe, "gallery")
     page.locator(".thumbnail").first.click()
     page.locator(".viewer-facts dd").first.wait_for()
-    _check(page, axe, "viewer")
+    check(page, axe, "viewer")
     page.get_by_role("button", name="Use as input").click()
     page.locator(".loaded-picture img").wait_for()
     page.locator(".viewer").wait_for(state="detached")
@@ -79,10 +72,10 @@ def test_nothing_serious_is_found(page: Any, server: Any, axe: str, theme: str) 
     page.get_by_role("button", name="Resume").wait_for()
     page.keyboard.press("Control+Enter")
     page.locator(".job").wait_for()
-    _check(page, axe, "queue")
+    check(page, axe, "queue")
     page.get_by_role("button", name="Cancel all").click()
     page.get_by_role("button", name="Resume").click()
     page.keyboard.press("q")
     page.get_by_role("button", name="Paint a mask").click()
     page.locator(".mask-sheet canvas").wait_for()
-    _check(page, axe, "mask painter")
+    check(page, axe, "mask painter")

@@ -1,4 +1,4 @@
-"""Nodes and groups are arranged and changed by mouse; each change is one step back and forth."""
+"""Arranging and changing nodes and groups with the mouse; each change is one step of undo and redo."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ pytestmark = pytest.mark.slow
 
 
 def _is_one_step(page: Any, before: Any) -> Any:
-    """What was done is undone by one step and done again by one; the document after it."""
+    """Check that the change is undone by one step and redone by one. Returns the document."""
     after = document(page)
     assert after != before
     page.keyboard.press("Control+z")

@@ -1,4 +1,4 @@
-"""The canvas without a mouse, and what a screen reader hears of it."""
+"""The canvas used by keyboard and with a screen reader."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ pytestmark = pytest.mark.slow
 
 
 def _focused(page: Any) -> str:
-    """The accessible name of what has the focus."""
+    """Return the accessible name of the focused element."""
     return str(
         page.evaluate("() => document.activeElement.getAttribute('aria-label') ?? document.activeElement.textContent")
     )
@@ -35,7 +35,7 @@ def test_from_node_to_node_along_links_and_across(page: Any) -> None:
     _go(page, "]", "Decode")
     _go(page, "]", "Save")
     page.keyboard.press("]")
-    page.get_by_role("status").get_by_text("This node feeds nothing").wait_for()
+    page.get_by_role("status").get_by_text("This node has no linked outputs").wait_for()
     _go(page, "Control+ArrowUp", "Decode")
     _go(page, "Control+ArrowLeft", "Sample")
     page.get_by_role("status").get_by_text("Sample, inputs: 10, outputs: 1").wait_for()
@@ -141,7 +141,7 @@ def test_the_focus_is_seen_where_keys_put_it(page: Any) -> None:
 
 
 def test_every_shortcut_on_the_list_does_something(page: Any) -> None:
-    """Keys that open something are pressed here; the others have tests of their own."""
+    """Keys that open something are tested here, the others in separate tests."""
     page.keyboard.press("?")
     shown = page.get_by_role("dialog", name="Shortcuts")
     shown.wait_for()

@@ -1,4 +1,4 @@
-"""Points that links are led through, the reroutes that are no nodes: drawn, dragged, made and taken away."""
+"""Reroute points of links (not reroute nodes): drawing, dragging, adding and removing them."""
 
 from __future__ import annotations
 
@@ -97,7 +97,7 @@ def test_a_link_is_bent_where_one_points(page: Any) -> None:
     right = page.locator(".react-flow__node[data-id='8'] .socket[title^='samples ']")
     (x, y), (to_x, to_y) = middle(left), middle(right)
     page.mouse.click((x + to_x) / 2, (y + to_y) / 2, button="right")
-    page.get_by_role("menuitem", name="Bend it here").click()
+    page.get_by_role("menuitem", name="Bend the link here").click()
     point = page.get_by_role("button", name="Reroute, LATENT")
     point.wait_for()
     made = document(page)

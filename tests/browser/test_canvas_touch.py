@@ -1,4 +1,4 @@
-"""The canvas on a tablet: fingers, no mouse."""
+"""The canvas on a tablet, used by touch."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ pytestmark = pytest.mark.slow
 
 
 class Hand:
-    """Fingers on the glass, by the browser's own protocol."""
+    """Touches, sent through the browser's protocol."""
 
     def __init__(self, page: Any):
         self._session = page.context.new_cdp_session(page)
@@ -30,7 +30,7 @@ class Hand:
         self._send("touchStart")
 
     def move(self, *to: tuple[float, float], steps: int = 6) -> None:
-        """All fingers at once, each to its place."""
+        """Move all fingers at once."""
         starts = dict(self._fingers)
         for step in range(1, steps + 1):
             for (finger, (x, y)), (right, down) in zip(starts.items(), to, strict=True):
@@ -60,7 +60,7 @@ def hand(page: Any) -> Hand:
 
 
 def _nearer(page: Any) -> None:
-    """As near as nodes are built of elements, about their middle."""
+    """Zoom in on the middle until nodes are drawn as elements."""
     while page.locator(".node").count() == 0:
         page.get_by_role("button", name="Zoom in").click()
         steady(page)

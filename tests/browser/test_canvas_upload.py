@@ -1,4 +1,4 @@
-"""A picture on its way to the server says so on its node."""
+"""A node shows that its picture is being uploaded."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ def test_an_upload_is_seen_until_it_has_ended(page: Any, tmp_path: Path) -> None
 
 
 def _drag(page: Any, kind: str, x: float, y: float, *paths: Path) -> None:
-    """A file dragged in from the desktop, by the browser's own protocol."""
+    """Drag in a file from the desktop, through the browser's protocol."""
     data = {"items": [], "files": [str(path) for path in paths], "dragOperationsMask": 1}
     session = page.context.new_cdp_session(page)
     session.send("Input.dispatchDragEvent", {"type": kind, "x": x, "y": y, "data": data})

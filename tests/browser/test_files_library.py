@@ -16,7 +16,7 @@ pytestmark = pytest.mark.slow
 
 
 def _saved(server: Any) -> dict[str, Any]:
-    """Every file of the library, by its path in it."""
+    """Return every file of the library by its path."""
     files = (server.home / "user").rglob("workflows/**/*.json")
     return {path.as_posix().split("/workflows/", 1)[1]: json.loads(path.read_text()) for path in files}
 
@@ -184,9 +184,9 @@ def test_the_examples_greet_a_newcomer_and_can_be_put_away(page: Any, server: An
     assert document(page) == example
     welcome = page.locator(".welcome")
     pictures = welcome.locator("img")
-    pictures.nth(5).wait_for()
-    assert pictures.count() == 6
-    for index in range(6):
+    pictures.nth(6).wait_for()
+    assert pictures.count() == 7
+    for index in range(7):
         assert pictures.nth(index).evaluate("image => image.decode().then(() => image.naturalWidth)") == 256
     welcome.get_by_role("button", name="Inpainting").click()
     page.get_by_role("tab", name="Inpainting").wait_for()

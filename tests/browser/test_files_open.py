@@ -1,4 +1,4 @@
-"""Opening workflows: from JSON and pictures, by button, drop and paste; and what cannot be opened."""
+"""Opening workflows from JSON and pictures by button, drop and paste, and files that cannot be opened."""
 
 from __future__ import annotations
 
@@ -69,7 +69,7 @@ def _tab(page: Any, name: str) -> Any:
 
 
 def _ordered(text: str) -> Any:
-    """Lists of pairs for objects: the order of the keys counts."""
+    """Convert objects to lists of pairs, so that the order of keys is compared."""
     return json.loads(text, object_pairs_hook=list)
 
 
@@ -77,7 +77,7 @@ FOLDERS = ("workflows", "tests/graph/formats/files", "web/src/format/files")
 
 
 def _is_editors(path: Path) -> bool:
-    """Whether it is in the editor's dialect; a file in the API's dialect is saved in the editor's."""
+    """Return whether it is in the editor's format; a file in the API format is saved in the editor's."""
     return "nodes" in json.loads(path.read_text())
 
 
@@ -104,6 +104,22 @@ def test_a_file_comes_back_as_it_was(page: Any, server: Any, path: Path) -> None
     assert _ordered(saved.read_text()) == _ordered(path.read_text())
 
 
+def test_an_address_carries_a_workflow(page: Any, server: Any) -> None:
+    """The link of a dry run: what an interface would run opens in the editor."""
+    answer = server.post("/v1/images/generations?dry_run=1", {"prompt": "a 鲸 and a whale", "size": "64x128"})
+    page.goto("about:blank")
+    page.goto(server.url + answer["open"])
+    _tab(page, "workflow").wait_for()
+    opened = document(page)
+    sizes = [node["widgets_values"] for node in opened["nodes"] if node["type"] == "EmptyLatentImage"]
+    texts = [node["widgets_values"] for node in opened["nodes"] if node["type"] == "CLIPTextEncode"]
+    assert sizes == [[64, 128, 1]] and ["a 鲸 and a whale"] in texts
+    assert "#" not in page.url
+    page.goto("about:blank")
+    page.goto(f"{server.url}/#workflow=nonsense")
+    page.locator(".notice", has_text="#workflow").wait_for()
+
+
 def _chunk(kind: bytes, body: bytes) -> bytes:
     return pack(">I", len(body)) + kind + body + pack(">I", zlib.crc32(kind + body))
 
@@ -115,7 +131,7 @@ def _png(*chunks: bytes) -> bytes:
 
 
 def _written_as(kind: str, path: Path) -> Path:
-    """A picture with WORKFLOW in it, as programs write them."""
+    """Return a picture with WORKFLOW in its metadata, as programs write it."""
     escaped = json.dumps(WORKFLOW).encode()
     text = TEXT.encode()
     picture = Image.new("RGB", (8, 8), (90, 120, 150))
@@ -209,11 +225,7 @@ BAD = {
     "broken.json": (b'{"nodes": [{"id": 1}], "links": []}', "cannot be read as a workflow", "nodes[0].type"),
     "notes.txt": (b"hello", "cannot be read as a workflow", "notes.txt"),
     "bare.png": (_png(), "There is no workflow in this picture", "bare.png"),
-    "other.png": (
-        _png(_chunk(b"tEXt", b"parameters\0a castle\nSteps: 20, Sampler: Euler a, CFG scale: 7")),
-        "another program",
-        "other.png",
-    ),
+    "other.png": (_png(_chunk(b"tEXt", b"parameters\0a castle")), "There is no workflow in this picture", "other.png"),
     "half.png": (_png(_chunk(b"tEXt", b"workflow\0" + TEXT.encode()))[:90], "cannot be read as a workflow", "cut off"),
     "movie.gif": (b"GIF89a" + bytes(40), "There is no workflow in this picture", "movie.gif"),
 }
@@ -230,6 +242,50 @@ def test_a_file_that_cannot_be_opened_is_said_so_and_nothing_is_lost(page: Any, 
     notice.filter(has_text=message).filter(has_text=details).wait_for()
     assert page.get_by_role("tab").count() == 1
     assert document(page) == before
+
+
+PARAMETERS = (
+    "a castle\nNegative prompt: fog\nSteps: 4, Sampler: Euler a, CFG scale: 7, Seed: 18446744073709551615, Tiling: True"
+)
+
+
+@pytest.mark.parametrize("name", ["theirs.png", "theirs.jpg", "theirs.txt"])
+def test_a_picture_of_another_program_opens_with_a_note_on_what_is_not_converted(
+    page: Any, tmp_path: Path, name: str
+) -> None:
+    path = tmp_path / name
+    if name.endswith("png"):
+        path.write_bytes(_png(_chunk(b"tEXt", b"parameters\0" + PARAMETERS.encode())))
+    elif name.endswith("jpg"):
+        exif = Image.Exif()
+        exif[0x0110] = "A camera"
+        exif.get_ifd(0x8769)[0x9286] = b"UNICODE\0" + PARAMETERS.encode("utf-16-be")
+        Image.new("RGB", (8, 8)).save(path, exif=exif)
+    else:
+        path.write_text(PARAMETERS)
+    _open(page, path)
+    _tab(page, "theirs").wait_for()
+    opened = {node["type"]: node for node in document(page)["nodes"]}
+    assert opened["KSampler"]["widgets_values"][:6] == [
+        18446744073709551615,
+        "fixed",
+        4,
+        7,
+        "euler_ancestral",
+        "normal",
+    ]
+    assert opened["CheckpointLoaderSimple"]["widgets_values"] == ["sumi-tiny.safetensors"]
+    assert "Not converted from this file" in opened["Note"]["widgets_values"][0]
+    assert "Tiling: True is not converted." in opened["Note"]["widgets_values"][0]
+    texts = [node["widgets_values"] for node in document(page)["nodes"] if node["type"] == "CLIPTextEncode"]
+    assert texts == [["a castle"], ["fog"]]
+
+
+def test_parameters_of_another_program_are_pasted_as_text(page: Any) -> None:
+    page.evaluate("text => navigator.clipboard.writeText(text)", PARAMETERS)
+    page.keyboard.press("Control+v")
+    _tab(page, "pasted").wait_for()
+    assert any(node["type"] == "KSampler" for node in document(page)["nodes"])
 
 
 @pytest.mark.newcomer

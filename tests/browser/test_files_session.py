@@ -1,4 +1,4 @@
-"""Nothing that was done in the editor is lost: by a reload, a crash, a second window or a full disk."""
+"""Work in the editor is not lost by a reload, a crash, a second window or a full disk."""
 
 from __future__ import annotations
 
@@ -115,7 +115,7 @@ def test_what_closed_windows_left_is_offered(context: Any, server: Any) -> None:
     assert _prompt(page).input_value() == "left by two", "the window closed last comes back"
     page.keyboard.press("Escape")
     page.locator("body").press("w")
-    page.get_by_role("heading", name="Unsaved, from closed windows").wait_for()
+    page.get_by_role("heading", name="Unsaved workflows from closed windows").wait_for()
     page.locator(".library-row", has_text="text_to_image").first.locator(".library-open").click()
     page.get_by_role("tab").nth(1).wait_for()
     assert _prompt(page).input_value() == "left by one"

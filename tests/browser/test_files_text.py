@@ -1,4 +1,4 @@
-"""What comes from workflows, file names and nodes is shown as text, never as HTML."""
+"""Texts from workflows, file names and nodes are shown as text, never as HTML."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A newcomer, and what running a workflow shows."""
+"""The first visit, and what running a workflow shows."""
 
 from __future__ import annotations
 
@@ -85,11 +85,11 @@ def test_the_queue_under_pause(page: Any, server: Any) -> None:
     page.keyboard.press("q")
     page.get_by_role("button", name="Pause").click()
     page.get_by_text("New runs wait").wait_for()
-    page.get_by_label("Number of pictures").fill("3")
+    page.get_by_label("Number of runs").fill("3")
     page.keyboard.press("Control+Enter")
     page.locator(".run-count", has_text="3").wait_for()
     before = [item[1] for item in server.get("/queue")["queue_pending"]]
-    page.get_by_role("button", name="Later").first.click()
+    page.get_by_role("button", name="Move down").first.click()
     page.locator(f".job[title='{before[1]}'] + .job[title='{before[0]}']").wait_for()
     page.get_by_role("button", name="Cancel", exact=True).first.click()
     page.locator(f".job[title='{before[1]}']").wait_for(state="detached")

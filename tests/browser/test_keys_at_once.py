@@ -1,4 +1,4 @@
-"""Keys that follow each other faster than the screen is drawn: none is lost, none goes astray."""
+"""Keys pressed faster than the screen is drawn all reach the right element."""
 
 from __future__ import annotations
 

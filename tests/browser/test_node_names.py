@@ -1,4 +1,4 @@
-"""Nodes under their Chinese names, which files never see."""
+"""Chinese names of nodes, which are not written into files."""
 
 from __future__ import annotations
 
@@ -14,9 +14,9 @@ WORDS = (ROOT / "web" / "src" / "i18n" / "nodes.zh.ts").read_text()
 
 
 def test_every_node_and_field_of_sumi_has_a_chinese_name(server: Any) -> None:
-    """What is the same in both, or a mathematician's letter, needs none."""
+    """Names that are the same in both languages, and mathematical letters, need no translation."""
     titles, names = WORDS.split("export const names")
-    known, translated = (set(re.findall(r"^  (\w+): ", part, re.M)) for part in (titles, names))
+    known, translated = (set(re.findall(r"^  \"?([^\":]+)\"?: ", part, re.M)) for part in (titles, names))
     same = {"clip", "vae", "sigma"}
     nodes = server.get("/object_info")
     assert set(nodes) - known == set()

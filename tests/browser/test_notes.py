@@ -1,4 +1,4 @@
-"""Notes: Markdown is shown as it is meant, does nothing by itself, and is written as its source."""
+"""Notes: Markdown is rendered, cannot run anything, and is saved as its source."""
 
 from __future__ import annotations
 

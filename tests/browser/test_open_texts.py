@@ -1,4 +1,4 @@
-"""What a text leaves open is settled when it is queued."""
+"""Placeholders in texts are filled in when the workflow is queued."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Connections that are lost, servers that are restarted, servers that nothing runs on."""
+"""Lost connections, restarted servers, and servers without a worker."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ LOST = "Connection lost"
 
 @pytest.fixture
 def own(server: Any, browser: Any, tmp_path: Path) -> Iterator[Any]:
-    """A server of one's own, to be stopped and started again, and a page on it."""
+    """A separate server that can be stopped and restarted, and a page on it."""
     running = type(server)(tmp_path)
     try:
         with profile(browser) as context:
@@ -43,8 +43,8 @@ def run(page: Any) -> None:
 def test_a_server_that_is_restarted_goes_on_with_what_was_queued(own: Any) -> None:
     page, server = own
     steps(page, 60)
-    page.get_by_label("Number of pictures").fill("2")
-    page.get_by_role("combobox", name="After each run").select_option("increment")
+    page.get_by_label("Number of runs").fill("2")
+    page.get_by_role("combobox", name="Between runs").select_option("increment")
     run(page)
     page.wait_for_selector(".node[data-state=running]")
     until(page, lambda: len(server.get("/queue")["queue_pending"]) == 1)
@@ -61,7 +61,7 @@ def test_a_server_that_is_restarted_goes_on_with_what_was_queued(own: Any) -> No
 
 
 def test_an_answer_that_the_end_of_the_run_overtakes(page: Any, server: Any) -> None:
-    """A page that comes into a run asks how far it is; the run may end before the answer is read."""
+    """A page opened during a run asks for its state, and the run can end before the answer is read."""
     steps(page, 61)
     run(page)
     page.wait_for_selector(".node[data-state=running] .node-preview")
@@ -133,7 +133,7 @@ def test_a_server_that_cannot_be_reached_says_so_when_one_runs(own: Any) -> None
     server.stop()
     page.get_by_text(LOST).wait_for()
     run(page)
-    page.get_by_role("alert").get_by_text("cannot be reached").wait_for()
+    page.get_by_role("alert").get_by_text("Cannot reach the server").wait_for()
     server.start()
     page.get_by_text(LOST).wait_for(state="detached")
     run(page)

@@ -1,4 +1,4 @@
-"""Painting a mask, and what is made under it."""
+"""Painting a mask, and what is sampled under it."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ pytestmark = pytest.mark.slow
 
 
 def workflow(picture: str) -> dict[str, Any]:
-    """Encode a loaded picture, sample anew under its mask, decode."""
+    """Encode a loaded picture, sample under its mask, decode."""
 
     def node(
         number: int, kind: str, inputs: list[tuple[str, str, int | None]], outputs: list[str], values: list[Any]
@@ -76,7 +76,7 @@ def workflow(picture: str) -> dict[str, Any]:
 
 
 def open_painter(page: Any, server: Any, tmp_path: Path, size: tuple[int, int] = (128, 128)) -> Any:
-    """A picture with a gradient in a LoadImage node, and the painter on it; the sheet's box."""
+    """Open the painter on a LoadImage node's gradient picture. Returns the box of the sheet."""
     name = f"{tmp_path.name}.png"
     (server.home / "input").mkdir(exist_ok=True)
     across = numpy.linspace(40, 220, size[0])[None, :, None] * numpy.ones((size[1], 1, 3))
@@ -101,7 +101,7 @@ def stroke(page: Any, box: Any, *points: tuple[float, float], button: str = "lef
 
 
 def painted(page: Any) -> numpy.ndarray:
-    """What is painted, 0..255, height × width."""
+    """Return the painted mask, 0..255, height × width."""
     found = page.evaluate(
         """() => {
             const canvas = document.querySelector(".mask-sheet canvas");

@@ -1,4 +1,4 @@
-"""The gallery of everything made, and a picture in full."""
+"""The gallery of all results, and the picture viewer."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ def scale(page: Any) -> float:
 
 @pytest.fixture
 def two(page: Any) -> Any:
-    """Two pictures, the newer one a pear, and the viewer on it."""
+    """Two pictures, the newer of which shows a pear and is open in the viewer."""
     make(page, "a red apple")
     make(page, "a green pear")
     gallery(page)
@@ -105,7 +105,7 @@ def test_two_pictures_before_and_after(two: Any, tmp_path: Path) -> None:
     box = page.locator(".viewer-stage").bounding_box()
 
     def green_of(picture: Image.Image, share: float) -> bool:
-        """Whether the fruit is the green one at that share of the stage's width."""
+        """Return whether the fruit at that fraction of the stage's width is the green one."""
         x, y = int(box["width"] * share), int(box["height"] * 0.6)
         red, green, _ = picture.getpixel((x, y))[:3]
         return green > red
@@ -161,7 +161,7 @@ def test_the_keyboard_comes_back_to_where_it_was(two: Any) -> None:
 
 
 def test_thousands_of_pictures_stay_smooth(server: Any, browser: Any, tmp_path: Path) -> None:
-    """Every page comes from the server as one scrolls; only what is in view is on the page."""
+    """Scrolling loads pages from the server; only visible pictures are in the document."""
     count = 3000
     running = type(server)(tmp_path)
     running.stop()
@@ -194,7 +194,7 @@ def look_through(page: Any, count: int) -> None:
 
 
 def fill_history(home: Path, count: int) -> None:
-    """As if so many prompts had run, the newest first in name."""
+    """Fill the history as if that many prompts had run."""
     (home / "output").mkdir(exist_ok=True)
     Image.new("RGB", (64, 64), (90, 120, 200)).save(home / "output" / "00001.png")
     for index in range(2, count + 1):

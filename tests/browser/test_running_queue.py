@@ -1,4 +1,4 @@
-"""What one sees and can do while workflows run: progress, marks, the queue, errors in place."""
+"""The editor while workflows run: progress, marks, the queue, errors on nodes."""
 
 from __future__ import annotations
 
@@ -127,7 +127,7 @@ def test_a_validation_error_sits_on_the_input_and_goes_with_an_edit(page: Any, s
 
 def test_batch_cancel_one_all_and_retry(page: Any, server: Any) -> None:
     set_number(page, "Sample", "steps", "4000")
-    page.get_by_label("Number of pictures").fill("4")
+    page.get_by_label("Number of runs").fill("4")
     run(page)
     queue(page)
     page.locator(".run-count", has_text="3").wait_for()
@@ -136,7 +136,7 @@ def test_batch_cancel_one_all_and_retry(page: Any, server: Any) -> None:
     waiting = [item[1] for item in server.get("/queue")["queue_pending"]]
     page.get_by_role("button", name="Cancel", exact=True).nth(1).click()
     page.locator(f".job[title='{waiting[1]}']").wait_for(state="detached")
-    page.locator(".job").nth(2).get_by_role("button", name="Earlier").click()
+    page.locator(".job").nth(2).get_by_role("button", name="Move up").click()
     page.locator(f".job[title='{waiting[2]}'] + .job[title='{waiting[0]}']").wait_for()
     assert [item[1] for item in server.get("/queue")["queue_pending"]] == [waiting[2], waiting[0]]
     running = server.get("/queue")["queue_running"][0][1]
@@ -197,3 +197,30 @@ def test_what_a_run_does_is_also_said(page: Any) -> None:
     run(page)
     page.wait_for_selector(PICTURE)
     spoken.get_by_text("text_to_image: done").wait_for(state="attached")
+
+
+def test_rows_show_the_seed_and_the_time(page: Any, server: Any) -> None:
+    set_number(page, "Sample", "steps", "1")
+    set_number(page, "Sample", "seed", "4711")
+    server.post("/queue", {"pause": True})
+    run(page)
+    queue(page)
+    row = page.locator(".queue .job").filter(has_text="seed 4711").first
+    row.wait_for()
+    assert re.search(r"\d{1,2}:\d{2}", row.inner_text())
+    server.post("/queue", {"pause": False})
+
+
+def test_seeds_may_change_after_each_run(page: Any, server: Any) -> None:
+    set_number(page, "Sample", "steps", "1")
+    seed = node(page, "Sample").get_by_role("spinbutton", name="seed", exact=True)
+    page.keyboard.press("Control+,")
+    page.get_by_role("radio", name="After each run").check(force=True)
+    page.keyboard.press("Escape")
+    becomes(page, lambda: server.get("/settings").get("Sumi.seeds"), "after")
+    before = seed.input_value()
+    run(page)
+    until(page, lambda: seed.input_value() != before)
+    entry = last_run(page, server)
+    (sampled,) = [each["inputs"] for each in entry["prompt"][2].values() if "seed" in each["inputs"]]
+    assert str(sampled["seed"]) == before, "the run gets the seed that the node showed"

@@ -33,7 +33,7 @@ def _notices(page: Any) -> list[str]:
     return [text.split("\n")[0] for text in page.locator(".notice p").all_inner_texts()]
 
 
-REFUSED = ["The server refused this."]
+REFUSED = ["The server rejected the request."]
 
 
 def test_a_refusal_is_said_once_and_where_it_belongs(refused: Any) -> None:

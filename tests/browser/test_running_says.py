@@ -1,4 +1,4 @@
-"""What nodes say: their texts, why the server refused one, that a picture is missing; and uploads that take long."""
+"""Messages on nodes: their output texts, refusals, missing pictures and slow uploads."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ def _number(of: int, value: int, after: str, link: int) -> dict[str, Any]:
 
 
 def _counted() -> dict[str, Any]:
-    """A primitive feeds a number, and the number is shown; beside it a node of a pack that is not there."""
+    """A primitive feeds a number node, whose value is shown, next to a node of a missing pack."""
     number = {
         "id": 2,
         "type": "PrimitiveInt",
@@ -60,9 +60,9 @@ def test_a_text_is_shown_on_its_node_and_a_primitive_counts(page: Any, tmp_path:
     for value in ("42", "43"):
         page.keyboard.press("Control+Enter")
         said.filter(has_text=value).wait_for()
-    assert nodes(page)[1]["widgets_values"] == [44, "increment"]
-    node(page, 1).get_by_role("combobox", name="After each run").select_option("fixed")
-    assert nodes(page)[1]["widgets_values"] == [44, "fixed"]
+    assert nodes(page)[1]["widgets_values"] == [43, "increment"]
+    node(page, 1).get_by_role("combobox", name="Between runs").select_option("fixed")
+    assert nodes(page)[1]["widgets_values"] == [43, "fixed"]
 
 
 def test_a_class_that_is_missing_is_said_on_its_node(page: Any, tmp_path: Path) -> None:

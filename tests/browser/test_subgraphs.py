@@ -1,4 +1,4 @@
-"""Subgraphs by mouse: made, entered, wired to their edges, fields lifted, used twice, run, and dissolved."""
+"""Subgraphs with the mouse: making, entering, linking to ports, showing inner fields, copying, running, unpacking."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ def _menu(page: Any, target: Any, item: str) -> None:
 
 
 def _make(page: Any, *numbers: int) -> Any:
-    """Put nodes into a subgraph; the node that stands for it."""
+    """Put nodes into a subgraph and return the subgraph node."""
     first, *others = numbers
     node(page, first).locator(".node-title").click()
     for number in others:
@@ -51,7 +51,7 @@ def _definition(doc: Any, index: int = 0) -> Any:
 
 
 def _ran(page: Any, server: Any) -> Any:
-    """What the last run was sent."""
+    """Return the prompt of the last run."""
     return last_run(page, server)["prompt"][2]
 
 
@@ -126,7 +126,7 @@ def test_fields_are_lifted_from_inside_and_from_outside(page: Any, server: Any) 
     made = _make(page, 7, 8)
     assert made.get_by_role("spinbutton", name="seed").count() == 1, "a seed is at hand at once"
     _enter(page, made)
-    _menu(page, node(page, 7).locator("[data-widget=steps]"), "Show it on the subgraph’s node")
+    _menu(page, node(page, 7).locator("[data-widget=steps]"), "Show on the subgraph’s node")
     _leave(page)
     steps = made.get_by_role("spinbutton", name="steps")
     steps.focus()
@@ -206,7 +206,7 @@ def test_trouble_inside_is_shown_outside_with_the_way_there(page: Any, tmp_path:
     page.keyboard.press("Control+Enter")
     trouble = made.get_by_role("alert")
     trouble.get_by_text("latent_image").wait_for()
-    trouble.get_by_role("button", name="Show where").click()
+    trouble.get_by_role("button", name="Show the problem").click()
     page.locator(".crumbs").wait_for()
     node(page, 7).locator(".node[data-selected][data-state=error]").wait_for()
 
@@ -299,7 +299,7 @@ def test_escape_leaves_a_subgraph(page: Any) -> None:
 
 
 def test_a_group_node_is_shown_kept_run_and_converted(page: Any, server: Any, tmp_path: Path) -> None:
-    source = Path(__file__).parents[2] / "web" / "src" / "format" / "files" / "group_node.json"
+    source = Path(__file__).parents[1] / "cases" / "group_node.json"
     workflow = json.loads(source.read_text())
     for index, entry in enumerate(workflow["nodes"]):
         entry["pos"] = [360 * index, 0]

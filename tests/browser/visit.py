@@ -1,4 +1,4 @@
-"""Pages of the editor, in browsers that remember nothing."""
+"""Pages of the editor, in browsers without stored data."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import Any
 
 @contextlib.contextmanager
 def profile(browser: Any, **options: Any) -> Iterator[Any]:
-    """A browser's profile in which nothing is kept from before. Any error of a script in its pages fails the test."""
+    """A browser profile without stored data. Any script error in its pages fails the test."""
     desk = {"viewport": {"width": 1440, "height": 900}, "locale": "en-US", "accept_downloads": True}
     context = browser.new_context(**desk | options)
     context.grant_permissions(["clipboard-read", "clipboard-write"])
@@ -24,8 +24,11 @@ def profile(browser: Any, **options: Any) -> Iterator[Any]:
 
 
 def visit(context: Any, url: str, shown: str = ".node") -> Any:
-    """A new page on the editor at ``url``, where ``shown`` is to be seen by now."""
+    """Open a new page on the editor at ``url`` and wait until ``shown`` is visible."""
     page = context.new_page()
     page.goto(url)
+    page.wait_for_selector(f"{shown}, .app-view")
+    if page.locator(".app-view").count() and shown in (".node", ".canvas"):
+        page.locator(".view-toggle").click()  # a phone opens the app view first
     page.wait_for_selector(shown)
     return page

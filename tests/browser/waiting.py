@@ -1,4 +1,4 @@
-"""Waiting for what a page or its server does in its own time."""
+"""Waits for a page or its server."""
 
 from __future__ import annotations
 
@@ -7,11 +7,11 @@ from collections.abc import Callable
 from typing import Any
 
 PATIENCE = 60.0
-"""Seconds: what takes longer on a machine that has much to do does not happen at all."""
+"""Seconds to wait, enough for a busy machine."""
 
 
 def becomes(page: Any, look: Callable[[], Any], expected: Any, seconds: float = PATIENCE) -> None:
-    """Wait until ``look()`` gives ``expected``. What the test answers in the server's place is answered meanwhile."""
+    """Wait until ``look()`` returns ``expected``, and let the test answer requests meanwhile."""
     late = time.monotonic() + seconds
     while (found := look()) != expected and time.monotonic() < late:
         page.wait_for_timeout(50)
@@ -19,12 +19,12 @@ def becomes(page: Any, look: Callable[[], Any], expected: Any, seconds: float = 
 
 
 def until(page: Any, true: Callable[[], Any], seconds: float = PATIENCE) -> None:
-    """Wait until ``true()`` is."""
+    """Wait until ``true()`` returns a true value."""
     becomes(page, lambda: bool(true()), True, seconds)
 
 
 def steady(page: Any) -> None:
-    """Wait until the view stands still: keys and buttons lead it somewhere in a fifth of a second."""
+    """Wait until the view stops moving: keys and buttons move it for a fifth of a second."""
     page.evaluate(
         """() => new Promise((resolve) => {
             let [before, frames] = ["", 0];
@@ -41,7 +41,7 @@ def steady(page: Any) -> None:
 
 
 def last_run(page: Any, server: Any) -> Any:
-    """The history's newest entry, once nothing runs or waits: a picture is there before its run has ended."""
+    """Return the newest history entry once nothing runs or waits: pictures appear before their run ends."""
     becomes(page, lambda: server.get("/prompt")["exec_info"]["queue_remaining"], 0)
     (entry,) = server.get("/history?max_items=1").values()
     return entry

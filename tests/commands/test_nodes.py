@@ -1,4 +1,4 @@
-"""``main.py nodes``: the list, one node, and what there is to say of packs."""
+"""``main.py nodes``: the list, one node, and the report on packs."""
 
 from __future__ import annotations
 
@@ -24,11 +24,11 @@ def test_what_is_out_of_the_ordinary_is_said_by_name(tmp_path: Path) -> None:
         "node pack fails cannot be used: RuntimeError: this pack is broken",
         "node pack exits cannot be used: SystemExit: a library is missing",
         "node pack features has a node Bare that cannot be used:",
-        "node pack features lists nodes that Sumi has itself, which count: KSampler",
+        "node pack features redefines built-in nodes; the built-in ones are kept: KSampler",
         "node pack features lacks something: a-distribution-that-nobody-has not installed",
         "node pack features printed: features is here",
         "node pack foreign lacks something: it needs a part of ComfyUI that Sumi does not have",
-        "node pack replaces replaces nodes of Sumi's: ImageInvert",
+        "node pack replaces replaces built-in nodes: ImageInvert",
     ):
         assert line in done.stderr, line
 

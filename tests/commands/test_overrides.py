@@ -60,7 +60,7 @@ def test_a_node_is_found_by_id_title_or_class(assignment: str, node_id: str, nam
 @pytest.mark.parametrize(
     ("assignment", "says"),
     [
-        ("Encode.text=x", r"'Encode' is 3 nodes: 1 \(Encode, “What I want”\), 2 .*, 4:1"),
+        ("Encode.text=x", r"'Encode' matches 3 nodes: 1 \(Encode, “What I want”\), 2 .*, 4:1"),
         ("Smpler.steps=3", r"no node 'Smpler'; the nodes are 3 \(Sampler\)"),
         ("3.step=3", r"no input 'step'; did you mean 'steps'"),
         ("steps=3", r"expected NODE\.input=value"),

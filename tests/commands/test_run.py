@@ -1,5 +1,6 @@
-"""``main.py`` as a person meets it: real processes, the embedded model, real pictures."""
+"""``main.py`` in real processes, with the embedded model and real pictures."""
 
+import hashlib
 import json
 import signal
 import subprocess
@@ -9,6 +10,7 @@ from typing import Any
 
 import pytest
 from PIL import Image
+from PIL.PngImagePlugin import PngInfo
 
 from commands.options import GIGABYTE, cache_options
 
@@ -224,3 +226,23 @@ def test_a_checkpoint_without_a_vae_is_an_error_of_the_node_that_needs_it(tmp_pa
     failed = events_in(done.stdout)[-1]
     assert (failed["event"], failed["class_type"]) == ("run_failed", "VAEDecode")
     assert "sumi-tiny.safetensors: holds no VAE" in failed["message"]
+
+
+def test_a_picture_of_another_program_runs_and_the_log_lists_what_it_lacks(tmp_path: Path) -> None:
+    with open(ROOT / "models/checkpoints/sumi-tiny.safetensors", "rb") as file:
+        digits = hashlib.file_digest(file, "sha256").hexdigest()[:10]
+    text = (
+        "a red apple\nNegative prompt: dog\nSteps: 1, Sampler: Euler a, CFG scale: 5, Seed: 7, Size: 64x64, "
+        f"Model hash: {digits}, Model: renamed, RNG: CPU, Tiling: True"
+    )
+    info = PngInfo()
+    info.add_text("parameters", text)
+    Image.new("RGB", (8, 8)).save(tmp_path / "theirs.png", pnginfo=info)
+    ran = main("run", tmp_path / "theirs.png", place=tmp_path)
+    assert ran.returncode == 0, ran.stderr
+    assert f"{tmp_path / 'theirs.png'}: Tiling: True is not converted." in ran.stderr
+    with Image.open(ran.stdout.splitlines()[-1]) as picture:
+        assert picture.size == (64, 64)
+        nodes = json.loads(picture.info["prompt"]).values()
+    [sampler] = [node["inputs"] for node in nodes if node["class_type"] == "KSampler"]
+    assert (sampler["seed"], sampler["sampler_name"]) == (7, "euler_ancestral")

@@ -119,7 +119,7 @@ def test_as_many_workers_as_asked_for() -> None:
 
 def test_in_process_there_is_one_worker() -> None:
     assert list(worker_factories(parsed("--in-process", "--cpu"))) == ["worker 0"]
-    with pytest.raises(OptionError, match="--in-process runs one worker, --workers asks for 2"):
+    with pytest.raises(OptionError, match="--in-process runs one worker, but --workers is 2"):
         worker_factories(parsed("--in-process", "--workers", "2"))
 
 

@@ -1,4 +1,4 @@
-"""Engines over a handful of test nodes."""
+"""Engines with a few test nodes."""
 
 from __future__ import annotations
 

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from graph.errors import InputFileError, OutputFileError
-from graph.folders import Folders, ModelFolder, split_annotation
+from graph.folders import Folders, ModelFolder, relative_name, split_annotation
 
 
 @pytest.fixture
@@ -55,6 +55,14 @@ def test_no_name_leaves_its_folder(folders: Folders, tmp_path: Path, name: str, 
             folders.save_target(name, folder)
 
 
+@pytest.mark.parametrize("name", ["ab:c", "cats/wh?t", 'a"b', "x<y", "x|y", "star*", "tab\tname"])
+def test_on_windows_names_that_it_cannot_store_are_refused(name: str) -> None:
+    assert relative_name(name, "output", windows=False) == name
+    with pytest.raises(InputFileError, match="Windows does not allow"):
+        relative_name(name, "output", windows=True)
+    assert relative_name("cats\\of 2026\\a_%date%.png", "output", windows=True) == "cats/of 2026/a_%date%.png"
+
+
 def test_a_link_out_of_a_work_folder_is_refused_but_model_folders_may_link(folders: Folders, tmp_path: Path) -> None:
     (tmp_path / "elsewhere.safetensors").touch()
     (tmp_path / "input" / "link.png").symlink_to(tmp_path / "elsewhere.safetensors")
@@ -87,7 +95,7 @@ def test_a_missing_file_names_the_nearest(folders: Folders, tmp_path: Path) -> N
     (tmp_path / "checkpoints" / "dreamshaper.safetensors").touch()
     with pytest.raises(InputFileError, match=r"did you mean 'dreamshaper\.safetensors'"):
         folders.find("checkpoints", "dreamshapr.safetensors")
-    with pytest.raises(InputFileError, match="no such model folder; did you mean checkpoints"):
+    with pytest.raises(InputFileError, match="there is no model folder 'checkpoint'; did you mean checkpoints"):
         folders.find("checkpoint", "x")
 
 

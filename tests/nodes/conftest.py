@@ -1,4 +1,4 @@
-"""What nodes that read and write files are called with."""
+"""Contexts for calling nodes that read and write files."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from graph.run.journal import RunJournal
 
 @dataclass
 class NodeContext:
-    """A context for nodes called by hand, with folders and a journal of its own."""
+    """A context for direct calls of nodes, with its own folders and journal."""
 
     folders: Folders
     run_id: str = "run"
@@ -23,6 +23,7 @@ class NodeContext:
     call_index: int = 0
     expansion_prefix: str = "1.0."
     shown: list[str] = field(default_factory=list)
+    warnings: list[str] = field(default_factory=list)
 
     def __post_init__(self) -> None:
         self._journal = RunJournal(self.folders.user / "journal", self.run_id).of(self.node_id, self.call_index)
@@ -33,6 +34,9 @@ class NodeContext:
 
     def show_text(self, text: str) -> None:
         self.shown.append(text)
+
+    def show_warning(self, text: str) -> None:
+        self.warnings.append(text)
 
     def journal(self, path: str, index: int | None = None) -> None:
         self._journal.note(path, index)

@@ -1,4 +1,4 @@
-"""What the cache keeps comes back bit for bit; handles cost nothing and stay in memory."""
+"""Cached values are bit-identical; handles cost nothing and stay in memory."""
 
 from __future__ import annotations
 
@@ -14,7 +14,8 @@ from nodes.models.handle import Model, Vae
 from nodes.models.handle_codec import HandleCodec
 from nodes.models.unet_config import SD1
 from nodes.models.vae_config import VaeConfig
-from nodes.models.weight_patches import LowRank, WeightPatch
+from nodes.models.weight_changes import LowRank
+from nodes.models.weight_patches import WeightPatch
 from nodes.models.weights import Weights
 from nodes.tensor_codec import TensorCodec
 

@@ -1,4 +1,4 @@
-"""Model folders are ComfyUI's, and extra_model_paths.yaml adds other people's."""
+"""Model folders are ComfyUI's, and extra_model_paths.yaml adds others."""
 
 from pathlib import Path
 

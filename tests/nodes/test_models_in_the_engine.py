@@ -1,4 +1,4 @@
-"""A model's identity is its bytes: copies and renamed files are answered from the cache, a changed value is not."""
+"""A model is identified by its bytes: copies and renamed files give cached results, a changed value does not."""
 
 from __future__ import annotations
 

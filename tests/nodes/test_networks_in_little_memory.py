@@ -1,4 +1,4 @@
-"""The networks of the embedded model with no memory for weights, and with a part of it: the same bits as with all."""
+"""The embedded model's networks give bit-identical results with no, some or all weights in memory."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Saved files are whole or not there, and never replace another."""
+"""Saved files are complete or absent, and never replace another."""
 
 from __future__ import annotations
 
@@ -173,6 +173,7 @@ from graph.folders import Folders
 from nodes.pictures.saving import save_png
 
 class Context:
+    node_id = "1"
     folders = Folders(*[Path(sys.argv[1])] * 4)
     def check_interrupted(self): pass
     def journal(self, path, index): pass

@@ -108,6 +108,7 @@ def test_code_is_part_of_a_version(tmp_path: Path, other: str) -> None:
 def test_data_files_of_a_package_are_part_of_a_version(tmp_path: Path) -> None:
     before = tree(tmp_path, room__tokenizer="").version(["house.room.tokenizer"])
     (tmp_path / "house/room/README.md").write_text("About.")
+    (tmp_path / "house/room/builder.pyi").write_text("def f() -> None: ...")
     assert tree(tmp_path).version(["house.room.tokenizer"]) == before
     (tmp_path / "house/room/words.txt").write_text("a b c")
     assert tree(tmp_path).version(["house.room.tokenizer"]) != before

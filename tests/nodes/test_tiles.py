@@ -1,4 +1,4 @@
-"""A map computed in tiles is the map computed whole, for functions that look no further than the overlap."""
+"""Computing in tiles gives the same result as computing at once, for functions that use no more than the overlap."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Which results are made again after which change of the sources: versions in the keys of a real engine."""
+"""Which results are recomputed after which change of the sources, with a real engine."""
 
 from __future__ import annotations
 
@@ -15,6 +15,7 @@ import pytest
 
 from graph import Engine, Link, Registry, Workflow, WorkflowNode
 from graph.events import NodeStarted
+from graph.schema import NodeType
 from nodes.model_folders import folders
 from nodes.rooms import registry, room_versions
 
@@ -40,8 +41,12 @@ WORKFLOW = Workflow(
 )
 
 
+def room_of(node_type: NodeType) -> str:
+    return ".".join(node_type.module.split(".")[:2])
+
+
 class Runs:
-    """One engine, whose nodes have the versions of whichever tree is asked about."""
+    """One engine, whose nodes have the versions of a given source tree."""
 
     def __init__(self) -> None:
         self._registry: Registry = registry()
@@ -55,7 +60,7 @@ class Runs:
         versions = room_versions(root)
         for name in {node.class_type for node in WORKFLOW.nodes.values()}:
             node_type = self._registry[name]
-            version = versions[node_type.module.rpartition(".")[0]]
+            version = versions[room_of(node_type)]
             self._registry.replace(dataclasses.replace(node_type, version=version))
         ran: set[str] = set()
         self._engine.run(
@@ -93,7 +98,7 @@ def change(path: Path) -> None:
 
 
 def reword_docstrings(path: Path) -> int:
-    """Begin each docstring of a file with other words; how many there are."""
+    """Change the beginning of each docstring of a file. Returns their number."""
     text = path.read_text(encoding="utf-8")
     lines = text.splitlines(keepends=True)
     docstrings = [
@@ -113,7 +118,7 @@ def test_the_same_sources_elsewhere_have_the_same_versions(tree: Path, runs: Run
     assert runs.of(tree) == set()
     versions = room_versions(tree)
     for node_type in registry().values():
-        assert node_type.version == versions[node_type.module.rpartition(".")[0]]
+        assert node_type.version == versions[room_of(node_type)]
 
 
 def test_a_docstring_changes_no_key(tree: Path, runs: Runs) -> None:

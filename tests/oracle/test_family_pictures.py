@@ -1,4 +1,4 @@
-"""The way from prompt to latent with small SD2, SDXL and refiner checkpoints, against diffusers and transformers."""
+"""From prompt to latent with small SD2, SDXL and refiner checkpoints, against diffusers and transformers."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ from tests.oracle.test_text import oracle
 PROMPT, STEPS, SCALE, SEED, SIZE = "a red apple on a table", 4, 4.0, 11, 8
 BETAS: dict[str, Any] = {"beta_start": 0.00085, "beta_end": 0.012, "beta_schedule": "scaled_linear"}
 TOLERANCE = 1e-4
-"""Of the largest value. Tighter than the tolerance on final latents, so that a small offset shows."""
+"""Tolerance as a fraction of the largest value, tighter than for final latents, so that a small offset is noticed."""
 
 
 @pytest.fixture(scope="module", autouse=True)

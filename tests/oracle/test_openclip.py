@@ -15,7 +15,7 @@ from transformers import CLIPTextModelWithProjection
 from nodes import device
 from nodes.model_folders import folders as installation
 from nodes.models.checkpoint import Checkpoint
-from nodes.models.contents import model_in, prefixes_of, say_what_is_left_over, text_encoder_in
+from nodes.models.contents import model_in, prefixes_of, text_encoder_in, warn_of_unused_tensors
 from nodes.models.handle import Clip
 from nodes.models.text_config import TextConfig
 from nodes.models.text_config import expected_shapes as text_shapes
@@ -143,7 +143,7 @@ def test_a_checkpoint_is_used_to_the_last_tensor(place: Path, caplog: pytest.Log
         clip = clip_of(small, place)
         checkpoint = Checkpoint.open(clip.encoders[0].weights.path)
         handles = (model_in(checkpoint), text_encoder_in(checkpoint))
-        say_what_is_left_over(checkpoint, [prefix for handle in handles for prefix in prefixes_of(handle)])
+        warn_of_unused_tensors(checkpoint, [prefix for handle in handles for prefix in prefixes_of(handle)])
     assert not caplog.records
 
 
@@ -167,7 +167,8 @@ def test_an_embedding_has_vectors_for_each_encoder(
     save_file({"clip_l": torch.randn(2, 64)}, file)
     tokens = tokenize_prompt(clip, "a embedding:style cat")
     assert [sum(isinstance(token[0], dict) for token in tokens[name][0]) for name in ("l", "g")] == [2, 0]
-    assert "the embeddings folder has none for this model's OpenCLIP ViT-bigG" in caplog.text
+    assert "style.safetensors has no vectors for this text encoder" in caplog.text
+    assert "is left out of the prompt for OpenCLIP ViT-bigG" in caplog.text
 
 
 def test_outputs_of_different_lengths_are_cut_to_the_shortest(place: Path) -> None:

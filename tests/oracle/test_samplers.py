@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import inspect
 from itertools import pairwise
 from types import ModuleType
 
@@ -17,7 +18,7 @@ from nodes.sampling.noise import brownian_noise, independent_noise
 from nodes.sampling.sampler import SAMPLERS
 from nodes.sampling.samplers.deis import deis
 from nodes.sampling.samplers.ipndm import ipndm, ipndm_v
-from nodes.sampling.samplers.sa_solver import adams_weights, sa_solver
+from nodes.sampling.samplers.sa_solver import adams_weights, sa_solver, simple_adams_weights
 from nodes.sampling.samplers.uni_pc import uni_pc
 from nodes.sampling.schedules import sigmas_for
 from tests.oracle import k_diffusion_sampling
@@ -76,10 +77,63 @@ def test_agrees_with_k_diffusion(k_diffusion: ModuleType, name: str, steps: int,
     x = start(sigmas)
     # dpmpp_sde asks for noise at sigmas that k-diffusion computes back from logarithms; the tree rounds times to
     # 1e-6, so that a last-bit difference can give other noise. Both get noise that does not depend on them.
-    if sampler.noise is not None:
+    if "noise_sampler" in inspect.signature(getattr(k_diffusion, function)).parameters:
         sampler = dataclasses.replace(sampler, noise="independent")
         options = {**options, "noise_sampler": independent_noise(x, SEED)}
     expected = getattr(k_diffusion, function)(Toy(), x, sigmas, disable=True, **options)
+    close(sampler.run(Toy(), x, sigmas, SEED, LEVELS), expected)
+
+
+@pytest.mark.parametrize(
+    "options", [{"s_churn": 5.0}, {"s_churn": 80.0, "s_tmin": 0.3, "s_tmax": 6.0, "s_noise": 1.01}]
+)
+@pytest.mark.parametrize("name", ["euler", "heun", "dpm_2"])
+def test_churn_agrees_with_k_diffusion(
+    k_diffusion: ModuleType, monkeypatch: pytest.MonkeyPatch, name: str, options: dict[str, float]
+) -> None:
+    sigmas = sigmas_for("karras", 9, LEVELS)
+    x = start(sigmas)
+    # k-diffusion draws noise for steps that add none, too: both get the same noise in every step.
+    noise = start(torch.ones(1)).flip(0)
+    monkeypatch.setattr(k_diffusion.torch, "randn_like", lambda like: noise)
+    expected = getattr(k_diffusion, f"sample_{name}")(Toy(), x, sigmas, disable=True, **options)
+    monkeypatch.undo()
+    sampler = dataclasses.replace(SAMPLERS[name], noise=None, options={**options, "noise": lambda *_: noise})
+    found = sampler.run(Toy(), x, sigmas, SEED, LEVELS)
+    close(found, expected, 1e-4)
+    assert (found - SAMPLERS[name].run(Toy(), x, sigmas, SEED, LEVELS)).abs().max() > 0.01
+
+
+def test_churn_of_heunpp2_is_euler_in_its_last_step() -> None:
+    sigmas = torch.tensor([2.0, 0.0])
+    x, churn = start(sigmas), {"s_churn": 0.3}
+    found = [
+        dataclasses.replace(SAMPLERS[n], options=churn).run(Toy(), x, sigmas, SEED, LEVELS)
+        for n in ("euler", "heunpp2")
+    ]
+    close(*found)
+
+
+SETTINGS_IN_K_DIFFUSION = [
+    ("euler_ancestral", "sample_euler_ancestral", {"eta": 0.4, "s_noise": 1.1}),
+    ("dpmpp_2s_ancestral", "sample_dpmpp_2s_ancestral", {"eta": 0.4, "s_noise": 1.1}),
+    ("dpmpp_sde", "sample_dpmpp_sde", {"eta": 0.4, "s_noise": 1.1, "r": 0.3}),
+    ("dpmpp_2m_sde", "sample_dpmpp_2m_sde", {"eta": 0.4, "s_noise": 1.1}),
+    ("dpmpp_2m_sde_heun", "sample_dpmpp_2m_sde", {"eta": 0.4, "s_noise": 1.1, "solver_type": "heun"}),
+    ("dpmpp_3m_sde", "sample_dpmpp_3m_sde", {"eta": 0.4, "s_noise": 1.1}),
+]
+
+
+@pytest.mark.parametrize(("name", "function", "options"), SETTINGS_IN_K_DIFFUSION)
+def test_settings_agree_with_k_diffusion(
+    k_diffusion: ModuleType, name: str, function: str, options: dict[str, float]
+) -> None:
+    sigmas = sigmas_for("karras", 8, LEVELS)
+    x = start(sigmas)
+    expected = getattr(k_diffusion, function)(
+        Toy(), x, sigmas, disable=True, noise_sampler=independent_noise(x, SEED), **options
+    )
+    sampler = dataclasses.replace(SAMPLERS[name], noise="independent", options=options)
     close(sampler.run(Toy(), x, sigmas, SEED, LEVELS), expected)
 
 
@@ -245,6 +299,41 @@ def test_sa_solver_weighs_predictions_as_diffusers_does(order: int, tau: float, 
     )
     expected = [(1 + tau**2) * numpy.exp(-(1 + tau**2) * end) * float(c) for c in coefficients]
     assert adams_weights(start, end, nodes, tau) == pytest.approx(expected, abs=2e-4)
+
+
+@pytest.mark.parametrize("tau", [0.0, 0.6, 1.0])
+@pytest.mark.parametrize("corrector", [False, True])
+def test_sa_solvers_simple_weights_of_order_2(tau: float, corrector: bool) -> None:
+    """They add up to the exact total, and agree with the exact ones to second order in the step."""
+    total = [-numpy.expm1(-(1 + tau**2) * h) for h in (0.04, 0.02)]
+    errors = []
+    for h, sum_of_weights in zip((0.04, 0.02), total, strict=True):
+        nodes = [h, 0.0] if corrector else [0.0, -0.05]
+        simple = simple_adams_weights(0.0, h, nodes, tau)
+        assert sum(simple) == pytest.approx(sum_of_weights)
+        errors.append(abs(simple[0] - adams_weights(0.0, h, nodes, tau)[0]))
+    assert errors[1] < errors[0] * 0.3
+    assert simple_adams_weights(0.0, 0.3, [0.0, -0.2, -0.5], tau) == adams_weights(0.0, 0.3, [0.0, -0.2, -0.5], tau)
+
+
+@pytest.mark.parametrize("tau", [0.0, 0.6, 1.0])
+def test_sa_solvers_simple_predictor_weighs_as_diffusers_does(tau: float) -> None:
+    """diffusers always takes the simpler weights for a predictor of order 2, as the authors' code does."""
+    from diffusers import SASolverScheduler
+
+    sigmas = torch.tensor([4.0, 2.5, 1.6], dtype=torch.float64)
+    scheduler = SASolverScheduler(algorithm_type="data_prediction")
+    scheduler.sigmas, scheduler._step_index = sigmas, 1
+    zero, one = torch.zeros(1, dtype=torch.float64), torch.ones(1, dtype=torch.float64)
+    expected = []
+    for newest, older in ((one, zero), (zero, one)):
+        scheduler.model_outputs = [older, newest]
+        given = {"sample": zero, "noise": zero, "order": 2, "tau": torch.tensor(tau, dtype=torch.float64)}
+        step = scheduler.stochastic_adams_bashforth_update(newest, **given)
+        expected.append(float(step * (1 + sigmas[2] ** 2).sqrt()))  # from the variance-preserving form
+    nodes = (-sigmas.log()).tolist()
+    found = simple_adams_weights(nodes[1], nodes[2], [nodes[1], nodes[0]], tau)
+    assert found == pytest.approx(expected, abs=1e-6)
 
 
 def test_sa_solver_without_noise_and_of_first_order_is_ddim() -> None:

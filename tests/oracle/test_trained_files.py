@@ -16,13 +16,13 @@ from diffusers import (
 from safetensors.torch import load_file, save_file
 from transformers import CLIPTextConfig, CLIPTextModel, CLIPTokenizer
 
+from nodes.lora.key_names import kohya_names
 from nodes.models import contents
 from nodes.models.checkpoint import Checkpoint
 from nodes.models.unet_config import UNetConfig
 from nodes.text.tokenizer import merges, vocabulary
 from nodes.training.adapters import new_tensors
 from nodes.training.captions import token_ids
-from nodes.training.kohya_names import kohya_names
 from nodes.training.networks import autoencoder_of, text_path_of, unet_of
 from nodes.training.start import Sizes, write_random_model
 from tests.oracle.diffusers_unet import diffusers_kwargs

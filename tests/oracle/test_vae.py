@@ -2,15 +2,21 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 import torch
 from diffusers import AutoencoderKL as DiffusersAutoencoder
 from diffusers.loaders.single_file_utils import convert_ldm_vae_checkpoint
+from safetensors.torch import save_file
 from torch import Tensor
 
+from nodes.models.checkpoint import Checkpoint
+from nodes.models.contents import vae_in
 from nodes.models.vae_config import VaeConfig, expected_shapes
 from nodes.vae import coding as vae_coding
 from nodes.vae.autoencoder import AutoencoderKL
+from nodes.vae.network import autoencoder
 
 SMALL = VaeConfig(encoder_widths=(32, 64, 64, 64), decoder_widths=(32, 64, 64, 64))
 SHALLOW = VaeConfig(
@@ -54,6 +60,31 @@ def _theirs(config: VaeConfig) -> DiffusersAutoencoder:
     )
     network.load_state_dict(convert_ldm_vae_checkpoint(_random_weights(config), network.config))
     return network.eval().requires_grad_(False)
+
+
+_OLDER_NAMES = {"to_q.": "query.", "to_k.": "key.", "to_v.": "value.", "to_out.0.": "proj_attn."}
+
+
+@pytest.mark.parametrize("config", [SMALL, SHALLOW], ids=["four levels", "two levels"])
+@pytest.mark.parametrize("older", [False, True], ids=["to_q", "query"])
+@pytest.mark.parametrize("prefix", ["", "first_stage_model."])
+def test_files_with_diffusers_names_hold_the_same_network(
+    tmp_path: Path, config: VaeConfig, older: bool, prefix: str
+) -> None:
+    theirs = _theirs(config)
+    state = {}
+    for name, values in theirs.state_dict().items():
+        for new, old in _OLDER_NAMES.items() if older else ():
+            name = name.replace(new, old)
+        state[prefix + name] = values.contiguous()
+    save_file(state, tmp_path / "vae.safetensors")
+    vae = vae_in(Checkpoint.open(tmp_path / "vae.safetensors"))
+    assert vae.config == config
+    with torch.no_grad():
+        latents = torch.randn(1, config.latent_channels, 6, 5, generator=torch.Generator().manual_seed(1))
+        _assert_agrees(autoencoder(vae).decode(latents), theirs.decode(latents).sample)
+        pictures = torch.rand(1, 3, 32, 40, generator=torch.Generator().manual_seed(2)) * 2 - 1
+        _assert_agrees(autoencoder(vae).moments(pictures), theirs.encode(pictures).latent_dist.parameters)
 
 
 def _assert_agrees(ours: Tensor, theirs: Tensor) -> None:

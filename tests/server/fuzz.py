@@ -18,7 +18,8 @@ from hypothesis import strategies as st
 KNOWN = [
     "known-prompt", "other-prompt", "Number", "Save", "checkpoints", "embeddings", "input", "output", "temp",
     "picture.png", "text_00001_.txt", "workflows/a.json", "workflows", "model.safetensors", "Comfy.Theme", "client",
-    "comfy.settings.json", "link.png", "link",
+    "comfy.settings.json", "link.png", "link", "copy", "save", "image", "value", "1.value",
+    "prefix", "dall-e-3", "64x64",
 ]  # fmt: skip
 """Names that mean something to the fuzzed server."""
 
@@ -167,9 +168,9 @@ def _body(draw: st.DrawFn, declared: dict[str, Any] | None) -> tuple[tuple[tuple
         depth = draw(st.sampled_from([50, 250, 5_000, 100_000]))
         body = b'{"a":' * depth + b"1" + b"}" * depth
     elif kind == "multipart/form-data":
-        kind, body = draw(_multipart())
+        kind, body = draw(_multipart() if "original_ref" in schema["properties"] else _form(schema["properties"]))
     elif kind == "application/json":
-        if "prompt" in schema.get("properties", {}) and way < 8:
+        if schema.get("properties", {}).get("prompt", {}).get("type") == "object" and way < 8:
             value: Any = {"prompt": draw(_runnable()), **draw(_sound({**schema, "required": []}))}
             value["prompt"] = value["prompt"] if way < 4 else draw(_runnable())
         else:
@@ -223,6 +224,26 @@ def _multipart(draw: st.DrawFn) -> tuple[str, bytes]:
     return f"multipart/form-data; boundary={boundary}", body
 
 
+@st.composite
+def _form(draw: st.DrawFn, properties: dict[str, Any]) -> tuple[str, bytes]:
+    """A form with some of these parts, and sometimes others."""
+    parts = []
+    chosen = draw(st.lists(st.sampled_from([*properties, "image", "image[]", "value", "fields"]), max_size=6))
+    for name in chosen:
+        if properties.get(name, {}).get("format") == "binary" or name.startswith("image"):
+            data = draw(st.sampled_from([PICTURE, PICTURE, MASK, PICTURE[:30], b"", b"<script>"]))
+            parts.append((f'name="{name}"; filename="{_header_safe(draw(names))}"', data))
+        else:
+            value = draw(st.one_of(_sound(properties.get(name, {})), names))
+            text = value if isinstance(value, str) else json.dumps(value)
+            parts.append((f'name="{name}"', text.encode("utf-8", "replace")))
+    body = b"".join(
+        f"--xyz\r\nContent-Disposition: form-data; {head}\r\n\r\n".encode("utf-8", "replace") + value + b"\r\n"
+        for head, value in parts
+    )
+    return "multipart/form-data; boundary=xyz", body + b"--xyz--\r\n"
+
+
 def _header_safe(text: str) -> str:
     return text.replace("\r", "").replace("\n", "").replace('"', "%22")
 
@@ -244,6 +265,7 @@ _more_headers = st.lists(
             ("Sec-Fetch-Site", "cross-site"), ("Content-Encoding", "gzip"), ("Content-Encoding", "br"),
             ("Upgrade", "websocket"), ("Connection", "Upgrade"), ("Sec-WebSocket-Key", "AAAAAAAAAAAAAAAAAAAAAA=="),
             ("Sec-WebSocket-Version", "13"), ("Expect", "100-continue"), ("X-Forwarded-Host", "evil.example"),
+            ("Accept", "image/png"), ("Accept", "text/event-stream"), ("Accept", "image/x, */*;q=0"),
             ("Connection", "close"), ("Comfy-User", "../x"), ("Referer", "http://[x"), ("Content-Disposition", "x"),
         ]
     ),

@@ -15,9 +15,9 @@ from aiohttp import web
 
 from graph import Engine
 from graph.cache.result_cache import CacheSettings
-from graph.context import Context
+from graph.context import Context, PreviewImage
 from graph.folders import Folders, ModelFolder
-from graph.node import Files, Range, node, node_types_in
+from graph.node import Files, Hint, Range, node, node_types_in
 from graph.results import NodeResult
 from graph.schema import Registry
 from server.app import make_app
@@ -27,6 +27,8 @@ from server.http.safety import with_token
 from server.queue.catalogue import Catalogue
 from server.queue.prompts import PromptLimits, Prompts
 from server.queue.scheduler import Scheduler
+from server.queue.webhooks import Webhooks
+from server.services import SERVICES, Services
 from server.store.job_store import JobStore
 from server.workers.engine_host import EngineHost
 from server.workers.in_process import InProcessWorker
@@ -70,6 +72,51 @@ def pick(*, file: Annotated[str, Files("input")]) -> NodeResult:
     return NodeResult(ui={"text": [file]})
 
 
+@node("Paint", category="test", output_node=True)
+def paint(
+    *,
+    context: Context,
+    red: Annotated[int, Range(0, 255)] = 200,
+    width: int = 8,
+    height: int = 6,
+    steps: Annotated[int, Range(1, 1000)] = 2,
+    seconds: float = 0.0,
+) -> NodeResult:
+    """Save a picture of one colour as PNG, with a preview at each step."""
+    import io
+    import time
+
+    from PIL import Image
+
+    picture = Image.new("RGB", (width, height), (red, 0, 0))
+
+    def preview() -> PreviewImage:
+        buffer = io.BytesIO()
+        picture.save(buffer, "jpeg")
+        return PreviewImage("JPEG", buffer.getvalue())
+
+    for step in range(steps):
+        time.sleep(seconds)
+        context.progress(step + 1, steps, preview)
+    return _saved(context, picture)
+
+
+@node("Copy", category="test", output_node=True)
+def copy(*, context: Context, image: Annotated[str, Files("input"), Hint(image_upload=True)]) -> NodeResult:
+    """Save a picture of the input folder as PNG."""
+    from PIL import Image
+
+    with Image.open(context.folders.annotated(image)) as picture:
+        return _saved(context, picture)
+
+
+def _saved(context: Context, picture: Any) -> NodeResult:
+    target = context.folders.save_target("picture")
+    name = f"{target.stem}_{target.counter:05}_.png"
+    picture.save(target.directory / name)
+    return NodeResult(ui={"images": [{"filename": name, "subfolder": target.subfolder, "type": "output"}]})
+
+
 def folders_in(base: Path) -> Folders:
     """An installation's folders, made, with one model and one embedding."""
     for name in ("input", "output", "temp", "user", "models/checkpoints", "models/embeddings"):
@@ -103,6 +150,7 @@ class Served:
     hub: Hub
     url: str
     session: aiohttp.ClientSession
+    services: Services
 
     async def get(self, path: str, status: int = 200, **options: Any) -> Any:
         """The JSON (or bytes) of ``GET path``, which must answer with ``status``."""
@@ -167,11 +215,15 @@ async def serving(
     factories = {f"worker {index}": lambda: InProcessWorker("thread", host) for index in range(workers)}
     catalogue = Catalogue(folders, config.saved_nodes)
     scheduler = Scheduler(store, hub, catalogue, factories)
-    app = make_app(config, store, scheduler, hub, Prompts(store, scheduler, prompt_limits))
+    webhooks = Webhooks(store, config.token, delays=(0, 0.05, 0.1))
+    scheduler.on_job_ended.append(webhooks.job_ended)
+    prompts = Prompts(store, scheduler, prompt_limits, config.webhook_hosts)
+    app = make_app(config, store, scheduler, hub, prompts)
     runner = web.AppRunner(app, access_log=None, shutdown_timeout=0.1)
     await runner.setup()
     site = web.TCPSite(runner, "127.0.0.1", 0)
     await site.start()
+    await webhooks.start()
     await scheduler.start()
     port = runner.addresses[0][1]
     try:
@@ -183,10 +235,11 @@ async def serving(
         ):
             while workers and not scheduler.ready:
                 await asyncio.sleep(0.01)
-            yield Served(base, config, store, scheduler, hub, f"http://127.0.0.1:{port}", session)
+            yield Served(base, config, store, scheduler, hub, f"http://127.0.0.1:{port}", session, app[SERVICES])
     finally:
         await hub.close()
         await scheduler.close()
+        await webhooks.close()
         await runner.cleanup()
         await store.close()
 

@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import asyncio
+import base64
+import io
 import json
 import logging
 import os
 from pathlib import Path
 from typing import Any
+
+from PIL import Image
 
 from tests.server.running_server import running
 from tests.server.served import saved, serving
@@ -92,6 +96,42 @@ def test_models(tmp_path: Path) -> None:
             await server.get("/experiment/models/nothing", status=404)
             paths = await server.get("/internal/folder_paths")
             assert paths["checkpoints"] == [str(models / "checkpoints")]
+
+    asyncio.run(check())
+
+
+_PREVIEW = "/model_files/checkpoints/preview?filename="
+
+
+def test_model_files_have_facts_and_pictures(tmp_path: Path) -> None:
+    async def check() -> None:
+        async with serving(tmp_path, workers=0) as server:
+            models = tmp_path / "models" / "checkpoints"
+            (models / "sub").mkdir()
+            described = {"modelspec.title": "Ink", "modelspec.trigger_phrase": "in ink"}
+            (models / "sub" / "ink.safetensors").write_bytes(safetensors(described))
+            (models / "broken.safetensors").write_bytes(b"\xff" * 20)
+            Image.new("RGB", (900, 600), "navy").save(models / "sub" / "ink.preview.png")
+            small = io.BytesIO()
+            Image.new("RGB", (40, 30), "teal").save(small, "JPEG")
+            inside = "data:image/jpeg;base64," + base64.b64encode(small.getvalue()).decode()
+            for stem, thumbnail in (("own", inside), ("odd", "https://example.org/x.jpg"), ("cut", inside[:60])):
+                (models / f"{stem}.safetensors").write_bytes(safetensors({"modelspec.thumbnail": thumbnail}))
+            files = {file["name"]: file for file in await server.get("/model_files/checkpoints")}
+            assert files["own.safetensors"]["preview"] and files["own.safetensors"]["notes"] == {}
+            with Image.open(io.BytesIO(await server.get(_PREVIEW + "own.safetensors"))) as image:
+                assert (image.format, image.size) == ("WEBP", (40, 30))
+            await server.get(_PREVIEW + "odd.safetensors", status=404)
+            await server.get(_PREVIEW + "cut.safetensors", status=404)
+            ink = files["sub/ink.safetensors"]
+            assert (ink["words"], ink["notes"], ink["preview"]) == (["in ink"], {"title": "Ink"}, True)
+            assert files["broken.safetensors"]["size"] == 20
+            assert (files["broken.safetensors"]["kind"], files["broken.safetensors"]["preview"]) == (None, False)
+            picture = await server.get("/model_files/checkpoints/preview?filename=sub%2Fink.safetensors")
+            with Image.open(io.BytesIO(picture)) as image:
+                assert (image.format, image.size) == ("WEBP", (512, 341))
+            await server.get("/model_files/checkpoints/preview?filename=broken.safetensors", status=404)
+            await server.get("/model_files/output", status=404)
 
     asyncio.run(check())
 
@@ -255,7 +295,10 @@ def test_another_front_end_is_served_at_the_top(tmp_path: Path) -> None:
             for path in ("/link", "/..%2Fsecret", "/%2e%2e/secret", "/assets", "/nothing.js", "/api/nothing"):
                 await server.get(path, status=404)
             assert (await server.get("/queue"))["paused"] is False
-            await server.post("/nothing", status=405)
+            await server.post("/nothing", status=404)
+            await server.get("/interrupt", status=405)
+            answer = await server.post("/system_stats", status=405)
+            assert answer["error"]["type"] == "method_not_allowed"
 
     asyncio.run(check())
 

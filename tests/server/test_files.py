@@ -5,17 +5,20 @@ from __future__ import annotations
 import asyncio
 import io
 import json
+import shutil
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
 import aiohttp
 import pytest
-from PIL import Image
+from PIL import Image, ImageOps
 from PIL.PngImagePlugin import PngInfo
 
 from server.config import Limits
 from tests.server.served import Served, serving
+
+CASES = Path(__file__).parents[1] / "cases"
 
 ESCAPES = [
     "../secret.png", "..\\secret.png", "a/../../secret.png", "/etc/passwd", "\\etc\\passwd", "C:\\secret.png",
@@ -160,9 +163,49 @@ def test_16_bit_grey_palette_and_damaged_pictures(base: Path) -> None:
                 for query in ("preview=webp", "preview=jpeg", "channel=rgb", "channel=a"):
                     await server.get(f"/view?filename={name}&{query}")
             for query in ("preview=webp", "channel=rgb", "channel=a"):
-                await server.get(f"/view?filename=cut.png&{query}", status=400)
+                assert opened(await server.get(f"/view?filename=cut.png&{query}")).size == (20, 20)
                 await server.get(f"/view?filename=note.txt&{query}", status=400)
                 await server.get(f"/view?filename=large.png&{query}", status=413)
+            grey = opened(await server.get("/view?filename=grey.png&channel=rgb"))
+            assert grey.getpixel((0, 0)) == (40_000 // 257,) * 3
+
+    asyncio.run(check())
+
+
+def test_damaged_and_float_pictures_are_shown(base: Path) -> None:
+    async def check() -> None:
+        async with serving(base, workers=0) as server:
+            for name in ("j_cut10.jpg", "p_badtext.png", "float.tif"):
+                shutil.copy(CASES / name, base / "input")
+            for name in ("j_cut10.jpg", "p_badtext.png"):
+                for query in ("preview=webp", "channel=rgb"):
+                    image = opened(await server.get(f"/view?type=input&filename={name}&{query}"))
+                    assert image.convert("L").getextrema()[1] > 0
+            ramp = opened(await server.get("/view?type=input&filename=float.tif&channel=rgb"))
+            assert ramp.getpixel((0, 0)) == (0, 0, 0) and ramp.getpixel((ramp.width - 1, 0)) == (255, 255, 255)
+
+    asyncio.run(check())
+
+
+def test_a_phone_photo_is_upright_everywhere_also_under_a_mask(base: Path) -> None:
+    async def check() -> None:
+        async with serving(base, workers=0) as server:
+            shutil.copy(CASES / "exif6.jpg", base / "input")
+            upright = ImageOps.exif_transpose(Image.open(CASES / "exif6.jpg")).convert("RGB")
+            photo = "filename=exif6.jpg&type=input"
+            for query in ("channel=rgb", "channel=a", "preview=webp", "preview=jpeg;90"):
+                assert opened(await server.get(f"/view?{photo}&{query}")).size == (32, 64)
+            colours = opened(await server.get(f"/view?{photo}&channel=rgb"))
+            assert colours.tobytes() == upright.tobytes()
+            assert opened(await server.get(f"/view?{photo}&preview=webp&longest=16")).size == (8, 16)
+            reference = json.dumps({"filename": "exif6.jpg", "subfolder": "", "type": "input"})
+            mask = png((32, 64), (0, 0, 0, 77))
+            stored = await upload(server, mask, "masked.png", path="/upload/mask", original_ref=reference)
+            masked = Image.open(base / "input" / stored["name"])
+            assert masked.size == (32, 64) and masked.convert("RGB").tobytes() == upright.tobytes()
+            assert 0x0112 not in masked.getexif(), "turned once is enough"
+            sideways = png((64, 32), (0, 0, 0, 77))
+            await upload(server, sideways, path="/upload/mask", original_ref=reference, status=400)
 
     asyncio.run(check())
 

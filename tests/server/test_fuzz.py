@@ -49,12 +49,15 @@ def base(tmp_path_factory: pytest.TempPathFactory) -> Path:
         folder.mkdir(parents=True, exist_ok=True)
         (folder / "link").symlink_to(outside)
         (folder / "link.png").symlink_to(outside / "secret.png")
+    workflows = folders.user / "default" / "workflows"
+    (workflows / "copy.json").write_text(json.dumps({"1": {"class_type": "Copy", "inputs": {"image": "picture.png"}}}))
+    (workflows / "save.json").write_text(json.dumps(saved()))
     return base
 
 
 @pytest.fixture(scope="module")
 def port(base: Path) -> Iterator[int]:
-    with serving_on_a_thread(base, seconds=3600) as port:
+    with serving_on_a_thread(base, seconds=3600, interfaces=("a1111",)) as port:
         for prompt_id in ("known-prompt", "other-prompt"):
             body = json.dumps({"prompt": saved(), "prompt_id": prompt_id}).encode()
             urllib.request.urlopen(f"http://127.0.0.1:{port}/prompt", body).close()
@@ -76,8 +79,11 @@ def fuzz(port: int, base: Path, count: int) -> dict[int, int]:
         except (OSError, ValueError) as error:
             client.close()
             raise AssertionError(f"{request} was not answered: {error!r}") from error
+        if b"pause" in request.body:  # else the next request that waits for its run would wait forever
+            resume = Fuzzed("POST", "/queue", (("Content-Length", "16"),), b'{"pause": false}')
+            assert client.status(resume.wire()) == 200
         statuses[status] = statuses.get(status, 0) + 1
-        assert status < 500, f"{status} for {request}"
+        assert status < 500 or status == 501, f"{status} for {request}"  # 501: what Sumi does not have
         assert errors.found == [], f"{errors.found} after {request}"
 
     for name in ("server", "asyncio"):

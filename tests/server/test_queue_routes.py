@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from server.config import Limits
-from server.routes import jobs
+from server.interfaces import runs
 from tests.server.served import Served, saved, serving, taking
 
 
@@ -242,7 +242,7 @@ def test_pages_of_the_history(tmp_path: Path) -> None:
 def test_a_long_poll_whose_client_has_gone_gives_its_place_back(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(jobs, "_LOOK_SECONDS", 0.1)
+    monkeypatch.setattr(runs, "_CHECK_SECONDS", 0.1)
 
     async def check() -> None:
         async with serving(tmp_path, limits=Limits(long_polls=1)) as server:

@@ -26,7 +26,7 @@ def test_two_workers_share_the_queue_and_keep_to_their_checkpoints(base: Path) -
     for name in ("a.safetensors", "b.safetensors"):
         (checkpoints / name).touch()
     with running(base, "--workers", "2") as server:
-        server.until(lambda: len(server.worker_pids()) == 2 and server.said().count("is up") == 2)
+        server.until(lambda: len(server.worker_pids()) == 2 and server.said().count("is ready") == 2)
         together = [server.queue(model(f"{name}.safetensors", seed=0)) for name in "ab"]
         first, second = (shown(server, prompt_id) for prompt_id in together)
         assert first.split()[2] != second.split()[2], "both work at once"
@@ -49,7 +49,7 @@ def test_in_process_nodes_run_in_the_server_s_own_process(base: Path) -> None:
 
 def test_interrupting_all_interrupts_all(base: Path) -> None:
     with running(base, "--workers", "2") as server:
-        server.until(lambda: server.said().count("is up") == 2)
+        server.until(lambda: server.said().count("is ready") == 2)
         queued = [server.queue(chain(steps(1000, 0.05, seed=seed))) for seed in range(3)]
         server.until(lambda: len(server.get("/queue")[1]["queue_running"]) == 2)
         server.post("/interrupt", {})

@@ -1,4 +1,4 @@
-/** Which folder may import which, and that no files import each other in a circle. Imports of types count. */
+/** Tests which folder may import which, and that imports form no circles. Imports of types count, too. */
 
 import { readdirSync, readFileSync } from "node:fs";
 import { dirname, join, relative, resolve } from "node:path";
@@ -14,12 +14,13 @@ const ARROWS: Record<string, readonly string[]> = {
   state: ["document", "format", "server", "i18n"],
   widgets: ["document", "i18n", "state"],
   canvas: ["document", "server", "i18n", "state", "widgets"],
-  panels: ["document", "format", "server", "i18n", "state", "widgets", "canvas"],
+  app: ["document", "format", "server", "i18n", "state", "widgets"],
+  panels: ["document", "format", "server", "i18n", "state", "widgets", "canvas", "app"],
 };
 
 type Graph = ReadonlyMap<string, ReadonlySet<string>>;
 
-/** The modules that a source text imports: statically, lazily, re-exported, or for a type alone. */
+/** The modules that a source text imports: statically, lazily, by re-export, or only for a type. */
 function importsOf(path: string, text: string): string[] {
   const { program, errors } = parseSync(path, text);
   if (errors.length) throw new Error(`${path}: ${errors[0]?.message}`);
@@ -55,7 +56,7 @@ function readGraph(root: string): Graph {
   );
 }
 
-/** One circle as the names along it, or null. */
+/** One import circle as its module names, or null. */
 function circle(graph: Graph): string[] | null {
   const done = new Set<string>();
   const walk = (name: string, path: readonly string[]): string[] | null => {
@@ -85,10 +86,10 @@ describe("imports", () => {
       const e = () => import("./e"); let f: import("./f").F;`;
     expect(importsOf("x.ts", text)).toEqual(["./a", "./b", "./c", "./d", "./e", "./f"]);
     expect(graph.get("App.tsx")).toContain("panels/Viewer.tsx"); // lazy
-    expect(graph.get("document/geometry.ts")).toContain("document/schema.ts"); // types alone
+    expect(graph.get("document/geometry.ts")).toContain("document/schema.ts"); // only types
   });
 
-  it("make no circle", () => {
+  it("form no circle", () => {
     const ring = new Map([
       ["a", new Set(["b"])],
       ["b", new Set(["c"])],
@@ -99,14 +100,21 @@ describe("imports", () => {
     expect(circle(new Map(Object.entries(ARROWS).map(([name, below]) => [name, new Set(below)])))).toBeNull();
   });
 
-  it("only run along the arrows", () => {
+  it("follow only the allowed arrows", () => {
     const wrong = [...graph].flatMap(([file, imports]) => {
       const from = folderOf(file);
-      if (from === "") return []; // what puts the editor together may import all
+      if (from === "") return []; // the root component may import everything
       return [...imports]
         .filter((name) => folderOf(name) !== from && !ARROWS[from]?.includes(folderOf(name)))
         .map((name) => `${file} → ${name}`);
     });
     expect(wrong).toEqual([]);
+  });
+
+  it("of an app's page never lead to the canvas", () => {
+    const reached = new Set(["app_page.tsx"]);
+    for (const file of reached) for (const next of graph.get(file) ?? []) reached.add(next); // a Set's loop goes on
+    expect(reached).toContain("panels/MaskPainter.tsx"); // lazy
+    expect([...reached].filter((file) => file.startsWith("canvas/"))).toEqual([]);
   });
 });

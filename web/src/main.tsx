@@ -1,10 +1,11 @@
 import { createRoot } from "react-dom/client";
 import { App } from "./App";
 import { Refused } from "./server/client";
-import { refreshCatalogue } from "./state/files";
+import { openPacked, refreshCatalogue } from "./state/files";
+import { openSaved } from "./state/library";
 import { connect, useRuns } from "./state/runs";
 import { keepSession, recallSession } from "./state/session";
-import { recallSettings, spoken } from "./state/settings";
+import { languageLoaded, recallSettings } from "./state/settings";
 import "./style/tokens.css";
 import "./style/app.css";
 import "./style/top_bar.css";
@@ -18,10 +19,17 @@ import "./style/node_output.css";
 import "./style/popups.css";
 import "./style/side_panel.css";
 import "./style/welcome.css";
+import "./style/help.css";
+import "./style/missing.css";
+import "./style/lesson.css";
+import "./style/models.css";
 import "./style/dialogs.css";
+import "./style/sweep.css";
 import "./style/notices.css";
 import "./style/viewer.css";
+import "./style/split.css";
 import "./style/mask_painter.css";
+import "./style/app_view.css";
 import "./style/phone.css";
 
 const RETRY = 1000;
@@ -41,14 +49,23 @@ async function untilKnown(): Promise<void> {
   }
 }
 
+/** Open the saved workflow that the address names after `#open=`, or the one that it carries after `#workflow=`. */
+async function openAddressed(): Promise<void> {
+  const [, what, value] = /^#(open|workflow)=(.+)$/.exec(location.hash) ?? [];
+  if (value === undefined) return;
+  history.replaceState(null, "", location.pathname + location.search);
+  await (what === "open" ? openSaved(decodeURIComponent(value)) : openPacked(value));
+}
+
 async function open(): Promise<void> {
   const recalled = recallSession().then(keepSession);
   void recallSettings();
-  connect(() => void untilKnown()); // what nodes and files there are may have changed meanwhile
+  connect(() => void untilKnown()); // nodes and files may have changed in the meantime
   const known = Promise.race([untilKnown(), pause(PATIENCE)]);
-  // The nodes come while this script does. Waiting for them a moment, rather than building an empty canvas first and
-  // all again when they are there, is the quicker way to a page that one can use.
-  await Promise.all([recalled, spoken(), known]);
+  // The node list loads in parallel with this script. Waiting a moment for it gives a usable page sooner than building
+  // an empty canvas first and everything again when the list arrives.
+  await Promise.all([recalled, languageLoaded(), known]);
+  void openAddressed();
   createRoot(document.getElementById("root") as HTMLElement).render(<App />);
 }
 

@@ -1,7 +1,7 @@
-"""A MODEL as packs change it: an object that stands for one of Sumi's handles, and holds no weights.
+"""A MODEL as packs change it: an object that represents one of Sumi's handles and holds no weights.
 
-What a pack changes on a clone travels on in the handle, and is followed when the model is sampled: by Sumi's samplers
-as well as by a pack's.
+What a pack changes on a clone is stored in the handle and applied when the model is sampled, both by Sumi's samplers
+and by a pack's.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ log = logging.getLogger(__name__)
 
 _ATTACHMENTS: Final = "attachments"
 _OBJECTS: Final = frozenset({"model_sampling", "diffusion_model", "latent_format"})
-"""The parts of a model in whose place another object is used."""
+"""The parts of a model that packs can replace with another object."""
 
 
 class DiffusionModel(PatchedWeights, ModelPatcher):
@@ -42,7 +42,7 @@ class DiffusionModel(PatchedWeights, ModelPatcher):
     _weight_prefix = NETWORK
 
     def __init__(self, handle: Model):
-        Patchable.__init__(self)  # it has no network until one is asked for
+        Patchable.__init__(self)  # the network is created when it is first used
         self.load_device = devices.device()
         self.offload_device = torch.device("cpu")
         self._handle = handle
@@ -63,7 +63,7 @@ class DiffusionModel(PatchedWeights, ModelPatcher):
 
     @property
     def handle(self) -> Model:
-        """Sumi's handle, with what has been changed."""
+        """Sumi's handle with the changes."""
         if self._signature() == self._unchanged:
             return self._handle
         objects = dict(self.object_patches)
@@ -78,6 +78,7 @@ class DiffusionModel(PatchedWeights, ModelPatcher):
             changes,
             parts={path.removeprefix("diffusion_model").lstrip("."): part for path, part in objects.items()},
             latent_scaling=None if latent_format is None else FormatScaling(latent_format),
+            compile=self._handle.changes.compile,
             data={**data, _ATTACHMENTS: dict(self.attachments)} if self.attachments else data,
         )
         if changes:
@@ -87,29 +88,29 @@ class DiffusionModel(PatchedWeights, ModelPatcher):
         )
 
     def _signature(self) -> Any:
-        """Equal as long as nothing is changed."""
+        """Return a value that stays equal until something is changed."""
         kept = (self.wrappers, self.callbacks, self.object_patches, self.attachments)
         return signature_of({"options": self.model_options, "kept": kept}), self._weight_patches
 
     @property
     def model(self) -> BaseModel:
-        """The network, its noise levels and its latents' scale, as the file has them; clones have the same."""
+        """Return the network, its noise levels and its latents' scale, as the file has them; clones have the same."""
         if self._base is None:
             self._base = base_model(dataclasses.replace(self._handle, patches=(), changes=NO_CHANGES))
         return self._base
 
     def patched_model(self) -> BaseModel:
-        """The model with its changes."""
+        """Return the model with its changes."""
         model = base_model(self.handle)
         model.current_patcher = self
         return model
 
     def current_loaded_device(self) -> torch.device:
-        """Where it computes."""
+        """Return the device that computes."""
         return self.load_device
 
     def clone(self) -> DiffusionModel:
-        """A model to change; the weights are shared."""
+        """Return a copy to change; the weights are shared."""
         cloned = DiffusionModel(self.handle)
         cloned._base = self.model
         for callback in self.get_all_callbacks(CallbacksMP.ON_CLONE):
@@ -117,20 +118,20 @@ class DiffusionModel(PatchedWeights, ModelPatcher):
         return cloned
 
     def is_clone(self, other: Any) -> bool:
-        """Whether both have the same weights."""
+        """Return whether both have the same weights."""
         return isinstance(other, DiffusionModel) and other._handle.weights == self._handle.weights
 
     def clone_has_same_weights(self, clone: Any) -> bool:
-        """Whether both have the same weights, patched alike."""
+        """Return whether both have the same weights, patched alike."""
         return self.is_clone(clone) and clone._weight_patches == self._weight_patches
 
     def model_size(self) -> int:
-        """Bytes of the weights."""
-        return self._handle.weights.parameters * self.model_dtype().itemsize
+        """Return the size of the weights in bytes."""
+        return self._handle.weight_bytes()
 
     def model_dtype(self) -> torch.dtype:
-        """The precision it computes in."""
-        return devices.unet_dtype(self._handle.weights.parameters)
+        """Return the precision it computes in."""
+        return self._handle.dtype
 
     # -- parts ---------------------------------------------------------------------------------------------------
 
@@ -155,8 +156,8 @@ class DiffusionModel(PatchedWeights, ModelPatcher):
         return expected_shapes(self._handle.config)
 
     def patch_model(self, device_to: torch.device | None = None, **_: Any) -> BaseModel:
-        """The model; its network comes to the device, with its patches, when it is used."""
+        """Return the model; its network comes to the device, with its patches, when it is used."""
         return self.patched_model()
 
     def unpatch_model(self, device_to: torch.device | None = None, **_: Any) -> None:
-        """Nothing: the file's network was not touched."""
+        """Do nothing: the file's network was not changed."""

@@ -11,7 +11,7 @@ from nodes.compat.comfy import model_management
 from nodes.compat.comfy._translate.conditions import Cond
 from nodes.models.changes import GuidanceStep
 from nodes.sampling.conditions import resolve_sides
-from nodes.sampling.guidance import after_guidance, classifier_free, classifier_free_step
+from nodes.sampling.guidance import classifier_free_step, joined
 
 
 def process_conds(
@@ -24,22 +24,26 @@ def process_conds(
     seed: int | None = None,
     **_: Any,
 ) -> dict[str, Any]:
-    """Sides, by name, made ready for a run with latents like ``noise``. Raises ConditionError."""
+    """Prepare sides, by name, for a run with latents like ``noise``. Raises ConditionError."""
     translation = model.translation
     given = {name: entries_of(side) for name, side in conds.items() if side is not None}
-    sides = resolve_sides(given, noise, translation.predictor.model, translation.predictor.levels)
+    latent = noise if latent_image is None else latent_image
+    native, levels = translation.predictor.model, translation.predictor.levels
+    sigmas = translation.predictor.sigmas
+    steps = () if sigmas is None else sigmas.tolist()
+    sides = resolve_sides(given, latent, native, levels, seed or 0, denoise_mask, steps)
     return {name: translation.dicts(sides.get(name), noise) for name in conds}
 
 
 def entries_of(side: Sequence[Cond]) -> list[list[Any]]:
-    """Dicts of conditions as the entries of a CONDITIONING."""
+    """Return dicts of conditions as the entries of a CONDITIONING."""
     return [[cond["cross_attn"] if "cross_attn" in cond else _own_text(cond), cond] for cond in side]
 
 
 def calc_cond_batch(
     model: Any, conds: Sequence[Sequence[Cond] | None], x_in: Tensor, timestep: Tensor, model_options: Mapping[str, Any]
 ) -> list[Tensor]:
-    """The denoised latent of each side at the noise levels ``timestep`` [B]; zeros for a side that is None."""
+    """Return the denoised latent of each side at the noise levels ``timestep`` [B]; zeros for a side that is None."""
     model_management.throw_exception_if_processing_interrupted()
     names = ("positive", "negative") if len(conds) == 2 else tuple(map(str, range(len(conds))))
     step = model.translation.step(dict(zip(names, conds, strict=True)), x_in, timestep, model_options)
@@ -57,13 +61,9 @@ def cfg_function(
     cond: Any = None,
     uncond: Any = None,
 ) -> Tensor:
-    """Two predictions guided, by the functions of ``model_options`` where there are any."""
+    """Guide two predictions, with the functions of ``model_options`` if there are any."""
     step = model.translation.step({"positive": cond, "negative": uncond}, x, timestep, model_options)
-    predictions = {"positive": cond_pred, "negative": uncond_pred}
-    at = GuidanceStep(
-        step.x, step.sigma, step.conditions, step.predictor, step.changes, step.denoiser, predictions, cond_scale
-    )
-    return after_guidance(at, (step.changes.guidance or classifier_free)(at))
+    return joined(GuidanceStep.of(step, {"positive": cond_pred, "negative": uncond_pred}, cond_scale))
 
 
 def sampling_function(
@@ -76,7 +76,7 @@ def sampling_function(
     model_options: Mapping[str, Any] | None = None,
     seed: int | None = None,
 ) -> Tensor:
-    """Both sides predicted and guided. At a scale of 1 the negative one is zeros, unless it is asked for."""
+    """Predict both sides and guide. At a scale of 1 the negative side is zeros, unless it is asked for."""
     step = model.translation.step({"positive": cond, "negative": uncond}, x, timestep, model_options)
     return classifier_free_step(step, cond_scale)
 

@@ -1,17 +1,24 @@
-"""Guiders as packs create and subclass them, and the runs in which packs see one."""
+"""Guiders as packs create and subclass them, and runs whose guider packs can access."""
 
 from __future__ import annotations
 
 import dataclasses
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Unpack
 
 import torch
 from torch import Tensor
 
 from nodes.compat.comfy._guidance import entries_of, sampling_function
-from nodes.compat.comfy._k_sampler import Callback, NativeSampler, native_sampler, on_step_of
+from nodes.compat.comfy._k_sampler import (
+    Callback,
+    NativeSampler,
+    callback_of,
+    comfy_sampler,
+    native_sampler,
+    on_step_of,
+)
 from nodes.compat.comfy._translate.options import changes_of
 from nodes.compat.comfy._translate.stages import Internal, PackFunction, sigma_of, translation_of
 from nodes.compat.comfy._translate.wrappers import outer_arguments, outer_go_on
@@ -19,16 +26,17 @@ from nodes.compat.comfy.model_base import base_model
 from nodes.compat.comfy.model_management import throw_exception_if_processing_interrupted
 from nodes.compat.comfy.patcher_extension import copy_nested_dicts
 from nodes.compat.comfy.sampler_helpers import convert_cond
+from nodes.compat.missing.errors import parts_named
 from nodes.models.changes import Guider, Run, SamplerCall, Step
-from nodes.models.handle import Model
+from nodes.models.handle import Handle, Model
 from nodes.sampling.denoiser import GuidedDenoiser
 from nodes.sampling.guiders import CfgGuider
 from nodes.sampling.prediction import per_item
-from nodes.sampling.sample import sample_guided
+from nodes.sampling.sample import RunSettings, sample_guided
 
 
 class CFGGuider:
-    """Classifier-free guidance; packs derive from it and write ``predict_noise``.
+    """Classifier-free guidance; packs derive from it and override ``predict_noise``.
 
     While a run goes on, ``inner_model`` is the model (:class:`comfy.model_base.BaseModel`) and ``conds`` holds the
     sides by the names that ``inner_set_conds`` gave them.
@@ -44,7 +52,7 @@ class CFGGuider:
         self.cfg: float = 1.0
 
     def set_conds(self, positive: Any, negative: Any) -> None:
-        """Guide towards the one CONDITIONING and away from the other."""
+        """Guide towards the positive CONDITIONING and away from the negative one."""
         self.inner_set_conds({"positive": positive, "negative": negative})
 
     def set_cfg(self, cfg: float) -> None:
@@ -52,7 +60,7 @@ class CFGGuider:
         self.cfg = cfg
 
     def inner_set_conds(self, conds: Mapping[str, Any]) -> None:
-        """Sides of any names, each a CONDITIONING."""
+        """Set sides by any names, each a CONDITIONING."""
         for name, side in conds.items():
             self.original_conds[name] = convert_cond(side)
 
@@ -71,7 +79,7 @@ class CFGGuider:
     def predict_noise(
         self, x: Tensor, timestep: Tensor, model_options: Mapping[str, Any] | None = None, seed: int | None = None
     ) -> Tensor:
-        """The denoised latent, in spite of the name."""
+        """Return the denoised latent; the name is ComfyUI's."""
         positive, negative = self.conds.get("positive"), self.conds.get("negative")
         return sampling_function(
             self.inner_model, x, timestep, negative, positive, self.cfg, model_options=model_options, seed=seed
@@ -96,7 +104,7 @@ class CFGGuider:
         options = self.model_patcher.run_options(self.model_options)
         changes = changes_of(options)
         around_run = (PackRun(type(self.model_patcher)), *changes.around_run, _OuterSample())
-        own = {name: getattr(handle.changes, name) for name in ("parts", "latent_scaling")}
+        own = {name: getattr(handle.changes, name) for name in ("parts", "latent_scaling", "compile")}
         kept, self.model_options = self.model_options, options
         try:
             return sample_guided(
@@ -160,7 +168,7 @@ class _NativeGuider(CFGGuider):
     def predict_noise(
         self, x: Tensor, timestep: Tensor, model_options: Mapping[str, Any] | None = None, seed: int | None = None
     ) -> Tensor:
-        """The guider's prediction."""
+        """Return the guider's prediction."""
         return self.native.predict(self.inner_model.translation.step(self.conds, x, timestep, model_options))
 
 
@@ -176,7 +184,7 @@ class PackGuider:
         return {name: entries_of(side) for name, side in self.guider.original_conds.items()}
 
     def predict(self, step: Step) -> Tensor:
-        """The guider's ``predict_noise``."""
+        """Call the guider's ``predict_noise``."""
         throw_exception_if_processing_interrupted()
         translation = translation_of(step)
         options = translation.options(step.changes)
@@ -184,36 +192,40 @@ class PackGuider:
 
 
 class PackRun(Internal):
-    """Around a run: makes the objects that packs see. ``patcher`` makes a handle's model as packs see it."""
+    """A wrapper around a run that makes the objects for packs. ``patcher`` makes their MODEL from a handle."""
 
     def __init__(self, patcher: Callable[[Model], Any]):
         self._patcher = patcher
 
     def __call__(self, proceed: Callable[[Run], Tensor], run: Run) -> Tensor:
-        """The run; its guider has ComfyUI's form if any function of a pack can see it."""
+        """Run; the guider has ComfyUI's form if any function of a pack can access it."""
         pack = run.guider if isinstance(run.guider, PackGuider) else None
         patcher = self._patcher(run.model) if pack is None else pack.guider.model_patcher
-        model = base_model(run.model, run.predictor)  # type: ignore[arg-type]
+        predictor: Any = run.predictor
+        model = base_model(run.model, predictor)
         model.current_patcher = patcher
         model.translation.seed = run.seed
         if pack is None:
             if not _shows_its_guider(run):
-                return proceed(run)
+                with parts_named():
+                    return proceed(run)
             pack = PackGuider(_seen(run.guider, patcher))
             pack.guider.model_options = copy_nested_dicts(model.translation.options(run.changes))
         guider = pack.guider
         guider.inner_model = model
         guider.conds = {name: [dict(cond) for cond in side] for name, side in guider.original_conds.items()}
         changes = dataclasses.replace(run.changes, around_sampler=(_ReadyGuider(), *run.changes.around_sampler))
+        made = dataclasses.replace(run, guider=pack, model=dataclasses.replace(run.model, changes=changes))
         try:
-            return proceed(dataclasses.replace(run, guider=pack, model=dataclasses.replace(run.model, changes=changes)))
+            with parts_named():
+                return proceed(made)
         finally:
             for name in ("inner_model", "conds", "_denoiser", "_go_on"):
                 vars(guider).pop(name, None)
 
 
 class _ReadyGuider(Internal):
-    """Around the sampler: gives the run's conditions and denoiser to the guider that packs see."""
+    """A wrapper around the sampler that sets the run's conditions and denoiser on the guider that packs access."""
 
     def __call__(self, proceed: Callable[[SamplerCall], Tensor], call: SamplerCall) -> Tensor:
         _make_ready(call)
@@ -221,10 +233,11 @@ class _ReadyGuider(Internal):
 
 
 class _OuterSample(Internal):
-    """Around a run of a pack's guider: its own ``outer_sample``."""
+    """A wrapper around a run of a pack's guider, which calls the guider's own ``outer_sample``."""
 
     def __call__(self, proceed: Callable[[Run], Tensor], run: Run) -> Tensor:
-        guider: CFGGuider = run.guider.guider  # type: ignore[attr-defined]
+        pack: Any = run.guider
+        guider: CFGGuider = pack.guider
         guider._go_on = outer_go_on(proceed, run)
         return guider.outer_sample(*outer_arguments(run))
 
@@ -238,7 +251,7 @@ class EnteringSampler:
     skips_penultimate: bool = False
 
     def sample(self, call: SamplerCall) -> Tensor:
-        """A run, with a guider that packs see."""
+        """Run with a guider that packs can access."""
         sampler, denoiser = native_sampler(self.make()), call.denoiser
         if isinstance(sampler, NativeSampler) and isinstance(denoiser, GuidedDenoiser):
             if not isinstance(denoiser.guider, PackGuider):
@@ -252,6 +265,42 @@ class EnteringSampler:
             call = dataclasses.replace(call, denoiser=denoiser, sampler=sampler)
             _make_ready(call)
         return sampler.sample(call)
+
+
+@dataclass(frozen=True, eq=False)
+class PackGuided(Handle):
+    """A pack's guider as the value of a GUIDER socket; see :class:`nodes.sampling.guided_model.GuidedModel`."""
+
+    guider: CFGGuider
+
+    @property
+    def model(self) -> Model:
+        """Return the model, with its changes."""
+        handle: Model = self.guider.model_patcher.handle
+        return handle
+
+    def sample(self, noise: Tensor, sigmas: Tensor, **settings: Unpack[RunSettings]) -> Tensor:
+        """Return the latent of a run over ``sigmas`` that starts with ``noise``: the guider's own ``sample``."""
+        sampler, callback = seen_sampler(settings["sampler"]), callback_of(settings.get("on_step"))
+        mask, seed = settings.get("noise_mask"), settings.get("seed", 0)
+        with parts_named():
+            return self.guider.sample(noise, settings["latent"], sampler, sigmas, mask, callback, True, seed)
+
+
+def seen_guider(guided: Any, patcher: Callable[[Model], Any]) -> CFGGuider:
+    """Return the value of a GUIDER socket as packs see it. ``patcher`` is as in :class:`PackRun`."""
+    return guided.guider if isinstance(guided, PackGuided) else _seen(guided.guider, patcher(guided.model))
+
+
+def seen_sampler(sampler: Any) -> Any:
+    """Return the value of a SAMPLER socket as packs see it."""
+    return sampler.make() if isinstance(sampler, EnteringSampler) else comfy_sampler(sampler)
+
+
+def entering_sampler(sampler: Any, patcher: Callable[[Model], Any]) -> Any:
+    """Return a pack's sampler as the value of a SAMPLER socket."""
+    native = native_sampler(sampler)
+    return EnteringSampler(lambda: sampler, patcher) if isinstance(native, NativeSampler) else native
 
 
 def _make_ready(call: SamplerCall) -> None:
@@ -270,7 +319,7 @@ def _shows_its_guider(run: Run) -> bool:
 
 
 def _seen(native: Guider, patcher: Any) -> CFGGuider:
-    """One of Sumi's guiders, made for packs to see."""
+    """Return one of Sumi's guiders in the form that packs use."""
     if isinstance(native, CfgGuider):
         guider = CFGGuider(patcher)
         guider.set_cfg(native.scale)

@@ -21,7 +21,7 @@ from nodes.compat.comfy.model_sampling import ObjectLevels
 from nodes.models import changes as native
 from nodes.models.changes import NO_CHANGES, OnStep, SamplerCall, StepDone
 from nodes.models.noise_levels import NoiseLevels
-from nodes.sampling.denoiser import Observed, Sigma
+from nodes.sampling.denoiser import Observed, Sigma, once_a_step
 from nodes.sampling.sampler import FunctionSampler, sampled
 
 TRANSLATION: Final = "comfy"
@@ -32,7 +32,7 @@ Callback = Callable[[int, Tensor, Tensor, int], Any]
 
 
 class SamplerOptionError(SumiError):
-    """A sampler was given an option that it does not have; names both."""
+    """A sampler got an option that it does not have. The message names both."""
 
 
 class Sampler:
@@ -43,7 +43,7 @@ class Sampler:
         raise NotImplementedError(f"{type(self).__qualname__} has no method 'sample'")
 
     def max_denoise(self, model_wrap: Any, sigmas: Tensor) -> bool:
-        """Whether a run starts from pure noise."""
+        """Return whether the run starts from pure noise."""
         largest, first = float(model_wrap.inner_model.model_sampling.sigma_max), float(sigmas[0])
         return math.isclose(largest, first, rel_tol=1e-05) or first > largest
 
@@ -88,7 +88,7 @@ class KSAMPLER(Sampler):
                 x,
                 sigmas,
                 extra_args={**extra_args, "denoise_mask": denoise_mask},
-                callback=_unheard,
+                callback=_ignore,
                 disable=disable_pbar,
                 **self.extra_options,
             )
@@ -115,7 +115,7 @@ class KSamplerX0Inpaint:
         model_options: Mapping[str, Any] | None = None,
         seed: int | None = None,
     ) -> Tensor:
-        """The clean latent; the run's mask is applied already."""
+        """Return the clean latent; the run's mask is applied already."""
         denoised: Tensor = self.denoiser(x, sigma.flatten()[0], {"model_options": model_options or {}, "seed": seed})
         return denoised
 
@@ -149,7 +149,7 @@ class NativeSampler:
 
 
 def guider_of(denoiser: Any) -> Any:
-    """The guider of a denoiser, as packs see it: see ``nodes.compat.comfy._guider.PackGuider``."""
+    """Return the guider of a denoiser, as packs see it: see ``nodes.compat.comfy._guider.PackGuider``."""
     return denoiser.model if isinstance(denoiser, KDenoiser) else denoiser.guider.guider
 
 
@@ -167,12 +167,12 @@ class KDenoiser:
 
     @property
     def changes(self) -> native.ModelChanges:
-        """The changes that the model's options describe; none for a model object that a pack wrote itself."""
+        """Return the changes that the model's options describe; none for a model object that a pack wrote itself."""
         translation = getattr(getattr(self.model, "inner_model", None), "translation", None)
         return NO_CHANGES if translation is None else translation.changes(self.extra_args.get("model_options"))
 
     def with_unconditional(self, x: Tensor, sigma: Sigma) -> tuple[Tensor, Tensor]:
-        """The prediction and the unconditional one. Raises SamplerOptionError if the model's guider has none."""
+        """Return the prediction and the unconditional one. Raises SamplerOptionError if the model's guider has none."""
         seen: list[Tensor] = []
 
         def note(arguments: Mapping[str, Any]) -> Tensor:
@@ -185,14 +185,12 @@ class KDenoiser:
         )
         denoised = self(x, sigma, {"model_options": options})
         if not seen:
-            raise SamplerOptionError(
-                "this sampler needs the unconditional prediction, and the guider that it runs with gives none"
-            )
+            raise SamplerOptionError("this sampler needs the unconditional prediction, but its guider makes none")
         return denoised, seen[-1]
 
 
 def comfy_sampler(sampler: native.Sampler) -> Any:
-    """One of Sumi's samplers as packs see it."""
+    """Return one of Sumi's samplers in packs' form."""
     if isinstance(sampler, NativeSampler):
         return sampler.sampler
     inpaint = {"random": True} if getattr(sampler, "renews_masked_noise", False) else {}
@@ -200,7 +198,7 @@ def comfy_sampler(sampler: native.Sampler) -> Any:
 
 
 def native_sampler(sampler: Any) -> native.Sampler:
-    """A pack's sampler as one of Sumi's. A sampler that the pack got from Sumi is returned unchanged."""
+    """Return a pack's sampler as one of Sumi's. A sampler that the pack got from Sumi is returned unchanged."""
     function = getattr(sampler, "sampler_function", None)
     made = getattr(function, "native", None)
     if type(sampler) is KSAMPLER and isinstance(made, FunctionSampler) and not sampler.extra_options:
@@ -210,7 +208,7 @@ def native_sampler(sampler: Any) -> native.Sampler:
 
 
 def in_k_form(sampler: Any, name: str) -> Callable[..., Tensor]:
-    """One of Sumi's samplers in k-diffusion's form. ``noise_sampler`` and the sampler's own options may be given."""
+    """Return one of Sumi's samplers in k-diffusion's form. It takes ``noise_sampler`` and the sampler's options."""
 
     def run(
         model: Any,
@@ -242,18 +240,18 @@ def in_k_form(sampler: Any, name: str) -> Callable[..., Tensor]:
 
 
 def on_step_of(callback: Callback | None) -> OnStep | None:
-    """A callback in ComfyUI's form as an observer in Sumi's form."""
+    """Convert a callback in ComfyUI's form to an observer in Sumi's form."""
     if callback is None:
         return None
-    observed = getattr(callback, "on_step", None)  # one that callback_of made
+    observed: OnStep | None = getattr(callback, "on_step", None)  # made by callback_of
     if observed is not None:
-        return observed  # type: ignore[no-any-return]
+        return observed
     given = callback
     return _each_step(lambda done: given(done.step - 1, done.denoised, done.x, done.steps))
 
 
 def callback_of(on_step: OnStep | None) -> Callback | None:
-    """An observer in Sumi's form as a callback in ComfyUI's form."""
+    """Convert an observer in Sumi's form to a callback in ComfyUI's form."""
     if on_step is None:
         return None
 
@@ -266,19 +264,11 @@ def callback_of(on_step: OnStep | None) -> Callback | None:
 
 
 def _each_step(report: OnStep) -> OnStep:
-    """Call ``report`` once a step, but for every prediction of the last step, so that the final one is reported."""
-    reported = 0
-
-    def on_step(done: StepDone) -> None:
-        nonlocal reported
-        if done.step > reported or done.step == done.steps:
-            reported = done.step
-            report(done)
-
-    return on_step
+    """Call ``report`` once per step, and for every prediction of the last step, so that the final one is reported."""
+    return once_a_step(report, lambda done: report(done) if done.step == done.steps else None)
 
 
-def _unheard(state: Any) -> None:
+def _ignore(state: Any) -> None:
     """The callback of a sampling function that already has an observer."""
 
 
@@ -295,7 +285,7 @@ def _with_options(sampler: FunctionSampler, name: str, options: dict[str, Any]) 
         options["noise"] = lambda sigma, sigma_next: noise_sampler(torch.as_tensor(sigma), torch.as_tensor(sigma_next))
         sampler = dataclasses.replace(sampler, noise=None)
     if not options.get("s_churn", 0.0) and "s_churn" not in known:
-        # Without churn these mean nothing; some packs give them all the same.
+        # Some packs pass them without churn, where they have no effect.
         for unused in {"s_churn", "s_tmin", "s_tmax", "s_noise"} - known.keys():
             options.pop(unused, None)
     unknown = sorted(options.keys() - known.keys())
@@ -308,7 +298,7 @@ def _with_options(sampler: FunctionSampler, name: str, options: dict[str, Any]) 
 
 
 def _levels_of(model: Any, sigmas: Tensor) -> Any:
-    """The model's noise levels; those of the run for a model that a pack made up."""
+    """Return the model's noise levels; for a model of a pack's own class, the levels of the run."""
     inner = getattr(getattr(model, "inner_model", None), "inner_model", None)
     sampling = getattr(inner, "model_sampling", None)
     return NoiseLevels(sigmas[sigmas > 0].flip(0)) if sampling is None else ObjectLevels(sampling)

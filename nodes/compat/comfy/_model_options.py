@@ -1,4 +1,4 @@
-"""Functions in a model's options: added, replaced, moved to where the model computes."""
+"""Adds, replaces and moves functions in a model's options."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from nodes.compat.comfy.patcher_extension import copy_nested_dicts
 
 
 def create_model_options_clone(orig_model_options: Mapping[str, Any]) -> dict[str, Any]:
-    """A copy whose dicts and lists are its own."""
+    """Return a copy of all dicts and lists."""
     return copy_nested_dicts(orig_model_options)
 
 
@@ -23,7 +23,7 @@ def set_model_options_patch_replace(
     number: int,
     transformer_index: int | None = None,
 ) -> dict[str, Any]:
-    """Replace a part of the network's insides; ``model_options`` are changed, the dicts in them are copied first."""
+    """Replace an inner part of the network. Changes ``model_options``; the dicts in them are copied first."""
     block = (block_name, number) if transformer_index is None else (block_name, number, transformer_index)
     options = dict(model_options.get("transformer_options", {}))
     replacements = dict(options.get("patches_replace", {}))
@@ -35,14 +35,14 @@ def set_model_options_patch_replace(
 def set_model_options_post_cfg_function(
     model_options: dict[str, Any], post_cfg_function: Callable[..., Any], disable_cfg1_optimization: bool = False
 ) -> dict[str, Any]:
-    """Change what guidance gave; ``model_options`` are changed."""
+    """Change the result of guidance. ``model_options`` are changed in place."""
     return _with_function(model_options, "sampler_post_cfg_function", post_cfg_function, disable_cfg1_optimization)
 
 
 def set_model_options_pre_cfg_function(
     model_options: dict[str, Any], pre_cfg_function: Callable[..., Any], disable_cfg1_optimization: bool = False
 ) -> dict[str, Any]:
-    """Change what guidance gets; ``model_options`` are changed."""
+    """Change the predictions before guidance. ``model_options`` are changed in place."""
     return _with_function(model_options, "sampler_pre_cfg_function", pre_cfg_function, disable_cfg1_optimization)
 
 
@@ -56,7 +56,7 @@ def _with_function(
 
 
 def moved(options: Mapping[str, Any], device: Any) -> dict[str, Any]:
-    """A copy of model options whose patches are on ``device``, those that can be moved."""
+    """Return a copy of model options with the patches that can be moved on ``device``."""
 
     def one(value: Any) -> Any:
         if isinstance(value, dict):

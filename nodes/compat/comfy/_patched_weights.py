@@ -24,13 +24,13 @@ class PatchedWeights:
         raise NotImplementedError
 
     def _tensor_names(self) -> Iterable[str]:
-        """Without prefix."""
+        """Return the tensors' names without prefix."""
         raise NotImplementedError
 
     def add_patches(
         self, patches: Mapping[Any, Any], strength_patch: float = 1.0, strength_model: float = 1.0
     ) -> list[Any]:
-        """Change weights; the keys that the network has are returned.
+        """Change weights. Returns the keys that the network has.
 
         A key is a tensor's name, or a tuple of it, a part (dimension, start, length) and a function. A value is a tuple
         of a kind (``diff``, ``set``, ``lora``) and its tensors, an adapter, or what :meth:`get_key_patches` gives.
@@ -51,7 +51,7 @@ class PatchedWeights:
 
     @property
     def patches(self) -> dict[str, list[Any]]:
-        """The changes of weights, by tensor."""
+        """Return the changes of weights, by tensor."""
         found: dict[str, list[Any]] = {}
         for patch in self._weight_patches:
             entry = (patch.strength, patch.change, patch.scale, patch.part, patch.transform)

@@ -1,4 +1,4 @@
-"""``comfy.cli_args``: packs look at flags. Those that Sumi does not have are None, which is off."""
+"""``comfy.cli_args``: the flags that packs read. Flags that Sumi does not have are None, which means off."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import Any, Final
 
 
 class LatentPreviewMethod(Enum):
-    """How pictures at work are made."""
+    """How previews are made."""
 
     NoPreviews = "none"
     Auto = "auto"
@@ -18,7 +18,7 @@ class LatentPreviewMethod(Enum):
 
     @classmethod
     def from_string(cls, value: str) -> LatentPreviewMethod | None:
-        """The member of that value."""
+        """Return the member with that value."""
         return next((member for member in cls if member.value == value), None)
 
 
@@ -26,43 +26,54 @@ _DEFAULTS: Final[Mapping[str, Any]] = {"listen": "127.0.0.1", "port": 8188, "pre
 
 
 class _Flags:
-    """``args``: what Sumi was started with, by the names of its own flags. One that it does not have is None."""
+    """The flags that Sumi was started with, as ``args``. A flag that it does not have is None.
+
+    ``cpu`` is whether everything is computed on the CPU, ``disable_metadata`` whether pictures are saved without
+    their workflow, ``preview_method`` how previews are made.
+    """
 
     def __init__(self) -> None:
         self._given: Mapping[str, Any] = {}
-
-    @property
-    def preview_method(self) -> LatentPreviewMethod:
-        """How pictures at work are made."""
-        return LatentPreviewMethod.from_string(self._value("preview_method")) or LatentPreviewMethod.Auto
-
-    @property
-    def cpu(self) -> bool:
-        """Whether everything is computed on the CPU."""
-        from nodes import device
-
-        return device.device_name() == "cpu"
-
-    @property
-    def disable_metadata(self) -> bool:
-        """Whether pictures are saved without their workflow."""
-        from nodes.pictures import metadata
-
-        return not metadata.enabled
+        self._set: dict[str, Any] = {}
 
     def __getattr__(self, name: str) -> Any:
         if name.startswith("_"):
             raise AttributeError(name)
-        return self._value(name)
+        if name in self._set:
+            return self._set[name]
+        if name == "cpu":
+            from nodes import device
 
-    def _value(self, name: str) -> Any:
+            return device.device_name() == "cpu"
+        if name == "disable_metadata":
+            from nodes.pictures import metadata
+
+            return not metadata.enabled
         value = self._given.get(name, _DEFAULTS.get(name))
+        if name == "preview_method":
+            return LatentPreviewMethod.from_string(value) or LatentPreviewMethod.Auto
         return str(value) if isinstance(value, Path) else value
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        """Set a flag for packs; Sumi's own settings do not change."""
+        if name.startswith("_"):
+            super().__setattr__(name, value)
+        else:
+            self._set[name] = value
 
 
 def use(given: Mapping[str, Any]) -> None:
-    """Have :data:`args` tell of these flags."""
+    """Let :data:`args` show these flags."""
     args._given = dict(given)
 
 
 args = _Flags()
+
+
+class PerformanceFeature(Enum):
+    """Features of ComfyUI's flag ``--fast``; Sumi has none of them."""
+
+    Fp16Accumulation = "fp16_accumulation"
+    Fp8MatrixMultiplication = "fp8_matrix_mult"
+    CublasOps = "cublas_ops"
+    AutoTune = "autotune"

@@ -14,7 +14,7 @@ from nodes.sampling.areas import Area
 
 
 class CONDRegular:
-    """A tensor [1 or B, …] that fits a batch if its shape does."""
+    """A tensor [1 or B, …]; tensors of the same shape can be joined in one batch."""
 
     _form: ClassVar[type[Any]] = condition_inputs.Batched
     _area: Area | None = None
@@ -28,14 +28,14 @@ class CONDRegular:
     # -- the methods that packs call and override --------------------------------------------------------------------
 
     def process_cond(self, batch_size: int, **kwargs: Any) -> Any:
-        """The input for a batch of that many latents; ``area`` is (height, width, top, left)."""
+        """Return the input for a batch of that many latents; ``area`` is (height, width, top, left)."""
         made = self._form(self.cond)
         if kwargs.get("area") is not None:
             made = made.cropped(Area(*kwargs["area"]))
         return self._copy_with(made.repeated(batch_size).value)
 
     def can_concat(self, other: Any) -> bool:
-        """Whether both can go through the network together."""
+        """Return whether both can go through the network together."""
         return bool(self._form(self.cond).joins([self._form(other.cond)]))
 
     def concat(self, others: Sequence[Any]) -> Any:
@@ -43,32 +43,32 @@ class CONDRegular:
         return self._form(self.cond).join([self._form(other.cond) for other in others])
 
     def size(self) -> list[int]:
-        """The tensor's shape."""
+        """Return the tensor's shape."""
         return list(self.cond.shape)
 
-    # -- the same, as Sumi calls it ------------------------------------------------------------------------------
+    # -- the same for Sumi's samplers ------------------------------------------------------------------------------
 
     @property
     def value(self) -> Any:
-        """The input of this condition alone."""
+        """Return the input of this condition alone."""
         return self.cond
 
     def cropped(self, area: Area) -> Any:
-        """The input for a condition that sees ``area`` only: cropped when it is repeated, as packs do both at once."""
+        """Return the input for a condition limited to ``area``; it is cropped later, with the repetition."""
         made = self._copy_with(self.cond)
         made._area = area
         return made
 
     def repeated(self, batch: int) -> Any:
-        """The input for ``batch`` latents."""
+        """Return the input for ``batch`` latents."""
         return self.process_cond(batch_size=batch, area=self._area)
 
     def joins(self, others: Sequence[Any]) -> bool:
-        """Whether this input and ``others`` can go through the network together."""
+        """Return whether this input and ``others`` can go through the network together."""
         return all(self.can_concat(_as_cond(other)) for other in others)
 
     def join(self, others: Sequence[Any]) -> Any:
-        """The network's value for this input and ``others``."""
+        """Return the network's value for this input and ``others``."""
         return self.concat([_as_cond(other) for other in others])
 
 
@@ -79,7 +79,7 @@ class CONDNoiseShape(CONDRegular):
 
 
 class CONDCrossAttn(CONDRegular):
-    """A text [1 or B, T, width]: attention to it and to its repetition is the same, so lengths may differ."""
+    """A text [1 or B, T, width]. Lengths may differ: repeating a text does not change the attention to it."""
 
     _form = condition_inputs.Text
 
@@ -90,7 +90,7 @@ class CONDConstant(CONDRegular):
     _form = condition_inputs.Constant
 
     def size(self) -> list[int]:
-        """A constant counts as one number."""
+        """Return the shape of one number."""
         return [1]
 
 
@@ -100,7 +100,7 @@ class CONDList(CONDRegular):
     _form = condition_inputs.Several
 
     def size(self) -> list[int]:
-        """How many numbers."""
+        """Return how many numbers the tensors hold."""
         return [sum(cond.numel() for cond in self.cond)]
 
 

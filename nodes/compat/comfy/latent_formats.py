@@ -10,7 +10,7 @@ from nodes.models.latent_space import LatentSpace
 
 
 class LatentFormat:
-    """How latents are scaled."""
+    """The scale of latents."""
 
     latent_dimensions: Final = 2
 
@@ -63,6 +63,13 @@ class SDXL(LatentFormat):
         super().__init__(0.13025, 4)
 
 
+class SD_X4(LatentFormat):
+    """The SD2 4× upscaler."""
+
+    def __init__(self) -> None:
+        super().__init__(0.08333, 4)
+
+
 class FormatScaling:
     """A pack's latent format, which replaces the model's; see :class:`nodes.models.changes.LatentScaling`."""
 
@@ -80,4 +87,4 @@ class FormatScaling:
         return scaled
 
 
-__all__ = ["SD15", "SDXL", "LatentFormat"]
+__all__ = ["SD15", "SDXL", "SD_X4", "LatentFormat"]

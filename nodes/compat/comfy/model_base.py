@@ -12,46 +12,31 @@ from torch import Tensor
 from nodes import device as devices
 from nodes.compat.comfy import conds
 from nodes.compat.comfy._translate.translation import Translation
-from nodes.compat.comfy.latent_formats import FamilyLatents, FormatScaling, LatentFormat
-from nodes.compat.comfy.model_sampling import model_sampling_of, settings_of
+from nodes.compat.comfy.latent_formats import FamilyLatents, FormatScaling
+from nodes.compat.comfy.model_sampling import made_sampling, model_sampling_of
+from nodes.compat.comfy.supported_models import config_class
 from nodes.models.handle import Model
 from nodes.models.model_sampling import ContinuousSampling
-from nodes.models.unet_config import UNetConfig
 from nodes.sampling.prediction import Predictor
 from nodes.sampling.vector_conditioning import vector
 
 NETWORK: Final = "diffusion_model."
-"""What stands before the names of the network's parts."""
+"""The prefix of the names of the network's parts."""
 
 
 class ModelType(Enum):
-    """What a network predicts."""
+    """The prediction types. Sumi runs ``EPS``, ``V_PREDICTION``, ``V_PREDICTION_EDM`` and ``EDM``."""
 
     EPS = 1
     V_PREDICTION = 2
     V_PREDICTION_EDM = 3
+    STABLE_CASCADE = 4
     EDM = 5
-
-
-class ModelConfig:
-    """What a model's file says of it."""
-
-    def __init__(self, config: UNetConfig, sampling: Any, latent_format: LatentFormat):
-        self.latent_format = latent_format
-        self.sampling_settings = settings_of(sampling)
-        self.unet_config = {
-            "in_channels": config.in_channels,
-            "out_channels": config.out_channels,
-            "model_channels": config.model_channels,
-            "num_res_blocks": list(config.res_blocks),
-            "channel_mult": list(config.channel_mult),
-            "transformer_depth": list(config.input_depth),
-            "transformer_depth_middle": _middle_depth(config),
-            "transformer_depth_output": list(config.output_depth),
-            "context_dim": config.context_width,
-            "adm_in_channels": config.adm_in_channels,
-            "use_linear_in_transformer": config.linear_projections,
-        }
+    FLOW = 6
+    V_PREDICTION_CONTINUOUS = 7
+    FLUX = 8
+    IMG_TO_IMG = 9
+    FLOW_COSMOS = 10
 
 
 class BaseModel:
@@ -65,7 +50,7 @@ class BaseModel:
         self.model_sampling: Any = model_sampling_of(handle.sampling)
         own_format = FamilyLatents(handle.latent)
         self.latent_format: Any = scaling.latent_format if isinstance(scaling, FormatScaling) else own_format
-        self.model_config = ModelConfig(config, handle.sampling, self.latent_format)
+        self.model_config = config_class(handle.family)(config, handle.sampling, self.latent_format)
         self.model_type = _model_type(handle.sampling)
         self.adm_channels = config.adm_in_channels or 0
         self.manual_cast_dtype: torch.dtype | None = None
@@ -73,20 +58,20 @@ class BaseModel:
 
     @property
     def diffusion_model(self) -> Any:
-        """The network, loaded."""
+        """Return the network, loaded."""
         return self._predictor.network.module
 
     @property
     def device(self) -> torch.device:
-        """Where it computes."""
+        """Return the device that computes."""
         return devices.device()
 
     def get_dtype(self) -> torch.dtype:
-        """The precision it computes in."""
-        return devices.unet_dtype(self._handle.weights.parameters)
+        """Return the precision it computes in."""
+        return self._handle.dtype
 
     def is_adm(self) -> bool:
-        """Whether the network takes a vector next to the text."""
+        """Return whether the network takes a vector next to the text."""
         return self.adm_channels > 0
 
     def process_latent_in(self, latent: Tensor) -> Tensor:
@@ -100,22 +85,22 @@ class BaseModel:
         return scaled
 
     def scale_latent_inpaint(self, sigma: Tensor, noise: Tensor, latent_image: Tensor, **_: Any) -> Tensor:
-        """What is put outside a mask: the latent at that noise level."""
+        """Return the latent at that noise level, which is used outside a mask."""
         level = sigma.reshape([sigma.shape[0]] + [1] * (noise.ndim - 1))
         noised: Tensor = self.model_sampling.noise_scaling(level, noise, latent_image)
         return noised
 
     def state_dict(self, prefix: str = "diffusion_model.") -> dict[str, Tensor]:
-        """The network's weights."""
+        """Return the network's weights."""
         return {prefix + name: tensor for name, tensor in self.diffusion_model.state_dict().items()}
 
     def encode_adm(self, **kwargs: Any) -> Tensor | None:
-        """The vector [1, width] that the network takes next to the text; None if it takes none."""
+        """Return the vector [1, width] that the network takes next to the text, or None if it takes none."""
         height, width = kwargs["noise"].shape[-2:] if "noise" in kwargs else (128, 128)
         return vector(self._handle, kwargs, height, width, negative=kwargs.get("prompt_type") == "negative")
 
     def extra_conds(self, **kwargs: Any) -> dict[str, Any]:
-        """What the network is told: the text ``cross_attn``, and a vector if it takes one."""
+        """Return the network's inputs: the text ``cross_attn``, and a vector if it takes one."""
         found: dict[str, Any] = {}
         if (text := kwargs.get("cross_attn")) is not None:
             found["c_crossattn"] = conds.CONDCrossAttn(text)
@@ -124,7 +109,7 @@ class BaseModel:
         return found
 
     def memory_required(self, input_shape: Any, cond_shapes: Any = None) -> float:
-        """Bytes that a call takes besides the weights, roughly."""
+        """Return a rough estimate of the bytes that a call takes in addition to the weights."""
         batch, _, height, width = input_shape
         return float(batch * height * width * self.get_dtype().itemsize * self._handle.config.model_channels * 32)
 
@@ -138,9 +123,13 @@ class BaseModel:
         transformer_options: Mapping[str, Any] | None = None,
         **kwargs: Any,
     ) -> Tensor:
-        """The clean latent that the network sees in ``x`` [B, C, h, w], noisy at the levels ``t`` [B]."""
+        """Return the denoised latent that the network predicts for ``x`` [B, C, h, w] with noise levels ``t`` [B]."""
         inputs = {"c_concat": c_concat, "c_crossattn": c_crossattn, "control": control, **kwargs}
         return self._predictor.network.denoise(self.translation.call(x, t, inputs, transformer_options))
+
+
+class SD21UNCLIP(BaseModel):
+    """SD2 with the embedding of a picture."""
 
 
 class SDXL(BaseModel):
@@ -151,13 +140,41 @@ class SDXLRefiner(BaseModel):
     """SDXL's refiner."""
 
 
-_CLASSES: Final[Mapping[str, type[BaseModel]]] = {"sdxl": SDXL, "sdxl_refiner": SDXLRefiner}
+_CLASSES: Final[Mapping[str, type[BaseModel]]] = {
+    "sd2_unclip_l": SD21UNCLIP,
+    "sd2_unclip_h": SD21UNCLIP,
+    "sdxl": SDXL,
+    "sdxl_refiner": SDXLRefiner,
+}
 """The families with their own class, by name."""
 
 
 def base_model(handle: Model, predictor: Predictor | None = None) -> BaseModel:
-    """The model of a handle, of the class that packs tell families by."""
+    """Return the model of a handle, of the class by which packs identify its family."""
     return _CLASSES.get(handle.family.name, BaseModel)(handle, predictor)
+
+
+def convert_tensor(extra: Any, dtype: torch.dtype, device: Any) -> Any:
+    """Return ``extra`` on the device, tensors of integers in their own precision; other values unchanged."""
+    if not isinstance(extra, Tensor):
+        return extra
+    return extra.to(device, dtype if extra.is_floating_point() else extra.dtype)
+
+
+def model_sampling(model_config: Any, model_type: ModelType) -> Any:
+    """Return an object with the noise levels of a configuration and that type of prediction.
+
+    Raises ValueError for a type that Sumi does not run.
+    """
+    prediction = {
+        ModelType.EPS: "eps",
+        ModelType.V_PREDICTION: "v",
+        ModelType.V_PREDICTION_EDM: "v",
+        ModelType.EDM: "edm",
+    }.get(model_type)
+    if prediction is None:
+        raise ValueError(f"Sumi does not run models of the type {model_type.name}")
+    return made_sampling(model_config, prediction, model_type in (ModelType.EDM, ModelType.V_PREDICTION_EDM))
 
 
 def _model_type(sampling: Any) -> ModelType:
@@ -165,10 +182,3 @@ def _model_type(sampling: Any) -> ModelType:
     if isinstance(sampling, ContinuousSampling):
         return ModelType.EDM if prediction == "edm" else ModelType.V_PREDICTION_EDM
     return ModelType.V_PREDICTION if prediction == "v" else ModelType.EPS
-
-
-def _middle_depth(config: UNetConfig) -> int:
-    """-1 for a middle without attention, -2 for no middle: the convention that packs know."""
-    if not config.has_middle:
-        return -2
-    return -1 if config.middle_depth is None else config.middle_depth

@@ -1,6 +1,6 @@
 """``comfy.model_management``: devices, precisions, memory, and whether the run is to stop.
 
-Sumi's own networks are kept by ``nodes.models.residency``. A pack's networks are its own to move.
+``nodes.models.residency`` keeps Sumi's own networks in memory. Packs move their networks themselves.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ current_loaded_models: list[Any] = []
 
 
 class VRAMState(Enum):
-    """How much memory the device has for models."""
+    """The modes of memory for models."""
 
     DISABLED = 0
     NO_VRAM = 1
@@ -41,7 +41,7 @@ class VRAMState(Enum):
 
 
 class CPUState(Enum):
-    """What computes."""
+    """The kinds of device that compute."""
 
     GPU = 0
     CPU = 1
@@ -60,8 +60,7 @@ _VRAM_STATES: Final[Mapping[vram.Mode, VRAMState]] = {
 
 
 def __getattr__(name: str) -> Any:
-    """What takes a look at the machine is found out when asked for: ``vram_state``, ``cpu_state``, and
-    ``total_vram`` and ``total_ram`` in MiB."""
+    """Compute ``vram_state``, ``cpu_state``, and ``total_vram`` and ``total_ram`` in MiB when a pack reads them."""
     if name == "vram_state":
         return VRAMState.DISABLED if is_device_cpu(get_torch_device()) else _VRAM_STATES[vram.mode()]
     if name == "cpu_state":
@@ -77,7 +76,7 @@ def __getattr__(name: str) -> Any:
 
 
 def get_torch_device() -> torch.device:
-    """The device that computes."""
+    """Return the device that computes."""
     return devices.device()
 
 
@@ -88,82 +87,102 @@ def get_torch_device_name(device: torch.device | str) -> str:
 
 
 def get_autocast_device(dev: Any) -> str:
-    """The kind of a device."""
+    """Return the kind of a device."""
     return str(getattr(dev, "type", "cuda"))
 
 
 def intermediate_device() -> torch.device:
-    """Where what nodes exchange lies."""
+    """Return the device for values between nodes."""
     return torch.device("cpu")
 
 
 def text_encoder_device() -> torch.device:
-    """Where texts are encoded."""
+    """Return the device that encodes texts."""
     return get_torch_device()
 
 
 def vae_device() -> torch.device:
-    """Where latents are decoded."""
+    """Return the device that decodes latents."""
     return get_torch_device()
 
 
 def unet_offload_device() -> torch.device:
-    """Where a network waits."""
+    """Return the device where unused networks are kept."""
     return torch.device("cpu")
 
 
 def unet_inital_load_device(parameters: int, dtype: torch.dtype) -> torch.device:
-    """Where a network is put first."""
+    """Return the device where a network is created."""
     return torch.device("cpu")
 
 
 unet_initial_load_device = unet_inital_load_device
+
+
+def text_encoder_initial_device(load_device: Any, offload_device: Any, model_size: int = 0) -> Any:
+    """Return the device where a text encoder is created."""
+    return offload_device
+
+
 text_encoder_offload_device = unet_offload_device
 vae_offload_device = unet_offload_device
 
 
 def is_device_type(device: Any, kind: str) -> bool:
-    """Whether the device is of that kind."""
+    """Return whether the device is of that kind."""
     return getattr(device, "type", None) == kind
 
 
 def is_device_cpu(device: Any) -> bool:
-    """Whether it is the CPU."""
+    """Return whether it is the CPU."""
     return is_device_type(device, "cpu")
 
 
 def is_device_cuda(device: Any) -> bool:
-    """Whether it is a CUDA GPU."""
+    """Return whether it is a CUDA GPU."""
     return is_device_type(device, "cuda")
 
 
+def is_device_xpu(device: Any) -> bool:
+    """Return whether it is an Intel GPU."""
+    return is_device_type(device, "xpu")
+
+
+def is_directml_enabled() -> bool:
+    """False: Sumi does not use DirectML."""
+    return False
+
+
+is_ascend_npu = is_mlu = is_ixuca = is_directml_enabled
+
+
 def is_device_mps(device: Any) -> bool:
-    """Whether it is an Apple GPU."""
+    """Return whether it is an Apple GPU."""
     return is_device_type(device, "mps")
 
 
 def cpu_mode() -> bool:
-    """Whether everything is computed on the CPU."""
+    """Return whether everything is computed on the CPU."""
     return is_device_cpu(get_torch_device())
 
 
 def mps_mode() -> bool:
-    """Whether an Apple GPU computes."""
+    """Return whether an Apple GPU computes."""
     return is_device_mps(get_torch_device())
 
 
 def is_nvidia() -> bool:
-    """Whether an Nvidia GPU computes."""
+    """Return whether an Nvidia GPU computes."""
     return is_device_cuda(get_torch_device()) and torch.version.cuda is not None
 
 
 def is_amd() -> bool:
-    """Whether an AMD GPU computes."""
+    """Return whether an AMD GPU computes."""
     return is_device_cuda(get_torch_device()) and torch.version.hip is not None
 
 
 def is_intel_xpu() -> bool:
-    """Whether an Intel GPU computes."""
+    """Return whether an Intel GPU computes."""
     return is_device_type(get_torch_device(), "xpu")
 
 
@@ -181,12 +200,12 @@ def pytorch_attention_enabled() -> bool:
 
 
 def pytorch_attention_flash_attention() -> bool:
-    """Whether torch's attention may use its flash kernels."""
+    """Return whether torch's attention may use its flash kernels."""
     return is_nvidia()
 
 
 def force_upcast_attention_dtype() -> None:
-    """None: attention is computed in the network's own precision."""
+    """Return None: attention is computed in the network's precision."""
 
 
 # -- precisions --------------------------------------------------------------------------------------------------
@@ -195,42 +214,73 @@ def force_upcast_attention_dtype() -> None:
 def unet_dtype(
     device: Any = None, model_params: int = 0, supported_dtypes: Iterable[torch.dtype] = (), **_: Any
 ) -> torch.dtype:
-    """The precision of a diffusion network with that many parameters."""
+    """Return the precision of a diffusion network with that many parameters."""
     return devices.unet_dtype(model_params)
 
 
 def text_encoder_dtype(device: Any = None) -> torch.dtype:
-    """The precision of text encoders."""
+    """Return the precision of text encoders."""
     return devices.text_dtype()
 
 
 def vae_dtype(device: Any = None, allowed_dtypes: Iterable[torch.dtype] = ()) -> torch.dtype:
-    """The precision of autoencoders."""
+    """Return the precision of autoencoders."""
     return devices.vae_dtype()
 
 
 def should_use_fp16(device: Any = None, model_params: int = 0, **_: Any) -> bool:
-    """Whether a network of that size computes in fp16."""
+    """Return whether a network of that size computes in fp16."""
     return devices.unet_dtype(model_params) is torch.float16
 
 
 def should_use_bf16(device: Any = None, model_params: int = 0, **_: Any) -> bool:
-    """Whether a network of that size computes in bf16."""
+    """Return whether a network of that size computes in bf16."""
     return devices.unet_dtype(model_params) is torch.bfloat16
 
 
 def unet_manual_cast(
     weight_dtype: torch.dtype, inference_device: Any = None, supported_dtypes: Iterable[torch.dtype] = (), **_: Any
 ) -> torch.dtype | None:
-    """The precision to compute in if it is not the weights' own; None if it is."""
+    """Return the precision to compute in if it is not the weights' own, or None if it is."""
     natural = (torch.float32, torch.float16, torch.bfloat16)
     if weight_dtype is torch.float32 or (weight_dtype in natural and supports_dtype(inference_device, weight_dtype)):
         return None
     return torch.float32 if is_device_cpu(inference_device) else devices.unet_dtype(devices.LARGE_UNET)
 
 
+FLOAT8_TYPES: Final = [torch.float8_e4m3fn, torch.float8_e5m2]
+VAE_DTYPES: Final = [torch.float32]
+ENABLE_PYTORCH_ATTENTION: Final = True
+FORCE_FP32: Final = False
+
+
+def get_supported_float8_types() -> list[torch.dtype]:
+    """Return the precisions of 8 bits that weights may be stored in."""
+    return list(FLOAT8_TYPES)
+
+
+def supports_fp8_compute(device: Any = None) -> bool:
+    """Return False: weights of 8 bits are converted to another precision for computing."""
+    return False
+
+
+def force_channels_last() -> bool:
+    """Return True: the networks keep their feature maps channels-last."""
+    return True
+
+
+def pick_weight_dtype(dtype: torch.dtype | None, fallback_dtype: torch.dtype, device: Any = None) -> torch.dtype:
+    """``dtype`` if weights can be in it on the device, else ``fallback_dtype``."""
+    return dtype if dtype is not None and supports_cast(device, dtype) else fallback_dtype
+
+
+def lora_compute_dtype(device: Any) -> torch.dtype:
+    """float32: changes of weights are computed in it."""
+    return torch.float32
+
+
 def supports_dtype(device: Any, dtype: torch.dtype) -> bool:
-    """Whether networks are computed there in that precision."""
+    """Return whether networks compute on the device in that precision."""
     if dtype is torch.float32:
         return True
     if is_device_cpu(device):
@@ -239,17 +289,17 @@ def supports_dtype(device: Any, dtype: torch.dtype) -> bool:
 
 
 def supports_cast(device: Any, dtype: torch.dtype) -> bool:
-    """Whether numbers of that kind can lie there and be cast: an Apple GPU has no float8."""
+    """Return whether tensors on the device can have that precision: an Apple GPU has no float8."""
     return dtype.itemsize > 1 or not is_device_mps(device)
 
 
 def dtype_size(dtype: torch.dtype) -> int:
-    """Bytes of a number."""
+    """Return the size of a number in bytes."""
     return dtype.itemsize
 
 
 def cast_to_device(tensor: torch.Tensor, device: Any, dtype: torch.dtype, copy: bool = False) -> torch.Tensor:
-    """``tensor`` there and so."""
+    """Return ``tensor`` on that device and in that precision."""
     return tensor.to(device=device, dtype=dtype, copy=copy)
 
 
@@ -260,12 +310,12 @@ def cast_to(
     non_blocking: bool = False,
     copy: bool = False,
 ) -> torch.Tensor:
-    """``weight`` there and so; the same tensor if it is already and no copy is asked for."""
+    """Return ``weight`` on that device and in that precision: the same tensor if nothing changes, unless ``copy``."""
     return weight.to(device=device, dtype=dtype, non_blocking=non_blocking, copy=copy)
 
 
 def device_supports_non_blocking(device: Any) -> bool:
-    """Whether copies may be left to happen."""
+    """Return whether copies to the device may be asynchronous."""
     return is_device_cuda(device)
 
 
@@ -276,42 +326,52 @@ def get_free_memory(dev: Any = None, torch_free_too: bool = False) -> Any:
     """Free bytes of a device; with ``torch_free_too`` also those that torch holds and does not use."""
     dev = torch.device(dev) if dev is not None else get_torch_device()
     if dev.type == "cuda":
-        free, _ = torch.cuda.mem_get_info(dev)
-        idle = torch.cuda.memory_reserved(dev) - torch.cuda.memory_allocated(dev)
+        free, idle = vram.free_bytes(str(dev))
         return (free + idle, idle) if torch_free_too else free + idle
     free = available_memory() or 0
     return (free, free) if torch_free_too else free
 
 
 def get_total_memory(dev: Any = None, torch_total_too: bool = False) -> Any:
-    """Bytes of a device."""
+    """Return the memory of a device in bytes."""
     dev = torch.device(dev) if dev is not None else get_torch_device()
     total = torch.cuda.get_device_properties(dev).total_memory if dev.type == "cuda" else memory_limit()
     return (total, total) if torch_total_too else total
 
 
 def minimum_inference_memory() -> int:
-    """Bytes of a GPU reserved for activations and for other programs."""
+    """Return the bytes of GPU memory reserved for activations and for other programs."""
     return vram.FOR_COMPUTING + vram.reserved()
 
 
 def maximum_vram_for_weights(device: Any = None) -> int:
-    """Bytes that a network's weights may take of a device."""
+    """Return the bytes that a network's weights can use on a device."""
     return max(0, get_total_memory(device) - minimum_inference_memory())
 
 
 def extra_reserved_memory() -> int:
-    """Bytes of a GPU reserved for other programs."""
+    """Return the bytes of GPU memory reserved for other programs."""
     return vram.reserved()
 
 
 def module_size(module: torch.nn.Module) -> int:
-    """Bytes of a network's weights, whether they are in memory or not."""
+    """Return the size of a network's weights in bytes, whether they are in memory or not."""
     return sum(tensor.nbytes for tensor in [*module.parameters(), *module.buffers()])
 
 
+def synchronize() -> None:
+    """Wait until a GPU has computed everything."""
+    if torch.cuda.is_available():
+        torch.cuda.synchronize()
+
+
+def debug_memory_summary() -> str:
+    """Return torch's report of a GPU's memory; empty on other devices."""
+    return torch.cuda.memory_summary() if torch.cuda.is_available() else ""
+
+
 def soft_empty_cache(force: bool = False) -> None:
-    """Give back the GPU memory that torch holds and does not use."""
+    """Return the GPU memory that torch holds and does not use to the system."""
     if torch.cuda.is_available():
         torch.cuda.empty_cache()
 
@@ -319,35 +379,45 @@ def soft_empty_cache(force: bool = False) -> None:
 def load_models_gpu(
     models: Iterable[Any], memory_required: int = 0, force_patch_weights: bool = False, **_: Any
 ) -> None:
-    """Bring packs' own networks to their devices. Sumi's models come there when they are used."""
+    """Move packs' own networks to their devices. Sumi's models are moved when they are used."""
     for model in models:
         model.patch_model()
 
 
 def load_model_gpu(model: Any) -> None:
-    """Bring a pack's own network to its device."""
+    """Move a pack's own network to its device."""
     load_models_gpu([model])
 
 
 def free_memory(memory_required: int, device: Any, keep_loaded: Iterable[Any] = ()) -> list[Any]:
-    """Have Sumi's networks leave memory if less than that many bytes are free."""
+    """Unload Sumi's networks if fewer bytes are free."""
     if get_free_memory(device) < memory_required:
         unload_all_models()
     return []
 
 
 def unload_all_models() -> None:
-    """Have Sumi's networks leave memory."""
+    """Unload Sumi's networks."""
     from nodes.models import residency
 
     residency.free()
 
 
 def cleanup_models() -> None:
-    """Nothing to do: what is not used is let go of by itself."""
+    """Do nothing: unused networks are released automatically."""
 
 
 cleanup_models_gc = cleanup_models
+
+
+def unload_model_clones(model: Any, unload_weights_only: bool = True, force_unload: bool = True) -> bool:
+    """Do nothing: clones share identical layers."""
+    return False
+
+
+def unload_model_and_clones(model: Any, unload_additional_models: bool = True, all_devices: bool = False) -> None:
+    """Unload Sumi's networks."""
+    unload_all_models()
 
 
 def loaded_models(only_currently_used: bool = False) -> list[Any]:
@@ -361,7 +431,7 @@ def loaded_models(only_currently_used: bool = False) -> list[Any]:
 
 
 def processing_interrupted() -> bool:
-    """Whether the run is to stop."""
+    """Return whether the run should stop."""
     try:
         throw_exception_if_processing_interrupted()
     except Interrupted:

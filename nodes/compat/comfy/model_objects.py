@@ -1,186 +1,190 @@
-"""MODEL, CLIP and VAE as objects with the methods that packs call, each standing for one of Sumi's handles.
+"""MODEL, CLIP, VAE and other handles as objects with the methods that packs call.
 
-They hold no weights. What a pack changes on a clone travels on in the handle.
+They hold no weights. What a pack changes on a clone is stored in the handle.
 """
 
 from __future__ import annotations
 
-import dataclasses
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 import torch
 from torch import Tensor
 
 from nodes import device as devices
+from nodes.compat.comfy import clip_vision, controlnet
 from nodes.compat.comfy._diffusion_model import DiffusionModel
-from nodes.compat.comfy._patched_weights import PatchedWeights
-from nodes.models.handle import Clip, Handle, Model, TextEncoder, TextWeights, Vae
-from nodes.models.text_config import expected_shapes
-from nodes.models.weight_patches import WeightPatch
-from nodes.text.encoding import encode_tokens
-from nodes.text.prompt import tokenize_prompt
+from nodes.compat.comfy._guider import (
+    CFGGuider,
+    EnteringSampler,
+    PackGuided,
+    entering_sampler,
+    seen_guider,
+    seen_sampler,
+)
+from nodes.compat.comfy._k_sampler import Sampler
+from nodes.compat.comfy._pack_control import PackControl
+from nodes.compat.comfy._text_encoders import CLIP
+from nodes.compat.comfy._upscale_models import PackUpscaleModel, SeenUpscaleModel
+from nodes.compat.comfy.clip_vision import ClipVisionModel
+from nodes.compat.missing.errors import missing_part
+from nodes.control.handle import ControlHandle
+from nodes.control.style_model import StyleModel as StyleHandle
+from nodes.models.handle import Clip, Model, Vae
+from nodes.sampling.guided_model import GuidedModel
+from nodes.sampling.sampler import FunctionSampler
+from nodes.upscale.model import UpscaleModel
 from nodes.vae import coding
 from nodes.vae.network import autoencoder
+from nodes.vision.handle import ClipVision, ClipVisionOutput
 
 
-def to_pack(handle: Handle) -> Any:
-    """The object that stands for ``handle``."""
-    if isinstance(handle, Model):
-        return DiffusionModel(handle)
-    if isinstance(handle, Clip):
-        return CLIP(handle)
-    return VAE(handle) if isinstance(handle, Vae) else handle
+def to_pack(value: Any) -> Any:
+    """Return a handle or a sampler as packs see it; other values unchanged."""
+    if isinstance(value, Model):
+        return DiffusionModel(value)
+    if isinstance(value, Clip):
+        return CLIP(value)
+    if isinstance(value, Vae):
+        return VAE(value)
+    if isinstance(value, PackControl):
+        return value.control
+    if isinstance(value, ControlHandle):
+        return controlnet.control_of(value)
+    if isinstance(value, ClipVision):
+        return ClipVisionModel(value)
+    if isinstance(value, ClipVisionOutput):
+        return clip_vision.seen_output(value)
+    if isinstance(value, UpscaleModel):
+        return SeenUpscaleModel(value)
+    if isinstance(value, PackUpscaleModel):
+        return value.descriptor
+    if isinstance(value, StyleHandle):
+        return StyleModel(value)
+    if isinstance(value, (GuidedModel, PackGuided)):
+        return seen_guider(value, DiffusionModel)
+    if isinstance(value, (FunctionSampler, EnteringSampler)):
+        return seen_sampler(value)
+    return value
+
+
+def conditioning_to_pack(conditioning: list[Any]) -> list[Any]:
+    """Return a CONDITIONING whose controls packs can copy and change. Entries with the same control share one."""
+    seen: dict[int, Any] = {}
+    entries = []
+    for embedding, options in conditioning:
+        if (control := options.get("control")) is not None:
+            options = {**options, "control": seen.setdefault(id(control), controlnet.seen_control(control))}
+        entries.append([embedding, options])
+    return entries
 
 
 def from_pack(value: Any) -> Any:
-    """The handle that ``value`` stands for, or ``value`` itself."""
-    return value.handle if isinstance(value, (DiffusionModel, CLIP, VAE)) else value
+    """The handle or the sampler that ``value`` stands for, or ``value`` itself."""
+    if isinstance(value, (DiffusionModel, CLIP, VAE, ClipVisionModel, SeenUpscaleModel, StyleModel)):
+        return value.handle
+    if type(value).__name__ == "ImageModelDescriptor":
+        return PackUpscaleModel(value)
+    if isinstance(value, controlnet.ControlBase):
+        return controlnet.handle_of(value)
+    if isinstance(value, clip_vision.Output):
+        return clip_vision.handle_of_output(value)
+    if isinstance(value, CFGGuider):
+        return PackGuided(value)
+    if isinstance(value, Sampler):
+        return sampler_from_pack(value)
+    return value
 
 
-class EncoderWeights(PatchedWeights):
-    """The weights of one text encoder of a CLIP, under the names that packs know: ``clip_l.transformer.…``."""
-
-    def __init__(self, clip: CLIP, name: str):
-        self._clip = clip
-        self._name = name
-        self._weight_prefix = f"clip_{name}.transformer."
-
-    @property
-    def _encoder(self) -> TextEncoder:
-        return self._clip.handle.encoder(self._name)
-
-    @property
-    def _weights(self) -> TextWeights:
-        return self._encoder.weights
-
-    @property
-    def _weight_patches(self) -> tuple[WeightPatch, ...]:
-        return self._encoder.patches
-
-    @_weight_patches.setter
-    def _weight_patches(self, patches: tuple[WeightPatch, ...]) -> None:
-        handle = self._clip.handle
-        encoders = tuple(
-            dataclasses.replace(encoder, patches=patches) if encoder.role.name == self._name else encoder
-            for encoder in handle.encoders
-        )
-        self._clip.handle = dataclasses.replace(handle, encoders=encoders)
-
-    def _tensor_names(self) -> Iterable[str]:
-        return expected_shapes(self._encoder.config)
+def sampler_from_pack(sampler: Any) -> Any:
+    """A pack's sampler, of any class with ``sample``, for Sumi's nodes; a sampler of Sumi's unchanged."""
+    if isinstance(sampler, (FunctionSampler, EnteringSampler)):
+        return sampler
+    return entering_sampler(sampler, DiffusionModel)
 
 
-class CLIP:
-    """A tokenizer and text encoders. Tokens are ``{"l": [[(id, weight), …], …]}``, an entry for each encoder."""
+class StyleModel:
+    """A style model: a picture's style as tokens of a prompt."""
 
-    def __init__(self, handle: Clip):
+    def __init__(self, handle: StyleHandle):
         self.handle = handle
 
-    @property
-    def layer_idx(self) -> int | None:
-        """The layer whose output is used; None for the usual one."""
-        return self.handle.layer
-
-    def clone(self) -> CLIP:
-        """One to change; the weights are shared."""
-        return CLIP(self.handle)
-
-    @property
-    def patcher(self) -> CLIP:
-        """What has ``add_patches`` and the like: here the same."""
-        return self
-
-    def _parts(self) -> list[EncoderWeights]:
-        return [EncoderWeights(self, encoder.role.name) for encoder in self.handle.encoders]
-
-    def add_patches(
-        self, patches: Mapping[Any, Any], strength_patch: float = 1.0, strength_model: float = 1.0
-    ) -> list[Any]:
-        """Change weights of any of the encoders; see :meth:`PatchedWeights.add_patches`."""
-        return [key for part in self._parts() for key in part.add_patches(patches, strength_patch, strength_model)]
-
-    @property
-    def patches(self) -> dict[str, list[Any]]:
-        """The changes of weights, by tensor."""
-        return {name: found for part in self._parts() for name, found in part.patches.items()}
-
-    def get_key_patches(self, filter_prefix: str | None = None) -> dict[str, list[Any]]:
-        """Each tensor with its changes: what :meth:`add_patches` of another CLIP takes, to merge the two."""
-        return {name: found for part in self._parts() for name, found in part.get_key_patches(filter_prefix).items()}
-
-    def model_state_dict(self, filter_prefix: str | None = None) -> dict[str, Tensor]:
-        """The file's tensors, without changes. They are read-only."""
-        return {name: found for part in self._parts() for name, found in part.model_state_dict(filter_prefix).items()}
-
-    def clip_layer(self, layer_idx: int) -> None:
-        """Use the output of that layer: -1 is the last."""
-        self.handle = dataclasses.replace(self.handle, layer=layer_idx)
-
-    def tokenize(self, text: str, return_word_ids: bool = False, **_: Any) -> dict[str, list[list[tuple[Any, ...]]]]:
-        """``text`` as chunks of weighted tokens; with ``return_word_ids`` each has its place as a third item."""
-        tokens = tokenize_prompt(self.handle, text)
-        if return_word_ids:
-            return {
-                name: [[(*token[:2], number) for number, token in enumerate(chunk)] for chunk in chunks]
-                for name, chunks in tokens.items()
-            }
-        return {name: [[token[:2] for token in chunk] for chunk in chunks] for name, chunks in tokens.items()}
-
-    def encode_from_tokens(
-        self, tokens: Mapping[str, Any], return_pooled: Any = False, return_dict: bool = False
-    ) -> Any:
-        """The embedding [1, 77k, width]; with ``return_pooled`` the pooled output [1, width] too."""
-        full = {
-            name: [[(token[0], float(token[1]), "") for token in chunk] for chunk in chunks]
-            for name, chunks in tokens.items()
-        }
-        embedding, pooled = encode_tokens(self.handle, full)
-        if return_dict:
-            return {"cond": embedding, "pooled_output": pooled}
-        return (embedding, pooled) if return_pooled else embedding
-
-    def encode_from_tokens_scheduled(
-        self, tokens: Mapping[str, Any], unprojected: bool = False, add_dict: Mapping[str, Any] | None = None, **_: Any
-    ) -> list[list[Any]]:
-        """A CONDITIONING."""
-        embedding, pooled = self.encode_from_tokens(tokens, return_pooled=True)
-        return [[embedding, {"pooled_output": pooled, **(add_dict or {})}]]
-
-    def encode(self, text: str) -> Tensor:
-        """The embedding [1, 77k, width] of a text."""
-        embedding: Tensor = self.encode_from_tokens(self.tokenize(text))
-        return embedding
+    def get_cond(self, input: Any) -> Tensor:
+        """Return the tokens [B, tokens, width] for a CLIP_VISION_OUTPUT. Raises ControlError for another encoder's."""
+        return self.handle.tokens(input)
 
 
 class VAE:
     """An autoencoder between pictures [B, H, W, C] and smaller latents."""
 
     output_channels = 3
+    latent_dim = 2
+    not_video = True
+    crop_input = True
+    disable_offload = False
+    working_dtypes = (torch.float32,)
 
-    def __init__(self, handle: Vae):
+    def __init__(self, handle: Vae | None = None, sd: Mapping[str, Tensor] | None = None, **_: Any):
+        if not isinstance(handle, Vae):
+            raise missing_part("comfy.sd.VAE(sd=…)", "Sumi opens VAEs from files; use nodes.VAELoader().load_vae(name)")
         self.handle = handle
+        self.output_device = torch.device("cpu")
         self.downscale_ratio = self.upscale_ratio = handle.config.factor
 
     @property
     def latent_channels(self) -> int:
-        """Of a latent."""
+        """Return the number of channels of a latent."""
         return self.handle.config.latent_channels
 
     @property
     def first_stage_model(self) -> torch.nn.Module:
-        """The network, loaded."""
+        """Return the network, loaded."""
         return self.handle.network()
 
     @property
     def device(self) -> torch.device:
-        """Where it computes."""
+        """Return the device that computes."""
         return devices.device()
 
     @property
     def vae_dtype(self) -> torch.dtype:
-        """The precision it computes in."""
+        """Return the precision it computes in."""
         return devices.vae_dtype()
+
+    @property
+    def patcher(self) -> VAE:
+        """Return the object that ``comfy.model_management.load_model_gpu`` takes: here the same object."""
+        return self
+
+    def patch_model(self, device_to: torch.device | None = None, **_: Any) -> torch.nn.Module:
+        """Return the network."""
+        return self.first_stage_model
+
+    def get_sd(self) -> dict[str, Tensor]:
+        """Return the weights."""
+        return self.first_stage_model.state_dict()
+
+    def throw_exception_if_invalid(self) -> None:
+        """Do nothing: a VAE that cannot be read is an error of its loader."""
+
+    def process_input(self, image: Tensor) -> Tensor:
+        """Pixels of 0..1 as the network takes them: -1..1."""
+        return image * 2.0 - 1.0
+
+    def process_output(self, image: Tensor) -> Tensor:
+        """Return the network's pixels as 0..1."""
+        return ((image + 1.0) / 2.0).clamp(0.0, 1.0)
+
+    def vae_encode_crop_pixels(self, pixels: Tensor) -> Tensor:
+        """Pictures [B, H, W, C] cut in the centre to sides that are multiples of the ratio."""
+        ratio = self.handle.config.factor
+        height, width = (side // ratio * ratio for side in pixels.shape[1:3])
+        top, left = (pixels.shape[1] - height) // 2, (pixels.shape[2] - width) // 2
+        return pixels[:, top : top + height, left : left + width]
+
+    def temporal_compression_decode(self) -> int | None:
+        """Return None: pictures have no time dimension."""
+        return None
 
     def decode(self, samples_in: Tensor, **_: Any) -> Tensor:
         """Latents to pictures in 0..1."""
@@ -203,10 +207,10 @@ class VAE:
         return coding.encode_tiled(autoencoder(self.handle), pixel_samples, min(tile_x, tile_y), overlap)
 
     def spacial_compression_decode(self) -> int:
-        """How many pixels a latent position is wide."""
+        """Return the pixels along each side of a latent position."""
         return self.handle.config.factor
 
     spacial_compression_encode = spacial_compression_decode
 
 
-__all__ = ["CLIP", "VAE", "DiffusionModel", "from_pack", "to_pack"]
+__all__ = ["CLIP", "VAE", "DiffusionModel", "StyleModel", "conditioning_to_pack", "from_pack", "to_pack"]

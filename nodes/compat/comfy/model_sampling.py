@@ -1,8 +1,8 @@
-"""``comfy.model_sampling``: what a network's output means, and the noise levels it knows.
+"""``comfy.model_sampling``: types of prediction and noise levels.
 
-A model's sampling is an object of a class made of two: one says what the output means (:class:`EPS` …), one which noise
-levels there are (:class:`ModelSamplingDiscrete` …). Packs make such classes of their own and put an object of
-one in the place of a model's. Noise levels are tensors [B], one for each item of a batch.
+A model's sampling is an object of a class with two bases: one for the type of prediction (:class:`EPS` …), one for the
+noise levels (:class:`ModelSamplingDiscrete` …). Packs define such classes and replace a model's sampling with an object
+of one. Noise levels are tensors [B], one for each item of a batch.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from nodes.models.model_sampling import ModelSampling as Betas
 from nodes.models.noise_levels import ContinuousLevels, NoiseLevels, with_zero_terminal_snr
 
 _BEGINNING = 999999999.9
-"""Stands for a noise level that is above all others."""
+"""Represents a noise level above all others."""
 
 
 class EPS:
@@ -28,20 +28,20 @@ class EPS:
     sigma_data: float = 1.0
 
     def calculate_input(self, sigma: Tensor, noise: Tensor) -> Tensor:
-        """What the network is given for a noisy latent."""
+        """Return the network's input for a noisy latent."""
         return noise / (_by_item(sigma, noise) ** 2 + self.sigma_data**2) ** 0.5
 
     def calculate_denoised(self, sigma: Tensor, model_output: Tensor, model_input: Tensor) -> Tensor:
-        """The clean latent that the output for the noisy latent ``model_input`` stands for."""
+        """Return the denoised latent for the network's output for the noisy latent ``model_input``."""
         return model_input - model_output * _by_item(sigma, model_output)
 
     def noise_scaling(self, sigma: Tensor, noise: Tensor, latent_image: Tensor, max_denoise: bool = False) -> Tensor:
-        """The latent, noised: where sampling starts. ``max_denoise``: from the largest noise level."""
+        """Add noise to the latent for the start of sampling, with ``max_denoise`` from the largest noise level."""
         sigma = _by_item(sigma, noise)
         return noise * ((1.0 + sigma**2.0).sqrt() if max_denoise else sigma) + latent_image
 
     def inverse_noise_scaling(self, sigma: Tensor, latent: Tensor) -> Tensor:
-        """What is left of the scale of the noised latent at a run's end: nothing."""
+        """Return the latent at the end of a run: unchanged."""
         return latent
 
 
@@ -49,17 +49,17 @@ class V_PREDICTION(EPS):
     """The output is the velocity of Salimans & Ho, arXiv:2202.00512."""
 
     def calculate_denoised(self, sigma: Tensor, model_output: Tensor, model_input: Tensor) -> Tensor:
-        """The clean latent."""
+        """Return the clean latent."""
         sigma = _by_item(sigma, model_output)
         total = sigma**2 + self.sigma_data**2
         return model_input * self.sigma_data**2 / total - model_output * sigma * self.sigma_data / total**0.5
 
 
 class EDM(V_PREDICTION):
-    """The output is that of Karras et al., arXiv:2206.00364, section 5."""
+    """The output is F in Karras et al., arXiv:2206.00364, section 5."""
 
     def calculate_denoised(self, sigma: Tensor, model_output: Tensor, model_input: Tensor) -> Tensor:
-        """The clean latent."""
+        """Return the clean latent."""
         sigma = _by_item(sigma, model_output)
         total = sigma**2 + self.sigma_data**2
         return model_input * self.sigma_data**2 / total + model_output * sigma * self.sigma_data / total**0.5
@@ -69,7 +69,7 @@ class X0(EPS):
     """The output is the clean latent."""
 
     def calculate_denoised(self, sigma: Tensor, model_output: Tensor, model_input: Tensor) -> Tensor:
-        """The output."""
+        """Return the output."""
         return model_output
 
 
@@ -86,12 +86,12 @@ class _Table(torch.nn.Module):
 
     @property
     def sigma_min(self) -> Tensor:
-        """The smallest level."""
+        """Return the smallest level."""
         return self.sigmas[0]
 
     @property
     def sigma_max(self) -> Tensor:
-        """The largest level."""
+        """Return the largest level."""
         return self.sigmas[-1]
 
 
@@ -118,20 +118,20 @@ class ModelSamplingDiscrete(_Table):
         self.set_sigmas(NoiseLevels.of(betas).sigmas)
 
     def timestep(self, sigma: Tensor) -> Tensor:
-        """The timestep nearest to each level, compared in log-sigma; it has the shape of ``sigma``."""
+        """Return the timestep nearest to each level, compared in log-sigma; it has the shape of ``sigma``."""
         log_sigma = torch.as_tensor(sigma).log()
         distances = log_sigma.reshape(1, -1) - self.log_sigmas.to(log_sigma.device)[:, None]
         return distances.abs().argmin(dim=0).reshape(log_sigma.shape)
 
     def sigma(self, timestep: Tensor) -> Tensor:
-        """The level at each timestep, linear in log-sigma between those of the table."""
+        """Return the level at each timestep, interpolated linearly in log-sigma between the table's levels."""
         t = torch.as_tensor(timestep).float().to(self.log_sigmas.device).clamp(0, len(self.sigmas) - 1)
         below, above = t.floor().long(), t.ceil().long()
         levels = self.log_sigmas[below].lerp(self.log_sigmas[above], t - below).exp()
         return levels.to(timestep.device) if isinstance(timestep, Tensor) else levels
 
     def percent_to_sigma(self, percent: float) -> float:
-        """The level at which that part of a run (0..1) is done."""
+        """Return the level after that fraction of a run (0..1)."""
         if percent <= 0.0:
             return _BEGINNING
         if percent >= 1.0:
@@ -140,7 +140,7 @@ class ModelSamplingDiscrete(_Table):
 
 
 class ModelSamplingContinuousEDM(_Table):
-    """All noise levels between two; the network is told a quarter of their logarithm."""
+    """All noise levels between two; the network gets a quarter of their logarithm."""
 
     def __init__(self, model_config: Any = None):
         super().__init__()
@@ -155,15 +155,15 @@ class ModelSamplingContinuousEDM(_Table):
         self.set_sigmas(torch.linspace(math.log(sigma_min), math.log(sigma_max), 1000).exp())
 
     def timestep(self, sigma: Tensor) -> Tensor:
-        """What the network is told of a level."""
+        """Return the number that the network gets for a level."""
         return 0.25 * torch.as_tensor(sigma).log()
 
     def sigma(self, timestep: Tensor) -> Tensor:
-        """The level that it is told so."""
+        """Return the level for which the network gets that number."""
         return (torch.as_tensor(timestep) / 0.25).exp()
 
     def percent_to_sigma(self, percent: float) -> float:
-        """The level at which that part (0..1) of the logarithm is done."""
+        """Return the level after that fraction (0..1) of the range of logarithms."""
         if percent <= 0.0:
             return _BEGINNING
         if percent >= 1.0:
@@ -173,7 +173,7 @@ class ModelSamplingContinuousEDM(_Table):
 
 
 def rescale_zero_terminal_snr_sigmas(sigmas: Tensor) -> Tensor:
-    """A table of levels [T], rising, with its last one made pure noise (arXiv:2305.08891)."""
+    """Rescale a table of levels [T], rising, so that the last one is pure noise (arXiv:2305.08891)."""
     alpha_bar = with_zero_terminal_snr(1 / (sigmas.double() ** 2 + 1))
     return ((1 - alpha_bar) / alpha_bar).sqrt().to(sigmas.dtype)
 
@@ -204,14 +204,14 @@ _CONTINUOUS = {"v": _ContinuousVelocity, "edm": _ContinuousEDM}
 
 @dataclass(frozen=True)
 class SamplingSettings:
-    """What :class:`ModelSamplingDiscrete` is told of a model."""
+    """The settings that :class:`ModelSamplingDiscrete` takes."""
 
     sampling_settings: dict[str, Any]
 
 
 @dataclass(frozen=True, eq=False)
 class ObjectSampling:
-    """A handle's sampling that is an object of this module's classes, or of a pack's."""
+    """A handle's sampling, made of an object of this module's classes or of a pack's."""
 
     model_sampling: Any
 
@@ -229,29 +229,29 @@ class ObjectLevels(NoiseLevels):
 
     @property
     def sigma_min(self) -> float:
-        """The smallest level."""
+        """Return the smallest level."""
         return float(self.object.sigma_min)
 
     @property
     def sigma_max(self) -> float:
-        """The largest level."""
+        """Return the largest level."""
         return float(self.object.sigma_max)
 
     def sigma(self, timestep: Tensor | float) -> Tensor:
-        """The level at each timestep."""
+        """Return the level at each timestep."""
         found: Tensor = self.object.sigma(torch.as_tensor(timestep, dtype=torch.float32))
         return found.cpu().float()
 
     def timestep(self, sigma: Tensor | float) -> Any:
-        """The timestep of a level."""
+        """Return the timestep of a level."""
         return float(self.object.timestep(torch.as_tensor(sigma, dtype=torch.float32, device="cpu").reshape(1)))
 
     def sigma_at(self, percent: float) -> float:
-        """The level at which that part of a run (0..1) is done."""
+        """Return the level after that fraction of a run (0..1)."""
         return float(self.object.percent_to_sigma(percent))
 
     def noised(self, latent: Tensor, noise: Tensor, sigma: float) -> Tensor:
-        """The start of a run."""
+        """Return the clean latent with noise, for the start of a run."""
         found: Tensor = self.object.noise_scaling(_levels(sigma, latent), noise, latent, self.is_maximum(sigma))
         return found
 
@@ -261,19 +261,69 @@ class ObjectLevels(NoiseLevels):
         return found
 
     def finished(self, x: Tensor, sigma: float) -> Tensor:
-        """The end of a run."""
+        """Return the clean latent at the end of a run."""
         found: Tensor = self.object.inverse_noise_scaling(torch.tensor(sigma, device=x.device), x)
         return found
 
     def network_input(self, x: Tensor, sigma: float) -> Tensor:
-        """The network's input for a noisy latent."""
+        """Return the network's input for a noisy latent."""
         found: Tensor = self.object.calculate_input(_levels(sigma, x), x)
         return found
 
     def denoised(self, x: Tensor, output: Tensor, sigma: float) -> Tensor:
-        """The clean latent that the network's output predicts."""
+        """Return the clean latent that the network's output predicts."""
         found: Tensor = self.object.calculate_denoised(_levels(sigma, x), output, x)
         return found
+
+
+class LevelsSampling(_Table):
+    """Noise levels and a prediction of Sumi's that none of the classes above has."""
+
+    def __init__(self, levels: NoiseLevels):
+        super().__init__()
+        self._levels = levels
+        self.sigma_data = float(getattr(levels.prediction, "sigma_data", 1.0))
+        self.set_sigmas(levels.sigmas)
+
+    def timestep(self, sigma: Tensor) -> Tensor:
+        """Return the number that the network gets for each level."""
+        sigma = torch.as_tensor(sigma)
+        return torch.tensor([float(self._levels.timestep(level)) for level in sigma.flatten()]).reshape(sigma.shape)
+
+    def sigma(self, timestep: Tensor) -> Tensor:
+        """Return the level at each timestep."""
+        return self._levels.sigma(torch.as_tensor(timestep).cpu())
+
+    def percent_to_sigma(self, percent: float) -> float:
+        """Return the level after that fraction of a run (0..1)."""
+        return min(self._levels.sigma_at(percent), _BEGINNING)
+
+    def calculate_input(self, sigma: Tensor, noise: Tensor) -> Tensor:
+        """Return the network's input for a noisy latent."""
+        return self._by_item(self._levels.network_input, sigma, noise)
+
+    def calculate_denoised(self, sigma: Tensor, model_output: Tensor, model_input: Tensor) -> Tensor:
+        """Return the clean latent that the output for the noisy latent ``model_input`` predicts."""
+        return self._by_item(self._levels.denoised, sigma, model_input, model_output)
+
+    def noise_scaling(self, sigma: Tensor, noise: Tensor, latent_image: Tensor, max_denoise: bool = False) -> Tensor:
+        """Return the latent with noise of that level. ``max_denoise``: from the largest noise level."""
+        prediction = self._levels.prediction
+        return self._by_item(
+            lambda x, n, level: prediction.noised(x, n, level, max_denoise), sigma, latent_image, noise
+        )
+
+    def inverse_noise_scaling(self, sigma: Tensor, latent: Tensor) -> Tensor:
+        """Return the latent at the end of a run."""
+        return self._levels.finished(latent, float(torch.as_tensor(sigma).flatten()[0]))
+
+    @staticmethod
+    def _by_item(function: Any, sigma: Tensor, *tensors: Tensor) -> Tensor:
+        levels = torch.as_tensor(sigma).flatten().tolist()
+        if levels.count(levels[0]) == len(levels):
+            return function(*tensors, levels[0])
+        items = zip(*(tensor.split(1) for tensor in tensors), levels, strict=True)
+        return torch.cat([function(*item) for item in items])
 
 
 def object_of_levels(levels: NoiseLevels) -> Any:
@@ -286,7 +336,7 @@ def object_of_levels(levels: NoiseLevels) -> Any:
 
 
 def settings_of(sampling: Any) -> dict[str, Any]:
-    """The settings of a handle's sampling; the usual betas if a pack replaced it with its own object."""
+    """Return the settings of a handle's sampling; the usual betas if a pack replaced it with its own object."""
     if isinstance(sampling, ContinuousSampling):
         return {
             "sigma_min": sampling.sigma_min,
@@ -303,11 +353,21 @@ def settings_of(sampling: Any) -> dict[str, Any]:
 
 
 def model_sampling_of(sampling: Any) -> Any:
-    """The object that stands for a handle's sampling."""
+    """Return the object that stands for a handle's sampling."""
     if isinstance(sampling, ObjectSampling):
         return sampling.model_sampling
-    kinds: Any = _CONTINUOUS if isinstance(sampling, ContinuousSampling) else _DISCRETE
-    return kinds[sampling.prediction](SamplingSettings(settings_of(sampling)))
+    continuous = isinstance(sampling, ContinuousSampling)
+    kinds: Any = _CONTINUOUS if continuous else _DISCRETE
+    prediction = getattr(sampling, "prediction", "")
+    if prediction not in kinds or getattr(sampling, "time", "log") != "log":
+        return LevelsSampling(sampling.levels())
+    return made_sampling(SamplingSettings(settings_of(sampling)), prediction, continuous)
+
+
+def made_sampling(model_config: Any, prediction: str, continuous: bool) -> Any:
+    """A new object: ``prediction`` is ``eps``, ``v``, ``x0`` or ``edm``, ``continuous`` a range in place of a table."""
+    kinds: Any = _CONTINUOUS if continuous else _DISCRETE
+    return kinds[prediction](model_config)
 
 
 def _levels(sigma: float, x: Tensor) -> Tensor:
@@ -316,5 +376,5 @@ def _levels(sigma: float, x: Tensor) -> Tensor:
 
 
 def _by_item(sigma: Tensor, x: Tensor) -> Tensor:
-    """Levels [B] against a batch [B, …]."""
+    """Reshape levels [B] to broadcast with a batch [B, …]."""
     return sigma.reshape(sigma.shape[:1] + (1,) * (x.ndim - 1)) if sigma.ndim else sigma

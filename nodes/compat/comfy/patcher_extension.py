@@ -1,4 +1,4 @@
-"""``comfy.patcher_extension``: functions around the stages of a run, and functions called at its turning points.
+"""``comfy.patcher_extension``: wrappers around the stages of a run, and callbacks.
 
 A wrapper is called with an executor and the arguments of its stage; ``executor(*arguments)`` runs what it wraps.
 Wrappers are kept by kind and by key: ``{kind: {key: [function, …]}}``.
@@ -11,7 +11,7 @@ from typing import Any, Final
 
 
 class CallbacksMP:
-    """When callbacks are called. Sumi calls those of :data:`CALLED`."""
+    """The points at which callbacks are called. Sumi calls the callbacks in :data:`CALLED`."""
 
     ON_CLONE = "on_clone"
     ON_LOAD = "on_load_after"
@@ -24,9 +24,14 @@ class CallbacksMP:
     ON_INJECT_MODEL = "on_inject_model"
     ON_EJECT_MODEL = "on_eject_model"
 
+    @classmethod
+    def init_callbacks(cls) -> dict[str, dict[Any, list[Any]]]:
+        """An empty collection of callbacks."""
+        return {}
+
 
 class WrappersMP:
-    """What can be wrapped. Sumi has the stages of :data:`WRAPPED`."""
+    """The stages that can be wrapped. Sumi has the stages in :data:`WRAPPED`."""
 
     OUTER_SAMPLE = "outer_sample"
     PREPARE_SAMPLING = "prepare_sampling"
@@ -35,6 +40,11 @@ class WrappersMP:
     CALC_COND_BATCH = "calc_cond_batch"
     APPLY_MODEL = "apply_model"
     DIFFUSION_MODEL = "diffusion_model"
+
+    @classmethod
+    def init_wrappers(cls) -> dict[str, dict[Any, list[Any]]]:
+        """An empty collection of wrappers."""
+        return {}
 
 
 CALLED: Final = frozenset({CallbacksMP.ON_CLONE, CallbacksMP.ON_PRE_RUN, CallbacksMP.ON_CLEANUP})
@@ -63,11 +73,11 @@ class WrapperExecutor:
         self.is_last = idx == len(self.wrappers)
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
-        """What a wrapper calls to go on."""
+        """Run the next wrapper, or the wrapped function."""
         return type(self)(self.original, self.class_obj, self.wrappers, self.idx + 1).execute(*args, **kwargs)
 
     def execute(self, *args: Any, **kwargs: Any) -> Any:
-        """Run from here on."""
+        """Run the wrappers from here on, then the wrapped function."""
         if self.is_last:
             return self.original(*args, **kwargs)
         return self.wrappers[self.idx](self, *args, **kwargs)
@@ -76,21 +86,29 @@ class WrapperExecutor:
     def new_executor(
         cls, original: Callable[..., Any], wrappers: Sequence[Callable[..., Any]], idx: int = 0
     ) -> WrapperExecutor:
-        """One of a function."""
+        """Return an executor for a function."""
         return cls(original, None, wrappers, idx)
 
     @classmethod
     def new_class_executor(
         cls, original: Callable[..., Any], class_obj: Any, wrappers: Sequence[Callable[..., Any]], idx: int = 0
     ) -> WrapperExecutor:
-        """One of a method."""
+        """Return an executor for a method."""
         return cls(original, class_obj, wrappers, idx)
+
+
+class PatcherInjection:
+    """Two functions of a pack that put modules into a network and take them out. Sumi keeps it and never calls them."""
+
+    def __init__(self, inject: Callable[..., Any], eject: Callable[..., Any]):
+        self.inject = inject
+        self.eject = eject
 
 
 def add_wrapper(
     wrapper_type: str, wrapper: Callable[..., Any], transformer_options: dict[str, Any], is_model_options: bool = False
 ) -> None:
-    """Wrap a stage for whoever uses these options."""
+    """Wrap a stage in runs that use these options."""
     add_wrapper_with_key(wrapper_type, None, wrapper, transformer_options, is_model_options)
 
 
@@ -101,7 +119,7 @@ def add_wrapper_with_key(
     transformer_options: dict[str, Any],
     is_model_options: bool = False,
 ) -> None:
-    """Wrap a stage for whoever uses these options. ``is_model_options``: they are one level further down."""
+    """Wrap a stage in runs that use these options. ``is_model_options``: the options are model options."""
     _list_of("wrappers", wrapper_type, key, transformer_options, is_model_options).append(wrapper)
 
 
@@ -119,26 +137,40 @@ def add_callback_with_key(
     transformer_options: dict[str, Any],
     is_model_options: bool = False,
 ) -> None:
-    """Add a callback to these options. ``is_model_options``: they are one level further down."""
+    """Add a callback to these options. ``is_model_options``: the options are model options."""
     _list_of("callbacks", call_type, key, transformer_options, is_model_options).append(callback)
+
+
+def get_wrappers_with_key(
+    wrapper_type: str, key: str | None, transformer_options: Mapping[str, Any], is_model_options: bool = False
+) -> list[Callable[..., Any]]:
+    """Return the wrappers of a kind with that key."""
+    return _with_key("wrappers", wrapper_type, key, transformer_options, is_model_options)
+
+
+def get_callbacks_with_key(
+    call_type: str, key: str | None, transformer_options: Mapping[str, Any], is_model_options: bool = False
+) -> list[Callable[..., Any]]:
+    """Return the callbacks of a kind with that key."""
+    return _with_key("callbacks", call_type, key, transformer_options, is_model_options)
 
 
 def get_all_wrappers(
     wrapper_type: str, transformer_options: Mapping[str, Any], is_model_options: bool = False
 ) -> list[Callable[..., Any]]:
-    """All of a kind, whatever their key."""
+    """Return all functions of a kind, with any key."""
     return _all_of("wrappers", wrapper_type, transformer_options, is_model_options)
 
 
 def get_all_callbacks(
     call_type: str, transformer_options: Mapping[str, Any], is_model_options: bool = False
 ) -> list[Callable[..., Any]]:
-    """All of a kind, whatever their key."""
+    """Return all functions of a kind, with any key."""
     return _all_of("callbacks", call_type, transformer_options, is_model_options)
 
 
 def copy_nested_dicts(input_dict: Mapping[str, Any]) -> dict[str, Any]:
-    """A copy whose dicts and lists are its own; what they hold is shared."""
+    """Return a copy of all dicts and lists; other values are shared."""
 
     def one(value: Any) -> Any:
         if isinstance(value, dict):
@@ -149,7 +181,7 @@ def copy_nested_dicts(input_dict: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def merge_nested_dicts(dict1: Mapping[str, Any], dict2: Mapping[str, Any], copy_dict1: bool = True) -> dict[str, Any]:
-    """``dict1`` with what ``dict2`` has besides: dicts are merged, lists joined, anything else is ``dict2``'s."""
+    """Merge ``dict2`` into ``dict1``: dicts are merged, lists joined, other values come from ``dict2``."""
     merged: Any = copy_nested_dicts(dict1) if copy_dict1 else dict1
     for name, value in dict2.items():
         mine = merged.get(name)
@@ -168,6 +200,12 @@ def _list_of(group: str, kind: str, key: str | None, options: dict[str, Any], is
         options = options.setdefault("transformer_options", {})
     found: list[Any] = options.setdefault(group, {}).setdefault(kind, {}).setdefault(key, [])
     return found
+
+
+def _with_key(group: str, kind: str, key: str | None, options: Mapping[str, Any], is_model_options: bool) -> list[Any]:
+    if is_model_options:
+        options = options.get("transformer_options", {})
+    return list(options.get(group, {}).get(kind, {}).get(key, ()))
 
 
 def _all_of(group: str, kind: str, options: Mapping[str, Any], is_model_options: bool) -> list[Any]:

@@ -7,7 +7,7 @@ from typing import Any
 
 from torch import Tensor
 
-from nodes.compat.comfy import samplers
+from nodes.compat.comfy import sampler_helpers, samplers
 from nodes.compat.comfy._k_sampler import Callback
 from nodes.compat.values import from_pack
 from nodes.sampling.latents import fitting_latent
@@ -15,7 +15,7 @@ from nodes.sampling.noise import initial_noise
 
 
 def prepare_noise(latent_image: Tensor, seed: int, noise_inds: Sequence[int] | None = None) -> Tensor:
-    """Noise like ``latent_image``, on the CPU; ``noise_inds`` says which noise each item draws."""
+    """Return noise like ``latent_image``, on the CPU; ``noise_inds`` chooses the noise of each item."""
     return initial_noise(latent_image.shape, seed, None if noise_inds is None else [int(i) for i in noise_inds])
 
 
@@ -78,7 +78,7 @@ def sample_custom(
     disable_pbar: bool = False,
     seed: int | None = None,
 ) -> Tensor:
-    """A run with a sampler (``comfy.samplers.sampler_object``) and sigmas of one's own."""
+    """Run a given sampler (see ``comfy.samplers.sampler_object``) over given sigmas."""
     return samplers.sample(
         model,
         noise,
@@ -94,3 +94,16 @@ def sample_custom(
         disable_pbar=disable_pbar,
         seed=seed,
     )
+
+
+def prepare_sampling(
+    model: Any, noise_shape: Sequence[int], positive: Any, negative: Any, noise_mask: Tensor | None = None
+) -> tuple[Any, Any, Any, Tensor | None, list[Any]]:
+    """Return the arguments and no additional models: Sumi prepares a run itself."""
+    return model, positive, negative, noise_mask, []
+
+
+cleanup_additional_models = sampler_helpers.cleanup_additional_models
+prepare_mask = sampler_helpers.prepare_mask
+convert_cond = sampler_helpers.convert_cond
+get_models_from_cond = sampler_helpers.get_models_from_cond

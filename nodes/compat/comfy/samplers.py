@@ -8,6 +8,7 @@ from typing import Any, Final, NamedTuple
 import torch
 from torch import Tensor
 
+from nodes.compat.comfy._batching import can_concat_cond, cond_cat, cond_equal_size, cond_obj, get_area_and_mult
 from nodes.compat.comfy._diffusion_model import DiffusionModel
 from nodes.compat.comfy._guidance import calc_cond_batch, cfg_function, process_conds, sampling_function
 from nodes.compat.comfy._guider import CFGGuider
@@ -15,6 +16,7 @@ from nodes.compat.comfy._k_sampler import KSAMPLER, KSamplerX0Inpaint, Sampler, 
 from nodes.compat.comfy.k_diffusion import sampling as k_diffusion_sampling
 from nodes.compat.comfy.model_sampling import ObjectLevels
 from nodes.compat.comfy.sampler_helpers import convert_cond
+from nodes.models.noise_levels import NoiseLevels
 from nodes.sampling import names, schedules
 from nodes.sampling.sampler import SAMPLERS as _NATIVE
 
@@ -24,7 +26,7 @@ SCHEDULER_NAMES: Final = list(names.SCHEDULERS)
 
 
 class SchedulerHandler(NamedTuple):
-    """A schedule: ``handler(model_sampling, steps)`` gives sigmas; without ``use_ms`` it is given the range instead."""
+    """A schedule: ``handler(model_sampling, steps)`` gives sigmas; without ``use_ms`` it gets the range instead."""
 
     handler: Callable[..., Tensor]
     use_ms: bool = True
@@ -46,7 +48,7 @@ def simple_scheduler(model_sampling: Any, steps: int) -> Tensor:
 
 
 def normal_scheduler(model_sampling: Any, steps: int, sgm: bool = False, floor: bool = False) -> Tensor:
-    """Timesteps at equal distances; ``sgm``: of one more, the last left out."""
+    """Timesteps at equal distances; ``sgm`` takes one more and leaves out the last."""
     return (schedules.sgm_uniform if sgm else schedules.normal)(steps, ObjectLevels(model_sampling))
 
 
@@ -63,14 +65,27 @@ def beta_scheduler(model_sampling: Any, steps: int, alpha: float = 0.6, beta: fl
 def linear_quadratic_schedule(
     model_sampling: Any, steps: int, threshold_noise: float = 0.025, linear_steps: int | None = None
 ) -> Tensor:
-    """A slow linear first half, then a quadratic fall, arXiv:2410.13720. Raises ValueError for another half."""
+    """A linear first half, then a quadratic fall, arXiv:2410.13720. Raises ValueError for another half."""
     if linear_steps not in (None, steps // 2):
         raise ValueError(f"linear_steps is half of the steps in Sumi: {steps // 2}, not {linear_steps}")
     return schedules.linear_quadratic(steps, ObjectLevels(model_sampling), threshold_noise)
 
 
+def kl_optimal_scheduler(n: int, sigma_min: float, sigma_max: float) -> Tensor:
+    """``n`` levels at equal distances in atan(sigma), and 0. Align Your Steps, arXiv:2404.14507."""
+    return schedules.kl_optimal(n, NoiseLevels(torch.tensor([float(sigma_min), float(sigma_max)])))
+
+
+def calc_cond_uncond_batch(
+    model: Any, cond: Any, uncond: Any, x_in: Tensor, timestep: Tensor, model_options: Mapping[str, Any]
+) -> tuple[Tensor, Tensor]:
+    """:func:`calc_cond_batch` of two sides."""
+    positive, negative = calc_cond_batch(model, [cond, uncond], x_in, timestep, model_options)
+    return positive, negative
+
+
 def calculate_sigmas(model_sampling: Any, scheduler_name: str, steps: int) -> Tensor:
-    """The sigmas of a whole run, the last one 0."""
+    """Return the sigmas of a whole run, the last one 0."""
     handler = SCHEDULER_HANDLERS.get(scheduler_name)
     if handler is None:
         raise _no_schedule(scheduler_name)
@@ -80,10 +95,15 @@ def calculate_sigmas(model_sampling: Any, scheduler_name: str, steps: int) -> Te
     return handler.handler(n=steps, sigma_min=lowest, sigma_max=highest)
 
 
+def calculate_sigmas_scheduler(model: Any, scheduler_name: str, steps: int) -> Tensor:
+    """:func:`calculate_sigmas` for a model (:class:`comfy.model_base.BaseModel`): the older name."""
+    return calculate_sigmas(model.model_sampling, scheduler_name, steps)
+
+
 def ksampler(
     sampler_name: str, extra_options: Mapping[str, Any] | None = None, inpaint_options: Mapping[str, Any] | None = None
 ) -> KSAMPLER:
-    """The sampler of that name: ``sample_NAME`` of ``comfy.k_diffusion.sampling``, where packs may put their own."""
+    """Return the sampler of that name: ``sample_NAME`` of ``comfy.k_diffusion.sampling``, where packs can add one."""
     options = dict(inpaint_options or {})
     function = getattr(k_diffusion_sampling, f"sample_{sampler_name}", None)
     if sampler_name in _NATIVE:
@@ -92,12 +112,12 @@ def ksampler(
         if function is None or sampler_name in k_diffusion_sampling.OF_OTHER_ARGUMENTS:
             function = in_k_form(_NATIVE[sampler_name], sampler_name)
     if function is None:
-        raise ValueError(f"there is no sampler '{sampler_name}'; there are {', '.join(SAMPLER_NAMES)}")
+        raise ValueError(f"there is no sampler '{sampler_name}'; expected one of {', '.join(SAMPLER_NAMES)}")
     return KSAMPLER(function, extra_options, options)
 
 
 def sampler_object(name: str) -> KSAMPLER:
-    """The sampler of that name, for ``comfy.sample.sample_custom`` and :class:`CFGGuider`."""
+    """Return the sampler of that name, for ``comfy.sample.sample_custom`` and :class:`CFGGuider`."""
     return ksampler(name)
 
 
@@ -151,11 +171,10 @@ class KSampler:
         self.set_steps(steps, denoise)
 
     def calculate_sigmas(self, steps: int) -> Tensor:
-        """The sigmas of a whole run of so many steps."""
+        """Return the sigmas of a whole run of so many steps."""
         model_sampling = self.model.get_model_object("model_sampling")
-        if self.sampler not in self.DISCARD_PENULTIMATE_SIGMA_SAMPLERS:
-            return calculate_sigmas(model_sampling, self.scheduler, steps)
-        return schedules.without_penultimate(calculate_sigmas(model_sampling, self.scheduler, steps + 1))
+        skips = self.sampler in self.DISCARD_PENULTIMATE_SIGMA_SAMPLERS
+        return schedules.whole_run(lambda n: calculate_sigmas(model_sampling, self.scheduler, n), steps, skips)
 
     def set_steps(self, steps: int, denoise: float | None = None) -> None:
         """Choose the number of steps, and the sigmas for it."""
@@ -200,7 +219,7 @@ class KSampler:
 
 
 def _no_schedule(name: str) -> ValueError:
-    return ValueError(f"there is no schedule '{name}'; there are {', '.join(SCHEDULER_HANDLERS)}")
+    return ValueError(f"there is no schedule '{name}'; expected one of {', '.join(SCHEDULER_HANDLERS)}")
 
 
 __all__ = [
@@ -216,11 +235,19 @@ __all__ = [
     "SchedulerHandler",
     "beta_scheduler",
     "calc_cond_batch",
+    "calc_cond_uncond_batch",
     "calculate_sigmas",
+    "calculate_sigmas_scheduler",
+    "can_concat_cond",
     "cfg_function",
+    "cond_cat",
+    "cond_equal_size",
+    "cond_obj",
     "convert_cond",
     "ddim_scheduler",
+    "get_area_and_mult",
     "k_diffusion_sampling",
+    "kl_optimal_scheduler",
     "ksampler",
     "linear_quadratic_schedule",
     "normal_scheduler",

@@ -1,6 +1,6 @@
 """``comfy.utils``: files of weights, sizes of batches and pictures, progress.
 
-What has this name is what packs import under it, and one module, since they set its globals too.
+This is one module, because packs also set its globals.
 """
 
 from __future__ import annotations
@@ -23,13 +23,14 @@ from nodes.sampling.inpainting import mask_for
 from nodes.tiles import spans, tiled
 
 PROGRESS_BAR_ENABLED = True
+ALWAYS_SAFE_LOAD = True
 PROGRESS_BAR_HOOK: Callable[..., Any] | None = None
 
 
 def load_torch_file(
     ckpt: str, safe_load: bool = True, device: torch.device | None = None, return_metadata: bool = False
 ) -> Any:
-    """All tensors of a file of weights, by name. Nothing but plain data is ever unpickled.
+    """Return all tensors of a file of weights, by name. Only plain data is unpickled.
 
     Raises CheckpointError for a file that is damaged or foreign.
     """
@@ -46,12 +47,12 @@ def save_torch_file(sd: Mapping[str, Tensor], ckpt: str, metadata: Mapping[str, 
 
 
 def calculate_parameters(sd: Mapping[str, Tensor], prefix: str = "") -> int:
-    """How many numbers the tensors under ``prefix`` hold."""
+    """Return how many numbers the tensors under ``prefix`` hold."""
     return sum(tensor.nelement() for name, tensor in sd.items() if name.startswith(prefix))
 
 
 def weight_dtype(sd: Mapping[str, Tensor], prefix: str = "") -> torch.dtype | None:
-    """The precision that most numbers of the tensors under ``prefix`` have; None if there are none."""
+    """Return the precision that most numbers of the tensors under ``prefix`` have, or None if there are none."""
     counts: Counter[torch.dtype] = Counter()
     for name, tensor in sd.items():
         if name.startswith(prefix):
@@ -60,7 +61,7 @@ def weight_dtype(sd: Mapping[str, Tensor], prefix: str = "") -> torch.dtype | No
 
 
 def safetensors_header(safetensors_path: str, max_size: int = 100 * 1024 * 1024) -> bytes | None:
-    """The header of a safetensors file, which is JSON; None for one of more than ``max_size`` bytes."""
+    """Return the header of a safetensors file, which is JSON, or None for one of more than ``max_size`` bytes."""
     with open(safetensors_path, "rb") as file:
         size = int.from_bytes(file.read(8), "little")
         return file.read(size) if size <= max_size else None
@@ -131,7 +132,7 @@ def reshape_mask(input_mask: Tensor, output_shape: tuple[int, ...]) -> Tensor:
 
 
 def get_tiled_scale_steps(width: int, height: int, tile_x: int, tile_y: int, overlap: int) -> int:
-    """How many tiles :func:`tiled_scale` needs for one picture."""
+    """Return how many tiles :func:`tiled_scale` needs for one picture."""
     return len(spans(width, tile_x, overlap)) * len(spans(height, tile_y, overlap))
 
 
@@ -180,19 +181,19 @@ def tiled_scale_multidim(
 
 
 def set_progress_bar_enabled(enabled: bool) -> None:
-    """Whether :class:`ProgressBar` says anything."""
+    """Choose whether :class:`ProgressBar` reports progress."""
     global PROGRESS_BAR_ENABLED
     PROGRESS_BAR_ENABLED = enabled
 
 
 def set_progress_bar_global_hook(function: Callable[..., Any] | None) -> None:
-    """``function(value, total, preview, node_id=…)`` is called as well for each step."""
+    """Set a function ``function(value, total, preview, node_id=…)`` that is also called for each step."""
     global PROGRESS_BAR_HOOK
     PROGRESS_BAR_HOOK = function
 
 
 class ProgressBar:
-    """Tells how far the node is that made it, also from other threads. Raises Interrupted if its run is to stop."""
+    """Reports the progress of the node that created it, from any thread. Raises Interrupted if the run should stop."""
 
     def __init__(self, total: float, node_id: str | None = None):
         self.total = total
@@ -202,7 +203,7 @@ class ProgressBar:
         self._context = current()
 
     def update_absolute(self, value: float, total: float | None = None, preview: Any = None) -> None:
-        """``value`` steps are done. ``preview``: (format, Pillow image, largest side)."""
+        """Report that ``value`` steps are done. ``preview`` is (format, Pillow image, largest side)."""
         if total is not None:
             self.total = total
         self.current = min(value, self.total)
@@ -213,24 +214,24 @@ class ProgressBar:
         report(self._context or current(), self.current, self.total, preview)
 
     def update(self, value: float) -> None:
-        """``value`` more steps are done."""
+        """Report that ``value`` more steps are done."""
         self.update_absolute(self.current + value)
 
 
 def model_trange(*args: int, **_: Any) -> range:
-    """The steps of a sampler's loop. What it would print is what callbacks report."""
+    """Return the steps of a sampler's loop. It prints no progress bar: callbacks report progress."""
     return range(*args)
 
 
 def get_attr(obj: Any, attr: str) -> Any:
-    """The attribute at a path such as ``a.b.c``."""
+    """Return the attribute at a path such as ``a.b.c``."""
     for name in attr.split("."):
         obj = getattr(obj, name)
     return obj
 
 
 def set_attr(obj: Any, attr: str, value: Any) -> Any:
-    """Set the attribute at a path; what was there."""
+    """Set the attribute at a path, and return the old one."""
     *path, last = attr.split(".")
     holder = get_attr(obj, ".".join(path)) if path else obj
     earlier = getattr(holder, last)
@@ -239,8 +240,22 @@ def set_attr(obj: Any, attr: str, value: Any) -> Any:
 
 
 def set_attr_param(obj: Any, attr: str, value: Tensor) -> Any:
-    """Set the parameter at a path; what was there."""
+    """Set the parameter at a path, and return the old one."""
     return set_attr(obj, attr, torch.nn.Parameter(value, requires_grad=False))
+
+
+def set_attr_buffer(obj: Any, attr: str, value: Tensor) -> Any:
+    """Set the buffer at a path; returns the old one."""
+    *path, last = attr.split(".")
+    holder = get_attr(obj, ".".join(path)) if path else obj
+    earlier = getattr(holder, last)
+    holder.register_buffer(last, value)
+    return earlier
+
+
+def copy_to_param(obj: Any, attr: str, value: Tensor) -> None:
+    """Copy numbers into the parameter at a path of a pack's own network."""
+    get_attr(obj, attr).data.copy_(value)
 
 
 def string_to_seed(data: str) -> int:

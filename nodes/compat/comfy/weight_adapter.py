@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import torch
 from torch import Tensor
 
-from nodes.models.weight_patches import Change, Difference, LowRank, Replacement, WeightPatch, WeightPatchError, patched
+from nodes.lora.layer_changes import MAGNITUDE, algorithm_of
+from nodes.lora.layer_changes import change_of as of_file
+from nodes.models.weight_changes import Change, Difference, LowRank, Renormalized, Replacement
+from nodes.models.weight_patches import WeightPatch, WeightPatchError, patched
 
 
 class WeightAdapterBase:
@@ -45,6 +48,28 @@ class LoRAAdapter(WeightAdapterBase):
         return WeightPatch(key, change, strength, strength_model, offset, function)(weight.to(torch.float32)).to(weight)
 
 
+class FileAdapter(WeightAdapterBase):
+    """A change by the tensors of one layer in a LoRA file of another kind than LoRA: LoHa, LoKr, GLoRA, OFT …
+
+    ``weights`` are its tensors by the endings of their names.
+    """
+
+    def __init__(self, loaded_keys: set[str], weights: Mapping[str, Tensor], alpha: float | None):
+        self.name = algorithm_of(weights).name.lower()
+        self.loaded_keys = loaded_keys
+        self.weights = weights
+        self.alpha = alpha
+
+
+def adapter_of(loaded_keys: set[str], tensors: Mapping[str, Tensor], alpha: float | None) -> WeightAdapterBase:
+    """Return the adapter of one layer's tensors, by the endings of their names. Raises LoraError if they form none."""
+    if algorithm_of(tensors).name != "LoRA":
+        return FileAdapter(loaded_keys, tensors, alpha)
+    up, down = tensors["lora_up.weight"], tensors["lora_down.weight"]
+    weights = (up, down, alpha, tensors.get("lora_mid.weight"), tensors.get(MAGNITUDE), None)
+    return LoRAAdapter(loaded_keys, weights)
+
+
 @dataclass(frozen=True, eq=False)
 class _OtherModel:
     """Adds another model's weight, with that model's changes."""
@@ -61,11 +86,13 @@ class _OtherModel:
 
 
 def change_of(name: str, value: Any) -> Change:
-    """The change that ``value`` describes. Raises WeightPatchError for a kind that is not known."""
-    if isinstance(value, (Difference, LowRank, Replacement, _OtherModel)):
+    """Return the change that ``value`` describes. Raises WeightPatchError for a kind that is not known."""
+    if callable(value) and hasattr(value, "tensors"):
         return value
     if isinstance(value, list):
         return _of_another_model(name, value)
+    if isinstance(value, FileAdapter):
+        return of_file(value.weights, value.alpha)
     if isinstance(value, WeightAdapterBase):
         kind, tensors = value.name, value.weights
     elif isinstance(value, tuple) and len(value) == 1:
@@ -82,14 +109,15 @@ def change_of(name: str, value: Any) -> Change:
         return Replacement(tensors[0])
     if kind == "lora":
         up, down, alpha, middle, magnitude = (*tensors, None, None, None)[:5]
-        return LowRank(up, down, None if alpha is None else float(alpha), middle, magnitude)
+        change: Change = LowRank(up, down, None if alpha is None else float(alpha), middle)
+        return change if magnitude is None else Renormalized(change, magnitude)
     raise WeightPatchError(
-        f"a patch of '{name}' is of the kind '{kind}', which Sumi has not; expected diff, set or lora"
+        f"a patch of '{name}' is of the kind '{kind}', which Sumi does not have; expected diff, set or lora"
     )
 
 
 def _of_another_model(name: str, value: list[Any]) -> Change:
-    """What ``get_key_patches`` of another model gives: its tensor (and how to convert it), then its changes."""
+    """Return the change by another model's ``get_key_patches``: its tensor, a conversion if any, and its changes."""
     first, *changes = value
     tensor, convert = first if isinstance(first, tuple) else (first, None)
     if convert is not None:

@@ -1,1 +1,1 @@
-"""``comfy_api``: the interface of schema-style nodes. Its dated versions are one and the same here."""
+"""``comfy_api``: the interface of schema-style nodes. All its dated versions are the same here."""

@@ -1,1 +1,1 @@
-"""``comfy_execution``: graphs that nodes expand to, and what a running node may ask of its run."""
+"""``comfy_execution``: graphs that nodes expand to, and information about the current run."""

@@ -1,4 +1,4 @@
-"""``comfy_execution.graph``: the workflow as it grows, and what inputs a class declares."""
+"""``comfy_execution.graph``: errors of a workflow, and the inputs that a class declares."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from nodes.compat.comfy_execution.graph_utils import ExecutionBlocker, is_link
 
 
 class DependencyCycleError(WorkflowError):
-    """Nodes need one another's results."""
+    """Nodes depend on each other's results."""
 
 
 class NodeInputError(WorkflowError):
@@ -25,7 +25,7 @@ class NodeNotFoundError(WorkflowError):
 def get_input_info(
     class_def: Any, input_name: str, valid_inputs: Mapping[str, Any] | None = None
 ) -> tuple[str, str, dict[str, Any]] | tuple[None, None, None]:
-    """The input's type, its group (required, optional, hidden) and its options; Nones for one not declared."""
+    """Return the input's type, its group (required, optional, hidden) and its options; Nones for one not declared."""
     declared = class_def.INPUT_TYPES() if valid_inputs is None else valid_inputs
     for group in ("required", "optional", "hidden"):
         inputs = declared.get(group, {})

@@ -10,14 +10,14 @@ from graph.context import Context, current
 from graph.results import Blocked
 
 ExecutionBlocker = Blocked
-"""``ExecutionBlocker(message)`` in place of an output: whatever needs it does not run."""
+"""``ExecutionBlocker(message)`` as an output: nodes that need it do not run."""
 
 _graphs: ContextVar[tuple[tuple[str, str, int], int] | None] = ContextVar("graphs built by a call", default=None)
-"""The call that built a graph last, and how many it has built."""
+"""The call that built a graph last, and the number of graphs that it has built."""
 
 
 def is_link(value: object) -> bool:
-    """Whether ``value`` is a link: ``[node id, output index]``."""
+    """Return whether ``value`` is a link: ``[node id, output index]``."""
     return (
         isinstance(value, list)
         and len(value) == 2
@@ -28,7 +28,7 @@ def is_link(value: object) -> bool:
 
 
 class Node:
-    """A node of a graph that is being built."""
+    """A node of a graph under construction."""
 
     def __init__(self, id: str, class_type: str, inputs: Mapping[str, Any]):
         self.id = id
@@ -42,26 +42,26 @@ class Node:
         return [self.id, index]
 
     def set_input(self, key: str, value: Any) -> None:
-        """Give an input a value or a link; None takes it away."""
+        """Set an input to a value or a link; None removes it."""
         if value is None:
             self.inputs.pop(key, None)
         else:
             self.inputs[key] = value
 
     def get_input(self, key: str) -> Any:
-        """The input's value or link; None if it has none."""
+        """Return the input's value or link, or None if it has none."""
         return self.inputs.get(key)
 
     def set_override_display_id(self, override_display_id: str) -> None:
-        """Have the editor show on that node what this one does."""
+        """Show this node's progress and results on another node in the editor."""
         self.override_display_id = override_display_id
 
     def set_override_parent_id(self, override_parent_id: str) -> None:
-        """Kept, and of no consequence here: the parent is the node that expanded."""
+        """Keep the id. It has no effect: the parent is the node that expanded."""
         self.override_parent_id = override_parent_id
 
     def serialize(self) -> dict[str, Any]:
-        """The node in the API dialect."""
+        """Return the node in the API dialect."""
         node: dict[str, Any] = {"class_type": self.class_type, "inputs": self.inputs}
         if self.override_display_id is not None:
             node["override_display_id"] = self.override_display_id
@@ -85,14 +85,14 @@ class GraphBuilder:
 
     @classmethod
     def set_default_prefix(cls, prefix_root: str, call_index: int, graph_index: int = 0) -> None:
-        """What ids begin with where no node is running."""
+        """Return the prefix of ids if no node is running."""
         cls._default_prefix = f"{prefix_root}.{call_index}.{graph_index}."
 
     @classmethod
     def alloc_prefix(
         cls, root: str | None = None, call_index: int | None = None, graph_index: int | None = None
     ) -> str:
-        """``{node}.{call}.{graph}.``, of the running call unless told otherwise."""
+        """Return ``{node}.{call}.{graph}.``, by default for the running call."""
         context = current()
         if root is not None:
             return f"{root}.{call_index or 0}.{graph_index or 0}."
@@ -101,7 +101,7 @@ class GraphBuilder:
         return f"{context.expansion_prefix}{_next_graph(context) if graph_index is None else graph_index}."
 
     def node(self, class_type: str, id: str | None = None, **kwargs: Any) -> Node:
-        """Add a node, or get the one of that ``id`` if it is there. Inputs are values or links."""
+        """Add a node, or return the existing one with that ``id``. Inputs are values or links."""
         if id is None:
             id = str(self.id_gen)
             self.id_gen += 1
@@ -112,29 +112,29 @@ class GraphBuilder:
         return self.nodes[id]
 
     def lookup_node(self, id: str) -> Node | None:
-        """The node that was added under ``id``."""
+        """Return the node that was added under ``id``."""
         return self.nodes.get(self.prefix + id)
 
     def finalize(self) -> dict[str, Any]:
-        """The graph in the API dialect."""
+        """Return the graph in the API dialect."""
         return {node_id: node.serialize() for node_id, node in self.nodes.items()}
 
     def replace_node_output(self, node_id: str, index: int, new_value: Any) -> None:
-        """Put ``new_value`` wherever output ``index`` of that node was linked; None takes the input away."""
+        """Replace links to output ``index`` of a node with ``new_value``; None removes the inputs."""
         link = [self.prefix + node_id, index]
         for node in self.nodes.values():
             for name in [name for name, value in node.inputs.items() if is_link(value) and value == link]:
                 node.set_input(name, new_value)
 
     def remove_node(self, id: str) -> None:
-        """Take the node away. Links to it are the caller's to mend."""
+        """Remove a node. The caller has to change the links to it."""
         del self.nodes[self.prefix + id]
 
 
 def add_graph_prefix(
     graph: Mapping[str, Any], outputs: tuple[Any, ...] | list[Any], prefix: str
 ) -> tuple[dict[str, Any], tuple[Any, ...]]:
-    """The graph and the outputs with ``prefix`` before every id."""
+    """Return the graph and the outputs with ``prefix`` before every id."""
 
     def prefixed(value: Any) -> Any:
         return [prefix + value[0], value[1]] if is_link(value) else value
@@ -150,7 +150,7 @@ def add_graph_prefix(
 
 
 def _next_graph(context: Context) -> int:
-    """The number of the next graph that this call builds."""
+    """Return the number of the next graph that this call builds."""
     call = (context.run_id, context.node_id, context.call_index)
     last = _graphs.get()
     number = last[1] if last is not None and last[0] == call else 0

@@ -1,4 +1,4 @@
-"""``comfy_execution.progress``: how far a node is."""
+"""``comfy_execution.progress``: the progress of nodes."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from nodes.compat.progress import report
 
 
 class NodeState(Enum):
-    """Of a node in a run."""
+    """The state of a node in a run."""
 
     Pending = "pending"
     Running = "running"
@@ -19,29 +19,29 @@ class NodeState(Enum):
 
 
 class ProgressRegistry:
-    """Takes reports of progress. What is reported of another node than the running one is not told:
-    who runs is the engine's to say."""
+    """Receives progress reports. Reports about nodes other than the running one are ignored, because only the engine
+    decides which node runs."""
 
     @property
     def prompt_id(self) -> str:
-        """The run that is going on, as far as this thread knows."""
+        """Return the id of the run of this thread."""
         context = current()
         return context.run_id if context is not None else ""
 
     def update_progress(self, node_id: str, value: float, max_value: float, image: Any = None) -> None:
-        """``value`` of ``max_value`` is done; ``image`` is a preview: (format, Pillow image, largest side)."""
+        """Report ``value`` of ``max_value``; ``image`` is a preview: (format, Pillow image, largest side)."""
         report(current(), value, max_value, image)
 
     def start_progress(self, node_id: str) -> None:
-        """The engine says when a node starts."""
+        """Do nothing: the engine reports when a node starts."""
 
     def finish_progress(self, node_id: str) -> None:
-        """The engine says when a node is done."""
+        """Do nothing: the engine reports when a node is done."""
 
 
 _registry = ProgressRegistry()
 
 
 def get_progress_state() -> ProgressRegistry:
-    """Where to report progress."""
+    """Return the object that receives progress reports."""
     return _registry

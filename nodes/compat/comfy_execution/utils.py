@@ -1,4 +1,4 @@
-"""``comfy_execution.utils``: which node is running here."""
+"""``comfy_execution.utils``: which node is running on this thread or task."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from graph.context import current
 
 
 class ExecutionContext(NamedTuple):
-    """The run, the node, and which of its calls this is where inputs are lists."""
+    """The run, the node, and the number of its call if its inputs are lists."""
 
     prompt_id: str
     node_id: str
@@ -20,7 +20,7 @@ _said: ContextVar[ExecutionContext | None] = ContextVar("node said to be executi
 
 
 def get_executing_context() -> ExecutionContext | None:
-    """The node that is running on this thread or task, if one is."""
+    """Return the node that is running on this thread or task, if one is."""
     said = _said.get()
     if said is not None:
         return said
@@ -29,7 +29,7 @@ def get_executing_context() -> ExecutionContext | None:
 
 
 class CurrentNodeContext:
-    """Say for the length of a ``with`` that a node is running here: for threads that a node starts."""
+    """Marks a node as running on this thread within a ``with`` block, for threads that a node starts."""
 
     def __init__(self, prompt_id: str, node_id: str, list_index: int | None = None):
         self._context = ExecutionContext(prompt_id, node_id, list_index)

@@ -1,10 +1,10 @@
-"""``comfy_execution.validation``: whether types fit."""
+"""``comfy_execution.validation``: compares types."""
 
 from __future__ import annotations
 
 
 def validate_node_input(received_type: str, input_type: str, strict: bool = False) -> bool:
-    """Whether an output of ``received_type`` fits an input of ``input_type``; either may be several, joined by commas.
+    """Return whether an output type fits an input type; either may be several types, joined by commas.
 
     ``*`` fits all. ``strict``: all of the received types must fit, not just one.
     """

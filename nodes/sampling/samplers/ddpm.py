@@ -11,7 +11,7 @@ from nodes.sampling.noise import StepNoise
 
 
 def ddpm(model: Denoiser, x: Tensor, sigmas: Tensor, noise: StepNoise) -> Tensor:
-    """Draws from the posterior of DDPM, arXiv:2006.11239, equations 6 and 7, with sigma for alpha.
+    """Draw from the posterior of DDPM, arXiv:2006.11239, equations 6 and 7, with sigma for alpha.
 
     There, for the latent divided by sqrt(1 + sigma²), 1 / alpha_bar is 1 + sigma².
     """

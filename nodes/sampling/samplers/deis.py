@@ -1,4 +1,4 @@
-"""DEIS: multistep steps whose polynomial runs in the time of a variance-preserving diffusion."""
+"""DEIS: multistep steps with a polynomial in the time of a variance-preserving diffusion."""
 
 from __future__ import annotations
 
@@ -40,5 +40,5 @@ def deis(model: Denoiser, x: Tensor, sigmas: Tensor, order: int = 3) -> Tensor:
 
 
 def diffusion_time(sigma: NDArray[numpy.float64]) -> NDArray[numpy.float64]:
-    """When a diffusion with linearly growing beta has reached these noise levels."""
+    """Return the times at which a diffusion with linearly growing beta reaches these noise levels."""
     return (numpy.sqrt(_BETA_MIN**2 + 2 * _BETA_SLOPE * numpy.log(sigma**2 + 1)) - _BETA_MIN) / _BETA_SLOPE

@@ -2,18 +2,32 @@
 
 from __future__ import annotations
 
+import math
 from itertools import pairwise
 
 from torch import Tensor
 
 from nodes.sampling.denoiser import Denoiser
 from nodes.sampling.noise import StepNoise
-from nodes.sampling.samplers.steps import ancestral_step
+from nodes.sampling.samplers.steps import ancestral_step, churned
 
 
-def dpm_2(model: Denoiser, x: Tensor, sigmas: Tensor) -> Tensor:
-    """Second-order steps with the slope at the geometric mean of the noise levels. arXiv:2206.00927."""
+def dpm_2(
+    model: Denoiser,
+    x: Tensor,
+    sigmas: Tensor,
+    noise: StepNoise | None = None,
+    s_churn: float = 0.0,
+    s_tmin: float = 0.0,
+    s_tmax: float = math.inf,
+    s_noise: float = 1.0,
+) -> Tensor:
+    """Second-order steps with the slope at the geometric mean of the noise levels. arXiv:2206.00927.
+
+    ``s_churn`` adds noise before each step; see :func:`nodes.sampling.samplers.steps.churned`.
+    """
     for sigma, sigma_next in pairwise(sigmas):
+        x, sigma = churned(x, sigma, len(sigmas) - 1, noise, s_churn, s_tmin, s_tmax, s_noise)
         x = _midpoint_step(model, x, sigma, sigma_next)
     return x
 

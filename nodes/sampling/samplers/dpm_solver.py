@@ -1,7 +1,7 @@
 """DPM-Solver with steps of mixed order (fast) and of adaptive length. Lu et al., arXiv:2206.00927.
 
-Its time is t = -log(sigma), its model the noise ``eps = (x - denoised) / sigma``. It never
-reaches sigma 0: both run to the last sigma above it.
+Its time is t = -log(sigma), and its model predicts the noise ``eps = (x - denoised) / sigma``. It cannot
+reach sigma 0, so both samplers stop at the last sigma above 0.
 """
 
 from __future__ import annotations
@@ -18,10 +18,10 @@ from nodes.sampling.samplers.steps import ancestral_step
 
 
 def dpm_fast(model: Denoiser, x: Tensor, sigmas: Tensor) -> Tensor:
-    """As many model calls as there are sigmas but one, in third-order steps where they go in threes.
+    """Make n model calls for n + 1 sigmas, mostly in third-order steps of three calls.
 
-    The last two steps, or one, are of lower order. Of ``sigmas`` only the number, the first and
-    the last positive count.
+    The last two steps, or one, are of lower order. Only the number of ``sigmas``, the first
+    and the last positive one matter.
     """
     calls = len(sigmas) - 1
     start, end = _time_span(sigmas)
@@ -55,10 +55,10 @@ def dpm_adaptive(
     eta: float = 0.0,
     s_noise: float = 1.0,
 ) -> Tensor:
-    """Steps as long as the difference of two orders allows.
+    """Take steps whose size follows from the difference between two orders.
 
     ``order`` is 2 (compared with 1) or 3 (compared with 2). ``noise`` is needed if ``eta`` > 0.
-    Of ``sigmas`` only the first and the last positive count.
+    Only the first and the last positive of ``sigmas`` matter.
     """
     start, end = _time_span(sigmas)
     controller = StepSize(h_init, pcoeff, icoeff, dcoeff, 1.5 if eta else float(order), accept_safety)
@@ -90,7 +90,7 @@ def dpm_adaptive(
 
 @dataclass
 class StepSize:
-    """A PID controller of the step size ``h``; ``order`` is that of the error estimate."""
+    """A PID controller of the step size ``h``; ``order`` is the order of the error estimate."""
 
     h: float
     pcoeff: float
@@ -101,7 +101,7 @@ class StepSize:
     _inverse_errors: list[float] = field(default_factory=list)
 
     def accepts(self, error: float) -> bool:
-        """Whether a step with this error (1 is just tolerable) counts; adjusts ``h`` either way."""
+        """Whether to accept a step with this error (1 is the limit); also adjusts ``h``."""
         inverse = 1 / (error + 1e-8)
         if not self._inverse_errors:
             self._inverse_errors = [inverse] * 3

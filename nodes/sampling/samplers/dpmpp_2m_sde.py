@@ -22,7 +22,7 @@ def dpmpp_2m_sde(
 ) -> Tensor:
     """``eta`` scales the noise that is removed and added again; the step to 0 returns the prediction.
 
-    ``solver_type`` says how the change of the prediction enters: as at the step's midpoint, or
+    ``solver_type``: how the change of the prediction is used, at the step's midpoint or
     integrated over the step.
     """
     previous: Tensor | None = None

@@ -35,8 +35,8 @@ def dpmpp_2s_ancestral(
 def dpmpp_2s_ancestral_cfg_pp(
     model: Denoiser, x: Tensor, sigmas: Tensor, noise: StepNoise, eta: float = 1.0, s_noise: float = 1.0
 ) -> Tensor:
-    """:func:`dpmpp_2s_ancestral` with CFG++ (arXiv:2406.08070): what is left of ``x`` is renoised from
-    the unconditional prediction, at each of the two evaluations from its own.
+    """:func:`dpmpp_2s_ancestral` with CFG++ (arXiv:2406.08070): each of the two evaluations renoises with
+    its unconditional prediction.
     """
     for sigma, sigma_next in pairwise(sigmas):
         denoised, unconditional = model.with_unconditional(x, sigma)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import dataclass
 from itertools import pairwise
 
 import numpy
@@ -13,14 +14,25 @@ from nodes.sampling.denoiser import Denoiser
 from nodes.sampling.noise import StepNoise
 
 NoiseScaler = Callable[[NDArray[numpy.float64]], NDArray[numpy.float64]]
-"""phi(sigma), which decides how much noise is added: sigma for none, sigma² for the reverse-time SDE."""
+"""phi(sigma), which determines the amount of added noise. :class:`PowerScaler` is the simplest."""
 
 _INTEGRATION_POINTS = 200
 
 
 def er_sde_5(sigma: NDArray[numpy.float64]) -> NDArray[numpy.float64]:
-    """The noise scaler that the authors' code takes by default."""
+    """Compute the noise scaler that is the default in the authors' code."""
     return sigma * (numpy.exp(sigma**0.3) + 10)
+
+
+@dataclass(frozen=True)
+class PowerScaler:
+    """phi(sigma) = sigma^(1 + ``eta``): 0 gives the ODE, 1 the reverse-time SDE."""
+
+    eta: float
+
+    def __call__(self, sigma: NDArray[numpy.float64]) -> NDArray[numpy.float64]:
+        scaled: NDArray[numpy.float64] = sigma ** (1 + self.eta)
+        return scaled
 
 
 def er_sde(
@@ -34,7 +46,7 @@ def er_sde(
 ) -> Tensor:
     """VE ER-SDE-Solver of up to three stages. The step to 0 returns the prediction.
 
-    A Taylor expansion of the prediction in sigma, with derivatives from the steps before.
+    It uses a Taylor expansion of the prediction in sigma, with derivatives from earlier steps.
     """
     levels = sigmas.tolist()
     previous: Tensor | None = None

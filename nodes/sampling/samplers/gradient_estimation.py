@@ -24,7 +24,7 @@ def gradient_estimation(model: Denoiser, x: Tensor, sigmas: Tensor, gamma: float
 
 
 def gradient_estimation_cfg_pp(model: Denoiser, x: Tensor, sigmas: Tensor, gamma: float = 2.0) -> Tensor:
-    """:func:`gradient_estimation` with CFG++ (arXiv:2406.08070): slopes are those of the unconditional prediction."""
+    """:func:`gradient_estimation` with CFG++ (arXiv:2406.08070): slopes come from the unconditional prediction."""
     d_previous: Tensor | None = None
     for sigma, sigma_next in pairwise(sigmas):
         denoised, unconditional = model.with_unconditional(x, sigma)

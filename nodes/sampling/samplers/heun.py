@@ -2,16 +2,32 @@
 
 from __future__ import annotations
 
+import math
 from itertools import pairwise
 
 from torch import Tensor
 
 from nodes.sampling.denoiser import Denoiser
+from nodes.sampling.noise import StepNoise
+from nodes.sampling.samplers.steps import churned
 
 
-def heun(model: Denoiser, x: Tensor, sigmas: Tensor) -> Tensor:
-    """Second-order steps that average the slopes at both ends. Karras et al., arXiv:2206.00364, algorithm 1."""
+def heun(
+    model: Denoiser,
+    x: Tensor,
+    sigmas: Tensor,
+    noise: StepNoise | None = None,
+    s_churn: float = 0.0,
+    s_tmin: float = 0.0,
+    s_tmax: float = math.inf,
+    s_noise: float = 1.0,
+) -> Tensor:
+    """Second-order steps that average the slopes at both ends. Karras et al., arXiv:2206.00364, algorithms 1 and 2.
+
+    ``s_churn`` adds noise before each step; see :func:`nodes.sampling.samplers.steps.churned`.
+    """
     for sigma, sigma_next in pairwise(sigmas):
+        x, sigma = churned(x, sigma, len(sigmas) - 1, noise, s_churn, s_tmin, s_tmax, s_noise)
         d = (x - model(x, sigma)) / sigma
         dt = sigma_next - sigma
         if sigma_next > 0:
@@ -22,14 +38,24 @@ def heun(model: Denoiser, x: Tensor, sigmas: Tensor) -> Tensor:
     return x
 
 
-def heunpp2(model: Denoiser, x: Tensor, sigmas: Tensor) -> Tensor:
+def heunpp2(
+    model: Denoiser,
+    x: Tensor,
+    sigmas: Tensor,
+    noise: StepNoise | None = None,
+    s_churn: float = 0.0,
+    s_tmin: float = 0.0,
+    s_tmax: float = math.inf,
+    s_noise: float = 1.0,
+) -> Tensor:
     """Heun++: the slope is averaged over this noise level and the next two.
 
-    A later slope weighs its sigma's share of the first sigma of the run (over the number of
+    The weight of a later slope is the ratio of its sigma to the run's first sigma (divided by the number of
     slopes), so that early steps look ahead and late ones approach Euler's. The last two steps
-    average over two levels and one.
+    average over two levels and one level. ``s_churn`` is as in :func:`heun`.
     """
     for i, (sigma, sigma_next) in enumerate(pairwise(sigmas)):
+        x, sigma = churned(x, sigma, len(sigmas) - 1, noise, s_churn, s_tmin, s_tmax, s_noise)
         ahead = sigmas[i + 1 : i + 3]
         ahead = ahead[ahead > sigmas[-1]]
         slopes, point, level = [], x, sigma

@@ -18,11 +18,11 @@ _ADAMS_BASHFORTH = (
     (23 / 12, -16 / 12, 5 / 12),
     (55 / 24, -59 / 24, 37 / 24, -9 / 24),
 )
-"""What the latest slope and those before it weigh, on equal steps."""
+"""Weights of the latest slope and the earlier ones, for equal steps."""
 
 
 def ipndm(model: Denoiser, x: Tensor, sigmas: Tensor, order: int = 4) -> Tensor:
-    """The Adams-Bashforth weights of equal steps, whatever the steps. The step to 0 returns the prediction.
+    """Use the Adams-Bashforth weights of equal steps for all steps. The step to 0 returns the prediction.
 
     As in zju-pi/diff-sampler (Apache-2.0). ``order`` is 1 to 4.
     """
@@ -30,16 +30,16 @@ def ipndm(model: Denoiser, x: Tensor, sigmas: Tensor, order: int = 4) -> Tensor:
 
 
 def ipndm_v(model: Denoiser, x: Tensor, sigmas: Tensor, order: int = 4) -> Tensor:
-    """Weights for steps of varying length. The step to 0 returns the prediction. ``order`` is 1 to 4."""
+    """Use weights for steps of varying length. The step to 0 returns the prediction. ``order`` is 1 to 4."""
     return _multistep(model, x, sigmas, order, variable_step_weights)
 
 
 def variable_step_weights(steps: Sequence[float]) -> tuple[float, ...]:
-    """The weights of the latest slope and those before it; ``steps`` are this step and those before it.
+    """Return the weights of the latest slope and earlier ones; ``steps`` are the lengths of this step and earlier ones.
 
-    They are those of zju-pi/diff-sampler (Apache-2.0). On equal steps they are Adams-Bashforth's;
-    elsewhere two terms differ from the exact integral of the interpolating polynomial (marked
-    below), and are kept so that pictures agree.
+    They come from zju-pi/diff-sampler (Apache-2.0). For equal steps they are Adams-Bashforth's;
+    otherwise two terms, marked below, differ from the exact integral of the interpolating polynomial. They are
+    kept so that pictures agree.
     """
     h = steps[0]
     weights = [1.0, 0.0, 0.0, 0.0]

@@ -1,4 +1,4 @@
-"""Integrals of the polynomial through past values: what multistep solvers weigh those values by."""
+"""Integrals of the polynomial through past values: the weights of these values in multistep solvers."""
 
 from __future__ import annotations
 
@@ -20,10 +20,10 @@ def lagrange_integrals(
     position: Function = lambda s: s,
     weight: Function = numpy.ones_like,
 ) -> list[float]:
-    """The integral over s from ``start`` to ``end`` of ``weight(s) * l_j(position(s))``, for each j.
+    """Return the integral over s from ``start`` to ``end`` of ``weight(s) * l_j(position(s))``, for each j.
 
     ``l_j`` is the Lagrange polynomial that is 1 at ``nodes[j]`` and 0 at the others. The
-    quadrature is exact for polynomials, and to rounding for the smooth weights used here.
+    quadrature is exact for polynomials, and exact up to rounding for the smooth weights used here.
     """
     s = (end - start) / 2 * _GAUSS_POINTS + (end + start) / 2
     at = position(s)

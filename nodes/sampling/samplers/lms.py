@@ -12,9 +12,9 @@ from nodes.sampling.samplers.lagrange import lagrange_integrals
 
 
 def lms(model: Denoiser, x: Tensor, sigmas: Tensor, order: int = 4) -> Tensor:
-    """Integrates the polynomial through the last ``order`` slopes. The step to 0 returns the prediction.
+    """Integrate the polynomial through the last ``order`` slopes. The step to 0 returns the prediction.
 
-    The method that PNDM builds on (arXiv:2202.09778), for any spacing of sigmas; after k-diffusion.
+    This is the method that PNDM builds on (arXiv:2202.09778), for any spacing of sigmas, as in k-diffusion.
     """
     levels = sigmas.tolist()
     slopes: deque[Tensor] = deque(maxlen=order)  # latest first

@@ -15,7 +15,7 @@ from nodes.sampling.samplers.steps import ancestral_step
 def res_multistep(
     model: Denoiser, x: Tensor, sigmas: Tensor, noise: StepNoise, eta: float = 0.0, s_noise: float = 1.0
 ) -> Tensor:
-    """Predictions of this noise level and the one before, weighed to satisfy the order conditions.
+    """Combine the predictions of this noise level and the one before, with weights that satisfy the order conditions.
 
     ``eta`` 0 is deterministic, 1 ancestral.
     """
@@ -40,7 +40,7 @@ def res_multistep_cfg_pp(
 ) -> Tensor:
     """:func:`res_multistep` with CFG++, arXiv:2406.08070.
 
-    The solver runs on unconditional predictions, from ``x`` shifted by what guidance adds to them.
+    The solver uses unconditional predictions, and ``x`` shifted by the contribution of guidance.
     """
     previous: Tensor | None = None
     step_before = math.nan, math.nan
@@ -59,9 +59,9 @@ def res_multistep_cfg_pp(
 
 
 def _weights(sigma: Tensor, sigma_down: Tensor, sigma_before: float, sigma_down_before: float) -> tuple[float, ...]:
-    """The step h in log-sigma, and the weights of this prediction and the one before.
+    """Return the step h in log-sigma, and the weights of this prediction and the one before.
 
-    Where the step before ended, before noise was added, counts as the present.
+    The current time is the end of the previous step before noise was added.
     """
     h = math.log(sigma / sigma_down)
     c2 = math.log(sigma_down_before / sigma_before) / h

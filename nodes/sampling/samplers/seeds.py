@@ -78,17 +78,17 @@ class _Step:
         return self._sigma * math.exp(-r * self._h)
 
     def from_start(self, r: float, denoised: Tensor) -> Tensor:
-        """The exact solution for a constant prediction, without its noise."""
+        """Return the exact solution for a constant prediction, without its noise."""
         kept = math.exp(-r * self._h * (1 + self._eta))
         return kept * self._x + (1 - kept) * denoised
 
     def drift(self, r: float) -> float:
-        """What a prediction that changes linearly by 1 up to ``r`` adds there."""
+        """The effect at ``r`` of a prediction that changes linearly by 1 up to there."""
         h = r * self._h * (1 + self._eta)
         return 1 + math.expm1(-h) / h
 
     def noise_until(self, r: float) -> Tensor:
-        """The noise added from the step's start up to ``r``; asked for in rising order."""
+        """Return the noise added from the step's start to ``r``. Call it with rising ``r``."""
         if self._eta > 0 and self._s_noise > 0:
             damping = self._eta * self._h * (r - self._reached)
             fresh = self._noise(self.sigma_at(self._reached), self.sigma_at(r))

@@ -12,7 +12,7 @@ from torch import Tensor
 from nodes.sampling.denoiser import Denoiser
 
 _SMALLEST_SIGMA = 0.001
-"""Stands for a final sigma of 0, whose logarithm the method would need."""
+"""Replaces a final sigma of 0, of which the method would need the logarithm."""
 
 
 def uni_pc(model: Denoiser, x: Tensor, sigmas: Tensor, variant: Literal["bh1", "bh2"] = "bh1") -> Tensor:
@@ -43,10 +43,10 @@ def uni_pc(model: Denoiser, x: Tensor, sigmas: Tensor, variant: Literal["bh1", "
 
 
 def _weights(h: float, ratios: Sequence[float], variant: str) -> tuple[list[float], list[float]]:
-    """What the changes of the prediction weigh in the predictor and, with the newest, in the corrector.
+    """Weights of the prediction's changes in the predictor and, with the newest change, in the corrector.
 
     They solve the order conditions. The lowest orders have weight 1/2,
-    which satisfies them up to the order of the method.
+    which satisfies the conditions up to the method's order.
     """
     order = len(ratios) + 1
     scale = -h if variant == "bh1" else math.expm1(-h)

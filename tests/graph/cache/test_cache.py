@@ -84,7 +84,7 @@ def entry(size: int) -> Entry:
 
 
 class Sized:
-    """A leaf of a size that the test chooses."""
+    """A value whose size the test sets."""
 
     def __init__(self, size: int):
         self.size = size
@@ -295,7 +295,7 @@ def test_a_full_disk_is_a_notice_and_no_failure(make_engine, tmp_path, caplog):
     engine = make_engine(slow, show, cache=on_disk(tmp_path))
     with caplog.at_level(logging.WARNING):
         assert engine.run(SLOW_THEN_SHOWN).outputs == {"o": {"value": [1000]}}
-    assert "cannot be written to the cache" in caplog.text
+    assert "cannot write results to the cache" in caplog.text
     assert len(caplog.records) == 1
 
 

@@ -1,4 +1,4 @@
-"""Walks over values: what is stored comes back equal, and hashes tell apart what differs."""
+"""Stored values are read back equal, and different values have different hashes."""
 
 from __future__ import annotations
 

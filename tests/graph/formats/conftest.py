@@ -153,7 +153,7 @@ Link = tuple[Any, int, Any, int]
 
 
 class Sketch:
-    """Editor documents by hand, and what they are read as."""
+    """Editor documents written by hand, and the prompts read from them."""
 
     def __init__(self, registry: Registry):
         self.registry = registry

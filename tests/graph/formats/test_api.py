@@ -1,4 +1,4 @@
-"""The API dialect, bare and in the wrappings that people save it in."""
+"""The API format, plain and in the wrappers in which people save it."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Files that are no workflow: each says where, what was found, and what was expected."""
+"""Files that are no workflow: the error says where, what was found, and what was expected."""
 
 from __future__ import annotations
 
@@ -32,12 +32,12 @@ def node(**more: Any) -> dict[str, Any]:
         (b'{\n"a": "\xff"}', r"line 2 column 7: byte 0xff is not UTF-8"),
         (b"\x00\x01\x02\xfe", "byte 0xfe is not UTF-8"),
         (b"just text", "line 1 column 1: Expecting value"),
-        (b'{"1": {"class_type": "A"}, "1": {"class_type": "B"}}', "key '1' stands twice"),
+        (b'{"1": {"class_type": "A"}, "1": {"class_type": "B"}}', "key '1' occurs twice"),
         (b"[" * 100_000, "nested more than 200 deep"),
         (b'{"a":' * 100_000, "nested more than 200 deep"),
         (b'{"1": {"class_type": "X", "inputs": {"a": ' + b"[" * 250 + b"]" * 250 + b"}}}", "nested more than 200"),
         (b'{"1":\n {"class_type": "X", "inputs": {"a": ' + b"9" * 5000 + b"}}}", "line 2 column 38: an integer"),
-        (b'{"1": {"class_type": "X", "inputs": {"a": ' + b"9" * 2000 + b"}}}", "no input is that large"),
+        (b'{"1": {"class_type": "X", "inputs": {"a": ' + b"9" * 2000 + b"}}}", "expected a smaller number"),
         (b'{"1": {"class_type": "X", "inputs": {"a": "\\ud800"}}}', "half a character"),
     ],
 )
@@ -67,8 +67,8 @@ def test_text_that_is_no_json(text: bytes, message: str, registry: Registry) -> 
         ({"nodes": [{"id": True, "type": "X"}]}, r"nodes\[0\]\.id: found True"),
         ({"nodes": [{"id": 1.5, "type": "X"}]}, r"nodes\[0\]\.id: found 1.5"),
         ({"nodes": [{"id": 1}]}, r"nodes\[0\]\.type: found nothing; expected text"),
-        ({"nodes": [node(), node()]}, r"nodes\[1\]\.id: 1 is the id of nodes\[0\] too"),
-        ({"nodes": [node(), node(id="1")]}, r"nodes\[1\]\.id: 1 is the id of nodes\[0\] too"),
+        ({"nodes": [node(), node()]}, r"nodes\[1\]\.id: 1 is also nodes\[0\]'s id"),
+        ({"nodes": [node(), node(id="1")]}, r"nodes\[1\]\.id: 1 is also nodes\[0\]'s id"),
         ({"nodes": [node(mode="off")]}, r"nodes\[0\]\.mode: found 'off'; expected an integer"),
         ({"nodes": [node(inputs={})]}, r"nodes\[0\]\.inputs: found an object"),
         ({"nodes": [node(inputs=[None])]}, r"nodes\[0\]\.inputs\[0\]: found nothing"),
@@ -82,6 +82,7 @@ def test_text_that_is_no_json(text: bytes, message: str, registry: Registry) -> 
         ),
         ({"nodes": [node(properties=3)]}, r"nodes\[0\]\.properties: found 3"),
         ({"nodes": [node(properties={"proxyWidgets": [["1"]]})]}, r"proxyWidgets\[0\]: found a list of 1"),
+        ({"nodes": [node(properties={"proxyWidgets": "[["})]}, r"proxyWidgets: found '\[\['; expected a list"),
         ({"nodes": [node(title=3)]}, r"nodes\[0\]\.title: found 3"),
         ({"nodes": [], "links": {}}, "links: found an object"),
         ({"nodes": [], "links": [[1, 2]]}, r"links\[0\]: found a list of 2; expected \[link id"),
@@ -99,9 +100,9 @@ def test_text_that_is_no_json(text: bytes, message: str, registry: Registry) -> 
         ),
         ({"nodes": [], "definitions": {"subgraphs": [{"id": "a", "inputNode": 3}]}}, r"\.inputNode: found 3"),
         ({"nodes": [], "definitions": {"subgraphs": [{"id": "a", "inputs": [{}]}]}}, r"\.inputs\[0\]\.name: found"),
-        ({"1": {"class_type": "X", "inputs": {"a": {1, 2}}}}, "a Python set is not JSON"),
-        ({"1": {"class_type": "X", "inputs": {1: 2}}}, "1 is an object's key; expected text"),
-        ({1: {"class_type": "X"}, "1": {"class_type": "X"}}, "the key '1' stands twice"),
+        ({"1": {"class_type": "X", "inputs": {"a": {1, 2}}}}, "a Python set cannot be written as JSON"),
+        ({"1": {"class_type": "X", "inputs": {1: 2}}}, "1 is a key of an object; expected text"),
+        ({1: {"class_type": "X"}, "1": {"class_type": "X"}}, "the key '1' occurs twice"),
         (None, "the workflow: found nothing"),
     ],
 )
@@ -154,5 +155,5 @@ def test_nodes_of_one_id_in_and_outside_a_subgraph(sketch: Any, registry: Regist
     definition = sketch.subgraph("s", "", "", [sketch.node(2, "X")], [])
     document = sketch.canvas([sketch.node(1, "s"), sketch.node("1:2", "X")], [])
     document["definitions"] = {"subgraphs": [definition]}
-    with pytest.raises(FormatError, match="two nodes '1:2'"):
+    with pytest.raises(FormatError, match="two nodes have the id '1:2'"):
         load(document, registry)

@@ -1,4 +1,4 @@
-"""The editor's dialect: what becomes of widgets, links and the canvas' own nodes."""
+"""The editor's format: how widgets, links and the canvas' own nodes are read."""
 
 from __future__ import annotations
 
@@ -97,7 +97,7 @@ def test_muted_nodes_and_what_they_feed_are_taken_out(sketch: Any) -> None:
 
 
 def test_a_widget_that_a_muted_node_was_to_feed_is_taken_out_too(sketch: Any) -> None:
-    """As the editor does when it queues: the widget's value is stale where a link was meant to give it."""
+    """As the editor does when queueing: the widget's value is outdated if a link should supply it."""
     nodes = [
         sketch.node(1, "Noise", outputs="LATENT:LATENT", mode=2),
         sketch.node(2, "Reroute", ":*", ":*"),
@@ -108,7 +108,7 @@ def test_a_widget_that_a_muted_node_was_to_feed_is_taken_out_too(sketch: Any) ->
 
 
 def bypassed(sketch: Any, inputs: str, outputs: str, output: int, feeders: int) -> Any:
-    """What a consumer gets from ``output`` of a bypassed node whose inputs are fed by 10, 11, …"""
+    """Return what a node gets from ``output`` of a bypassed node whose inputs are fed by 10, 11, …"""
     nodes = [sketch.node(10 + index, "X", outputs="out:*") for index in range(feeders)]
     nodes += [sketch.node(1, "Repaint", inputs, outputs, mode=4), sketch.node(2, "Y", "taken:*")]
     links = [(10 + index, 0, 1, index) for index in range(feeders)]

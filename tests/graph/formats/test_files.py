@@ -110,3 +110,38 @@ def test_unknown_nodes_are_named_and_the_rest_may_run() -> None:
 def test_what_is_read_from_a_canvas_is_the_same_in_the_api_dialect(name: str) -> None:
     workflow = load(FILES / name, REGISTRY)
     assert load(json.dumps(workflow.to_api()), REGISTRY).nodes == workflow.nodes
+
+
+def test_file_names_hold_the_values_that_run() -> None:
+    read = inputs("file_names.json")
+    names = {node_id: node["filename_prefix"] for node_id, node in read.items() if "filename_prefix" in node}
+    assert names == {
+        "4": "main987_inner4711_3_folded555_12",
+        "6": "fed987",
+        "10:3": "once4711",
+        "11:3": "twice12_20",
+        "12:2": "group555_heun",
+    }
+
+
+def test_the_values_of_group_nodes_in_every_form() -> None:
+    read = inputs("group_values.json")
+    samplers = {
+        node_id: [node[name] for name in ("seed", "steps", "cfg", "sampler_name", "denoise")]
+        for node_id, node in read.items()
+        if "seed" in node
+    }
+    assert samplers == {
+        "1:0": [555, 4, 5.5, "heun", 1],
+        "2:0": [555, 4, 8, "euler", 1],
+        "3:0": [555, 4, 5.5, "heun", 1],
+        "4:0": [555, 4, 5.5, "heun", 1],
+        "5:0": [555, 4, 7.5, "euler", 1],
+        "6:0": [555, 8, 7.5, "euler", 1],
+        "7:0": [5, 4, 5.5, "euler", 1],
+        "7:1": [6, 3, 2.5, "heun", 0.5],
+        "8:0": [5, 20, 8, "euler", 1],
+        "8:1": [6, 20, 8, "euler", 1],
+        "9:0": [5, 4, 5.5, "euler", 1],
+        "9:1": [6, 3, 2.5, "heun", 1],
+    }

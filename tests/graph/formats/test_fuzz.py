@@ -1,4 +1,4 @@
-"""Whatever the bytes: a workflow or a FormatError, and validation that answers."""
+"""Any bytes give a workflow or a FormatError, and validation always returns."""
 
 from __future__ import annotations
 
@@ -57,7 +57,7 @@ def reads_or_says_why(source: Any, registry: Registry) -> None:
 
 
 def anything(random: Random, depth: int = 4) -> Any:
-    """What JSON also gives, a hundred times as fast: for the long tests, of whose time hypothesis took nine tenths."""
+    """The same values as the JSON strategy, a hundred times faster, for the long tests."""
     kind = random.randrange(10 if depth else 6)
     if kind >= 8:
         return [anything(random, depth - 1) for _ in range(random.randrange(6))]
@@ -75,13 +75,13 @@ def anything(random: Random, depth: int = 4) -> Any:
 
 
 def _text(random: Random, longest: int) -> str:
-    """Of every plane of Unicode; without halves of characters, which are no text."""
+    """Text from every plane of Unicode, without surrogates."""
     points = [random.randrange(random.choice([0x80, 0xD800, 0x110000])) for _ in range(random.randrange(longest + 1))]
     return "".join(chr(point) for point in points if not 0xD800 <= point < 0xE000)
 
 
 def mutated(random: Random, value: Callable[[], Any]) -> Any:
-    """A sample file in which a few places hold something else, or something from another place."""
+    """A sample file with a few values replaced by others or by values from other places."""
     document = json.loads(FILES[random.choice(sorted(FILES))])
     for _ in range(random.randint(1, 3)):
         places = _places(document)

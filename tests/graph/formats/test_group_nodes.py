@@ -56,6 +56,36 @@ def test_a_group_node_is_opened_with_its_own_values(kind: str, sketch: Any) -> N
     }
 
 
+@pytest.mark.parametrize(
+    "values",
+    [
+        [555, 4, 5.5, "euler", "karras", 1],
+        {"seed": 555, "steps": 4, "cfg": 5.5, "scheduler": "karras"},
+        [555, "fixed", 4, 5.5, None, "karras", None],
+    ],
+)
+@pytest.mark.parametrize("inner", [SAMPLED, None, {"seed": 1, "denoise": 1}])
+def test_values_without_companions_and_by_name(values: Any, inner: Any, sketch: Any) -> None:
+    definition = draw(sketch)
+    definition["nodes"][0]["widgets_values"] = inner
+    read = drawn(sketch, "workflow/Draw", values, f"{MODEL_SIDE} vae:VAE", definition)["9:0"]
+    assert {"seed": 555, "steps": 4, "cfg": 5.5, "sampler_name": "euler", "scheduler": "karras"}.items() <= read.items()
+    assert read["denoise"] == 1
+
+
+def test_two_samplers_in_a_list_without_companions(sketch: Any) -> None:
+    samplers = [sketch.node(-1, "KSampler", MODEL_SIDE, "LATENT:LATENT", widgets_values=SAMPLED) for _ in range(2)]
+    values = [5, 4, 5.5, "euler", "karras", 1, 6, 3, 2.5, "euler", "normal", 0.5]
+    document = sketch.canvas([sketch.node(9, "workflow/Two", widgets_values=values)], [])
+    read = sketch.inputs(with_group(document, Two=group(samplers, [])))
+    assert [read["9:0"][name] for name in ("seed", "steps", "cfg", "denoise")] == [5, 4, 5.5, 1]
+    assert [read["9:1"][name] for name in ("seed", "steps", "cfg", "denoise")] == [6, 3, 2.5, 0.5]
+    named = {"seed": 5, "KSampler seed": 6}
+    document = sketch.canvas([sketch.node(9, "workflow/Two", widgets_values=named)], [])
+    read = sketch.inputs(with_group(document, Two=group(samplers, [])))
+    assert (read["9:0"]["seed"], read["9:1"]["seed"], read["9:1"]["steps"]) == (5, 6, 20)
+
+
 def test_hidden_widgets_have_no_value_and_renamed_inputs_are_found(sketch: Any) -> None:
     config = {
         "0": {"input": {"seed": {"visible": False}, "model": {"name": "net"}}, "output": {"0": {"visible": False}}}
@@ -127,7 +157,7 @@ def test_a_group_node_inside_a_subgraph(sketch: Any) -> None:
 def test_a_group_node_that_contains_itself_is_refused(sketch: Any) -> None:
     definition = group([sketch.node(-1, "workflow/Loop")], [])
     document = with_group(sketch.canvas([sketch.node(1, "workflow/Loop")], []), Loop=definition)
-    with pytest.raises(FormatError, match="subgraphs and group nodes make more than 500 levels"):
+    with pytest.raises(FormatError, match="subgraphs and group nodes expand to more than 500 levels"):
         sketch.inputs(document)
 
 
@@ -136,6 +166,7 @@ def test_a_group_node_that_contains_itself_is_refused(sketch: Any) -> None:
     [
         (["Draw"], "extra.groupNodes.Draw: found a list of 1; expected an object"),
         ({"nodes": [{"type": "KSampler"}], "links": [[0, 0, "x", 1]]}, r"Draw.links\[0\]: .* begins with 4 integers"),
+        ({"nodes": [{"type": "KSampler"}], "links": [[0, 0, -10, 0]]}, r"Draw.links\[0\]: .* none below 0"),
         ({"nodes": [], "config": {"first": {}}}, "Draw.config.first: .* by the index of a node"),
     ],
 )

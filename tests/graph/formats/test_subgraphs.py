@@ -1,4 +1,4 @@
-"""Subgraphs: ids, links through their walls, and values that reach inside."""
+"""Subgraphs: ids, links across their borders, and values for inner nodes."""
 
 from __future__ import annotations
 
@@ -49,6 +49,7 @@ def test_nodes_inside_have_the_holders_id_first(sketch: Any) -> None:
         ({"widgets_values": ["outer"], "properties": {"proxyWidgets": [["-1", "text"]]}}, "outer"),
         ({"widgets_values": [None], "properties": {"proxyWidgets": [["-1", "text"]]}}, "inner"),
         ({"widgets_values": ["outer"], "properties": {"proxyWidgets": [["1", "text"]]}}, "outer"),
+        ({"widgets_values": ["outer"], "properties": {"proxyWidgets": '[["1", "text"]]'}}, "outer"),
         ({"widgets_values": {"text": "outer"}}, "outer"),
         ({"widgets_values": []}, "inner"),
     ],
@@ -103,7 +104,7 @@ def test_muted_and_bypassed_nodes_inside(sketch: Any) -> None:
 
 
 def nested(sketch: Any, depth: int, **outermost: Any) -> dict[str, Any]:
-    """``encode`` inside ``level1`` inside ``level2``…, each handing clip and text on."""
+    """``encode`` inside ``level1`` inside ``level2``…, each passing on clip and text."""
     definitions = [encode(sketch)]
     for level in range(1, depth):
         kind = "encode" if level == 1 else f"level{level - 1}"

@@ -99,9 +99,22 @@ def test_each_kind_of_input_has_its_form() -> None:
 @pytest.mark.parametrize("name", sorted(set(REGISTRY) & set(CATALOGUE)))
 def test_nodes_are_described_as_the_catalogue_has_them(name: str) -> None:
     ours = json.loads(json.dumps(describe(REGISTRY[name], lambda folder: [])))
+    # The texts for people and the papers are our own.
     assert ours.pop("description")
+    assert all(ours.pop("output_tooltips", ["nothing is described"]))
+    ours.pop("papers", None)
+    files = {declared.name: declared.files for declared in REGISTRY[name].inputs}
+    models = {name: folder for name, folder in files.items() if folder not in (None, "input", "input folders")}
+    assert ours.pop("model_folders", {}) == models
+    for group in ("required", "optional"):
+        for input_name, (kind, *options) in ours["input"].get(group, {}).items():
+            assert options[0].pop("tooltip")
+            ours["input"][group][input_name] = [kind, *(each for each in options if each)]
     assert ours.pop("python_module").startswith("nodes.")
     theirs = json.loads(json.dumps(CATALOGUE[name]))
+    if name == "ImageScaleToTotalPixels":  # has one input more since
+        theirs["input"]["required"]["resolution_steps"] = ["INT", {"default": 1, "min": 1, "max": 256}]
+        theirs["input_order"]["required"].append("resolution_steps")
     for declared in REGISTRY[name].inputs:
         if declared.files is not None and declared.choices:
             # The catalogue's file lists are emptied, fixed choices included: there are no files here either.

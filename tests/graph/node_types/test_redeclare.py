@@ -1,4 +1,4 @@
-"""Nodes whose inputs change while the process lives."""
+"""Nodes whose inputs change while the process runs."""
 
 from __future__ import annotations
 

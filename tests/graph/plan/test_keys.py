@@ -1,4 +1,4 @@
-"""Keys: what makes two pieces of work the same, and what makes them differ."""
+"""Keys: when two nodes have the same key, and when their keys differ."""
 
 from __future__ import annotations
 
@@ -239,7 +239,7 @@ def test_a_fingerprint_of_a_linked_input_waits_for_its_value(make_engine):
 
 
 def test_a_lost_feeder_of_a_fingerprint_is_made_again_but_a_known_node_is_not(make_engine):
-    """Of three results one is kept: the feeder runs for its value, what follows is known or not."""
+    """One of three results is kept: the feeding node runs for its value, and the node after it may be known."""
 
     @node("Name", category="")
     def name(*, text: str) -> str:

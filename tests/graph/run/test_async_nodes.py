@@ -18,7 +18,7 @@ Anything = Annotated[Any, Socket("*")]
 
 
 class Meeting:
-    """Nobody leaves before ``expected`` have come; nodes that are not side by side never end."""
+    """A barrier for ``expected`` nodes; nodes that do not run concurrently never end."""
 
     def __init__(self, expected: int):
         self.expected = expected

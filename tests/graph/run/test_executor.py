@@ -1,4 +1,4 @@
-"""How a run behaves: what runs, in what order, what is said, and what happens when a node fails."""
+"""How a run behaves: which nodes run, in what order, with which events, and what happens when a node fails."""
 
 from __future__ import annotations
 

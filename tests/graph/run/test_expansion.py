@@ -1,4 +1,4 @@
-"""Expansion: nodes that answer with a graph. Loops are built from it."""
+"""Expansion: nodes that return a graph. Loops are built from it."""
 
 from __future__ import annotations
 
@@ -197,7 +197,7 @@ def test_a_raw_link_that_is_not_used_is_not_evaluated(make_engine):
 
 
 def test_values_without_content_can_be_handed_into_an_expansion(make_engine):
-    """Handles have nothing to hash; the expansion is still found again, by who made it."""
+    """Handles cannot be hashed; the expansion is still found again by the node that made it."""
 
     class Handle:
         pass
@@ -308,7 +308,7 @@ def test_plain_ids_get_the_prefix_and_links_follow(make_engine):
 
 
 def test_a_loop_that_reads_the_graph_between_its_ends(make_engine):
-    """While loops as node packs build them: the end copies what lies between, from DYNPROMPT."""
+    """While loops as node packs build them: the end copies the nodes in between from DYNPROMPT."""
 
     @node("Open", category="")
     def open_loop(*, value: float) -> float:
@@ -434,7 +434,7 @@ def test_what_is_made_from_an_expansion_is_known_at_once_while_the_process_lives
 
 
 def test_an_expansion_behind_a_lazy_input_that_nobody_asked_for(make_engine):
-    """It ran for another reason, after the lazy node had its key; the key is the same next time."""
+    """The expansion ran for another node, after the lazy node got its key; the key is the same next time."""
 
     @node("First", category="", check_lazy=lambda: ["a"])
     def first(*, a: Annotated[float, Lazy], b: Annotated[float, Lazy]) -> float:

@@ -1,4 +1,4 @@
-"""What a literal means where an input of some type stands."""
+"""How literals are converted to the types of inputs."""
 
 from __future__ import annotations
 

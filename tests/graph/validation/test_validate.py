@@ -1,4 +1,4 @@
-"""What validation promises: everything wrong, at once, with what would be right."""
+"""Validation reports all problems at once, with what was expected."""
 
 from __future__ import annotations
 
@@ -57,7 +57,13 @@ def sizes(*, size: Annotated[int, Choices((1, 2, 4))] = 1, wired: Annotated[int,
 
 
 @node("Tiled", category="", output_node=True)
-def tiled(*, samples: Latent, size: int = 512, overlap: Annotated[int, AddedLater] = 64) -> None:
+def tiled(
+    *,
+    samples: Latent,
+    size: int = 512,
+    overlap: Annotated[int, AddedLater] = 64,
+    kind: Annotated[Literal["a", "b"], AddedLater],
+) -> None:
     return None
 
 

@@ -1,4 +1,4 @@
-"""What tests of packs' changes of a model begin with."""
+"""Fixtures for tests of packs that change a model."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def plain() -> Model:
 
 @pytest.fixture
 def model(plain: Model) -> Any:
-    """The same as packs get it."""
+    """The same model in the form that packs get."""
     from nodes.compat.comfy._diffusion_model import DiffusionModel
 
     return DiffusionModel(plain)

@@ -1,4 +1,4 @@
-"""A client that runs prompts on a server with node packs, and what it saw of each run."""
+"""A client that runs prompts on a server with node packs and records the messages of each run."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ MODES = {"none": ["--cache-none"], "default": ["--cache-classic"], "lru": ["--ca
 
 @dataclass
 class Ran:
-    """What a client saw of a run. ``seconds`` from the prompt's acceptance to the last message."""
+    """The messages of a run, and the ``seconds`` from the prompt's acceptance to the last message."""
 
     prompt_id: str = ""
     ran: list[str] = field(default_factory=list)
@@ -46,18 +46,23 @@ class Client:
         self.server = server
         self.caches = caches
 
+    def broken_packs(self) -> dict[str, Any]:
+        """The packs that the server lists with problems. Loading slowly, as on a busy machine, is none."""
+        packs = self.server.get("/readyz")[1]["packs"]
+        return {name: facts for name, facts in packs.items() if facts.keys() != {"seconds"}}
+
     def run(self, prompt: dict[str, Any], **more: Any) -> Ran:
-        """Queue a prompt that must be accepted, and listen until it has ended."""
+        """Queue a prompt that must be accepted, and wait until it has ended."""
         return asyncio.run(self._run(prompt, more))
 
     def refused(self, prompt: dict[str, Any], **more: Any) -> dict[str, Any]:
-        """Queue a prompt that must not be accepted; the answer."""
+        """Queue a prompt that must be refused, and return the answer."""
         status, answer = self.server.post("/prompt", {"prompt": prompt, **more})
         assert status == 400, answer
         return answer
 
     def pictures(self, ran: Ran, node_id: str) -> list[numpy.ndarray]:
-        """The pictures that a node of the run saved, as the history names them and ``/view`` gives them."""
+        """Return the pictures that a node saved, named by the history and read from ``/view``."""
         entry = self.server.get(f"/history/{ran.prompt_id}")[1][ran.prompt_id]
         found = []
         for image in entry["outputs"].get(node_id, {}).get("images", []):

@@ -1,4 +1,4 @@
-"""The embedded model, sampled as packs have changed it: small enough for numbers to be compared."""
+"""Samples the embedded model as changed by packs; it is small enough to compare numbers."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ def sampled(
     mask: Tensor | None = None,
     latent: Tensor | None = None,
 ) -> Tensor:
-    """By Sumi's own sampler, as the KSampler node does it."""
+    """Sample with Sumi's own sampler, like the KSampler node."""
     handle = getattr(model, "handle", model)
     shape = (batch, 4, SIDE, SIDE)
     return sample(

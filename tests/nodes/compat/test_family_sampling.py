@@ -1,4 +1,4 @@
-"""Packs see a family's prediction and noise levels as objects that compute what Sumi computes."""
+"""The objects for a family's prediction and noise levels compute the same as Sumi."""
 
 from __future__ import annotations
 

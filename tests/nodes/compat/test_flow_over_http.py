@@ -1,4 +1,4 @@
-"""How runs of a pack's graphs go, as clients see it: what runs, what is cached, what fails and where it is told."""
+"""Runs of a pack's graphs seen by clients: what runs, what is cached, and where errors are reported."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What packs put in the place of a model's parts, sampling, layers and weights, is what is sampled."""
+"""Packs' replacements of a model's parts, sampling, layers and weights are used for sampling."""
 
 from __future__ import annotations
 
@@ -62,7 +62,7 @@ def test_zero_terminal_snr(model: Any, plain: Model) -> None:
 
 
 def test_an_output_that_is_understood_otherwise(model: Any) -> None:
-    """As packs for distilled models do it: the clean latent, mixed with the noisy one by a rule of their own."""
+    """As in packs for distilled models: the denoised latent is mixed with the noisy one by their own rule."""
     import comfy.model_sampling
 
     seen: list[Tensor] = []
@@ -116,7 +116,7 @@ def test_the_whole_network_replaced(model: Any) -> None:
 
 
 class Shuffled(torch.nn.Module):
-    """What token perturbation puts in a transformer layer's place."""
+    """A replacement of a transformer layer, as for token perturbation."""
 
     def __init__(self, wrapped: Any, seen: list[Any]):
         super().__init__()

@@ -1,4 +1,4 @@
-"""What packs do to a model has effect when it is sampled: with the embedded model, on numbers."""
+"""Packs' changes of a model affect sampling: exact numbers, with the embedded model."""
 
 from __future__ import annotations
 
@@ -247,7 +247,7 @@ def test_a_wrapper_may_change_what_it_wraps(model: Any) -> None:
 
 
 def patch(*_: Any) -> None:
-    """What a pack wants called."""
+    """A function of a pack."""
 
 
 @pytest.mark.parametrize(

@@ -1,4 +1,4 @@
-"""Packs that change models, end to end: the pictures change, or stay, as the methods' theory says."""
+"""Packs that change models, end to end: the pictures change or stay equal as each method predicts."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ PACKS = Path(__file__).parent / "model_packs"
 pytestmark = pytest.mark.skipif(not WEIGHTS.is_file(), reason="the embedded model is not here")
 
 NOISE = 5e-3
-"""How far rounding may take latents apart; their values deviate by about 10."""
+"""Tolerance for rounding differences of latents, whose standard deviation is about 10."""
 
 Node = dict[str, Any]
 
@@ -85,11 +85,11 @@ COMPARED = node("Compare", a=["it", 0], b=["plain", 0])
 @pytest.mark.parametrize(
     ("name", "neutral", "strong"),
     [
-        ("FreeU", {"b": 1.0, "s": 1.0}, {"b": 1.3, "s": 0.5}),
+        ("PackFreeU", {"b": 1.0, "s": 1.0}, {"b": 1.3, "s": 0.5}),
         ("Tiled", {"tiles": 1}, {"tiles": 2}),
         ("MergedTokens", {"every": 1}, {"every": 2}),
         ("DeepShrink", {"until": 0.0}, {"until": 0.5}),
-        ("PerturbedAttention", {"scale": 0.0}, {"scale": 10.0}),
+        ("PerturbedAttention", {"scale": 0.0}, {"scale": 20.0}),
         ("RescaledGuidance", {"multiplier": 0.0}, {"multiplier": 0.7}),
         ("Prediction", {"sampling": "eps", "zsnr": False}, {"sampling": "v_prediction", "zsnr": False}),
         ("Prediction", {"sampling": "eps", "zsnr": False}, {"sampling": "v_prediction", "zsnr": True}),
@@ -116,10 +116,10 @@ def test_rescaled_guidance_narrows_what_strong_guidance_widens(server: RunningSe
 def test_changes_add_up_and_the_plain_model_stays_plain(server: RunningServer) -> None:
     chain = {
         "a": node("LowRank", **MODEL, strength=1.0),
-        "b": node("FreeU", model=["a", 0], b=1.2, s=0.8),
+        "b": node("PackFreeU", model=["a", 0], b=1.2, s=0.8),
         "c": node("PerturbedAttention", model=["b", 0], scale=2.0),
         "other": node("LowRank", model=["c", 0], strength=-1.0),
-        "unlike": node("FreeU", **MODEL, b=1.2, s=0.8),
+        "unlike": node("PackFreeU", **MODEL, b=1.2, s=0.8),
         "like": node("PerturbedAttention", model=["unlike", 0], scale=2.0),
     }
     both = {**chain, "there_and_back": sampled("other"), "never": sampled("like"), "changed": sampled("c")}
@@ -165,7 +165,7 @@ def test_a_packs_sampler_and_guider_give_what_the_ksampler_gives(server: Running
 
 
 def test_perpendicular_negatives(server: RunningServer) -> None:
-    """A negative text that says nothing beyond the empty one leaves plain guidance; another does not."""
+    """An empty negative text gives plain guidance; another text does not."""
     plain = {"plain": sampled("load", negative=["empty", 0])}
     empty = node("PerpendicularNegative", **{**GUIDED, "negative": ["empty", 0]}, empty=["empty", 0])
     assert compared(server, {**custom(empty), **plain})["difference"][0] < NOISE
@@ -174,7 +174,7 @@ def test_perpendicular_negatives(server: RunningServer) -> None:
 
 
 def test_a_run_of_a_changed_model_can_be_interrupted(server: RunningServer) -> None:
-    nodes = {"change": node("FreeU", **MODEL, b=1.1, s=0.9), "changed": sampled("change", steps=5000)}
+    nodes = {"change": node("PackFreeU", **MODEL, b=1.1, s=0.9), "changed": sampled("change", steps=5000)}
     assert compared(server, {"change": nodes["change"], "changed": sampled("change")})["difference"]  # all is loaded
     prompt = graph(**nodes, compare=node("Compare", a=["changed", 0], b=["plain", 0]))
     prompt_id = server.queue(prompt)
@@ -212,7 +212,7 @@ def test_nodes_offer_the_samplers_and_schedules_that_packs_add(server: RunningSe
 def test_a_packs_sampler_and_schedule_in_sumis_sampler(
     server: RunningServer, settings: dict[str, Any], alike: bool
 ) -> None:
-    """They are Euler's method and the normal schedule again, and one that is different."""
+    """They are Euler's method, the normal schedule, and a different schedule."""
     nodes = {"changed": sampled("load", **settings), "plain": sampled("load", denoise=settings.get("denoise", 1.0))}
     (difference,) = compared(server, nodes)["difference"]
     assert difference < NOISE if alike else difference > 0.1

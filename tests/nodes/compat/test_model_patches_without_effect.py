@@ -1,4 +1,4 @@
-"""A model that packs have changed without effect is sampled as one that nothing has changed."""
+"""A model with changes that have no effect gives the same results as an unchanged one."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ pytestmark = [needed, pytest.mark.usefixtures("names")]
 
 
 def without_effect(model: Any) -> Any:
-    """The model with a pack's function that gives back what it is given."""
+    """Return the model with a pack's function that returns its input."""
     cloned = model.clone()
     cloned.set_model_sampler_post_cfg_function(lambda arguments: arguments["denoised"])
     return cloned
@@ -54,7 +54,7 @@ def test_nor_with_areas_masks_times_and_strengths(model: Any) -> None:
 
 
 class Steering:
-    """A ControlNet of sorts."""
+    """A stand-in for a ControlNet."""
 
     def residuals(self, x: Tensor, timesteps: Tensor, context: Tensor, y: Any, **_: Any) -> Control:
         assert x.shape[0] == timesteps.shape[0] == context.shape[0]

@@ -1,4 +1,4 @@
-"""Models, texts and latents as packs handle them, with the embedded model."""
+"""How packs use models, texts and latents, with the embedded model."""
 
 from __future__ import annotations
 
@@ -148,6 +148,15 @@ def test_a_checkpoint_is_loaded_by_path(tmp_path: Path) -> None:
 
     model, tensors = run(Load, tmp_path, name=WEIGHTS.name)
     assert model.network() is not None and tensors > 100
+
+
+def test_a_pack_chooses_8_bits_for_the_weights() -> None:
+    from nodes.compat.comfy import sd
+
+    plain = sd.load_diffusion_model(str(WEIGHTS))
+    small = sd.load_diffusion_model(str(WEIGHTS), model_options={"dtype": torch.float8_e5m2})
+    assert small.handle.storage == "fp8_e5m2" and plain.handle.storage == "default"
+    assert small.model_size() * plain.model_dtype().itemsize == plain.model_size()
 
 
 def test_what_a_file_of_weights_says_without_being_read() -> None:

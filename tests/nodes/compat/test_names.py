@@ -1,4 +1,4 @@
-"""Small things that packs ask ComfyUI's modules for."""
+"""Small functions that packs use from ComfyUI's modules."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Packs that speak with the server, and nodes whose inputs change while it runs."""
+"""Packs that communicate with the server, and nodes whose inputs change while it runs."""
 
 from __future__ import annotations
 
@@ -90,7 +90,7 @@ def test_a_node_that_cannot_tell_stays_as_it_was(client: Client, notes: Path) ->
     before = listed(client)
     (notes / "broken").touch()
     assert listed(client) == before
-    assert "node Note cannot say what inputs it has by now" in client.server.said()
+    assert "node Note failed to declare its inputs again" in client.server.said()
 
 
 # -- whose run it is ---------------------------------------------------------------------------------------------

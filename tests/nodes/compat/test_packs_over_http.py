@@ -28,7 +28,7 @@ def client(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFact
 
 
 def shown(class_type: str, output: int = 0, **inputs: Any) -> dict[str, Any]:
-    """A prompt of one node and another that shows what it gives."""
+    """A prompt of one node and another that shows its outputs."""
     return {"it": node(class_type, **inputs), "show": node("Show", value=["it", output])}
 
 
@@ -255,6 +255,9 @@ def test_schema_groups_of_inputs(client: Client) -> None:
     inputs = {"numbers.number0": 1, "numbers.number2": ["n", 0], "mode": "scaled", "mode.factor": 10}
     assert client.run({"n": node("Number", value=5), **shown("SchemaGrow", **inputs)}).value() == [60]
     assert client.run(shown("SchemaGrow", **{"numbers.number0": 4, "mode": "plain"})).value() == [4]
+    halved = {"numbers.number0": 8, "mode": "halved"}
+    assert client.run(shown("SchemaGrow", **halved, **{"mode.factor": 0.25})).value() == [2]
+    assert client.run(shown("SchemaGrow", **halved)).value() == [4]
 
 
 def test_schema_blocking_and_async(client: Client) -> None:
@@ -332,8 +335,8 @@ def test_how_packs_fared_is_in_the_log(client: Client) -> None:
         "needs a part of ComfyUI that Sumi does not have (comfy.ldm",
         "custom node pack features: features is here",
         "custom node pack features: node 'Bare' cannot be used",
-        "custom node pack features lists nodes that Sumi has itself; Sumi's count: KSampler",
-        "custom node pack replaces replaces nodes of Sumi's: ImageInvert",
+        "custom node pack features redefines built-in nodes; the built-in ones are kept: KSampler",
+        "custom node pack replaces replaces built-in nodes: ImageInvert",
         "a-distribution-that-nobody-has not installed",
         "pip install -r",
     ):

@@ -31,7 +31,7 @@ SIGMAS = torch.tensor([10.0, 3.0, 1.0, 0.3, 0.0])
 
 
 def wave(x: Tensor, sigma: Tensor, **extra: Any) -> Tensor:
-    """A model: any smooth function will do. Noise levels come as [B]."""
+    """A model: a smooth function. Noise levels are [B]."""
     assert sigma.shape == (len(x),)
     return torch.tanh(x / (1 + sigma.reshape(-1, 1, 1, 1)))
 
@@ -71,7 +71,7 @@ def test_samplers_that_take_a_range() -> None:
 
 
 def test_options_of_samplers() -> None:
-    from comfy.k_diffusion.sampling import sample_euler, sample_euler_ancestral
+    from comfy.k_diffusion.sampling import sample_euler, sample_euler_ancestral, sample_lms
 
     x = initial_noise((1, 4, 4, 4), 1) * 10
     still = sample_euler_ancestral(wave, x, SIGMAS, eta=0.0)
@@ -84,8 +84,12 @@ def test_options_of_samplers() -> None:
 
     sample_euler_ancestral(wave, x, SIGMAS, noise_sampler=noise_sampler)
     torch.testing.assert_close(torch.tensor(drawn), torch.stack([SIGMAS[:3], SIGMAS[1:4]], dim=1))
-    with pytest.raises(Exception, match="the sampler euler has no option s_churn"):
-        sample_euler(wave, x, SIGMAS, s_churn=1.0)
+    drawn.clear()
+    churned = sample_euler(wave, x, SIGMAS, s_churn=1.0, s_tmin=1.0, noise_sampler=noise_sampler)
+    assert len(drawn) == int((SIGMAS[:-1] >= 1).sum()) and all(higher > sigma for sigma, higher in drawn)
+    assert (churned - still).abs().max() > 1e-4  # steps are longer, even with noise of zeros
+    with pytest.raises(Exception, match="the sampler lms has no option s_churn"):
+        sample_lms(wave, x, SIGMAS, s_churn=1.0)
 
 
 def test_pieces_of_samplers() -> None:
@@ -151,7 +155,7 @@ def test_a_packs_own_sampler_and_schedule_by_name(monkeypatch: pytest.MonkeyPatc
 
 
 def test_only_the_nodes_that_take_a_name_offer_what_packs_add(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Their results are kept in memory only: which code of the pack made them is not known."""
+    """Their results are kept in memory only, since the version of the pack's code is unknown."""
     import comfy.samplers
 
     from nodes.compat.added_samplers import with_added_names
@@ -160,10 +164,11 @@ def test_only_the_nodes_that_take_a_name_offer_what_packs_add(monkeypatch: pytes
     assert with_added_names(own.values()) == {}
     monkeypatch.setattr(comfy.samplers.KSampler, "SAMPLERS", [*SAMPLERS, "mine", "mine", 5])
     changed = with_added_names(own.values())
-    assert changed.keys() == {"KSampler", "KSamplerAdvanced"}
+    explaining = {"ExplainCrossAttention", "ExplainReverseDiffusion"}
+    assert changed.keys() == {"KSampler", "KSamplerAdvanced", "KSamplerSelect", *explaining}
     for name, node_type in changed.items():
         assert node_type.by_name["sampler_name"].choices == (*SAMPLERS, "mine")
-        assert node_type.by_name["scheduler"] == own[name].by_name["scheduler"]
+        assert node_type.by_name.get("scheduler") == own[name].by_name.get("scheduler")
         assert own[name].version is not None and node_type.version is None
 
 

@@ -1,4 +1,4 @@
-"""What the conditioning nodes put into entries, and that they leave what they are given alone."""
+"""The conditioning nodes set the right options of entries and do not modify their inputs."""
 
 from collections.abc import Callable, Iterator
 from typing import Any

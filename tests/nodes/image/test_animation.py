@@ -49,7 +49,7 @@ def test_the_workflow_is_inside(context: Any, save: Any) -> None:
 
 
 def test_a_webp_larger_than_the_format_is_refused(context: Any) -> None:
-    with pytest.raises(PixelError, match="16383 pixels a side"):
+    with pytest.raises(PixelError, match="16383 pixels per side"):
         saved(context, nodes.save_animated_webp, torch.zeros(1, 1, WEBP_LIMIT + 1, 3))
     assert list(context.folders.output.iterdir()) == []
 

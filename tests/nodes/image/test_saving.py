@@ -10,6 +10,7 @@ import PIL.Image
 import pytest
 import torch
 
+from graph.context import executing
 from graph.errors import OutputFileError
 from nodes.image import nodes
 from nodes.pictures import metadata
@@ -88,9 +89,24 @@ def test_other_channels_are_refused(context: Any) -> None:
     assert list(context.folders.output.iterdir()) == []
 
 
-def test_a_picture_of_nan_is_refused(context: Any) -> None:
-    images = torch.rand(2, 4, 4, 3)
-    images[1, 2, 2, 0] = float("nan")
-    with pytest.raises(PixelError, match=r"NaN.*--precision fp32"):
+def test_nan_is_written_as_black_with_a_warning(context: Any, caplog: pytest.LogCaptureFixture) -> None:
+    images = torch.ones(2, 4, 4, 3)
+    images[1, 2, 3] = float("nan")
+    with executing(context):
         save_png(context, images, prefix="cat")
-    assert [path.name for path in context.folders.output.iterdir()] == ["cat_00001_.png"]
+    written = np.array(PIL.Image.open(context.folders.output / "cat_00002_.png"))
+    assert written[2, 3].tolist() == [0, 0, 0] and (written == 0).sum() == 3
+    [warning] = context.warnings
+    assert warning.startswith("3 of the picture's 48 values are NaN") and warning in caplog.text
+
+
+def test_pictures_without_a_channel_dimension_are_grey(context: Any) -> None:
+    grey = torch.tensor([[0.0, 0.5, 1.0]]).expand(2, 4, 3)
+    for result in (
+        nodes.save_image(images=grey, filename_prefix="grey", context=context),
+        nodes.preview_image(images=grey, context=context),
+    ):
+        for file in result.ui["images"]:  # type: ignore[index]
+            picture = PIL.Image.open(context.folders.place(file["type"]) / file["filename"])
+            assert (picture.mode, picture.size) == ("L", (3, 4))
+            assert np.array(picture)[0].tolist() == [0, 127, 255]

@@ -1,4 +1,4 @@
-"""An item keeps the noise it draws, whatever batch it is put in."""
+"""An item gets the same noise in any batch."""
 
 from __future__ import annotations
 

@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 import torch
 
+from graph.context import executing
 from nodes.allocation import TooLargeError
 from nodes.feather import ramp
 from nodes.latent import nodes
@@ -23,9 +24,16 @@ def test_an_empty_latent_is_an_eighth_as_large_and_zero() -> None:
     assert samples.shape == (3, 4, 33, 64) and samples.dtype == torch.float32 and not samples.any()
 
 
-def test_a_size_that_is_no_multiple_of_8_is_refused_with_its_neighbours() -> None:
-    with pytest.raises(SizeError, match=r"519×20 is no size; .* use 512×16 or 520×24"):
-        nodes.empty_latent_image(width=519, height=20)
+def test_a_size_that_is_not_a_multiple_of_8_is_rounded_down_with_a_warning(context: Any) -> None:
+    with executing(context):
+        samples = nodes.empty_latent_image(width=519, height=20)["samples"]
+    assert samples.shape == (1, 4, 2, 64)
+    assert context.warnings == ["519×20 was rounded down to 512×16: sizes are multiples of 8"]
+
+
+def test_a_side_below_8_is_an_error() -> None:
+    with pytest.raises(SizeError, match="64×7 is too small"):
+        nodes.empty_latent_image(width=64, height=7)
 
 
 def test_an_absurd_size_is_refused_with_what_it_would_take() -> None:

@@ -1,4 +1,4 @@
-"""Computes with a deep network under a budget; prints the result's hash and the most memory that the process had.
+"""Computes with a deep network under a memory limit; prints the result's hash and the process's peak memory.
 
 python -m tests.nodes.models.deep FILE BUDGET [PATCHED]
 """
@@ -15,7 +15,8 @@ from torch import Tensor, nn
 from nodes.models.checkpoint import Checkpoint
 from nodes.models.residency import Residency
 from nodes.models.stored_network import Source
-from nodes.models.weight_patches import LowRank, WeightPatch
+from nodes.models.weight_changes import LowRank
+from nodes.models.weight_patches import WeightPatch
 from nodes.models.weights import weights_at
 
 WIDTH = 512
@@ -48,7 +49,7 @@ class Deep(nn.Module):
 
 
 def anonymous_memory() -> int:
-    """Bytes of this process that are no file's."""
+    """Return the anonymous memory of this process in bytes."""
     status = Path("/proc/self/status").read_text()
     return int(status.partition("RssAnon:")[2].split()[0]) * 1024
 

@@ -9,11 +9,11 @@ import torch
 from safetensors.torch import save_file
 from torch import Tensor, nn
 
+from nodes.fused import Convolution, Linear
 from nodes.models.checkpoint import Checkpoint
 from nodes.models.residency import Residency
 from nodes.models.stored_network import Source
 from nodes.models.weights import Weights, weights_at
-from nodes.unet.fused import Convolution, Linear
 
 CPU = torch.device("cpu")
 PREFIX = "net."
@@ -63,7 +63,7 @@ def limited(limit: int | Callable[[], int]) -> Residency:
 def load(
     weights: Weights[int], build: Callable[[int], nn.Module], dtype: torch.dtype, device: torch.device
 ) -> nn.Module:
-    """The network in memory as a whole, kept by nobody else."""
+    """Load the whole network, with no other reference to it."""
     return limited(UNLIMITED).resident(Source(weights, build, dtype, device))
 
 

@@ -1,4 +1,4 @@
-"""What a model file is told to be, and how a bad one is refused."""
+"""How model files are detected, and how bad ones are refused."""
 
 from __future__ import annotations
 
@@ -12,10 +12,11 @@ import subprocess
 import sys
 import types
 import warnings
-from collections import OrderedDict
-from pathlib import Path
+from collections import OrderedDict, defaultdict
+from pathlib import Path, PurePosixPath, PureWindowsPath
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 from safetensors.torch import save_file
@@ -29,6 +30,7 @@ TENSORS = {
     "nothing": torch.empty(0, 5),
     "eight": torch.ones(3).to(torch.float8_e4m3fn),
 }
+TENSORS_OF_OLD = {name: tensor for name, tensor in TENSORS.items() if name != "eight"}
 
 
 def _written(path: Path, header: Any, data: bytes = b"") -> Path:
@@ -89,6 +91,50 @@ def test_a_lightning_callback_among_the_weights_is_no_code(tmp_path: Path, monke
     monkeypatch.setattr(sys.modules[name], "ModelCheckpoint", callback, raising=False)
     torch.save({"state_dict": TENSORS, "callbacks": {callback: {"best": 1}}}, tmp_path / "m.ckpt")
     _assert_holds(Checkpoint.open(tmp_path / "m.ckpt"), TENSORS)
+
+
+@pytest.mark.parametrize("new_format", [True, False], ids=["zip", "bare pickle"])
+def test_numbers_and_arrays_of_numpy_are_no_code(tmp_path: Path, new_format: bool) -> None:
+    beside = {
+        "loss": np.float64(0.25),
+        "step": np.int64(3),
+        "done": np.bool_(True),
+        "name": np.str_("sd"),
+        "half": np.float16(1),
+        "kind": np.dtype(">f4"),
+        "betas": np.linspace(0, 1, 4),
+        "names": np.array(["a", None], dtype=object),
+        "bytes": bytes(range(256)),
+    }
+    torch.save({"state_dict": TENSORS_OF_OLD, **beside}, tmp_path / "m.ckpt", _use_new_zipfile_serialization=new_format)
+    _assert_holds(Checkpoint.open(tmp_path / "m.ckpt"), TENSORS_OF_OLD)
+
+
+def test_numpy_numbers_written_before_numpy_2_are_no_code(tmp_path: Path) -> None:
+    content = {"state_dict": TENSORS_OF_OLD, "loss": np.float64(0.25), "betas": np.ones(3)}
+    torch.save(content, tmp_path / "m.ckpt", _use_new_zipfile_serialization=False)
+    written = (tmp_path / "m.ckpt").read_bytes()
+    assert b"cnumpy._core.multiarray\nscalar\n" in written
+    (tmp_path / "m.ckpt").write_bytes(written.replace(b"cnumpy._core.", b"cnumpy.core."))
+    _assert_holds(Checkpoint.open(tmp_path / "m.ckpt"), TENSORS_OF_OLD)
+
+
+@pytest.mark.parametrize("new_format", [True, False])
+def test_paths_and_defaultdicts_are_no_code(tmp_path: Path, new_format: bool) -> None:
+    content = {
+        "state_dict": {"w": torch.ones(3)},
+        "paths": [tmp_path, PurePosixPath("/a/b"), PureWindowsPath("C:/a"), {1, 2}],
+        "counts": [defaultdict(list, {"a": [1]}), defaultdict(int, {"a": 1}), defaultdict(None, {"a": 1})],
+    }
+    torch.save(content, tmp_path / "m.ckpt", _use_new_zipfile_serialization=new_format)
+    assert torch.equal(Checkpoint.open(tmp_path / "m.ckpt").tensor("w"), torch.ones(3))
+
+
+def test_code_inside_an_array_is_refused_and_not_executed(tmp_path: Path) -> None:
+    array = np.array([_Payload(tmp_path / "executed")], dtype=object)
+    torch.save({"state_dict": TENSORS_OF_OLD, "x": array}, tmp_path / "m.ckpt")
+    assert "mkdir" in _complaint(tmp_path / "m.ckpt")
+    assert not (tmp_path / "executed").exists()
 
 
 def test_older_text_encoder_names_are_read_as_todays(tmp_path: Path) -> None:

@@ -1,4 +1,4 @@
-"""Which models a file is found to hold, and how tensors that do not fit are named."""
+"""Which models are detected in a file, and the errors for tensors that do not fit."""
 
 from __future__ import annotations
 
@@ -56,7 +56,7 @@ def _file(path: Path, shapes: Shapes) -> Checkpoint:
 def test_the_embedded_model_is_used_to_the_last_tensor(caplog: pytest.LogCaptureFixture) -> None:
     checkpoint = Checkpoint.open(EMBEDDED)
     models = contents.model_in(checkpoint), contents.vae_in(checkpoint), contents.text_encoder_in(checkpoint)
-    contents.say_what_is_left_over(checkpoint, [p for model in models for p in contents.prefixes_of(model)])
+    contents.warn_of_unused_tensors(checkpoint, [p for model in models for p in contents.prefixes_of(model)])
     assert not caplog.records
     model, vae, clip = models
     counted = sum(len(part.network().state_dict()) for part in (model, vae, clip.encoder("l")))
@@ -118,7 +118,7 @@ def test_what_training_leaves_behind_is_not_spoken_of(tmp_path: Path, caplog: py
     }
     checkpoint = _file(tmp_path / "m.safetensors", _full() | left)
     models = contents.model_in(checkpoint), contents.vae_in(checkpoint), contents.text_encoder_in(checkpoint)
-    contents.say_what_is_left_over(checkpoint, [p for model in models for p in contents.prefixes_of(model)])
+    contents.warn_of_unused_tensors(checkpoint, [p for model in models for p in contents.prefixes_of(model)])
     assert not caplog.records
 
 
@@ -128,7 +128,7 @@ def test_surplus_tensors_are_named_in_the_log(tmp_path: Path, caplog: pytest.Log
     )
     with caplog.at_level(logging.WARNING):
         prefix = contents.model_in(checkpoint).weights.prefix
-        contents.say_what_is_left_over(checkpoint, [prefix, "first_stage_model.", "cond_stage_model."])
+        contents.warn_of_unused_tensors(checkpoint, [prefix, "first_stage_model.", "cond_stage_model."])
     said = " ".join(record.getMessage() for record in caplog.records)
     assert "model.diffusion_model.adapter.weight" in said
     assert "safety.weight" in said
@@ -166,12 +166,6 @@ def test_attention_may_be_written_as_linear_layers(tmp_path: Path) -> None:
     shapes = {name: shape[:2] if ".attn_1." in name else shape for name, shape in vae_shapes(VAE).items()}
     vae = contents.vae_in(_file(tmp_path / "m.safetensors", shapes))
     assert vae.network().decoder.mid.attn_1.q.weight.shape == (32, 32, 1, 1)
-
-
-def test_a_vae_in_diffusers_names_is_told_so(tmp_path: Path) -> None:
-    shapes = {"decoder.conv_in.weight": (32, 4, 3, 3), "decoder.mid_block.attentions.0.to_q.weight": (32, 32)}
-    with pytest.raises(CheckpointError, match="diffusers"):
-        contents.vae_in(_file(tmp_path / "m.safetensors", shapes))
 
 
 def test_a_file_without_the_model_says_which(tmp_path: Path) -> None:

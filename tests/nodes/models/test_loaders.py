@@ -1,4 +1,4 @@
-"""The loader nodes: files by name, models as handles, what is missing said where it is needed."""
+"""The loader nodes: files by name, models as handles, errors for missing parts where they are needed."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ TEXT = TextConfig(width=64, layers=1, mlp=64)
 
 
 class Place(NamedTuple):
-    """What a loader needs of its context."""
+    """The parts of a context that a loader needs."""
 
     folders: Folders
 
@@ -108,8 +108,34 @@ def test_a_file_with_no_model_at_all_is_an_error_of_the_loader(place: Place) -> 
         _load(place, {"lora.down": torch.zeros(2)})
 
 
-def test_a_damaged_part_is_an_error_of_the_loader(place: Place) -> None:
+@pytest.mark.parametrize(
+    ("part", "missing"),
+    [
+        ("VAE", "first_stage_model.quant_conv.bias"),
+        ("VAE", "first_stage_model.decoder."),
+        ("CLIP", "cond_stage_model.transformer.text_model.final_layer_norm.weight"),
+    ],
+)
+def test_an_incomplete_vae_or_text_encoder_is_an_error_of_the_node_that_uses_it(
+    place: Place, part: str, missing: str
+) -> None:
+    tensors = {name: tensor for name, tensor in (_unet() | _vae() | _text()).items() if not name.startswith(missing)}
+    models = _load(place, tensors)
+    blocked = getattr(models, part)
+    assert isinstance(blocked, Blocked) and blocked.fails and blocked.message is not None
+    assert "m.safetensors: " in blocked.message and missing in blocked.message
+    assert [name for name, model in models._asdict().items() if isinstance(model, Blocked)] == [part]
+
+
+def test_an_incomplete_diffusion_model_is_an_error_of_the_loader(place: Place) -> None:
     tensors = _unet() | _vae()
+    del tensors["model.diffusion_model.out.2.bias"]
+    with pytest.raises(CheckpointError, match=r"missing: model\.diffusion_model\.out\.2\.bias"):
+        _load(place, tensors)
+
+
+def test_an_incomplete_vae_alone_is_an_error_of_the_loader(place: Place) -> None:
+    tensors = _vae()
     del tensors["first_stage_model.quant_conv.bias"]
     with pytest.raises(CheckpointError, match=r"missing: first_stage_model\.quant_conv\.bias"):
         _load(place, tensors)

@@ -13,10 +13,11 @@ import pytest
 import torch
 from torch import Tensor, nn
 
+from nodes.fused import Linear
 from nodes.models.checkpoint import CheckpointError
 from nodes.models.residency import Residency
-from nodes.models.weight_patches import Difference, LowRank, Replacement, WeightPatch, WeightPatchError
-from nodes.unet.fused import Linear
+from nodes.models.weight_changes import Difference, LowRank, Replacement
+from nodes.models.weight_patches import WeightPatch, WeightPatchError
 from nodes.vram import weight_budget
 from tests.nodes.models.networks import UNLIMITED, Net, in_file, limited, saved, size, source
 

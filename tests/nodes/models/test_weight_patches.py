@@ -5,7 +5,8 @@ from __future__ import annotations
 import pytest
 import torch
 
-from nodes.models.weight_patches import Difference, LowRank, Replacement, WeightPatch, WeightPatchError, patched
+from nodes.models.weight_changes import Difference, LowRank, Renormalized, Replacement
+from nodes.models.weight_patches import WeightPatch, WeightPatchError, patched
 
 WEIGHT = torch.arange(12.0).reshape(3, 4)
 
@@ -41,7 +42,7 @@ def test_low_rank_of_a_convolution_with_a_core() -> None:
 @pytest.mark.parametrize("shape", [(3, 1), (1, 4)])
 def test_magnitudes_are_those_that_are_said(shape: tuple[int, int]) -> None:
     magnitude = torch.rand(shape) + 1
-    change = LowRank(torch.randn(3, 2), torch.randn(2, 4), magnitude=magnitude)
+    change = Renormalized(LowRank(torch.randn(3, 2), torch.randn(2, 4)), magnitude)
     result = patched(WEIGHT, [WeightPatch("w", change)])
     torch.testing.assert_close(result.norm(dim=1 if shape[0] == 3 else 0, keepdim=True), magnitude)
 

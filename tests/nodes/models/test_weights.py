@@ -1,4 +1,4 @@
-"""How weights become a module: in what precision, in how much memory, and what is refused."""
+"""Loading weights into a module: precision, memory, and errors."""
 
 from __future__ import annotations
 

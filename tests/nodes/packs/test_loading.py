@@ -1,4 +1,4 @@
-"""Packs: which are loaded, and what becomes of those that misbehave."""
+"""Packs: which are loaded, and how failing ones are handled."""
 
 from __future__ import annotations
 
@@ -191,7 +191,7 @@ def test_a_pack_that_fails_stops_nothing(
 
 @pytest.fixture
 def ctrl_c(request: pytest.FixtureRequest) -> Iterator[None]:
-    """What the process does on Ctrl+C, for the length of a test: a worker ignores it."""
+    """Set how the process handles Ctrl+C during a test: a worker ignores it."""
     before = signal.signal(signal.SIGINT, request.param)
     yield
     signal.signal(signal.SIGINT, before)
@@ -208,7 +208,7 @@ def test_ctrl_c_ends_the_imports(tmp_path: Path, places: Folders) -> None:
 @pytest.mark.parametrize("ctrl_c", [signal.SIG_IGN], indirect=True)
 @pytest.mark.usefixtures("ctrl_c")
 def test_a_keyboard_interrupt_of_a_packs_own_making_is_its_failure(tmp_path: Path, places: Folders) -> None:
-    """Where Ctrl+C is not listened to, nobody has pressed it."""
+    """A process that ignores Ctrl+C cannot have been interrupted by the user."""
     good = NATIVE.format(name="Good", given=1)
     found = load(tmp_path, places, a_raises="raise KeyboardInterrupt('of my own')", b_good=good)
     assert list(found.types) == ["Good"] and list(found.failures) == ["a_raises"]
@@ -221,7 +221,7 @@ def test_a_pack_that_does_not_end_is_given_up(tmp_path: Path, places: Folders, m
     started = time.monotonic()
     found = load(tmp_path, places, hangs=swallows, good=NATIVE.format(name="Good", given=1))
     assert time.monotonic() - started < 30
-    assert list(found.types) == ["Good"] and "given up after 0.3 s" in found.failures["hangs"]
+    assert list(found.types) == ["Good"] and "stopped after 0.3 s" in found.failures["hangs"]
     assert "time.sleep(60)" in found.failures["hangs"]
 
 
@@ -256,7 +256,7 @@ def test_nodes_of_both_styles_say_that_they_call_a_service(tmp_path: Path, place
 def test_one_broken_schema_does_not_take_the_others_with_it(tmp_path: Path, places: Folders) -> None:
     found = load(tmp_path, places, pack=SCHEMAS)
     assert list(found.types) == ["Works"]
-    assert found.failures == {"pack: Broken": "its schema cannot be had: ValueError: no schema"}
+    assert found.failures == {"pack: Broken": "its schema cannot be read: ValueError: no schema"}
 
 
 def test_a_native_node_may_replace_one_of_ours_and_a_listed_class_does_not(tmp_path: Path, places: Folders) -> None:
@@ -267,12 +267,24 @@ def test_a_native_node_may_replace_one_of_ours_and_a_listed_class_does_not(tmp_p
     assert facts == {"listed": (["SaveImage"], []), "native": ([], ["ImageInvert"])}
 
 
+def test_a_pack_may_name_its_scripts_in_the_table_of_nodes(tmp_path: Path, places: Folders) -> None:
+    text = """
+import os, nodes
+web = os.path.join(os.path.dirname(__file__), "js")
+nodes.EXTENSION_WEB_DIRS["scripts"] = web
+NODE_CLASS_MAPPINGS = {}
+"""
+    (tmp_path / "custom_nodes" / "scripts" / "js").mkdir(parents=True)
+    found = load(tmp_path, places, **{"scripts/__init__.py": text})
+    assert [pack.web for pack in found.packs] == [tmp_path / "custom_nodes" / "scripts" / "js"]
+
+
 def test_the_later_of_two_packs_with_one_class_counts(
     tmp_path: Path, places: Folders, caplog: pytest.LogCaptureFixture
 ) -> None:
     found = load(tmp_path, places, a=NATIVE.format(name="Same", given=1), b=NATIVE.format(name="Same", given=2))
     assert found.types["Same"].description == "Gives 2."
-    assert "another pack has a node 'Same' too" in caplog.text
+    assert "another pack also defines the node 'Same'" in caplog.text
 
 
 def test_packs_of_one_name_in_two_folders_are_two_packs(tmp_path: Path, places: Folders) -> None:

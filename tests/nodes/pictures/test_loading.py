@@ -1,4 +1,4 @@
-"""Pictures of every mode come in upright, with their transparency as a mask; bad files say so."""
+"""Pictures of every mode are loaded upright, with transparency as a mask; bad files give clear errors."""
 
 from __future__ import annotations
 
@@ -20,6 +20,7 @@ from graph.errors import InputFileError
 from nodes.image import nodes
 from nodes.mask import nodes as mask_nodes
 from nodes.pictures.loading import MAX_PIXELS, load_channel, load_image
+from server.files.pictures import preview
 
 GRADIENT = np.arange(4 * 6 * 4, dtype=np.uint8).reshape(4, 6, 4) * 2
 
@@ -163,7 +164,7 @@ def test_a_bomb_is_refused_before_it_is_unpacked(tmp_path: Path, side: int) -> N
         b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", header) + chunk(b"IDAT", zlib.compress(bytes(64))) + chunk(b"IEND", b"")
     )
     (tmp_path / "bomb.png").write_bytes(data)
-    with pytest.raises(InputFileError, match=r"bomb\.png.*(at most|too large)"):
+    with pytest.raises(InputFileError, match=r"bomb\.png.*(The limit is|too large)"):
         load_image(tmp_path / "bomb.png")
 
 
@@ -180,12 +181,40 @@ FORMATS = ["PNG", "JPEG", "GIF", "WEBP", "TIFF", *(["AVIF"] if PIL.features.chec
 FILES = {name: encoded(name) for name in FORMATS}
 
 
-@pytest.mark.parametrize("format_name", FILES)
-def test_a_truncated_picture_is_refused(tmp_path: Path, format_name: str) -> None:
+@pytest.mark.parametrize(("format_name", "kept"), [("PNG", 0.34), ("JPEG", 0.9), ("GIF", 0.9), ("TIFF", 0.9)])
+def test_of_a_truncated_picture_what_is_there_is_read(
+    tmp_path: Path, format_name: str, kept: float, caplog: pytest.LogCaptureFixture
+) -> None:
+    path = tmp_path / f"p.{format_name.lower()}"
+    path.write_bytes(FILES[format_name][: int(kept * len(FILES[format_name]))])
+    image, _ = load_image(path)
+    assert image.shape[1:] == (24, 24, 3)
+    assert image[0, 0].std() > 0.1, "the first row is there"
+    assert f"{path.name} is damaged" in caplog.text
+
+
+@pytest.mark.parametrize("format_name", sorted(FILES.keys() & {"WEBP", "AVIF"}))
+def test_a_truncated_picture_that_is_decoded_whole_or_not_at_all_is_refused(tmp_path: Path, format_name: str) -> None:
     path = tmp_path / f"p.{format_name.lower()}"
     path.write_bytes(FILES[format_name][: len(FILES[format_name]) // 3])
     with pytest.raises(InputFileError, match="p"):
         load_image(path)
+
+
+@pytest.mark.parametrize(("white", "name"), [(1.0, "a.tif"), (255.0, "b.tif"), (65535.0, "c.tif")])
+def test_floats_keep_their_range_whatever_white_is(tmp_path: Path, white: float, name: str) -> None:
+    values = np.array([[0, 0.25, 0.5, 1]], dtype=np.float32)
+    image, _ = load_image(saved(tmp_path, PIL.Image.fromarray(values * white), name))
+    torch.testing.assert_close(image[0, ..., 2], torch.tensor(values))
+
+
+def test_highlights_of_a_float_picture_are_clipped_and_nan_is_black(tmp_path: Path) -> None:
+    values = np.array([[0.1, 0.2, 0.3, 3.0]], dtype=np.float32)
+    image, _ = load_image(saved(tmp_path, PIL.Image.fromarray(values), "a.tif"))
+    torch.testing.assert_close(image[0, 0, :, 0], torch.tensor([0.1, 0.2, 0.3, 1.0]))
+    values[0, 1] = np.nan
+    image, _ = load_image(saved(tmp_path, PIL.Image.fromarray(values), "b.tif"))
+    torch.testing.assert_close(image[0, 0, :, 0], torch.tensor([0.1, 0.0, 0.3, 1.0]))
 
 
 @settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
@@ -209,3 +238,83 @@ def test_damaged_pictures_are_read_or_refused_never_worse(
         assert str(path) in str(error)
     else:
         assert image.ndim == 4 and mask.ndim == 3 and image.isfinite().all()
+
+
+def ramp(top: float, dtype: str = "float32") -> np.ndarray[Any, Any]:
+    return np.linspace(0, top, 64 * 64).reshape(64, 64).astype(dtype)
+
+
+@pytest.mark.parametrize("top", [1.0, 1.4, 4.0, 255.0, 1000.0, 65535.0, 1e6])
+def test_a_float_ramp_spans_black_to_white(tmp_path: Path, top: float) -> None:
+    image, _ = load_image(saved(tmp_path, PIL.Image.fromarray(ramp(top)), "p.tif"))
+    assert image.min() == 0 and image.max() > 0.99
+    assert float(image.mean()) == pytest.approx(0.5, abs=0.15 if top == 1.4 else 0.01)
+
+
+@pytest.mark.parametrize("outlier", [np.inf, 1e6, -np.inf, np.nan])
+def test_a_single_value_far_outside_does_not_change_white(tmp_path: Path, outlier: float) -> None:
+    values = ramp(1.0)
+    values[5, 5] = outlier
+    image, _ = load_image(saved(tmp_path, PIL.Image.fromarray(values), "p.tif"))
+    assert image[0, 5, 5, 0] == (1.0 if outlier > 0 else 0.0)
+    values[5, 5] = image[0, 5, 5, 0]
+    assert torch.equal(image[0, ..., 0], torch.from_numpy(values))
+
+
+def test_32_bit_integers_have_the_white_they_were_written_with(tmp_path: Path) -> None:
+    image, _ = load_image(saved(tmp_path, PIL.Image.fromarray(ramp(255.0, "int32")), "p.tif"))
+    assert float(image.mean()) == pytest.approx(0.5, abs=0.01)
+
+
+def test_a_dark_16_bit_picture_stays_dark(tmp_path: Path) -> None:
+    image, _ = load_image(saved(tmp_path, PIL.Image.fromarray(ramp(255.0, "uint16"))))
+    assert float(image.max()) == pytest.approx(255 / 65535)
+
+
+def still_png() -> bytes:
+    file = io.BytesIO()
+    PIL.Image.fromarray(GRADIENT[..., :3]).save(file, "PNG")
+    return file.getvalue()
+
+
+def faulty_pngs() -> dict[str, tuple[bytes, str]]:
+    """PNGs whose pixels are whole, by the part that is not, with the reason that is given."""
+    whole = still_png()
+    head, rest = whole[:33], whole[33:]
+    bad_end = rest[:-12] + chunk(b"tEXt", b"key\0text")[:-4] + b"abcd" + rest[-12:]
+    return {
+        "eXIf": (head + chunk(b"eXIf", b"garbage!!") + rest, "EXIF data cannot be read"),
+        "IDAT": (whole[:-16] + b"abcd" + whole[-12:], "the IDAT chunk has a wrong checksum"),
+        "zTXt": (head + chunk(b"zTXt", b"key\0\0garbage") + rest, "the text in the zTXt chunk cannot be read"),
+        "iTXt": (head + chunk(b"iTXt", b"key\0\1\0\0\0garbage") + rest, "the text in the iTXt chunk cannot be read"),
+        "UTF-8": (head + chunk(b"iTXt", b"key\0\0\0\0\0\xff") + rest, "the text in the iTXt chunk cannot be read"),
+        "tEXt": (head + bad_end, "the tEXt chunk has a wrong checksum"),
+        "IEND": (whole[:-12], "the end of the file (IEND) is missing"),
+    }
+
+
+@pytest.mark.parametrize("part", faulty_pngs())
+def test_a_png_with_whole_pixels_is_read_and_its_fault_reported(
+    tmp_path: Path, part: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    data, reason = faulty_pngs()[part]
+    (tmp_path / "whole.png").write_bytes(still_png())
+    (tmp_path / "p.png").write_bytes(data)
+    expected, _ = load_image(tmp_path / "whole.png")
+    assert caplog.records == []
+    image, _ = load_image(tmp_path / "p.png")
+    assert torch.equal(image, expected)
+    [record] = caplog.records
+    assert "p.png is damaged" in record.getMessage() and reason in record.getMessage()
+    caplog.clear()
+    preview(tmp_path / "p.png", "webp", 90, False, 10**6)
+    assert reason in caplog.text
+
+
+def test_a_tiff_of_an_unknown_pixel_type_is_refused_with_what_is_read(tmp_path: Path) -> None:
+    path = saved(tmp_path, PIL.Image.fromarray(ramp(1.0)), "p.tif")
+    bits = struct.pack("<HHIHH", 258, 3, 1, 32, 0)
+    assert bits in path.read_bytes()
+    path.write_bytes(path.read_bytes().replace(bits, struct.pack("<HHIHH", 258, 3, 1, 24, 0)))
+    with pytest.raises(InputFileError, match="8 or 16 bits a channel, or greys in float32"):
+        load_image(path)

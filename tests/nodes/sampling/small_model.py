@@ -31,7 +31,7 @@ CONFIG = UNetConfig(
 
 @dataclass(frozen=True)
 class SmallModel(Model):
-    """A handle of a network that is in no file."""
+    """A handle of a network that is not in a file."""
 
     unet: UNet = field(kw_only=True)
 

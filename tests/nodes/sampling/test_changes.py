@@ -8,7 +8,6 @@ from typing import Any
 
 import pytest
 import torch
-from diffusers.pipelines.stable_diffusion.pipeline_stable_diffusion import rescale_noise_cfg
 from torch import Tensor, nn
 
 from nodes import device
@@ -272,67 +271,6 @@ def test_a_text_that_a_function_writes_into_is_projected_again(network: UNet, pr
     assert len(projections) == 3
 
 
-# -- methods from papers, written with these ---------------------------------------------------------------------
-
-
-def rescaled(multiplier: float) -> Callable[[GuidanceStep], Tensor]:
-    """Guidance rescaled in v form. Lin et al., arXiv:2305.08891, section 3.4."""
-
-    def guidance(step: GuidanceStep) -> Tensor:
-        root = (step.level**2 + 1) ** 0.5
-        scaled = step.x / root**2
-        positive, negative = ((scaled - side) * root / step.level for side in (step.conditional, step.unconditional))
-        v = negative + (positive - negative) * step.scale
-        factor = positive.std((1, 2, 3), keepdim=True) / v.std((1, 2, 3), keepdim=True)
-        v = v * (multiplier * factor + (1 - multiplier))
-        return scaled - v * step.level / root
-
-    return guidance
-
-
-def perturbed_attention(scale: float) -> Callable[[GuidanceStep], Tensor]:
-    """Away from a prediction whose middle self-attention is the identity. Ahn et al., arXiv:2403.17377."""
-
-    def after(step: GuidanceStep) -> Tensor:
-        inside = step.changes.inside.with_replacement("attn1", ("middle", 0), lambda q, k, v, options: v)
-        perturbed = step.predict(step.toward, changes=dataclasses.replace(step.changes, inside=inside))
-        assert step.guided is not None
-        return step.guided + (step.conditional - perturbed[step.toward]) * scale
-
-    return after
-
-
-@pytest.mark.parametrize("multiplier", [0.0, 0.7, 1.0])
-def test_rescaled_guidance_is_that_of_diffusers(network: UNet, multiplier: float) -> None:
-    x, sigma, scale = noisy(2), 3.0, 7.0
-    model = guided(network, prompt(1), prompt(2), scale, ModelChanges(guidance=rescaled(multiplier)))
-    sides = guided(network, prompt(1), prompt(2), 0.0)
-    negative = sides(x, sigma)
-    positive = guided(network, prompt(1), prompt(2), 1.0)(x, sigma)
-    root = (sigma**2 + 1) ** 0.5
-    v_positive, v_negative = ((x / root**2 - side) * root / sigma for side in (positive, negative))
-    v = rescale_noise_cfg(v_negative + (v_positive - v_negative) * scale, v_positive, multiplier)
-    torch.testing.assert_close(model(x, sigma), x / root**2 - v * sigma / root, **CLOSE)
-
-
-def test_perturbed_attention_guidance(network: UNet) -> None:
-    x, sigma = noisy(), 3.0
-    plain = guided(network, prompt(1), prompt(2), 4.0)
-    changed = guided(network, prompt(1), prompt(2), 4.0, ModelChanges(after_guidance=(perturbed_attention(2.5),)))
-    levels = plain.predictor.levels
-    options = {"patches_replace": {"attn1": {("middle", 0): lambda q, k, v, options: v}}}
-    output = network(
-        levels.network_input(x, sigma),
-        torch.full((1,), float(levels.timestep(sigma))),
-        text(1),
-        transformer_options=options,
-    )
-    perturbed = levels.denoised(x, output, sigma)
-    conditional = guided(network, prompt(1), prompt(2), 1.0)(x, sigma)
-    torch.testing.assert_close(changed(x, sigma), plain(x, sigma) + (conditional - perturbed) * 2.5, **CLOSE)
-    assert (changed(x, sigma) - plain(x, sigma)).abs().max() > 1e-3
-
-
 # -- memory ------------------------------------------------------------------------------------------------------
 
 
@@ -351,7 +289,7 @@ def test_out_of_memory_runs_conditions_one_after_the_other(network: UNet, caplog
     # Tried together, tried again with the others gone, then one by one for the rest of the run.
     assert sizes == [2, 2] + [1] * 8
     assert [record.message.partition(";")[0] for record in caplog.records] == ["out of memory while sampling"] * 2
-    assert "one after the other for the rest of this run" in caplog.text
+    assert "one by one for the rest of this run" in caplog.text
 
 
 def test_out_of_memory_that_passes_when_other_models_leave_keeps_the_batches(network: UNet) -> None:

@@ -1,4 +1,4 @@
-"""Where in the picture, when and how strongly a prompt counts."""
+"""Where in the picture, when and how strongly a prompt applies."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import torch
 from nodes.models.handle import ModelSampling
 from nodes.models.noise_levels import NoiseLevels
 from nodes.sampling.areas import Area, ConditionError
-from nodes.sampling.conditions import resolve, share_control, with_partners
+from nodes.sampling.conditions import resolve, share_input, with_partners
 
 LEVELS = NoiseLevels.of(ModelSampling())
 LATENT = torch.zeros(1, 4, 32, 48)
@@ -47,7 +47,7 @@ def test_areas_are_cut_to_the_picture_and_given_in_percent() -> None:
 
 @pytest.mark.parametrize("area", [(8, 8, 32, 0), (8, 8, 0, 48), (8, 8, -1, 0), (0, 8, 0, 0)])
 def test_an_area_outside_the_picture_is_an_error(area: tuple[int, ...]) -> None:
-    with pytest.raises(ConditionError, match="384 by 256 pixels"):
+    with pytest.raises(ConditionError, match="lies outside the latent of 48 by 32"):
         condition(area=area)
 
 
@@ -93,7 +93,7 @@ def test_control_is_shared_with_the_other_side() -> None:
     first, second = object(), object()
     positive = [condition(control=first), condition(control=second), condition(area=(8, 8, 0, 0), control=object())]
     negative = [condition(), condition(area=(8, 8, 0, 0)), condition(), condition()]
-    shared = share_control(positive, negative)
+    shared = share_input("control", positive, negative)
     assert [c.inputs["control"].value if "control" in c.inputs else None for c in shared] == [
         first,
         None,
@@ -101,7 +101,7 @@ def test_control_is_shared_with_the_other_side() -> None:
         first,
     ]
     own = [condition(control=object()), condition()]
-    assert share_control(positive, own) == own
+    assert share_input("control", positive, own) == own
 
 
 def test_enclosing() -> None:

@@ -1,4 +1,4 @@
-"""Which step a sampler is at, read from the noise levels it asks for."""
+"""Finding a sampler's current step from the noise levels that it requests."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A model whose extra input channels nobody fills says what it needs."""
+"""The error for a model whose extra input channels are missing says what it needs."""
 
 from __future__ import annotations
 
@@ -28,8 +28,8 @@ def model(config: UNetConfig) -> Model:
     ("config", "message"),
     [
         (replace(SD1, in_channels=9), r"SD1 inpainting\) takes 9 input channels: the latent's 4 and 5 for a mask"),
-        (replace(SDXL, in_channels=8), r"4 for the picture to edit, but was given 4. The conditioning must carry them"),
-        (SD2_UPSCALER, r"takes 7 .* 3 for the picture to enlarge, but was given 4"),
+        (replace(SDXL, in_channels=8), r"4 for the picture to edit, but got 4. The conditioning must supply them"),
+        (SD2_UPSCALER, r"takes 7 .* 3 for the picture to enlarge, but got 4"),
     ],
 )
 def test_the_error_names_model_and_channels(config: UNetConfig, message: str) -> None:
@@ -40,11 +40,11 @@ def test_the_error_names_model_and_channels(config: UNetConfig, message: str) ->
 
 def test_sampling_without_them_is_that_error() -> None:
     context: Any = SimpleNamespace(progress=lambda *_: None, check_interrupted=lambda: None)
-    conditioning = [[torch.zeros(1, 77, 768), {}]]
-    with pytest.raises(MissingChannelsError, match="5 for a mask and the masked picture"):
+    conditioning = [[torch.zeros(1, 77, 1024), {}]]
+    with pytest.raises(MissingChannelsError, match="3 for the picture to enlarge"):
         ksampler(
             context=context,
-            model=model(replace(SD1, in_channels=9)),
+            model=model(SD2_UPSCALER),
             steps=1,
             sampler_name="euler",
             scheduler="normal",

@@ -11,7 +11,8 @@ from nodes.models.noise_levels import NoiseLevels
 from nodes.sampling.conditions import resolve
 from nodes.sampling.inpainting import Inpainted, mask_for
 from nodes.sampling.prediction import batches
-from nodes.unet.unet import Control, UNet
+from nodes.unet.control import Control
+from nodes.unet.unet import UNet
 from tests.nodes.sampling.small_model import guided, noisy, small_unet, text
 
 LEVELS = NoiseLevels.of(ModelSampling())
@@ -121,7 +122,7 @@ def test_control_is_asked_for_its_own_batch_only(network: UNet, calls: list[int]
     middle = torch.full((1, 64, 8, 8), 0.5)
 
     class Steering:
-        def residuals(self, x, timesteps, context, y, *, sigma, levels) -> Control | None:
+        def residuals(self, x, timesteps, context, y, *, levels, **_) -> Control | None:
             assert x.shape == (1, 4, 16, 16) and context.shape == (1, 77, 16) and levels is model.predictor.levels
             return Control(middle=middle)
 

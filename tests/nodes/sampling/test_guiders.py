@@ -8,6 +8,7 @@ from torch import Tensor
 
 from nodes.models.changes import GuidanceStep, Guider, ModelChanges
 from nodes.sampling.denoiser import UnconditionalError
+from nodes.sampling.guidance import perpendicular
 from nodes.sampling.guiders import BasicGuider, CfgGuider, DualCfgGuider, PerpNegGuider
 from nodes.sampling.noise import initial_noise
 from nodes.sampling.sample import sample, sample_guided
@@ -79,6 +80,19 @@ def test_perpendicular_negative_guidance(network: UNet) -> None:
     assert float((perpendicular * p).sum()) == pytest.approx(0, abs=1e-2)
     guider = PerpNegGuider(prompt(1), prompt(2), prompt(3), 6.0, 0.8)
     torch.testing.assert_close(prediction(network, guider), e + (p - perpendicular * 0.8) * 6.0, **CLOSE)
+
+
+def test_perpendicular_negative_guidance_with_the_empty_prompt_as_the_positive_one(network: UNet) -> None:
+    u, e = alone(network, 2), alone(network, 3)
+    found = prediction(network, PerpNegGuider(prompt(3), prompt(2), prompt(3), 6.0, 0.8))
+    torch.testing.assert_close(found, e - (u - e) * 0.8 * 6.0, **CLOSE)
+
+
+def test_only_the_parallel_part_of_an_item_is_removed() -> None:
+    negative = torch.tensor([[1.0, 2.0], [3.0, 4.0]])
+    positive = torch.tensor([[0.0, 0.0], [0.0, 2.0]])
+    assert torch.equal(perpendicular(negative, positive), torch.tensor([[1.0, 2.0], [3.0, 0.0]]))
+    assert torch.equal(perpendicular(negative, torch.zeros(2, 2)), negative)
 
 
 def test_functions_after_guidance_see_every_guiders_result(network: UNet) -> None:

@@ -29,7 +29,7 @@ CHECKPOINT = Path(__file__).parents[3] / "models" / "checkpoints" / "sumi-tiny.s
 
 
 class Recorder:
-    """A context that remembers progress, looks at previews, and can stop the run."""
+    """A context that records progress and previews, and can stop the run."""
 
     def __init__(self, stop_at: int = 0):
         self.steps: list[tuple[float, float]] = []

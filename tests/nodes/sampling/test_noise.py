@@ -5,7 +5,8 @@ from __future__ import annotations
 import pytest
 import torch
 
-from nodes.sampling.noise import independent_noise, initial_noise, step_seed
+from nodes.sampling.noise import RandomNoise, VariationNoise, independent_noise, initial_noise, step_seed
+from nodes.types import LatentDict
 
 
 def test_noise_is_torch_randn_of_a_seeded_cpu_generator() -> None:
@@ -44,3 +45,41 @@ def test_the_first_step_noise_is_independent_of_the_initial_noise(seed: int) -> 
     correlation = torch.corrcoef(torch.stack([initial, first]))[0, 1]
     # Of independent noise the correlation deviates by 1 / sqrt(16384), 0.008.
     assert not torch.equal(initial, first) and abs(float(correlation)) < 0.04
+
+
+def latent_of(count: int, height: int = 6, width: int = 5) -> LatentDict:
+    return {"samples": torch.zeros(count, 4, height, width)}
+
+
+def test_each_picture_of_a_batch_has_the_noise_of_its_own_seed() -> None:
+    batch = VariationNoise(41).generate_noise(latent_of(3))
+    for index in range(3):
+        assert torch.equal(batch[index : index + 1], RandomNoise(41 + index).generate_noise(latent_of(1)))
+    part = VariationNoise(41).generate_noise({**latent_of(2), "batch_index": [2, 0]})
+    assert torch.equal(part, batch[[2, 0]])
+    assert VariationNoise(2**64 - 1).generate_noise(latent_of(2)).shape[0] == 2
+
+
+def test_variations_turn_from_one_seeds_noise_to_anothers() -> None:
+    ends = (
+        VariationNoise(5, 9, 1e-9).generate_noise(latent_of(1)),
+        VariationNoise(5, 9, 1.0).generate_noise(latent_of(1)),
+    )
+    start, end = (initial_noise((1, 4, 6, 5), seed) for seed in (5, 9))
+    torch.testing.assert_close(ends[0], start)
+    torch.testing.assert_close(ends[1], end)
+    half = VariationNoise(5, 9, 0.5).generate_noise(latent_of(2))
+    a, b = start[0, 0, :, 0], end[0, 0, :, 0]
+    angle = torch.acos((a @ b) / (a.norm() * b.norm()))
+    torch.testing.assert_close(half[0, 0, :, 0], (a + b) * torch.sin(angle / 2) / torch.sin(angle))
+    assert not torch.equal(half[0], half[1])
+
+
+@pytest.mark.parametrize(("height", "width"), [(4, 3), (8, 9), (4, 9), (6, 5)])
+def test_noise_of_another_size_lies_in_the_middle(height: int, width: int) -> None:
+    found = VariationNoise(5, first_size=(width, height)).generate_noise(latent_of(1))[0]
+    inner = initial_noise((1, 4, height, width), 5)[0]
+    middle, inner_middle = found[:, 2:4, 2:3], inner[:, height // 2 - 1 : height // 2 + 1, width // 2 : width // 2 + 1]
+    assert torch.equal(middle, inner_middle)
+    if (height, width) == (4, 3):
+        assert torch.equal(found[:, 0], initial_noise((1, 4, 6, 5), 5)[0, :, 0])

@@ -1,4 +1,4 @@
-"""What each sampler promises on a problem whose solution is known: data with a Gaussian distribution."""
+"""Each sampler on a problem with a known solution: data with a Gaussian distribution."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from nodes.models.handle import ModelSampling
 from nodes.models.noise_levels import NoiseLevels
 from nodes.sampling import names
 from nodes.sampling.noise import brownian_noise, independent_noise
-from nodes.sampling.sampler import SAMPLERS
+from nodes.sampling.sampler import SAMPLERS, FunctionSampler, sampler_with
 from nodes.sampling.samplers.deis import deis
 from nodes.sampling.samplers.dpm_2 import dpm_2
 from nodes.sampling.samplers.dpm_solver import dpm_adaptive, dpm_fast
@@ -23,14 +23,14 @@ from nodes.sampling.samplers.dpmpp_2m_sde import dpmpp_2m_sde
 from nodes.sampling.samplers.dpmpp_2s_ancestral import dpmpp_2s_ancestral
 from nodes.sampling.samplers.dpmpp_3m_sde import dpmpp_3m_sde
 from nodes.sampling.samplers.dpmpp_sde import dpmpp_sde
-from nodes.sampling.samplers.er_sde import er_sde
-from nodes.sampling.samplers.euler import euler, euler_cfg_pp
+from nodes.sampling.samplers.er_sde import PowerScaler, er_sde
+from nodes.sampling.samplers.euler import euler, euler_cfg_pp, euler_cfg_pp_alternative
 from nodes.sampling.samplers.gradient_estimation import gradient_estimation
 from nodes.sampling.samplers.heun import heun, heunpp2
 from nodes.sampling.samplers.ipndm import ipndm, ipndm_v
 from nodes.sampling.samplers.lms import lms
 from nodes.sampling.samplers.res_multistep import res_multistep, res_multistep_cfg_pp
-from nodes.sampling.samplers.sa_solver import sa_solver
+from nodes.sampling.samplers.sa_solver import TauBetween, sa_solver
 from nodes.sampling.samplers.seeds import seeds_2, seeds_3
 from nodes.sampling.samplers.uni_pc import uni_pc
 from nodes.sampling.schedules import sigmas_for
@@ -51,7 +51,7 @@ class Gaussian:
 
 
 def exact(x: Tensor, sigma: float, sigma_end: float) -> Tensor:
-    """Where the probability-flow ODE takes ``x``."""
+    """Return the exact solution of the probability-flow ODE from ``x``."""
     shrink = math.sqrt((sigma_end**2 + DEVIATION**2) / (sigma**2 + DEVIATION**2))
     return MEAN + (x - MEAN) * shrink
 
@@ -82,11 +82,15 @@ DETERMINISTIC = {
     "res_multistep": (partial(res_multistep, noise=silent), 2),
     "res_multistep_cfg_pp": (partial(res_multistep_cfg_pp, noise=silent), 2),
     "gradient_estimation": (gradient_estimation, 1),
-    "er_sde": (partial(er_sde, noise=silent, noise_scaler=lambda s: s), 2),
+    "er_sde": (partial(er_sde, noise=silent, noise_scaler=PowerScaler(0.0)), 2),
     "seeds_2": (partial(seeds_2, noise=silent, eta=0.0), 2),
     "seeds_3": (partial(seeds_3, noise=silent, eta=0.0), 3),
     "sa_solver": (partial(sa_solver, noise=silent, tau=lambda s: 0.0), 3),
     "sa_solver_pece": (partial(sa_solver, noise=silent, tau=lambda s: 0.0, pece=True), 3),
+    "sa_solver_simple": (
+        partial(sa_solver, noise=silent, tau=lambda s: 0.0, predictor_order=2, corrector_order=2, simple_order_2=True),
+        2,
+    ),
     "uni_pc": (uni_pc, 2),
     "uni_pc_bh2": (partial(uni_pc, variant="bh2"), 2),
 }
@@ -133,6 +137,51 @@ def test_noise_leads_to_the_right_distribution(name: str) -> None:
     end = SAMPLERS[name].run(Gaussian(), x, sigmas, 7, LEVELS)
     assert float(end.mean()) == pytest.approx(MEAN, abs=0.02)
     assert float(end.std()) == pytest.approx(DEVIATION, abs=0.025)
+
+
+WITH_SETTINGS: dict[str, FunctionSampler] = {
+    "euler with churn": sampler_with("euler", s_churn=20.0),
+    "heun with churn": sampler_with("heun", s_churn=40.0, s_tmin=0.05, s_tmax=50.0),
+    "dpm_2 with churn": sampler_with("dpm_2", s_churn=20.0),
+    "euler_ancestral, eta 0.5": sampler_with("euler_ancestral", eta=0.5),
+    "dpmpp_2m_sde, eta 0.5": sampler_with("dpmpp_2m_sde", eta=0.5),
+    "dpmpp_3m_sde, eta 0.5": sampler_with("dpmpp_3m_sde", eta=0.5),
+    "dpmpp_sde, r 0.3": sampler_with("dpmpp_sde", r=0.3),
+    "dpm_adaptive, eta 0.5": sampler_with("dpm_adaptive", eta=0.5, rtol=0.01, atol=0.001),
+    "er_sde, reverse-time": sampler_with("er_sde", noise_scaler=PowerScaler(1.0)),
+    "er_sde, reverse-time, eta 0.5": sampler_with("er_sde", noise_scaler=PowerScaler(0.5)),
+    "er_sde, one stage": sampler_with("er_sde", max_stage=1),
+    "sa_solver, eta 0.5": FunctionSampler(sa_solver, "independent", {"tau": TauBetween(math.inf, 0.0, 0.5)}),
+    "sa_solver, simple": FunctionSampler(
+        sa_solver, "independent", {"tau": TauBetween(5.0, 0.1), "predictor_order": 2, "simple_order_2": True}
+    ),
+}
+
+
+@pytest.mark.parametrize("name", WITH_SETTINGS)
+def test_settings_keep_the_distribution(name: str) -> None:
+    sigmas = sigmas_for("karras", 100, LEVELS)
+    drawn = torch.randn(1, 4, 48, 48, generator=torch.Generator().manual_seed(3))
+    x = MEAN + drawn * math.sqrt(DEVIATION**2 + LEVELS.sigma_max**2)
+    end = WITH_SETTINGS[name].run(Gaussian(), x, sigmas, 7, LEVELS)
+    assert float(end.mean()) == pytest.approx(MEAN, abs=0.02)
+    assert float(end.std()) == pytest.approx(DEVIATION, abs=0.03)
+
+
+def test_the_alternative_of_cfg_pp_by_its_formula() -> None:
+    class Guided(Gaussian):
+        def with_unconditional(self, x: Tensor, sigma: Tensor | float) -> tuple[Tensor, Tensor]:
+            return self(x, sigma), 0.8 * self(x, sigma) - 0.1
+
+    x = torch.linspace(-5, 5, 8).reshape(1, 1, 2, 4)
+    sigmas = torch.tensor([4.0, 1.5, 0.0])
+    expected = x
+    for sigma, sigma_next in ((4.0, 1.5), (1.5, 0.0)):
+        guided, unconditional = Guided().with_unconditional(expected, sigma)
+        expected = expected + (expected - guided + unconditional - guided) / sigma * (sigma_next - sigma)
+    torch.testing.assert_close(euler_cfg_pp_alternative(Guided(), x, sigmas), expected)
+    # Without guidance both predictions are the same, and so is Euler's step.
+    torch.testing.assert_close(euler_cfg_pp_alternative(Gaussian(), x, sigmas), euler(Gaussian(), x, sigmas))
 
 
 def test_there_is_a_sampler_for_every_name() -> None:

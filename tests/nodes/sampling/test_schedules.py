@@ -1,4 +1,4 @@
-"""The parts of schedules that a run asks for."""
+"""The part of a schedule that a run uses."""
 
 from __future__ import annotations
 

@@ -11,6 +11,7 @@ import torch
 from safetensors.torch import save_file
 
 from graph.cache.tree import decode, encode
+from graph.context import executing
 from graph.folders import Folders
 from nodes.model_folders import folders as installation
 from nodes.models.checkpoint import CheckpointError
@@ -97,6 +98,117 @@ def test_vectors_stand_among_words(clip: Clip, folders: Folders, place: Callable
     assert words(clip, "noembedding:Style")[0] == "no"
 
 
+@pytest.mark.parametrize(
+    ("prompt", "expected"),
+    [
+        ("embedding: Style", ["S"]),
+        ("a cat,embedding:Style,dog", ["a", "cat", ",", "S", ",", "dog"]),
+        ("embedding:Style, cat", ["S", ",", "cat"]),
+        ("embedding:Style,,cat", ["S", ",,", "cat"]),
+        ("embedding:Style:cat", ["S", ":", "cat"]),
+        ("embedding:Style:1.2", ["S"]),
+        ("embedding:Style:1.2, cat", ["S", ",", "cat"]),
+        ("embedding:Style:-.5,cat", ["S", ",", "cat"]),
+        ("embedding:Style:1.2x", ["S", ":", "1", ".", "2", "x"]),
+        ("embedding:Style embedding:Style", ["S", "S"]),
+        ("a\nembedding:Style\nb", ["a", "S", "b"]),
+        ("embedding:Style,embedding:Style:0.5,embedding:Style", ["S", ",", "S", ",", "S"]),
+        ("[embedding:Style]", ["[", "S", "]"]),
+        ('"embedding:Style"', ['"', "S", '"']),
+        ("'embedding:Style', cat", ["'", "S", "',", "cat"]),
+        ("{embedding:Style|embedding:Style}", ["{", "S", "|", "S", "}"]),
+        ("<embedding:Style>", ["<", "S", ">"]),
+        ("cat.embedding:Style.", ["cat", ".", "S", "."]),
+        ("embedding:\nStyle", ["S"]),
+        ("[embedding:Style:1.2]", ["[", "S", "]"]),
+        ("embedding:Style|embedding:Style", ["S", "|", "S"]),
+        ("embedding:", ["embed", "ding", ":"]),
+        ("embedding: , cat", ["embed", "ding", ":", ",", "cat"]),
+    ],
+)
+def test_the_name_ends_where_no_file_is_called_so(
+    clip: Clip, folders: Folders, place: Callable[[str], Path], prompt: str, expected: list[str]
+) -> None:
+    save_file({"emb_params": VECTORS[:1]}, place("Style.safetensors"))
+    found = [word.removesuffix("</w>") for word in words(replace(clip, folders=folders), prompt)]
+    assert [{"embedding:Style[0]": "S"}.get(word, word) for word in found] == expected
+
+
+@pytest.mark.parametrize("name", ["bad-hands-5", "v1.5_style", "neg.v2-final", "a,b", "aa:1.2", "sub/Deep-er.v2"])
+def test_names_may_hold_dots_hyphens_commas_and_folders(
+    clip: Clip, folders: Folders, place: Callable[[str], Path], name: str
+) -> None:
+    path = place(name + ".safetensors")
+    path.parent.mkdir(exist_ok=True)
+    save_file({"emb_params": VECTORS[:1]}, path)
+    clip = replace(clip, folders=folders)
+    for prompt in (f"embedding:{name}, cat", f"embedding:{name}.safetensors, cat"):
+        assert words(clip, prompt)[1:] == [",</w>", "cat</w>"]
+        assert words(clip, prompt)[0].startswith(f"embedding:{name}")
+    [(token, weight, _)] = text_of(clip, f"(embedding:{name}:1.3)")
+    assert token == {"embedding": name, "vector": 0} and weight == 1.3
+
+
+def test_a_name_without_its_subfolder_is_found_there(
+    clip: Clip, folders: Folders, place: Callable[[str], Path]
+) -> None:
+    for path in (place("long/est/Style.pt"), place("sub/Style.pt")):
+        path.parent.mkdir(parents=True)
+        torch.save({"<e>": VECTORS}, path)
+    assert find_embedding("Style", folders) == place("sub/Style.pt")
+    assert find_embedding("sub\\Style", folders) == place("sub/Style.pt")
+    assert find_embedding("other/Style", folders) is None
+    assert words(replace(clip, folders=folders), "embedding:Style")[0] == "embedding:Style[0]"
+
+
+def test_a_number_without_brackets_is_reported(
+    clip: Clip, folders: Folders, place: Callable[[str], Path], caplog: pytest.LogCaptureFixture
+) -> None:
+    save_file({"emb_params": VECTORS[:1]}, place("Style.safetensors"))
+    words(replace(clip, folders=folders), "embedding:Style:1.2, cat")
+    assert [record.getMessage() for record in caplog.records] == [
+        "'embedding:Style:1.2': :1.2 is ignored; write (embedding:Style:1.2)"
+    ]
+
+
+def test_the_node_says_what_is_missing_and_what_is_near(
+    clip: Clip, folders: Folders, place: Callable[[str], Path], context: Any
+) -> None:
+    save_file({"emb_params": VECTORS}, place("bad-hands-5.safetensors"))
+    with executing(context):
+        tokenize_prompt(replace(clip, folders=folders), "embedding:bad-hand-5, embedding:xyz:0.8")
+    missing = "is left out of the prompt: the embeddings folder has no file with this name"
+    assert context.warnings == [
+        f"embedding 'bad-hand-5' {missing}; did you mean 'bad-hands-5'?",
+        "'embedding:xyz:0.8': :0.8 is ignored; write (embedding:xyz:0.8)",
+        f"embedding 'xyz' {missing}",
+    ]
+
+
+@pytest.mark.parametrize(
+    "prompt",
+    [
+        "[embedding:a]",
+        '"embedding:a"',
+        "{embedding:a}",
+        "cat.embedding:a",
+        "embedding:\na",
+        "embedding:a|b",
+        "猫embedding:a",
+    ],
+)
+def test_no_name_is_dropped_without_a_word(clip: Clip, folders: Folders, prompt: str, context: Any) -> None:
+    with executing(context):
+        tokenize_prompt(replace(clip, folders=folders), prompt)
+    assert context.warnings == ["embedding 'a' is left out of the prompt: the embeddings folder is empty"]
+
+
+def test_brackets_may_belong_to_a_name(clip: Clip, folders: Folders, place: Callable[[str], Path]) -> None:
+    save_file({"emb_params": VECTORS[:1]}, place("style[v2].safetensors"))
+    found = words(replace(clip, folders=folders), "{embedding:style[v2]}")
+    assert found == ["{</w>", "embedding:style[v2][0]", "}</w>"]
+
+
 def test_tokens_with_vectors_can_be_stored(clip: Clip, folders: Folders, place: Callable[[str], Path]) -> None:
     save_file({"emb_params": VECTORS}, place("Style.safetensors"))
     tokens = tokenize_prompt(replace(clip, folders=folders), "a (red:1.3) embedding:Style")
@@ -147,7 +259,9 @@ def test_a_file_that_vanished_between_the_nodes_is_an_error(
     save_file({"emb_params": VECTORS}, place("gone.safetensors"))
     tokens = tokenize_prompt(clip, "embedding:gone")
     place("gone.safetensors").unlink()
-    with pytest.raises(CheckpointError, match="'gone' is gone"):
+    with pytest.raises(
+        CheckpointError, match="'gone' cannot be used: the embeddings folder has no file with this name"
+    ):
         encode_tokens(clip, tokens)
 
 

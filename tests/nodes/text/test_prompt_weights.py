@@ -1,4 +1,4 @@
-"""Brackets weigh words; what is no weight is text."""
+"""Brackets set weights of words; anything else is text."""
 
 import pytest
 from hypothesis import given

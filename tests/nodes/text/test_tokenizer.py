@@ -76,7 +76,7 @@ def test_a_word_of_a_hundred_thousand_letters_is_tokenized() -> None:
 
 
 def test_what_is_no_prompt_is_refused() -> None:
-    with pytest.raises(PromptError, match="200,001 bytes long; at most 200,000"):
+    with pytest.raises(PromptError, match="200,001 bytes long; the limit is 200,000"):
         tokenize("a" * (MAX_BYTES + 1))
     with pytest.raises(PromptError, match=r"\\ud83c, at character 2"):
         tokenize("a \ud83c")

@@ -7,6 +7,8 @@ from pathlib import Path
 
 import PIL.Image
 import pytest
+import torch
+from safetensors.torch import save_file
 
 from nodes.models import contents
 from nodes.models.checkpoint import Checkpoint
@@ -36,3 +38,13 @@ def start(tmp_path):
     write_random_model(path, SIZES, seed=3)
     checkpoint = Checkpoint.open(path)
     return contents.model_in(checkpoint), contents.text_encoder_in(checkpoint), contents.vae_in(checkpoint)
+
+
+def with_output(start, folder: Path):
+    """Return the small model with a last layer that is not zero, since a zero layer blocks a LoRA's gradient."""
+    checkpoint = Checkpoint.open(start[0].weights.path)
+    tensors = {name: checkpoint.tensor(name).clone() for name in checkpoint.shapes}
+    last = "model.diffusion_model.out.2.weight"
+    tensors[last] = torch.randn(tensors[last].shape, generator=torch.Generator().manual_seed(8)) * 0.05
+    save_file(tensors, folder / "model.safetensors")
+    return (contents.model_in(Checkpoint.open(folder / "model.safetensors")), *start[1:])

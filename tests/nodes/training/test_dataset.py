@@ -1,4 +1,4 @@
-"""Captioned folders: what is read, and what is refused in which words."""
+"""Captioned folders: what is read, and the errors."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ def test_metadata_lines(tmp_path):
     [
         ("{", "line 1: is not JSON"),
         ('{"text": "a"}', "line 1: expected"),
-        ('{"file_name": "b.png"}', "'b.png' is not there"),
+        ('{"file_name": "b.png"}', "'b.png' does not exist"),
         ('{"file_name": "../a.png"}', "outside"),
         ('{"file_name": "a.png", "text": 3}', "as 'text'"),
         ('{"file_name": "a.png", "weight": 0}', "above 0"),

@@ -1,4 +1,4 @@
-"""The training loop: it learns, repeats itself, and continues an interrupted run to the same bits."""
+"""The training loop learns, is reproducible, and continues an interrupted run with bit-identical results."""
 
 from __future__ import annotations
 

@@ -6,29 +6,25 @@ from dataclasses import replace
 
 import pytest
 import torch
-from safetensors.torch import load_file, save_file
+from safetensors.torch import load_file
 
+from nodes.lora.errors import LoraError
+from nodes.lora.key_names import kohya_names
+from nodes.lora.layer_changes import change_of
 from nodes.models import contents
 from nodes.models.checkpoint import Checkpoint
 from nodes.models.unet_config import SD1, SDXL, UNetConfig, expected_shapes
-from nodes.training import nodes
-from nodes.training.adapters import ALGORITHMS, Adapter, attach, change_of, new_tensors
+from nodes.training import lora_nodes as nodes
+from nodes.training.adapters import ALGORITHMS, Adapter, attach, new_tensors
 from nodes.training.errors import TrainingError
-from nodes.training.kohya_names import kohya_names
 from nodes.training.lora import with_lora
 from nodes.unet.unet import UNet
+from tests.nodes.training.conftest import with_output
 
 
 @pytest.fixture
 def start(start, tmp_path):
-    """The small model, its last layer no longer zero: a LoRA cannot learn behind it."""
-    checkpoint = Checkpoint.open(start[0].weights.path)
-    tensors = {name: checkpoint.tensor(name).clone() for name in checkpoint.shapes}
-    generator = torch.Generator().manual_seed(8)
-    last = "model.diffusion_model.out.2.weight"
-    tensors[last] = torch.randn(tensors[last].shape, generator=generator) * 0.05
-    save_file(tensors, tmp_path / "model.safetensors")
-    return (contents.model_in(Checkpoint.open(tmp_path / "model.safetensors")), *start[1:])
+    return with_output(start, tmp_path)
 
 
 def positive(count: int, width: int = 64):
@@ -186,7 +182,7 @@ def _folder(path):
 def test_what_does_not_fit_is_said(context, start):
     with pytest.raises(TrainingError, match="2 latents and 3 conditioning entries"):
         nodes.train_lora(model=start[0], latents=latents(), positive=positive(3), context=context)
-    with pytest.raises(TrainingError, match="name no layer"):
+    with pytest.raises(LoraError, match="expected a LoRA for"):
         with_lora(start[0], {"lora_unet_nowhere.lora_up.weight": torch.zeros(1, 1)}, 1.0)
 
 

@@ -6,6 +6,7 @@ from dataclasses import replace
 
 import pytest
 import torch
+from safetensors.torch import save_file
 
 from graph.errors import Interrupted
 from graph.folders import ModelFolder
@@ -13,7 +14,7 @@ from nodes.models import contents
 from nodes.models.checkpoint import Checkpoint
 from nodes.text.encoding import encode_tokens
 from nodes.text.prompt import tokenize_prompt
-from nodes.training import nodes
+from nodes.training import dataset_nodes, nodes
 from nodes.training.errors import TrainingError
 from nodes.training.networks import autoencoder_of
 from nodes.training.pictures import load_pictures
@@ -36,8 +37,8 @@ class StoppedAt:
 
 
 def encoded(context, start, folder):
-    dataset = nodes.load_captioned_pictures(folder=folder.name, context=context)
-    return nodes.encode_dataset(dataset=dataset, vae=start[2], name="run", width=32, height=32, context=context)
+    dataset = dataset_nodes.load_captioned_pictures(folder=folder.name, context=context)
+    return dataset_nodes.encode_dataset(dataset=dataset, vae=start[2], name="run", width=32, height=32, context=context)
 
 
 def train(context, start, data, **changes):
@@ -60,6 +61,22 @@ def train(context, start, data, **changes):
 def state_of(handle) -> dict[str, torch.Tensor]:
     checkpoint = Checkpoint.open(handle.weights.path)
     return {name: checkpoint.tensor(name).clone() for name in checkpoint.shapes}
+
+
+def test_latents_are_encoded_again_for_another_autoencoder_only(context, start, dataset_folder, tmp_path):
+    encoded(context, start, dataset_folder)
+    folder = context.folders.output / "training" / "run"
+    (first,) = folder.glob("latents_*")
+    checkpoint = Checkpoint.open(start[2].weights.path)
+    tensors = {name: checkpoint.tensor(name).clone() for name in checkpoint.shapes}
+    trained = {n: t + 1 if n.startswith("model.diffusion_model.out.") else t for n, t in tensors.items()}
+    save_file(trained, tmp_path / "trained.safetensors")
+    encoded(context, (None, None, contents.vae_in(Checkpoint.open(tmp_path / "trained.safetensors"))), dataset_folder)
+    assert list(folder.glob("latents_*")) == [first]
+    changed = {n: t * 2 if n == "first_stage_model.encoder.conv_in.weight" else t for n, t in tensors.items()}
+    save_file(changed, tmp_path / "changed.safetensors")
+    encoded(context, (None, None, contents.vae_in(Checkpoint.open(tmp_path / "changed.safetensors"))), dataset_folder)
+    assert len(list(folder.glob("latents_*"))) == 2
 
 
 def test_a_diffusion_model_learns_its_pictures(context, start, dataset_folder):
@@ -119,7 +136,7 @@ def test_latents_of_another_model_are_refused(context, start, dataset_folder):
 
 
 def test_a_vae_learns_to_give_pictures_back(context, start, dataset_folder):
-    dataset = nodes.load_captioned_pictures(folder=dataset_folder.name, context=context)
+    dataset = dataset_nodes.load_captioned_pictures(folder=dataset_folder.name, context=context)
     result = nodes.train_vae(
         vae=start[2],
         dataset=dataset,
@@ -161,7 +178,7 @@ def test_normalised_latents_decode_to_the_same_pictures(start):
 
 
 def test_a_decoder_trained_alone_keeps_the_latents(context, start, dataset_folder):
-    dataset = nodes.load_captioned_pictures(folder=dataset_folder.name, context=context)
+    dataset = dataset_nodes.load_captioned_pictures(folder=dataset_folder.name, context=context)
     result = nodes.train_vae(
         vae=start[2], dataset=dataset, width=32, height=32, steps=2, batch_size=2, decoder_only=True, context=context
     )
@@ -202,7 +219,7 @@ def test_the_caption_check_sees_whether_captions_matter():
     embeddings = torch.arange(4.0).view(4, 1, 1).expand(4, 77, 8)
 
     def listens(noisy, timesteps, given):
-        """Predicts the noise that is left if the latent is what its caption says."""
+        """Predicts the noise that remains if the latent matches its caption."""
         sigma = sigmas[timesteps].view(-1, 1, 1, 1)
         signal = 1 / (sigma**2 + 1).sqrt()
         return (noisy - signal * given[:, 0, 0].view(-1, 1, 1, 1)) / (sigma * signal)
@@ -243,40 +260,12 @@ def test_textual_inversion_learns_and_is_used_in_a_prompt(context, start, datase
         )
 
 
-def test_a_small_clip_learns_which_caption_belongs_to_which_picture(context, start, dataset_folder):
-    data = encoded(context, start, dataset_folder)
-    # An untrained autoencoder tells no colours apart.
-    latents = torch.randn(4, 4, 4, 4, generator=torch.Generator().manual_seed(2)) / 0.18215
-    data = type(data)(latents, data.examples)
-    result = nodes.train_clip(
-        clip=start[1], dataset=data, width=32, steps=60, batch_size=8, learning_rate=3e-3, context=context
-    )
-    trained = nodes.TrainedClip(*result.values)
-    losses = trained.loss["loss"]
-    assert sum(losses[-10:]) < 0.5 * sum(losses[:10])
-    assert trained.CLIP.encoders[0].config == start[1].encoders[0].config
-
-
-def test_the_contrastive_loss_is_the_papers():
-    from nodes.training.contrastive import contrastive_loss
-
-    pictures, texts = torch.randn(2, 5, 7)
-    scale = torch.tensor(1.5)
-    logits = scale.exp() * torch.nn.functional.cosine_similarity(pictures[:, None], texts[None], dim=2)
-    ids = torch.arange(5)
-    cross_entropy = torch.nn.functional.cross_entropy
-    expected = (cross_entropy(logits, ids) + cross_entropy(logits.T, ids)) / 2
-    torch.testing.assert_close(contrastive_loss(pictures, texts, scale), expected)
-    repeated = contrastive_loss(pictures, texts, scale, torch.ones(5, 5, dtype=torch.bool))
-    assert repeated == 0
-
-
 def test_datasets_as_batches_and_the_loss_graph(context, start, dataset_folder):
-    pictures = nodes.load_image_set_from_folder(folder=dataset_folder.name, context=context)
+    pictures = dataset_nodes.load_image_set_from_folder(folder=dataset_folder.name, context=context)
     assert pictures.shape == (4, 32, 32, 3)
     (dataset_folder / "metadata.jsonl").unlink()
     (dataset_folder / "blue.txt").write_text("a blue square")
-    batch, conditioning = nodes.load_image_text_set_from_folder(
+    batch, conditioning = dataset_nodes.load_image_text_set_from_folder(
         folder=dataset_folder.name, clip=start[1], resize_method="Stretch", width=16, height=8, context=context
     )
     assert batch.shape == (4, 8, 16, 3)

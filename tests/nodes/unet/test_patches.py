@@ -1,4 +1,4 @@
-"""Functions in a U-Net call, held against networks whose weights were changed to the same effect."""
+"""Functions in a U-Net call, compared with networks whose weights were changed to the same effect."""
 
 from __future__ import annotations
 
@@ -170,14 +170,14 @@ def by_hand(unet: UNet, at: Callable[[str, int, Tensor, Tensor | None], tuple[Te
     embedding = unet.embed(torch.full((2,), 500.0), None)
     skips, h = [], x
     for number, block in enumerate(unet.input_blocks):
-        h, _ = at("input", number, unet._run(block, h, embedding, context, None), None)
+        h, _ = at("input", number, unet.run_block(block, h, embedding, context, None), None)
         skips.append(h)
         h, _ = at("after_skip", number, h, None)
-    h, _ = at("middle", 0, unet._run(unet.middle_block, h, embedding, context, None), None)
+    h, _ = at("middle", 0, unet.run_block(unet.middle_block, h, embedding, context, None), None)
     for number, block in enumerate(unet.output_blocks):
         h, skip = at("output", number, h, skips.pop())
         size = skips[-1].shape[2:] if skips else None
-        h = unet._run(block, torch.cat([h, skip], dim=1), embedding, context, None, size)
+        h = unet.run_block(block, torch.cat([h, skip], dim=1), embedding, context, None, size)
     norm, _, conv = unet.out
     return conv(F.silu(norm(h)))
 

@@ -1,4 +1,4 @@
-"""A U-Net whose first attentions look at the text, and which takes class labels: the SD2 4× upscaler's kind."""
+"""A U-Net like the SD2 4× upscaler's: its first attentions attend to the text, and it takes class labels."""
 
 from __future__ import annotations
 

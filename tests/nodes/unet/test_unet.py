@@ -129,7 +129,7 @@ def test_misfits_are_named(unet):
         unet(x[:, :3], timesteps, context)
     with pytest.raises(UNetInputError, match=r"takes \[batch, tokens, 24\]"):
         unet(x, timesteps, context[..., :20])
-    with pytest.raises(UNetInputError, match="2 latents were given with the text of 1"):
+    with pytest.raises(UNetInputError, match="2 latents were given with texts for 1"):
         unet(x, timesteps, context[:1])
     with pytest.raises(UNetInputError, match="this U-Net takes none"):
         unet(x, timesteps, context, y=torch.zeros(2, 10))

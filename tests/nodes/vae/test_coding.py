@@ -134,9 +134,7 @@ def test_a_picture_that_does_not_fit_is_done_in_tiles_and_said_so(
         decoded, encoded = decode(network, latents), encode(network, image)
     assert torch.equal(decoded, decode_tiled(network, latents, 512, 64))
     assert torch.equal(encoded, encode_tiled(network, image, 512, 64))
-    assert [record.getMessage().split(":")[1] for record in caplog.records] == [
-        " it is done in tiles of 512 pixels"
-    ] * 2
+    assert [record.getMessage().split(";")[1] for record in caplog.records] == [" using tiles of 512 pixels"] * 2
 
 
 def test_other_networks_leave_before_a_picture_is_done_in_tiles(

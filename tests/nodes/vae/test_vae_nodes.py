@@ -34,7 +34,7 @@ def test_a_picture_survives_the_way_there_and_back(vae: Vae) -> None:
 
 
 def test_the_embedded_latents_are_scaled_to_unit_variance(vae: Vae) -> None:
-    """Its recipe: 0.18215 times a latent has unit variance over its pictures."""
+    """As trained, its latents times 0.18215 have unit variance over its training pictures."""
     samples = nodes.vae_encode(pixels=_picture(), vae=vae)["samples"]
     assert 0.3 < (0.18215 * samples).std().item() < 3
 

@@ -46,14 +46,14 @@ def check(test: Callable[[Served], Awaitable[None]]) -> None:
         hub = Hub({"supports_preview_metadata": True, "max_upload_size": 5})
         hub.queue_remaining = lambda: 3
 
-        async def attend(request: web.Request) -> web.WebSocketResponse:
+        async def serve(request: web.Request) -> web.WebSocketResponse:
             socket = web.WebSocketResponse()
             await socket.prepare(request)
-            await hub.attend(socket, request.query.get("clientId"))
+            await hub.serve(socket, request.query.get("clientId"))
             return socket
 
         app = web.Application()
-        app.router.add_get("/ws", attend)
+        app.router.add_get("/ws", serve)
         runner = web.AppRunner(app, shutdown_timeout=0.1)
         await runner.setup()
         await web.TCPSite(runner, "127.0.0.1", 0).start()
@@ -108,6 +108,22 @@ def test_messages_go_to_the_client_they_are_for_in_order() -> None:
                 found = [(await read(socket))[1]["value"] for _ in range(100)]
                 assert found == [sign * number for number in range(100)]
                 assert await read(socket) == ("to_all", {})
+
+    check(test)
+
+
+def test_messages_of_all_lengths_arrive_whole_when_they_are_sent_together() -> None:
+    lengths = [0, 1, 60, 125, 126, 127, 65_000, 65_535, 65_536, 300_000, 5]
+
+    async def test(served: Served) -> None:
+        async with served.client("me") as socket:
+            await read(socket)
+            for length in lengths:
+                served.hub.send("me", "text", {"é": "ü" * (length // 6)})  # six characters of JSON each
+                served.hub.send_binary("me", b"\xff" * length)
+            for length in lengths:
+                assert await read(socket) == ("text", {"é": "ü" * (length // 6)})
+                assert await socket.receive_bytes() == b"\xff" * length
 
     check(test)
 

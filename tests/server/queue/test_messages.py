@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import asyncio
-import json
-from collections import deque
 from typing import Any
 
 from graph import events
 from server.http.hub import Client, Hub
-from server.queue.messages import STATE_NODES, RunMessages
+from server.queue.messages import STATE_NODES, RunMessages, node_weights
 from server.store.jobs import Job
+from tests.server.websocket_messages import heard
 
 
 class Listening:
@@ -25,10 +24,7 @@ class Listening:
         self.messages = RunMessages(self.job, self.hub, lambda kind, seconds: self.finished.append((kind, seconds)))
 
     def heard(self) -> list[tuple[str, dict[str, Any]]]:
-        queued: deque[str | bytes] = self.client._queue
-        texts = [json.loads(message) for message in queued if isinstance(message, str)]
-        queued.clear()
-        return [(message["type"], message["data"]) for message in texts]
+        return heard(self.client)
 
     def run_node(self, node_id: str, seconds: float = 0.5, parent: str | None = None) -> None:
         shown = parent or node_id
@@ -114,6 +110,12 @@ def test_progress_goes_from_nothing_to_all() -> None:
         assert seen == [0.0, 0.25, 0.375, 0.5, 1.0]
 
     asyncio.run(body())
+
+
+def test_sampling_takes_most_of_the_progress() -> None:
+    sampler = {"class_type": "KSampler", "inputs": {"latent_image": ["2", 0], "steps": 20}}
+    weights = node_weights({"1": {"class_type": "Loader", "inputs": {}}, "2": {"class_type": "Size"}, "3": sampler})
+    assert weights["1"] == weights["2"] == 1 and weights["3"] > 10
 
 
 def test_a_blocked_node_is_told_and_the_run_goes_on_to_success() -> None:

@@ -267,7 +267,7 @@ def test_a_damaged_file_is_set_aside(path: Path, caplog: pytest.LogCaptureFixtur
         await store.add(job("a"))
 
     with_store(path, body)
-    assert "set aside" in caplog.text
+    assert "was renamed" in caplog.text
     (aside,) = path.parent.glob("sumi.db.damaged-*")
     assert aside.read_bytes().startswith(b"this is no database")
 

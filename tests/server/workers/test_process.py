@@ -85,7 +85,7 @@ def test_a_worker_that_hangs_is_killed(worker_command: list[str]) -> None:
         assert worker.pid is not None
         os.kill(worker.pid, signal.SIGSTOP)
         async with asyncio.timeout(20):
-            assert "no sign of life" in await worker.died()
+            assert "did not respond" in await worker.died()
         await worker.close()
 
     asyncio.run(body())
@@ -102,7 +102,7 @@ def test_a_command_that_is_no_worker(tmp_path: Path) -> None:
         return str(died.value)
 
     async def body() -> None:
-        assert "could not be started" in await start(str(tmp_path / "nothing"))
+        assert "cannot start" in await start(str(tmp_path / "nothing"))
         assert "status 3: oh no" in await start(
             sys.executable, "-c", "import sys; print('oh no', file=sys.stderr); sys.exit(3)"
         )

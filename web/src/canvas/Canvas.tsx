@@ -1,21 +1,21 @@
-/** The canvas: React Flow for what is near and for the view, one painted layer for all that is not elements. */
+/** The canvas: React Flow shows the view and nearby nodes as elements; one painted layer shows everything else. */
 
 import "@xyflow/react/dist/base.css";
 import { ReactFlow, type ReactFlowInstance, type Viewport } from "@xyflow/react";
 import { useCallback, useEffect, useLayoutEffect, useMemo, useRef, useState } from "react";
 import { linksOf } from "../document/document";
 import { type Geometry, geometry, placedNodes } from "../document/geometry";
+import { linkAt, places } from "../document/links";
 import { useT } from "../i18n";
-import { useAnnounced } from "../state/announce";
 import { changeTab, current, flatId, levelOf, select, useEditor, useTab, type View, viewKey } from "../state/editor";
 import { useRuns } from "../state/runs";
 import { useSettings } from "../state/settings";
 import { show, useUi } from "../state/ui";
-import { cardOf, NOBODY, nearby, sameSet } from "./cards";
+import { Announcer } from "../widgets/Announcer";
+import { cardOf, NO_NODES, nearby, sameSet } from "./cards";
 import { GroupNames } from "./GroupNames";
 import { type Box, groupAt, nodeAt } from "./hits";
 import { LinkOverlay } from "./LinkOverlay";
-import { linkAt, places } from "./links";
 import { Minimap } from "./Minimap";
 import { type Card, NodeCard } from "./NodeCard";
 import { paint } from "./painter";
@@ -24,7 +24,7 @@ import { openMenu, useGestures } from "./useGestures";
 import { paintedSocketAt } from "./wiring";
 
 const NODE_TYPES = { card: NodeCard };
-/** How long the view takes to where a command sends it, in milliseconds. */
+/** Duration of a view change by a command, in milliseconds. */
 const GLIDE = 220;
 
 export function Canvas() {
@@ -48,22 +48,23 @@ export function Canvas() {
   const runs = useRuns((state) => state.nodes[tabId]);
   const theme = useSettings((state) => state.theme);
   const minimap = useSettings((state) => state.minimap);
-  const around = useMemo(() => ({ doc, catalogue }), [doc, catalogue]);
-  const [near, setNear] = useState<ReadonlySet<string>>(NOBODY);
-  /** Where one looks at first; null until it is known how large the canvas is. */
+  const env = useMemo(() => ({ doc, catalogue }), [doc, catalogue]);
+  const [near, setNear] = useState<ReadonlySet<string>>(NO_NODES);
+  /** The initial view; null until the canvas size is known. */
   const [opening, setOpening] = useState<View | null>(null);
   const [box, setBox] = useState<Box | null>(null);
   const pull = useUi((state) => state.connecting);
-  const scene = useRef({ level, around, selection, groups, link, runs, near, pull });
-  scene.current = { level, around, selection, groups, link, runs, near, pull };
+  const scene = useRef({ level, env, selection, groups, link, runs, near, pull });
+  scene.current = { level, env, selection, groups, link, runs, near, pull };
   useGestures(wrapper, setBox);
 
+  const again = useRef<() => void>(() => {});
   const paintNow = useCallback(() => {
     frame.current = 0;
     const context = layer.current?.getContext("2d");
     if (!context) return;
     const now = scene.current;
-    const shown = nearby(now.level, now.around, view.current, size.current);
+    const shown = nearby(now.level, now.env, view.current, size.current);
     setNear((before) => (sameSet(before, shown) ? before : shown));
     paint(context, {
       ...now,
@@ -73,11 +74,13 @@ export function Canvas() {
       far: shown.size === 0,
       runs: now.runs ?? {},
       prefix: flatId(current(), ""),
+      repaint: () => again.current(),
     });
   }, []);
   const repaint = useCallback(() => {
     frame.current ||= requestAnimationFrame(paintNow);
   }, [paintNow]);
+  again.current = repaint;
 
   useLayoutEffect(() => {
     const element = wrapper.current as HTMLDivElement;
@@ -94,8 +97,8 @@ export function Canvas() {
     const observer = new ResizeObserver(() => measure() && paintNow());
     observer.observe(element);
     measure();
-    // React Flow begins where one looks and with what is there: building it twice would be most of the first load.
-    const { level: first, around: known } = scene.current;
+    // Start React Flow with the right view and nodes: building it twice would dominate the first load.
+    const { level: first, env: known } = scene.current;
     view.current = current().views[viewKey(current())] ?? wholeView(first, known, size.current);
     element.style.setProperty("--zoom", String(view.current.zoom));
     setNear(nearby(first, known, view.current, size.current));
@@ -103,7 +106,7 @@ export function Canvas() {
     return () => observer.disconnect();
   }, [paintNow]);
 
-  useLayoutEffect(repaint, [repaint, level, around, selection, groups, link, runs, theme, pull]);
+  useLayoutEffect(repaint, [repaint, level, env, selection, groups, link, runs, theme, pull]);
 
   const look = useCallback((next: View, animate = false) => {
     const { x, y, zoom } = view.current;
@@ -149,7 +152,7 @@ export function Canvas() {
   }, [repaint, paintNow, look]);
 
   const showAll = useCallback(
-    (animate: boolean) => look(wholeView(scene.current.level, scene.current.around, size.current), animate),
+    (animate: boolean) => look(wholeView(scene.current.level, scene.current.env, size.current), animate),
     [look],
   );
 
@@ -171,7 +174,7 @@ export function Canvas() {
   const onMove = useCallback(
     (by: unknown, next: Viewport) => {
       view.current = next;
-      if (by) aim.current = null; // by hand: it goes nowhere else any more
+      if (by) aim.current = null; // the user moved the view, so it is no longer moving to a target
       wrapper.current?.style.setProperty("--zoom", String(next.zoom));
       cancelAnimationFrame(frame.current);
       paintNow();
@@ -185,21 +188,27 @@ export function Canvas() {
   const nodes = useMemo(
     () =>
       placedNodes(level).flatMap((node) =>
-        near.has(String(node.id)) ? [cardOf(node, geometry(node, around), selection.has(String(node.id)))] : [],
+        near.has(String(node.id)) ? [cardOf(node, geometry(node, env), selection.has(String(node.id)))] : [],
       ),
-    [level, around, near, selection],
+    [level, env, near, selection],
   );
 
+  // In a field that is being edited, the right button opens the browser's menu: copy, paste, spelling.
+  const onMouseDown = (event: React.MouseEvent) => {
+    const field = textFieldOf(event);
+    if (event.button === 2 && field && field !== document.activeElement) event.preventDefault();
+  };
   const onContextMenu = (event: React.MouseEvent) => {
-    if ((event.target as HTMLElement).closest("input, textarea")) return;
+    const field = textFieldOf(event);
+    if (field && (event.button !== 2 || field === document.activeElement)) return;
     event.preventDefault();
     openMenu(event.target as HTMLElement, event.clientX, event.clientY);
   };
 
   const onPaneClick = (event: React.MouseEvent) => {
     const [x, y] = stage?.toCanvas(event.clientX, event.clientY) ?? [0, 0];
-    if (near.size === 0 && nodeAt(level, around, { x, y })) return;
-    select([], linkAt(level, around, { x, y }, 7 / view.current.zoom)?.id ?? null);
+    if (near.size === 0 && nodeAt(level, env, { x, y })) return;
+    select([], linkAt(level, env, { x, y }, 7 / view.current.zoom)?.id ?? null);
   };
 
   const onPointerMove = (event: React.PointerEvent) => {
@@ -209,10 +218,10 @@ export function Canvas() {
     if (target.classList.contains("link-knob") || event.pointerType === "touch") return;
     const free = !event.buttons && near.size > 0 && target.classList.contains("react-flow__pane");
     const [x, y] = stage.pointer;
-    const hovered = free ? (linkAt(level, around, { x, y }, 6 / view.current.zoom)?.id ?? null) : null;
+    const hovered = free ? (linkAt(level, env, { x, y }, 6 / view.current.zoom)?.id ?? null) : null;
     if (hovered !== useUi.getState().hovered) show({ hovered });
     const onSocket =
-      near.size === 0 && !event.buttons && paintedSocketAt(level, around, { x, y }, view.current.zoom) !== null;
+      near.size === 0 && !event.buttons && paintedSocketAt(level, env, { x, y }, view.current.zoom) !== null;
     wrapper.current?.toggleAttribute("data-on-socket", onSocket);
   };
 
@@ -220,11 +229,11 @@ export function Canvas() {
     if (!(event.target as HTMLElement).classList.contains("react-flow__pane")) return;
     const at = stage?.toCanvas(event.clientX, event.clientY) ?? [0, 0];
     const point = { x: at[0], y: at[1] };
-    const far = near.size === 0 ? nodeAt(level, around, point) : null;
+    const far = near.size === 0 ? nodeAt(level, env, point) : null;
     const group = far ? null : groupAt(level, point);
     if (group) return show({ renaming: { kind: "group", index: group.index } });
     if (!far) return show({ palette: { x: event.clientX, y: event.clientY, at, from: null } });
-    const place = places(level, around).get(far) as Geometry;
+    const place = places(level, env).get(far) as Geometry;
     const { width, height } = size.current;
     stage?.setView(
       { zoom: 1, x: width / 2 - place.x - place.width / 2, y: height / 2 - place.y - place.height / 2 },
@@ -239,6 +248,7 @@ export function Canvas() {
       role="application"
       tabIndex={-1}
       data-far={near.size === 0 || undefined}
+      onMouseDown={onMouseDown}
       onContextMenu={onContextMenu}
       onDoubleClick={onDoubleClick}
       onPointerMove={onPointerMove}
@@ -279,13 +289,14 @@ export function Canvas() {
           elevateNodesOnSelect
           autoPanOnNodeFocus={false}
         >
-          <LinkOverlay level={level} around={around} near={near.size > 0} />
+          <LinkOverlay level={level} env={env} near={near.size > 0} />
           {box && <SelectionBox box={box} view={view.current} />}
         </ReactFlow>
       )}
       <GroupNames />
+      {!level.nodes.length && <p className="canvas-hint">{t("canvas.hint")}</p>}
       <Announcer />
-      {minimap && <Minimap level={level} around={around} view={view} size={size} />}
+      {minimap && <Minimap level={level} env={env} view={view} size={size} />}
     </div>
   );
 }
@@ -304,11 +315,5 @@ function SelectionBox({ box, view }: { box: Box; view: View }) {
   );
 }
 
-function Announcer() {
-  const { text, turn } = useAnnounced();
-  return (
-    <p className="unseen" role="status">
-      <span key={turn}>{text}</span>
-    </p>
-  );
-}
+const textFieldOf = (event: React.MouseEvent): Element | null =>
+  (event.target as HTMLElement).closest("input:not([type=checkbox]), textarea");

@@ -1,4 +1,4 @@
-/** The field in which a group is renamed. */
+/** The text field for renaming a group. */
 
 import { changeGroup } from "../document/edits";
 import { edit, levelOf, useTab } from "../state/editor";

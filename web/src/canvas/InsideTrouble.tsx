@@ -1,4 +1,4 @@
-/** What went wrong inside a subgraph, on the node that stands for it, with the way there. */
+/** Shows an error inside a subgraph on the subgraph's node, with a button to go there. */
 
 import { useT } from "../i18n";
 import { current } from "../state/editor";

@@ -1,26 +1,26 @@
-/** Links that are shown over the nodes: the one being drawn, the one under the pointer, those of what is selected. */
+/** Links shown above the nodes: the one being drawn, the one under the pointer, and those of selected nodes. */
 
 import { ViewportPortal } from "@xyflow/react";
 import type { Level } from "../document/document";
-import type { Surroundings } from "../document/widget_views";
+import { between, linkPaths, midpoint, type ReroutePlace, reroutePlaces, svgPath } from "../document/links";
+import type { EditContext } from "../document/widget_views";
 import { useT } from "../i18n";
 import { useTab } from "../state/editor";
 import { type Pull, show, useUi } from "../state/ui";
-import { between, linkPaths, midpoint, type ReroutePlace, reroutePlaces, svgPath } from "./links";
 import { typeColor } from "./palette";
 import { stage } from "./stage";
 import { socketName, socketOf, useWire } from "./wiring";
 
-/** With more, what belongs to what is no longer seen. */
+/** Above this number, individual links could not be told apart. */
 const MOST_SELECTED = 8;
 
-export function LinkOverlay({ level, around, near }: { level: Level; around: Surroundings; near: boolean }) {
+export function LinkOverlay({ level, env, near }: { level: Level; env: EditContext; near: boolean }) {
   const selection = useTab((tab) => tab.selection);
   const link = useTab((tab) => tab.link);
   const hovered = useUi((state) => state.hovered);
   const pull = useUi((state) => state.connecting);
   const raised = near && selection.size <= MOST_SELECTED ? selection : NONE;
-  const paths = linkPaths(level, around);
+  const paths = linkPaths(level, env);
   const over = paths.filter(
     (path) => raised.has(String(path.link.origin_id)) || raised.has(String(path.link.target_id)),
   );
@@ -40,7 +40,7 @@ export function LinkOverlay({ level, around, near }: { level: Level; around: Sur
         )}
         {pull && <Wire pull={pull} />}
       </svg>
-      {near && reroutePlaces(level, around).map((place) => <ReroutePoint key={String(place.id)} place={place} />)}
+      {near && reroutePlaces(level, env).map((place) => <ReroutePoint key={String(place.id)} place={place} />)}
       {marked && <LinkKnob key={String(marked.link.id)} path={marked} />}
     </ViewportPortal>
   );
@@ -48,7 +48,7 @@ export function LinkOverlay({ level, around, near }: { level: Level; around: Sur
 
 const NONE: ReadonlySet<string> = new Set();
 
-/** Half-way along a link: what can be done with it. */
+/** The button in the middle of a link; it opens the link's menu. */
 function LinkKnob({ path }: { path: ReturnType<typeof linkPaths>[number] }) {
   const t = useT();
   const { x, y } = midpoint(path.route);
@@ -77,7 +77,7 @@ function LinkKnob({ path }: { path: ReturnType<typeof linkPaths>[number] }) {
   );
 }
 
-/** A point that links are led through: dragged, or taken away by its menu. */
+/** A reroute point of a link: drag it, or remove it from its menu. */
 function ReroutePoint({ place: { id, at, color } }: { place: ReroutePlace }) {
   const t = useT();
   const open = (event: React.MouseEvent) => {
@@ -104,7 +104,7 @@ function ReroutePoint({ place: { id, at, color } }: { place: ReroutePlace }) {
 
 function Wire({ pull }: { pull: Pull }) {
   const to = useWire((state) => state.to);
-  const taken = useWire((state) => state.over !== null);
+  const accepted = useWire((state) => state.over !== null);
   if (!to) return null;
   return pull.fixed.map(({ node, side, slot, type }) => {
     const end = socketOf(node, side, slot)?.at;
@@ -116,7 +116,7 @@ function Wire({ pull }: { pull: Pull }) {
         className="wire"
         d={svgPath(route)}
         stroke={typeColor(type)}
-        opacity={taken ? 1 : 0.55}
+        opacity={accepted ? 1 : 0.55}
       />
     );
   });

@@ -1,16 +1,17 @@
-/** The picture a node loads: shown, replaced by button, drop or paste. */
+/** The picture that a node loads; replace it with the button, by drop or by paste. */
 
 import { useRef, useState } from "react";
 import type { GraphNode } from "../document/document";
 import type { WidgetRow } from "../document/geometry";
 import { useT } from "../i18n";
-import { annotated, viewUrl } from "../server/client";
+import { annotated, thumbnailUrl, viewUrl } from "../server/client";
 import { current, useTab } from "../state/editor";
 import { uploadKey, uploadTo, useUploads } from "../state/files";
 import { show } from "../state/ui";
 import { Icon } from "../widgets/Icon";
+import { UnderMask } from "../widgets/UnderMask";
 
-/** Dropped anywhere on the node, a picture goes into it. */
+/** A picture dropped anywhere on the node is loaded into it. */
 export const takingPictures = (
   node: string,
   key: string,
@@ -18,7 +19,7 @@ export const takingPictures = (
   onDragOver: (event) => event.dataTransfer.types.includes("Files") && event.preventDefault(),
   onDrop(event) {
     const file = [...event.dataTransfer.files].find((entry) => entry.type.startsWith("image/"));
-    if (!file) return; // a workflow, say: not for the node
+    if (!file) return; // not a picture (a workflow, for example): let the page handle it
     event.preventDefault();
     event.stopPropagation();
     void uploadTo(node, key, file);
@@ -34,11 +35,12 @@ export function LoadedPicture({ node, row }: { node: GraphNode; row: WidgetRow }
   const take = (file: File | undefined) => file && void uploadTo(id, row.key, file);
   const named = typeof row.value === "string" && row.value ? row.value : null;
   const file = named === null ? null : annotated(named, row.input.folder);
-  // A workflow from elsewhere names pictures that are not here.
+  // A workflow from another server names pictures that do not exist here.
   const [missing, setMissing] = useState<string | null>(null);
   const gone = named !== null && missing === named;
   return (
     <div className="loaded-picture">
+      {file && !gone && <UnderMask thumbnail={thumbnailUrl(file)} />}
       {file && !gone && (
         <img src={viewUrl(file)} alt={file.filename} draggable={false} onError={() => setMissing(named)} />
       )}

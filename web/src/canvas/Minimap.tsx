@@ -1,9 +1,9 @@
-/** The whole level, small, and what of it is in view. */
+/** A small overview of the open level, with the visible part marked. */
 
 import { useEffect, useRef } from "react";
 import type { Level } from "../document/document";
 import { bounds, geometry, placedNodes } from "../document/geometry";
-import type { Surroundings } from "../document/widget_views";
+import type { EditContext } from "../document/widget_views";
 import type { View } from "../state/editor";
 import { colors } from "./palette";
 import { stage } from "./stage";
@@ -14,19 +14,19 @@ const PAD = 8;
 
 interface Props {
   level: Level;
-  around: Surroundings;
+  env: EditContext;
   view: React.RefObject<View>;
   size: React.RefObject<{ width: number; height: number }>;
 }
 
-export function Minimap({ level, around, view, size }: Props) {
+export function Minimap({ level, env, view, size }: Props) {
   const layer = useRef<HTMLCanvasElement>(null);
   const frame = useRef<HTMLDivElement>(null);
   const scale = useRef({ zoom: 1, x: 0, y: 0 });
 
   useEffect(() => {
     const context = layer.current?.getContext("2d");
-    const box = bounds(placedNodes(level).map((node) => geometry(node, around)));
+    const box = bounds(placedNodes(level).map((node) => geometry(node, env)));
     if (!context) return;
     const ratio = Math.min(2, window.devicePixelRatio);
     context.setTransform(ratio, 0, 0, ratio, 0, 0);
@@ -40,7 +40,7 @@ export function Minimap({ level, around, view, size }: Props) {
     };
     const palette = colors();
     for (const node of placedNodes(level)) {
-      const place = geometry(node, around);
+      const place = geometry(node, env);
       context.fillStyle = /^#[0-9a-f]{3,8}$/i.test(node.color ?? "") ? (node.color as string) : palette.faint;
       context.globalAlpha = 0.55;
       context.fillRect(
@@ -51,7 +51,7 @@ export function Minimap({ level, around, view, size }: Props) {
       );
     }
     context.globalAlpha = 1;
-  }, [level, around]);
+  }, [level, env]);
 
   useEffect(() => {
     let last = "";

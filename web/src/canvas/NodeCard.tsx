@@ -1,4 +1,4 @@
-/** A node that is near. Everything on it is where `geometry` says. */
+/** A nearby node as elements. `geometry` gives the position of everything on it. */
 
 import type { Node, NodeProps } from "@xyflow/react";
 import { memo } from "react";
@@ -6,14 +6,17 @@ import { BYPASSED, type GraphNode, MUTED } from "../document/document";
 import { mapNode } from "../document/edits";
 import { type Geometry, HEADER, type SlotRow, WIDGET, type WidgetRow } from "../document/geometry";
 import { useT } from "../i18n";
-import { picturesOf, textsOf, viewUrl } from "../server/client";
+import { type FileRef, picturesOf, textsOf, viewUrl } from "../server/client";
 import { edit, flatId, select, useEditor, useTab } from "../state/editor";
+import type { Picture } from "../state/gallery";
 import { countInside, useInsideRun } from "../state/inside_runs";
 import { type NodeRun, useNodeRun } from "../state/runs";
 import { enterSubgraph, retitle } from "../state/subgraph_commands";
 import { show, socketKey, useUi } from "../state/ui";
 import { Icon } from "../widgets/Icon";
 import { NodeWidget } from "../widgets/NodeWidget";
+import { OutputText } from "../widgets/OutputText";
+import { ComparedPictures } from "./ComparedPictures";
 import { InsideTrouble } from "./InsideTrouble";
 import { LoadedPicture, takingPictures } from "./LoadedPicture";
 import { NoteText } from "./NoteText";
@@ -30,7 +33,7 @@ export const NodeCard = memo(function NodeCard({ id, data, selected }: NodeProps
   const own = useNodeRun(tab, flat);
   const nodes = useTab((current) => countInside(current.history.present, node));
   const inside = useInsideRun(tab, flat, nodes);
-  const speaks = useEditor((editor) => editor.catalogue.get(node.type)?.outputNode ?? false);
+  const isOutputNode = useEditor((editor) => editor.catalogue.get(node.type)?.outputNode ?? false);
   const run: NodeRun | undefined =
     own ?? (inside.state ? { state: inside.state, value: inside.share, max: 1 } : undefined);
   if (place.look === "reroute") return <RerouteDot id={id} place={place} selected={selected} />;
@@ -94,8 +97,10 @@ export const NodeCard = memo(function NodeCard({ id, data, selected }: NodeProps
       {place.media && <Media node={node} place={place} run={run} />}
       {run?.state === "running" && <Progress run={run} />}
       {run?.preview && !place.media && <img className="node-preview" src={run.preview} alt="" draggable={false} />}
-      {/* It may lie over the next node: in the middle of a graph it is shown of the node that one looks at. */}
-      {!place.media && state !== "error" && !place.collapsed && (selected || speaks || run?.text) && <Said run={run} />}
+      {/* It may cover the node below, so it is shown only for the node under the pointer or in focus. */}
+      {!place.media && state !== "error" && !place.collapsed && (selected || isOutputNode || run?.text) && (
+        <Said run={run} />
+      )}
       {(run?.error || problems.length > 0) && <Trouble run={run as NodeRun} />}
       {inside.trouble !== null && <InsideTrouble inside={inside} />}
       {place.least && !place.collapsed && (
@@ -105,7 +110,7 @@ export const NodeCard = memo(function NodeCard({ id, data, selected }: NodeProps
   );
 });
 
-/** The keyboard's focus selects, as a click does; a click says itself what it selects. */
+/** Keyboard focus selects the node, as a click does; a click decides itself what it selects. */
 function selectFocused(event: React.FocusEvent<HTMLElement>, id: string): void {
   const byKeys = event.currentTarget.closest<HTMLElement>(".canvas")?.dataset.led === "keys";
   if (event.target === event.currentTarget && byKeys) select([id]);
@@ -205,16 +210,16 @@ function TitleField({ id, title }: { id: string; title: string }) {
 interface SocketProps {
   node: string;
   side: "input" | "output";
-  /** A slot, or the name of a field without one. */
+  /** A slot, or the name of a field without a slot. */
   slot: number | string;
   row: Pick<SlotRow, "label" | "type" | "y" | "linked">;
-  /** In the order of the Tab key. */
+  /** In tab order. */
   reachable?: boolean;
   hideLabel?: boolean;
   problem?: { message: string } | undefined;
 }
 
-/** Whether a link that is being dragged could end here. null: none is. */
+/** Whether the link being dragged could end here. null: no link is being dragged. */
 const useWelcome = (key: string, node: string, side: "input" | "output", slot: number | string): boolean | null =>
   useUi(({ connecting }) => {
     if (!connecting) return null;
@@ -269,7 +274,7 @@ interface LineProps {
   row: WidgetRow;
   reachable: boolean;
   collapsed: boolean;
-  /** Whether a text needs its name beside it: the node has several. */
+  /** Whether a text field needs a visible name: the node has several. */
   captioned: boolean;
   problem: { message: string; details: string } | undefined;
 }
@@ -278,7 +283,7 @@ function WidgetLine({ node, row, reachable, collapsed, captioned, problem }: Lin
   const id = String(node.id);
   const middle = collapsed ? HEADER / 2 : row.y + Math.min(row.height, WIDGET) / 2;
   const slot = row.slot ?? row.input.name;
-  // With a key for every field and one for its socket a node would be long to go through; links to fields are drawn from the other end.
+  // Sockets of fields are no tab stops, to keep a node short to tab through. Draw links to fields from the other end.
   const over = useWire((state) => state.over === socketKey(id, "input", slot));
   return (
     <>
@@ -377,14 +382,14 @@ function Trouble({ run }: { run: NodeRun }) {
   );
 }
 
-/** What a node says at work, or said in the end. */
+/** The text that a node shows during or after a run. */
 function Said({ run, style }: { run: NodeRun | undefined; style?: React.CSSProperties }) {
   const t = useT();
   const text = run?.text ?? textsOf(run?.output).join("\n\n");
   if (!text) return null;
   return (
     <div className="node-said nodrag nowheel" role="region" aria-label={t("node.said")} tabIndex={0} style={style}>
-      {text}
+      <OutputText text={text} />
     </div>
   );
 }
@@ -402,24 +407,47 @@ function Media({ node, place, run }: { node: GraphNode; place: Geometry; run: No
   const pictures = picturesOf(run?.output);
   if (!pictures.length && !run?.preview && (run?.text || textsOf(run?.output).length))
     return <Said run={run} style={box} />;
+  const left = picturesOf(run?.output, "a_images");
+  const right = picturesOf(run?.output, "b_images");
+  if (!run?.preview && left.length + right.length)
+    return (
+      <div className="node-media" style={box}>
+        <ComparedPictures left={left} right={right} />
+      </div>
+    );
   const shown = pictures.slice(0, 9);
+  const text = run?.preview ? "" : textsOf(run?.output).join("\n\n");
+  if (text)
+    return (
+      <div className="node-media-and-text" style={box}>
+        <div>
+          <div className="node-media nowheel" data-count={shown.length}>
+            <PictureButtons shown={shown} pictures={pictures.map((file) => ({ ...file, said: text }))} />
+          </div>
+          <Said run={run} />
+        </div>
+      </div>
+    );
   return (
     <div className="node-media" style={box} data-count={shown.length}>
       {run?.preview && <img src={run.preview} alt="" draggable={false} />}
       {!run?.preview && !shown.length && (
         <span className="node-media-hint">{t(node.type === "PreviewAny" ? "node.noText" : "node.noPicture")}</span>
       )}
-      {!run?.preview &&
-        shown.map((file, index) => (
-          <button
-            type="button"
-            key={`${file.subfolder}/${file.filename}`}
-            className="node-picture nodrag"
-            onClick={() => show({ viewer: { pictures, index } })}
-          >
-            <img src={viewUrl(file)} alt={file.filename} draggable={false} />
-          </button>
-        ))}
+      {!run?.preview && <PictureButtons shown={shown} pictures={pictures} />}
     </div>
   );
 }
+
+/** Pictures that open in the viewer. */
+const PictureButtons = ({ shown, pictures }: { shown: readonly FileRef[]; pictures: readonly Picture[] }) =>
+  shown.map((file, index) => (
+    <button
+      type="button"
+      key={`${file.subfolder}/${file.filename}`}
+      className="node-picture nodrag"
+      onClick={() => show({ viewer: { pictures, index } })}
+    >
+      <img src={viewUrl(file)} alt={file.filename} draggable={false} />
+    </button>
+  ));

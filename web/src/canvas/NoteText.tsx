@@ -1,14 +1,14 @@
-/** The text of a note. A MarkdownNote shows its text rendered, and its source while a person edits it. */
+/** The text of a note. A MarkdownNote shows rendered text, or its source while a person edits it. */
 
 import { lazy, Suspense, useState } from "react";
 import type { GraphNode } from "../document/document";
 import { mapNode } from "../document/edits";
 import { useT } from "../i18n";
 import { edit, settleStep } from "../state/editor";
+import { scrollItself } from "../widgets/Field";
 import { Icon } from "../widgets/Icon";
-import { scrollItself } from "../widgets/NodeWidget";
 
-const Markdown = lazy(() => import("./Markdown"));
+const Markdown = lazy(() => import("../widgets/Markdown"));
 
 export function NoteText({ node }: { node: GraphNode }) {
   const t = useT();
@@ -56,7 +56,7 @@ export function NoteText({ node }: { node: GraphNode }) {
 
 interface SourceProps {
   node: GraphNode;
-  /** Where its text is among the node's values. */
+  /** Index of the note's text in the node's values. */
   name: string | number;
   text: string;
   focused: boolean;

@@ -1,45 +1,45 @@
-/** What a drag does, by what it began on. Each gesture is one step of the history. */
+/** What a drag does, depending on where it starts. Each gesture is one undo step. */
 
 import { type Id, nodesById } from "../document/document";
 import { changeGroup, resizeNode } from "../document/edits";
 import { geometry, HEADER } from "../document/geometry";
 import { moveReroutes, pointOf, reroutesById } from "../document/native_reroutes";
-import { changeTab, current, edit, levelOf, select, settleStep, surroundings } from "../state/editor";
+import { changeTab, current, edit, editContext, levelOf, select, settleStep } from "../state/editor";
 import { carried, move, placed, shifted } from "../state/moving";
 import { type Socket, show, socketKey } from "../state/ui";
 import { boxed, type GroupPart } from "./hits";
 import { type Stage, stage as theStage, zoomBy } from "./stage";
-import { letGo, pullFrom, takerAt, useWire } from "./wiring";
+import { acceptingSocketAt, pullFrom, releaseLink, useWire } from "./wiring";
 
 export interface Pointer {
   /** On the screen. */
   x: number;
   y: number;
-  /** Shift, or Ctrl where it does not drag a box: adds to what is selected. */
+  /** Shift, or Ctrl where it does not draw a selection box: adds to the selection. */
   many: boolean;
 }
 
 export interface Gesture {
-  /** The pointer has gone far enough for a drag, and on every move after that. */
+  /** Called when the pointer has moved far enough for a drag, and on each further move. */
   drag(to: Pointer): void;
   drop(at: Pointer): void;
-  /** Up again without a drag. */
+  /** Called if the pointer is released without a drag. */
   tap?(at: Pointer): void;
-  /** Escape, or a second finger. */
+  /** Called on Escape or a second finger. */
   cancel(): void;
-  /** The view follows a pointer that goes to its edge. */
+  /** Whether the view follows a pointer at its edge. */
   follows: boolean;
 }
 
 const stage = (): Stage => theStage as Stage;
 
-/** What takes a gesture back, as if it had never begun. */
+/** Undoes the gesture as if it had never started. */
 function rewinding(): () => void {
   const { id, history } = current();
   return () => changeTab((tab) => ({ ...tab, history }), id);
 }
 
-/** Everything that is selected moves with the node or group the pointer is on. */
+/** Moves everything that is selected together with the node or group under the pointer. */
 export function moving(start: Pointer, on: { node: string } | { group: number }): Gesture {
   const { selection, groups } = current();
   const chosen = "node" in on ? selection.has(on.node) : groups.has(on.group);
@@ -81,7 +81,7 @@ export function moving(start: Pointer, on: { node: string } | { group: number })
   };
 }
 
-/** One of the points that links are led through. */
+/** Moves a reroute point of links. */
 export function movingReroute(start: Pointer, id: Id): Gesture {
   const before = reroutesById(levelOf(current())).get(String(id));
   const from = before ? pointOf(before) : { x: 0, y: 0 };
@@ -125,19 +125,19 @@ export function resizingGroup(start: Pointer, { index }: GroupPart): Gesture {
   };
 }
 
-/** The size that a node shows, kept by its file. */
+/** The size of a node in the form that files store. */
 export function sizeOf(id: string): [number, number] | null {
   const node = nodesById(levelOf(current())).get(id);
   if (!node) return null;
-  const { width, height } = geometry(node, surroundings());
+  const { width, height } = geometry(node, editContext());
   return [width, height - HEADER];
 }
 
-/** Within what its rows need. A node without text or picture keeps its height. */
+/** Limits the size to what the node's rows need. A node without text or picture keeps its height. */
 export function resizeTo(id: string, width: number, height: number): void {
   const node = nodesById(levelOf(current())).get(id);
   if (!node) return;
-  const { least, stretches } = geometry(node, surroundings());
+  const { least, stretches } = geometry(node, editContext());
   if (!least) return;
   const tall = stretches ? Math.max(least.height, height) : least.height;
   edit((level) => resizeNode(level, id, [Math.max(least.width, Math.round(width)), Math.round(tall)]), "resize");
@@ -157,7 +157,7 @@ export function resizingNode(start: Pointer, id: string): Gesture {
   };
 }
 
-/** With Shift from an output: all of its links move. */
+/** Shift-drag from an output moves all of its links. */
 export function wiring(start: Pointer, socket: Socket): Gesture {
   const pull = pullFrom(socket, start.many);
   const end = () => {
@@ -168,7 +168,7 @@ export function wiring(start: Pointer, socket: Socket): Gesture {
     follows: true,
     drag(to) {
       const [x, y] = stage().toCanvas(to.x, to.y);
-      const taker = takerAt(pull, { x, y });
+      const taker = acceptingSocketAt(pull, { x, y });
       show({ connecting: pull });
       useWire.setState({
         to: taker ? taker.at : { x, y },
@@ -177,7 +177,7 @@ export function wiring(start: Pointer, socket: Socket): Gesture {
     },
     drop(at) {
       end();
-      letGo(pull, at.x, at.y);
+      releaseLink(pull, at.x, at.y);
     },
     cancel: end,
   };
@@ -200,11 +200,11 @@ export function boxing(
         height: Math.abs(toY - fromY),
       };
       frame(box);
-      const found = boxed(levelOf(current()), surroundings(), box);
+      const found = boxed(levelOf(current()), editContext(), box);
       select([...selection, ...found.nodes], null, [...groups, ...found.groups]);
     },
     drop: () => frame(null),
-    tap: () => undefined, // what is selected stays so
+    tap: () => undefined, // keep the selection
     cancel() {
       frame(null);
       select(selection, null, groups);
@@ -212,7 +212,7 @@ export function boxing(
   };
 }
 
-/** One finger on the empty canvas. */
+/** Pans with one finger on the empty canvas. */
 export function panning(start: Pointer): Gesture {
   const before = stage().view;
   return {
@@ -223,7 +223,7 @@ export function panning(start: Pointer): Gesture {
   };
 }
 
-/** Two fingers zoom about the point between them, and move it along. `left`, `top`: where the canvas begins on the screen. */
+/** Two fingers zoom around their midpoint and pan with it. `left`, `top`: position of the canvas on the screen. */
 export function pinching(
   first: Pointer,
   second: Pointer,

@@ -1,9 +1,9 @@
-/** What lies under a point or in a box of the canvas, painted or built of elements alike. */
+/** Finds what is under a point or in a box of the canvas, whether painted or built of elements. */
 
 import type { Group, Level } from "../document/document";
 import { type Geometry, geometry, type Point, placedNodes } from "../document/geometry";
 import { GROUP_TITLE } from "../document/grouping";
-import type { Surroundings } from "../document/widget_views";
+import type { EditContext } from "../document/widget_views";
 
 export interface Box {
   x: number;
@@ -21,15 +21,15 @@ const meet = (one: Box, other: Box): boolean =>
   one.y <= other.y + other.height &&
   other.y <= one.y + one.height;
 
-/** The uppermost node under a point. */
-export function nodeAt(level: Level, around: Surroundings, point: Point): string | null {
-  const found = placedNodes(level).findLast((node) => contains(geometry(node, around), point));
+/** The topmost node under a point. */
+export function nodeAt(level: Level, env: EditContext, point: Point): string | null {
+  const found = placedNodes(level).findLast((node) => contains(geometry(node, env), point));
   return found ? String(found.id) : null;
 }
 
 export type GroupPart = { index: number; part: "title" | "corner" };
 
-/** The title or the lower right corner of a group under a point; `reach`: how large the corner is. */
+/** The title or lower right corner of a group under a point; `reach`: size of the corner. */
 export function groupAt(level: Level, { x, y }: Point, reach = 18): GroupPart | null {
   const groups = level.groups ?? [];
   for (let index = groups.length - 1; index >= 0; index -= 1) {
@@ -41,9 +41,9 @@ export function groupAt(level: Level, { x, y }: Point, reach = 18): GroupPart | 
   return null;
 }
 
-/** The nodes a box touches, and the groups it holds whole. */
-export function boxed(level: Level, around: Surroundings, box: Box): { nodes: string[]; groups: number[] } {
-  const nodes = placedNodes(level).flatMap((node) => (meet(geometry(node, around), box) ? [String(node.id)] : []));
+/** The nodes that a box touches, and the groups that lie completely inside it. */
+export function boxed(level: Level, env: EditContext, box: Box): { nodes: string[]; groups: number[] } {
+  const nodes = placedNodes(level).flatMap((node) => (meet(geometry(node, env), box) ? [String(node.id)] : []));
   const groups = (level.groups ?? []).flatMap(({ bounding: [x, y, width, height] }, index) =>
     x >= box.x && y >= box.y && x + width <= box.x + box.width && y + height <= box.y + box.height ? [index] : [],
   );

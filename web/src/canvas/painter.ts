@@ -1,19 +1,20 @@
-/** What is painted rather than built of elements: the grid, groups, links, and nodes that are far. */
+/** Paints the grid, groups, links, and distant nodes. */
 
 import { BYPASSED, type Group, type Id, type Level, MUTED } from "../document/document";
 import { type Geometry, geometry, HEADER, placedNodes } from "../document/geometry";
 import { GROUP_TITLE } from "../document/grouping";
-import type { Surroundings } from "../document/widget_views";
+import { type LinkPath, linkPaths, reroutePlaces, trace } from "../document/links";
+import type { EditContext } from "../document/widget_views";
 import type { View } from "../state/editor";
 import type { NodeRuns } from "../state/runs";
 import { type Pull, socketKey } from "../state/ui";
-import { type LinkPath, linkPaths, reroutePlaces, trace } from "./links";
+import { paintPictures } from "./far_pictures";
 import { colors, typeColor } from "./palette";
 import { SOCKETS_FROM_ZOOM } from "./wiring";
 
 export interface Scene {
   level: Level;
-  around: Surroundings;
+  env: EditContext;
   view: View;
   width: number;
   height: number;
@@ -21,12 +22,14 @@ export interface Scene {
   selection: ReadonlySet<string>;
   groups: ReadonlySet<number>;
   link: Id | null;
-  /** Nodes are painted too. */
+  /** Whether nodes are painted, too. */
   far: boolean;
   /** The link that is being drawn. */
   pull: Pull | null;
   runs: NodeRuns;
   prefix: string;
+  /** Called when a picture of a distant node has been loaded. */
+  repaint(): void;
 }
 
 const SMALLEST_REROUTES = 0.2;
@@ -70,7 +73,7 @@ function paintGroup(context: CanvasRenderingContext2D, group: Group, zoom: numbe
   context.globalAlpha = 1;
   if (zoom < 0.14) return;
   if (zoom > 0.35) {
-    // where it is pulled larger
+    // the resize handle
     context.beginPath();
     context.moveTo(x + width - 12, y + height - 5);
     context.lineTo(x + width - 5, y + height - 12);
@@ -93,7 +96,7 @@ function paintLinks(context: CanvasRenderingContext2D, scene: Scene): void {
   const straight = view.zoom < 0.22;
   const byColor = new Map<string, Path2D>();
   let chosen: LinkPath | null = null;
-  for (const path of linkPaths(scene.level, scene.around)) {
+  for (const path of linkPaths(scene.level, scene.env)) {
     const { box } = path;
     if (box.right < left || box.left > right || box.bottom < top || box.top > bottom) continue;
     if (path.link.id === scene.link) chosen = path;
@@ -121,10 +124,10 @@ function paintLinks(context: CanvasRenderingContext2D, scene: Scene): void {
   }
 }
 
-/** The points that links are led through. Near, they are elements. */
-function paintReroutes(context: CanvasRenderingContext2D, { level, around, view }: Scene): void {
+/** The reroute points of links. Nearby ones are elements instead. */
+function paintReroutes(context: CanvasRenderingContext2D, { level, env, view }: Scene): void {
   const radius = Math.max(6, 3.5 / view.zoom);
-  for (const { at, color } of reroutePlaces(level, around)) {
+  for (const { at, color } of reroutePlaces(level, env)) {
     context.beginPath();
     context.arc(at.x, at.y, radius, 0, 2 * Math.PI);
     context.fillStyle = typeColor(color);
@@ -133,7 +136,7 @@ function paintReroutes(context: CanvasRenderingContext2D, { level, around, view 
 }
 
 function paintNodes(context: CanvasRenderingContext2D, scene: Scene): void {
-  const { level, around, view, width, height, selection, runs, prefix } = scene;
+  const { level, env, view, width, height, selection, runs, prefix } = scene;
   const palette = colors();
   const left = -view.x / view.zoom;
   const top = -view.y / view.zoom;
@@ -147,7 +150,7 @@ function paintNodes(context: CanvasRenderingContext2D, scene: Scene): void {
   const shown: Shown[] = [];
   const round = view.zoom > 0.2 ? 8 : 0;
   for (const node of placedNodes(level)) {
-    const place = geometry(node, around);
+    const place = geometry(node, env);
     if (place.x > right || place.y > bottom || place.x + place.width < left || place.y + place.height < top) continue;
     shown.push({ id: String(node.id), place });
     if (round) {
@@ -176,6 +179,8 @@ function paintNodes(context: CanvasRenderingContext2D, scene: Scene): void {
     context.fillStyle = color;
     context.fillRect(place.x, place.y, place.width, Math.min(HEADER, place.height));
   }
+  const pictured = shown.map(({ id, place }) => ({ place, run: runs[prefix + id] }));
+  paintPictures(context, pictured, view.zoom, palette.card, scene.repaint);
   context.lineWidth = 2.5 / view.zoom;
   for (const [place, color] of marked) {
     context.strokeStyle = color;
@@ -202,7 +207,7 @@ interface Shown {
   place: Geometry;
 }
 
-/** While a link is drawn those that would take it are larger, and the others faint. */
+/** While a link is being drawn, sockets that accept it are larger and all others faint. */
 function paintSockets(context: CanvasRenderingContext2D, shown: Shown[], pull: Pull | null): void {
   const byType = new Map<string, Path2D>();
   const refusing = new Map<string, Path2D>();
@@ -236,7 +241,7 @@ function paintSockets(context: CanvasRenderingContext2D, shown: Shown[], pull: P
 
 const widths = new Map<string, string>();
 
-/** As much of a text as fits. */
+/** Cuts a text to the available width. */
 function clipped(context: CanvasRenderingContext2D, text: string, width: number): string {
   const key = `${context.font}|${Math.round(width)}|${text}`;
   let fitting = widths.get(key);

@@ -1,4 +1,4 @@
-/** The colours of the canvas, read from the style sheet once per theme, and a colour for every socket type. */
+/** The canvas colours, read from the style sheet once per theme, and a colour for every socket type. */
 
 export interface Colors {
   grid: string;
@@ -19,7 +19,7 @@ let known: Colors | null = null;
 
 export function colors(): Colors {
   if (known) return known;
-  // What a variable holds may name a colour for each theme; only the colour of an element says which it is.
+  // A variable may hold a colour for each theme; only an element's computed colour is the current one.
   const probe = document.body.appendChild(document.createElement("i"));
   const read = (name: string) => {
     probe.style.color = `var(--${name})`;

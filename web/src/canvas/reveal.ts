@@ -1,11 +1,11 @@
-/** Going to a node, wherever it is. */
+/** Brings a node into view, in any tab or subgraph. */
 
 import { subgraphs } from "../document/document";
 import { geometry } from "../document/geometry";
-import { changeTab, current, levelOf, select, showTab, surroundings, useEditor } from "../state/editor";
+import { changeTab, current, editContext, levelOf, select, showTab, useEditor } from "../state/editor";
 import { stage } from "./stage";
 
-/** Show the node that has the id `a:b:c` when the workflow runs: its tab, its subgraph, in the middle. */
+/** Show the node with the run-time id `a:b:c`: open its tab and subgraph, and centre the view on it. */
 export function reveal({ tab, id }: { tab: string; id: string }): void {
   const found = useEditor.getState().tabs.find((entry) => entry.id === tab);
   if (!found) return;
@@ -21,14 +21,14 @@ export function reveal({ tab, id }: { tab: string; id: string }): void {
     path.push({ holder, definition: definition.id });
     nodes = definition.nodes;
   }
-  // A node made while running stands for the one that made it.
+  // A node created during the run is represented by the node that created it.
   const last = (ids[path.length] ?? "").split(".")[0] ?? "";
-  changeTab((before) => ({ ...before, path }));
+  changeTab((before) => ({ ...before, path, app: false }));
   const node = levelOf(current()).nodes.find((entry) => String(entry.id) === last);
   if (!node) return;
   select([last]);
-  const place = geometry(node, surroundings());
-  // The canvas first goes where one looked in that tab last.
+  const place = geometry(node, editContext());
+  // First the canvas restores the last view of that tab.
   requestAnimationFrame(() => {
     if (!stage) return;
     const { width, height } = stage.size;

@@ -1,71 +1,70 @@
-/** The view on the canvas, for commands and gestures outside its components. */
+/** The view of the canvas, for commands and gestures outside its components. */
 
 import type { Level } from "../document/document";
 import { bounds } from "../document/geometry";
+import { places } from "../document/links";
 import { pointOf, reroutesById } from "../document/native_reroutes";
-import type { Surroundings } from "../document/widget_views";
+import type { EditContext } from "../document/widget_views";
+import { pictureInput } from "../state/commands";
 import type { View } from "../state/editor";
-import { places } from "./links";
+import { takePicturesWith } from "../state/picture_target";
 
 export const MIN_ZOOM = 0.04;
 export const MAX_ZOOM = 2.5;
 
 export interface Stage {
   view: View;
-  /** Where the view is going; `view` itself when it rests. */
+  /** The target of a moving view; equal to `view` when it does not move. */
   aim: View;
   setView(view: View, animate?: boolean): void;
-  /** From a place on the screen. */
+  /** Converts a position on the screen. */
   toCanvas(x: number, y: number): [number, number];
   toScreen(x: number, y: number): [number, number];
   size: { width: number; height: number };
-  /** Middle of what is seen, on the canvas. */
+  /** Centre of the visible area, on the canvas. */
   middle(): [number, number];
-  /** Where the pointer last was over the canvas, on the canvas; null: it is elsewhere. */
+  /** Last position of the pointer over the canvas, on the canvas; null: it is elsewhere. */
   pointer: [number, number] | null;
-  /** Nodes are painted, none is built of elements. */
+  /** Whether nodes are painted and none is built of elements. */
   far: boolean;
   repaint(): void;
-  /** Paint, and build the elements of what is near, at once and not with the next frame. */
+  /** Paint and build nearby elements immediately instead of in the next frame. */
   paintNow(): void;
 }
 
-/** The one stage there is. */
+/** The only stage. */
 export let stage: Stage | null = null;
 
 export function setStage(next: Stage | null): void {
   stage = next;
+  takePicturesWith(next && (() => pictureInput(next.middle())));
 }
 
 const EDGE = 36;
-/** The tools at the foot of the canvas. */
+/** The toolbar at the bottom of the canvas. */
 const FOOT = 40;
 
-/** A view of everything. */
-export function wholeView(
-  level: Level,
-  around: Surroundings,
-  { width, height }: { width: number; height: number },
-): View {
+/** A view that shows everything. */
+export function wholeView(level: Level, env: EditContext, { width, height }: { width: number; height: number }): View {
   const groups = (level.groups ?? []).map(({ bounding: [x, y, w, h] }) => ({ x, y, width: w, height: h }));
   const points = [...reroutesById(level).values()].map((reroute) => ({ ...pointOf(reroute), width: 0, height: 0 }));
-  const box = bounds([...places(level, around).values(), ...groups, ...points]);
+  const box = bounds([...places(level, env).values(), ...groups, ...points]);
   if (!box) return { x: 80, y: 80, zoom: 1 };
   const zoom = Math.max(MIN_ZOOM, Math.min(1, (width - 2 * EDGE) / box.width, (height - 2 * EDGE - FOOT) / box.height));
   return { x: (width - box.width * zoom) / 2 - box.x * zoom, y: (height - box.height * zoom) / 2 - box.y * zoom, zoom };
 }
 
-/** Zoom by a factor, keeping a point of the canvas element where it is; by default its middle. */
+/** Zoom by a factor around a point of the canvas element (default: its centre). */
 export function zoomBy(factor: number, about?: [number, number], animate = false): void {
   if (!stage) return;
-  const { x, y, zoom } = animate ? stage.aim : stage.view; // a second press while it moves counts as much as the first
+  const { x, y, zoom } = animate ? stage.aim : stage.view; // a second press during the movement counts fully
   const [aboutX, aboutY] = about ?? [stage.size.width / 2, stage.size.height / 2];
   const after = Math.min(MAX_ZOOM, Math.max(MIN_ZOOM, zoom * factor));
   const ratio = after / zoom;
   stage.setView({ zoom: after, x: aboutX - (aboutX - x) * ratio, y: aboutY - (aboutY - y) * ratio }, animate);
 }
 
-/** Move the view so that a box of the canvas is in it, if it is not. */
+/** Move the view so that a box of the canvas is visible, if it is not. */
 export function keepInView(box: { x: number; y: number; width: number; height: number }): void {
   if (!stage) return;
   const { view, size } = stage;

@@ -1,7 +1,8 @@
-/** Pointers on the canvas: mouse, pen and fingers begin the same gestures. Panning with a mouse is React Flow's. */
+/** Pointer input on the canvas: mouse, pen and fingers start the same gestures. React Flow pans with the mouse. */
 
 import { useEffect } from "react";
-import { current, levelOf, select, surroundings } from "../state/editor";
+import { linkAt, rerouteAt } from "../document/links";
+import { current, editContext, levelOf, select } from "../state/editor";
 import { type Socket, show, type Target, useUi } from "../state/ui";
 import {
   boxing,
@@ -16,7 +17,6 @@ import {
   wiring,
 } from "./gestures";
 import { groupAt, nodeAt } from "./hits";
-import { linkAt, rerouteAt } from "./links";
 import { stage } from "./stage";
 import { paintedSocketAt, socketOf } from "./wiring";
 
@@ -24,10 +24,10 @@ const SLOP = { mouse: 3, touch: 8 };
 const LONG_PRESS = 500;
 const EDGE = 36;
 const EDGE_SPEED = 14;
-/** How near to a painted point that links are led through, on the screen. */
+/** Distance on the screen within which a pointer hits a painted reroute point. */
 const POINT_REACH = 8;
-/** Fields and buttons have ways of their own. */
-const OWN_WAYS = ".nodrag, input, textarea, select, button";
+/** Fields and buttons handle the pointer themselves. */
+const OWN_HANDLING = ".nodrag, input, textarea, select, button";
 
 interface Active {
   gesture: Gesture;
@@ -66,7 +66,7 @@ export const useGestures = (
       return ended;
     };
 
-    // Where a pointer put the focus nothing needs to show it, nor to be selected for it.
+    // Focus from a pointer needs no focus ring and does not select the element.
     const led = (by: "pointer" | "keys") => (element.dataset.led = by);
 
     const down = (event: PointerEvent) => {
@@ -86,7 +86,7 @@ export const useGestures = (
       if (event.button !== 0 || active) return;
       const gesture = begun(event.target as HTMLElement, at, touch, frame);
       if (!gesture) return;
-      event.preventDefault(); // no text is selected, React Flow does not pan
+      event.preventDefault(); // prevents selecting text and panning by React Flow
       focusOn(event.target as HTMLElement);
       active = {
         gesture,
@@ -118,7 +118,7 @@ export const useGestures = (
       if (active.gesture.follows && !following) following = requestAnimationFrame(follow);
     };
 
-    /** The view goes on while the pointer is held at its edge. */
+    /** Scrolls the view while the pointer is held at its edge. */
     const follow = () => {
       following = 0;
       if (!active?.dragging || !stage) return;
@@ -149,7 +149,7 @@ export const useGestures = (
       if (ended.dragging || ended.gesture.tap) withoutClick();
     };
 
-    /** The click that follows is part of the gesture; to React Flow it would mean to select nothing. */
+    /** The click that follows belongs to the gesture; React Flow would clear the selection. */
     const withoutClick = () => {
       const swallow = (event: MouseEvent) => event.stopPropagation();
       element.addEventListener("click", swallow, { capture: true, once: true });
@@ -163,7 +163,7 @@ export const useGestures = (
       stop("cancel");
     };
 
-    // Fingers are ours altogether: React Flow would pan under a node that a finger drags.
+    // The editor handles all touches: React Flow would pan under a node that a finger drags.
     const fingerDown = (event: TouchEvent) => event.stopPropagation();
 
     element.addEventListener("pointerdown", down, { capture: true });
@@ -188,19 +188,17 @@ function begun(target: HTMLElement, at: Pointer, touch: boolean, frame: Paramete
   const socket = socketUnder(target);
   if (socket) return wiring(at, socket);
   if (node && target.closest(".node-resize")) return resizingNode(at, node);
-  if (node) return target.closest(OWN_WAYS) ? null : moving(at, { node });
+  if (node) return target.closest(OWN_HANDLING) ? null : moving(at, { node });
   const point = target.closest<HTMLElement>(".reroute-point")?.dataset.reroute;
   if (point !== undefined) return movingReroute(at, point);
   if (!target.classList.contains("react-flow__pane")) return null;
   const [x, y] = stage.toCanvas(at.x, at.y);
   const level = levelOf(current());
-  const paintedPoint = stage.far
-    ? rerouteAt(level, surroundings(), { x, y }, POINT_REACH / stage.view.zoom)
-    : undefined;
+  const paintedPoint = stage.far ? rerouteAt(level, editContext(), { x, y }, POINT_REACH / stage.view.zoom) : undefined;
   if (paintedPoint) return movingReroute(at, paintedPoint.id);
-  const painted = stage.far ? paintedSocketAt(level, surroundings(), { x, y }, stage.view.zoom) : null;
+  const painted = stage.far ? paintedSocketAt(level, editContext(), { x, y }, stage.view.zoom) : null;
   if (painted) return wiring(at, painted);
-  const far = stage.far ? nodeAt(level, surroundings(), { x, y }) : null;
+  const far = stage.far ? nodeAt(level, editContext(), { x, y }) : null;
   if (far) return moving(at, { node: far });
   const group = groupAt(level, { x, y }, touch ? 30 / Math.min(1, stage.view.zoom) : undefined);
   if (group?.part === "title") return moving(at, { group: group.index });
@@ -209,7 +207,7 @@ function begun(target: HTMLElement, at: Pointer, touch: boolean, frame: Paramete
   return touch ? panning(at) : null;
 }
 
-/** The socket an element stands for. */
+/** The socket that an element represents. */
 export function socketUnder(target: HTMLElement): Socket | null {
   const element = target.closest<HTMLElement>(".socket");
   const node = element?.closest<HTMLElement>(".react-flow__node")?.dataset.id;
@@ -218,13 +216,13 @@ export function socketUnder(target: HTMLElement): Socket | null {
   return socketOf(node, side as Socket["side"], slot === undefined ? (field as string) : Number(slot)) ?? null;
 }
 
-/** A field that was being written in is left; the keyboard goes on where the pointer is. */
+/** Leaves the field being edited, so that keys apply to the element under the pointer. */
 function focusOn(target: HTMLElement): void {
   (document.activeElement as HTMLElement | null)?.blur?.();
   target.closest<HTMLElement>(".socket, .node, .reroute, .reroute-point")?.focus({ preventScroll: true });
 }
 
-/** What is at a place on the screen. */
+/** The target at a position on the screen. */
 export function targetAt(element: HTMLElement, x: number, y: number): Target {
   const node = element.closest<HTMLElement>(".react-flow__node");
   if (node)
@@ -236,7 +234,7 @@ export function targetAt(element: HTMLElement, x: number, y: number): Target {
   const [at, down] = stage?.toCanvas(x, y) ?? [0, 0];
   const point = { x: at, y: down };
   const level = levelOf(current());
-  const around = surroundings();
+  const around = editContext();
   const onPoint =
     element.closest<HTMLElement>(".reroute-point")?.dataset.reroute ??
     (stage?.far ? rerouteAt(level, around, point, POINT_REACH / stage.view.zoom)?.id : undefined);

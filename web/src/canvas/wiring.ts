@@ -1,23 +1,23 @@
-/** Drawing links: what may end where, and what becomes of a link that is let go. */
+/** Drawing links: where they may end, and what happens when they are released. */
 
 import { create } from "zustand";
 import { fits, type Id, type Level, linksById, linksOf } from "../document/document";
 import { changeLevel, connect, disconnect } from "../document/edits";
 import { type Geometry, geometry, type Point, placedNodes, socket as socketPoint } from "../document/geometry";
-import { ledThrough, reroutesOf } from "../document/native_reroutes";
+import { places } from "../document/links";
+import { reroutesOf, throughPoints } from "../document/native_reroutes";
 import { portFor } from "../document/ports";
 import { rerouteType } from "../document/reroute_types";
 import { reached } from "../document/walking";
-import type { Surroundings } from "../document/widget_views";
+import type { EditContext } from "../document/widget_views";
 import { t } from "../i18n";
 import { announce } from "../state/announce";
-import { current, definitionPath, edit, editDocument, levelOf, surroundings } from "../state/editor";
+import { current, definitionPath, edit, editContext, editDocument, levelOf } from "../state/editor";
 import { type Pull, type Socket, show, socketKey } from "../state/ui";
 import { fieldAt, nodeAt } from "./hits";
-import { places } from "./links";
 import { stage } from "./stage";
 
-/** Where the loose end of a pulled link is, and the socket that would take it there. */
+/** Position of the loose end of the link being drawn, and the socket that would accept it there. */
 export const useWire = create<{ to: Point | null; over: string | null }>(() => ({ to: null, over: null }));
 
 export interface SocketPlace extends Socket {
@@ -27,7 +27,7 @@ export interface SocketPlace extends Socket {
   at: Point;
 }
 
-/** All sockets of one side, those of fields too. */
+/** All sockets on one side, including those of fields. */
 export function socketsOf(level: Level, place: Geometry, node: string, side: "input" | "output"): SocketPlace[] {
   const { x } = socketPoint(place, side, 0);
   const carried = place.look === "reroute" ? rerouteType(level, node) : null;
@@ -53,18 +53,18 @@ export function socketsOf(level: Level, place: Geometry, node: string, side: "in
   return [...rows, ...fields];
 }
 
-/** Nodes that are painted show their sockets from this zoom on, and links are drawn from them. */
+/** From this zoom on, painted nodes show their sockets and links can be drawn from them. */
 export const SOCKETS_FROM_ZOOM = 0.3;
-/** On the screen: a little more than the square that is painted; nearer rows are told apart all the same. */
+/** Hit distance on the screen, slightly more than the painted square; of several rows within it, the nearest counts. */
 const PAINTED_REACH = 9;
 
-/** The socket of a painted node at a point of the canvas: the nearest. Fields have none there. */
-export function paintedSocketAt(level: Level, around: Surroundings, point: Point, zoom: number): SocketPlace | null {
+/** The nearest socket of a painted node at a point of the canvas. Fields have no sockets there. */
+export function paintedSocketAt(level: Level, env: EditContext, point: Point, zoom: number): SocketPlace | null {
   if (zoom <= SOCKETS_FROM_ZOOM) return null;
   let best: SocketPlace | null = null;
   let least = Math.min(PAINTED_REACH / zoom, 18);
   for (const node of placedNodes(level)) {
-    const place = geometry(node, around);
+    const place = geometry(node, env);
     if (
       place.look === "reroute" ||
       point.x < place.x - least ||
@@ -86,19 +86,19 @@ export function paintedSocketAt(level: Level, around: Surroundings, point: Point
 
 export function socketOf(node: string, side: "input" | "output", slot: number | string): SocketPlace | undefined {
   const level = levelOf(current());
-  const place = places(level, surroundings()).get(node);
+  const place = places(level, editContext()).get(node);
   return place && socketsOf(level, place, node, side).find((socket) => socket.slot === slot);
 }
 
-/** For people: which socket this is. */
+/** Describes the socket to the user. */
 export function socketName({ node, side, slot }: Socket): string {
-  const place = places(levelOf(current()), surroundings()).get(node);
+  const place = places(levelOf(current()), editContext()).get(node);
   const socket = socketOf(node, side, slot);
   if (place?.look === "reroute") return t("node.reroute", { type: socket?.type ?? "*" });
   return `${socket?.label || slot} · ${place?.title || node}`;
 }
 
-/** Take hold of a socket. A linked input gives its link into the hand; an output with `all` all of its links. */
+/** Start a link at a socket. A linked input detaches its link; an output with `all` detaches all of its links. */
 export function pullFrom(socket: Socket, all = false): Pull {
   const level = levelOf(current());
   const links = linksOf(level).filter((link) =>
@@ -110,23 +110,26 @@ export function pullFrom(socket: Socket, all = false): Pull {
   if (socket.side === "input" && links[0]) {
     const { origin_id, origin_slot } = links[0];
     const origin = socketOf(String(origin_id), "output", origin_slot);
-    if (origin) return withTakers({ fixed: [origin], seeks: "input", links: ids });
+    if (origin) return withAccepting({ fixed: [origin], seeks: "input", links: ids });
   }
   if (socket.side === "output" && all && links.length) {
     const fixed = links.flatMap((link) => socketOf(String(link.target_id), "input", link.target_slot) ?? []);
-    if (fixed.length === links.length) return withTakers({ fixed, seeks: "output", links: ids });
+    if (fixed.length === links.length) return withAccepting({ fixed, seeks: "output", links: ids });
   }
-  return withTakers({ fixed: [socket], seeks: socket.side === "output" ? "input" : "output", links: [] });
+  return withAccepting({ fixed: [socket], seeks: socket.side === "output" ? "input" : "output", links: [] });
 }
 
-function withTakers(pull: Omit<Pull, "takers">): Pull {
-  return { ...pull, takers: new Set(takersOf(pull).map(({ node, side, slot }) => socketKey(node, side, slot))) };
+function withAccepting(pull: Omit<Pull, "takers">): Pull {
+  return {
+    ...pull,
+    takers: new Set(acceptingSockets(pull).map(({ node, side, slot }) => socketKey(node, side, slot))),
+  };
 }
 
-/** The sockets that a link could end at: of a type that fits, and where it closes no circle. */
-export function takersOf({ fixed, seeks }: Pick<Pull, "fixed" | "seeks">): SocketPlace[] {
+/** The sockets where a link could end: of a matching type, and without closing a cycle. */
+export function acceptingSockets({ fixed, seeks }: Pick<Pull, "fixed" | "seeks">): SocketPlace[] {
   const level = levelOf(current());
-  const around = surroundings();
+  const env = editContext();
   const circular = reached(
     level,
     fixed.map((socket) => socket.node),
@@ -135,7 +138,7 @@ export function takersOf({ fixed, seeks }: Pick<Pull, "fixed" | "seeks">): Socke
   return placedNodes(level).flatMap((node) => {
     const id = String(node.id);
     if (circular.has(id)) return [];
-    return socketsOf(level, geometry(node, around), id, seeks).filter((socket) =>
+    return socketsOf(level, geometry(node, env), id, seeks).filter((socket) =>
       fixed.every((end) => (seeks === "input" ? fits(socket.type, end.type) : fits(end.type, socket.type))),
     );
   });
@@ -143,16 +146,16 @@ export function takersOf({ fixed, seeks }: Pick<Pull, "fixed" | "seeks">): Socke
 
 const REACH = 26;
 
-/** The socket that would take a link let go at a point: the nearest, else the field, else what fits best on the node there. */
-export function takerAt(pull: Pull, point: Point): SocketPlace | null {
+/** The socket that accepts a link released at a point: the nearest, else the field, else the node's best match. */
+export function acceptingSocketAt(pull: Pull, point: Point): SocketPlace | null {
   const level = levelOf(current());
-  const around = surroundings();
+  const env = editContext();
   let best: SocketPlace | null = null;
   let least = REACH / (stage?.view.zoom ?? 1);
-  const under = nodeAt(level, around, point);
+  const under = nodeAt(level, env, point);
   for (const node of placedNodes(level)) {
     const id = String(node.id);
-    const place = geometry(node, around);
+    const place = geometry(node, env);
     if (
       point.x < place.x - least ||
       point.x > place.x + place.width + least ||
@@ -172,12 +175,12 @@ export function takerAt(pull: Pull, point: Point): SocketPlace | null {
   return best ?? (under === null ? null : bestOn(pull, under));
 }
 
-/** What of a node takes the link best: what has none yet, what is of the very type, sockets before fields. */
+/** The best socket of a node for a link: unlinked before linked, exact type first, sockets before fields. */
 export function bestOn(pull: Pick<Pull, "fixed" | "seeks">, node: string): SocketPlace | null {
   const wanted = pull.fixed[0]?.type;
   const rank = (socket: SocketPlace) => Number(socket.linked) + (socket.type === wanted ? 0 : 2);
-  const found = takersOf(pull).filter((socket) => socket.node === node);
-  const place = places(levelOf(current()), surroundings()).get(node);
+  const found = acceptingSockets(pull).filter((socket) => socket.node === node);
+  const place = places(levelOf(current()), editContext()).get(node);
   const isField = ({ slot }: SocketPlace) =>
     place?.widgets.some((row) => (row.slot ?? row.input.name) === slot) ?? false;
   const sockets = found.filter((socket) => !isField(socket) || pull.seeks === "output");
@@ -185,7 +188,7 @@ export function bestOn(pull: Pick<Pull, "fixed" | "seeks">, node: string): Socke
   return [...(sockets.length ? sockets : fields)].sort((first, second) => rank(first) - rank(second))[0] ?? null;
 }
 
-/** Give what is pulled to a socket. */
+/** Link the ends being drawn to a socket. */
 export function give(pull: Pull, to: Socket, kind: string | null = null): void {
   const level = levelOf(current());
   const same = pull.links.some((id) => {
@@ -200,7 +203,7 @@ export function give(pull: Pull, to: Socket, kind: string | null = null): void {
     const withPorts = pull.fixed.reduce((now, end) => portFor(portFor(now, path, end, to), path, to, end), doc);
     return changeLevel(withPorts, path, (before) =>
       pull.fixed.reduce(
-        (now, end, index) => ledOn(joined(now, end, to), before, pull.links[index], end, to),
+        (now, end, index) => keepPoints(joined(now, end, to), before, pull.links[index], end, to),
         disconnect(before, pull.links),
       ),
     );
@@ -217,8 +220,8 @@ function joined(level: Level, first: Socket, second: Socket): Level {
   );
 }
 
-/** A link that was taken along by one end still goes through its points. */
-function ledOn(level: Level, before: Level, link: Id | undefined, end: Socket, to: Socket): Level {
+/** A link that was moved at one end keeps its reroute points. */
+function keepPoints(level: Level, before: Level, link: Id | undefined, end: Socket, to: Socket): Level {
   const chain = link === undefined ? [] : reroutesOf(before, link);
   if (!chain.length) return level;
   const [from, target] = end.side === "output" ? [end, to] : [to, end];
@@ -226,10 +229,10 @@ function ledOn(level: Level, before: Level, link: Id | undefined, end: Socket, t
     ({ origin_id, origin_slot, target_id }) =>
       String(origin_id) === from.node && origin_slot === from.slot && String(target_id) === target.node,
   );
-  return made ? ledThrough(level, made.id, chain) : level;
+  return made ? throughPoints(level, made.id, chain) : level;
 }
 
-/** Link a socket to whatever of a node takes it best. False: nothing does. */
+/** Link a socket to the best match on a node. Returns false if nothing matches. */
 export function linkToNode(from: Socket, node: string, kind: string | null = null): boolean {
   const pull: Pull = {
     fixed: [from],
@@ -242,13 +245,13 @@ export function linkToNode(from: Socket, node: string, kind: string | null = nul
   return to !== null;
 }
 
-/** Let go of a pulled link at a place on the screen. */
-export function letGo(pull: Pull, x: number, y: number): void {
+/** Release the link being drawn at a position on the screen. */
+export function releaseLink(pull: Pull, x: number, y: number): void {
   const at = stage?.toCanvas(x, y) ?? [0, 0];
   const point = { x: at[0], y: at[1] };
-  const taker = takerAt(pull, point);
+  const taker = acceptingSocketAt(pull, point);
   if (taker) return give(pull, taker);
-  if (nodeAt(levelOf(current()), surroundings(), point) !== null)
+  if (nodeAt(levelOf(current()), editContext(), point) !== null)
     return announce("say.refused", { from: socketName(pull.fixed[0] as Socket) });
   if (!pull.links.length) return show({ palette: { x, y, at, from: pull.fixed[0] as Socket } });
   if (pull.seeks === "input") unlink(pull.links);

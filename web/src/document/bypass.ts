@@ -3,7 +3,7 @@
 import { fits, type GraphNode } from "./document";
 import type { Catalogue } from "./schema";
 
-/** The input that a bypassed node passes on: the one in the same place if its type fits, else the first of that type. */
+/** The input that a bypassed node passes on: the one with the same index if its type matches, else the first match. */
 export function bypass(node: GraphNode, slot: number, wanted: string, catalogue: Catalogue): number | undefined {
   const types = (node.inputs ?? []).map((input) => slotType(input.type));
   const declared = node.outputs?.[slot] ?? catalogue.get(node.type)?.outputs[slot];

@@ -1,4 +1,4 @@
-/** Nodes and groups as text on the clipboard: copied with the links among them, pasted with new ids. */
+/** Copies nodes and groups as text, with the links among them, and pastes them with new ids. */
 
 import {
   type Doc,
@@ -32,7 +32,7 @@ export function copied(doc: Doc, level: Level, ids: ReadonlySet<string>, groups:
   return writeJson(clip);
 }
 
-/** What the nodes are made of, and what that is made of. */
+/** The subgraph definitions of these nodes, including nested ones. */
 function definitionsFor(doc: Doc, nodes: GraphNode[]): Subgraph[] {
   const found = new Set<Subgraph>();
   const pending = [nodes];
@@ -53,11 +53,11 @@ export function readClip(text: string): Clip | null {
     const clip = parseJson(text) as unknown as Clip;
     return Array.isArray(clip.nodes) && Array.isArray(clip.links) ? clip : null;
   } catch {
-    return null; // somebody's text that begins like ours
+    return null; // another program's text with the same beginning
   }
 }
 
-/** `at`: where the middle of what is pasted goes. `offset`: instead, how far from where it was. */
+/** `at`: where the centre of the pasted nodes goes. `offset`: instead, the distance from their old position. */
 export function paste(
   level: Level,
   clip: Clip,

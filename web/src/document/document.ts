@@ -1,6 +1,6 @@
 /**
- * A workflow as its file holds it. The document that was read is the state: an edit copies the objects on
- * the way to what it changes and shares the rest, so whatever the editor does not know stays as it was.
+ * A workflow in the form of its file. The parsed document is the state: an edit copies the objects on the path to
+ * the change and shares the rest, so data that the editor does not know is preserved.
  */
 
 export type Id = number | string;
@@ -136,7 +136,7 @@ export function nodesById(level: Level): Map<string, GraphNode> {
 
 const linkViews = new WeakMap<RawLink[], LinkRecord[]>();
 
-/** The links of a level in one form, whichever the file has. */
+/** The links of a level in one form, whichever form the file uses. */
 export function linksOf(level: Level): LinkRecord[] {
   const links = level.links ?? NO_LINKS;
   let view = linkViews.get(links);
@@ -167,7 +167,7 @@ export function linksById(level: Level): Map<string, LinkRecord> {
   return index;
 }
 
-/** All subgraphs that a document defines, those inside definitions too, by id. */
+/** All subgraphs that a document defines, including nested definitions, by id. */
 export function subgraphs(doc: Doc): Map<string, Subgraph> {
   const key = doc.definitions;
   if (!key) return NONE;
@@ -189,7 +189,7 @@ export function subgraphs(doc: Doc): Map<string, Subgraph> {
 const NONE: Map<string, Subgraph> = new Map();
 const definitionIndexes = new WeakMap<object, Map<string, Subgraph>>();
 
-/** Two socket types meet if one is any, or if they share a name. */
+/** Two socket types match if one is "*" or if they share a name. */
 export function fits(inputType: string, outputType: string): boolean {
   if (inputType === outputType || inputType === "*" || outputType === "*" || !inputType || !outputType) return true;
   if (!inputType.includes(",") && !outputType.includes(",")) return false;

@@ -40,7 +40,7 @@ function isConsistent(level: Doc): boolean {
 }
 
 describe("links", () => {
-  it("are written where the file has them", () => {
+  it("are written in the place that the file's version uses", () => {
     const level = chain();
     expect(level.links).toEqual([
       [1, 1, 0, 2, 0, "IMAGE"],
@@ -49,7 +49,7 @@ describe("links", () => {
     expect(isConsistent(level)).toBe(true);
   });
 
-  it("replace what an input had", () => {
+  it("replace the old link of an input", () => {
     const level = connect(chain(), { origin: "1", originSlot: 0, target: "3", targetSlot: 0 }) as Doc;
     expect(linksOf(level).map(({ origin_id, target_id }) => [origin_id, target_id])).toEqual([
       [1, 2],
@@ -58,7 +58,7 @@ describe("links", () => {
     expect(isConsistent(level)).toBe(true);
   });
 
-  it("make a socket of a field", () => {
+  it("turn a field into a socket", () => {
     const level = connect(chain(), { origin: "1", originSlot: 0, target: "2", targetSlot: "strength" }, "FLOAT") as Doc;
     expect(nodesById(level).get("2")?.inputs?.[1]).toMatchObject({
       name: "strength",
@@ -68,7 +68,7 @@ describe("links", () => {
     expect(isConsistent(level)).toBe(true);
   });
 
-  it("know a cycle before it is made", () => {
+  it("detect a cycle before it is created", () => {
     const before = (id: string) => reached(chain(), [id], "before");
     expect(before("3").has("1")).toBe(true);
     expect(before("2").has("2")).toBe(true);
@@ -76,13 +76,13 @@ describe("links", () => {
     expect(reached(chain(), ["1"], "after").has("3")).toBe(true);
   });
 
-  it("go through a reroute put on them", () => {
+  it("pass through a reroute added to them", () => {
     const level = addReroute(chain(), 2, [0, 0]) as Doc;
     expect(isConsistent(level)).toBe(true);
     expect(toApi(level, catalogue)["3"]?.inputs.images).toEqual(["2", 0]);
   });
 
-  it("come off", () => {
+  it("can be removed", () => {
     const level = disconnect(chain(), [1]) as Doc;
     expect(linksOf(level)).toHaveLength(1);
     expect(isConsistent(level)).toBe(true);
@@ -90,19 +90,19 @@ describe("links", () => {
 });
 
 describe("deleting", () => {
-  it("links what fed a node to what it fed", () => {
+  it("links the deleted node's source to its targets", () => {
     const level = deleteNodes(chain(), new Set(["2"]), catalogue) as Doc;
     expect(linksOf(level).map(({ origin_id, target_id }) => [origin_id, target_id])).toEqual([[1, 3]]);
     expect(isConsistent(level)).toBe(true);
   });
 
-  it("leaves the rest of a real workflow in order", () => {
+  it("keeps the rest of a real workflow consistent", () => {
     expect(isConsistent(deleteNodes(doc, new Set(["7"]), catalogue) as Doc)).toBe(true);
   });
 });
 
 describe("subgraphs", () => {
-  it("run as what they were made of, and dissolve into it", () => {
+  it("run like their contents, and dissolve back into them", () => {
     const around = { doc: chain(), catalogue };
     const wrapped = wrap(around.doc, [], new Set(["2"]), "Filtering", around);
     expect(toApi(wrapped?.doc as Doc, catalogue)["3"]?.inputs.images).toEqual([`${wrapped?.id}:2`, 0]);
@@ -116,7 +116,7 @@ describe("subgraphs", () => {
 });
 
 describe("history", () => {
-  it("goes back and forth over twenty steps", () => {
+  it("undoes and redoes twenty steps", () => {
     let history = begin<Doc>(doc);
     const states = [doc];
     for (let index = 0; index < 20; index += 1) {
@@ -136,7 +136,7 @@ describe("history", () => {
     }
   });
 
-  it("takes edits of one kind in a row as one step, until settled", () => {
+  it("joins consecutive edits of one kind until the step is settled", () => {
     let history = begin(0);
     for (const value of [1, 2, 3]) history = step(history, value, "typing");
     history = step(settle(history), 4, "typing");

@@ -24,7 +24,7 @@ import { newReroute } from "./new_nodes";
 import { retyped } from "./reroute_types";
 import type { Catalogue } from "./schema";
 
-/** The level that `path` leads to: the ids of the subgraph definitions entered, outermost first. */
+/** The level that `path` leads to: the ids of the opened subgraph definitions, outermost first. */
 export function levelAt(doc: Doc, path: readonly string[]): Level {
   const last = path.at(-1);
   return (last !== undefined && subgraphs(doc).get(last)) || doc;
@@ -38,7 +38,7 @@ export function changeLevel(doc: Doc, path: readonly string[], change: (level: L
   return last === undefined || before === doc ? (after as Doc) : withDefinition(doc, after as Subgraph);
 }
 
-/** The document with the definition of that id replaced, wherever it is nested. */
+/** The document with one definition replaced, wherever it is nested. */
 export function withDefinition<T extends { definitions?: Doc["definitions"] }>(holder: T, changed: Subgraph): T {
   const listed = holder.definitions?.subgraphs;
   if (!listed) return holder;
@@ -47,7 +47,7 @@ export function withDefinition<T extends { definitions?: Doc["definitions"] }>(h
   return { ...holder, definitions: { ...holder.definitions, subgraphs: replaced } };
 }
 
-/** The document with every node changed, those in subgraphs too; the same object if none was. */
+/** The document with every node mapped, including nodes in subgraphs; the same object if none changed. */
 export function mapEveryNode(doc: Doc, change: (node: GraphNode, level: Level) => GraphNode): Doc {
   const mapped = <T extends Level>(level: T): T => {
     const nodes = level.nodes.map((node) => change(node, level));
@@ -56,7 +56,7 @@ export function mapEveryNode(doc: Doc, change: (node: GraphNode, level: Level) =
   let changed = mapped(doc);
   for (const definition of subgraphs(doc).values()) {
     const after = mapped(definition);
-    // What is nested in it may have been replaced already.
+    // Nested definitions may have been replaced already.
     if (after !== definition)
       changed = withDefinition(changed, { ...subgraphs(changed).get(definition.id)!, nodes: after.nodes });
   }
@@ -85,14 +85,14 @@ export function moveNodes(level: Level, to: ReadonlyMap<string, [number, number]
   });
 }
 
-/** `size` is what the file keeps: the node's width, and its height without the header. */
+/** `size` is what the file stores: the node's width, and its height without the header. */
 export const resizeNode = (level: Level, id: string, size: [number, number]): Level =>
   mapNode(level, id, (node) => {
     const [width, height] = pair(node.size, [0, 0]);
     return width === size[0] && height === size[1] ? node : { ...node, size };
   });
 
-/** Counters are where the version of the file has them. */
+/** The place of counters depends on the file's version. */
 function counted(level: Level, kind: "node" | "link", value: number): Level {
   const state = level.state as Record<string, number> | undefined;
   const inState = kind === "node" ? "lastNodeId" : "lastLinkId";
@@ -140,7 +140,7 @@ export const boundaryOf = (level: Level): Boundary | null =>
     ? { input: String((level as Subgraph).inputNode.id), output: String((level as Subgraph).outputNode.id) }
     : null;
 
-/** Link an output to an input, which lets go of what it had. Types and cycles are the caller's to check. */
+/** Link an output to an input; the input's old link is removed. The caller checks types and cycles. */
 export function connect(level: Level, ends: Ends, widgetType = "*"): Level {
   const boundary = boundaryOf(level);
   let current = level;
@@ -253,9 +253,9 @@ export function disconnect(level: Level, ids: readonly Id[]): Level {
   );
 }
 
-/** Delete nodes. What fed a node of one kind of data goes on to what it fed, as if it had been bypassed. */
+/** Delete nodes. Links through a deleted node are joined where a bypass would pass the data on. */
 export function deleteNodes(level: Level, chosen: ReadonlySet<string>, catalogue: Catalogue, relink = true): Level {
-  const ids = new Set([...chosen].filter((id) => nodesById(level).has(id))); // the two ends of a subgraph are none
+  const ids = new Set([...chosen].filter((id) => nodesById(level).has(id))); // not the two edge nodes of a subgraph
   let current = level;
   if (relink) for (const id of ids) current = passedOn(current, id, catalogue);
   const touched = linksOf(current).filter((link) => ids.has(String(link.origin_id)) || ids.has(String(link.target_id)));

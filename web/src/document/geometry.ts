@@ -1,12 +1,14 @@
 /**
- * Where everything on a node is, from the document alone. The same figures place the elements of a node that
- * is near, its picture on the canvas when it is far, the ends of links, and what a pointer hits.
+ * Computes the position of everything on a node from the document alone. Elements of nearby nodes, painted nodes,
+ * ends of links and hit tests all use these positions.
  */
 
+import { isUnseen } from "./custom_combo";
 import { type GraphNode, type InputSlot, type Level, NOTES, pair, position, type Subgraph } from "./document";
 import { groupName } from "./group_nodes";
-import type { Catalogue, NodeDef } from "./schema";
-import { defOf, type Surroundings, type WidgetView, widgetViews } from "./widget_views";
+import type { Catalogue, InputDef, NodeDef } from "./schema";
+import { shownInputs } from "./widget_values";
+import { defOf, type EditContext, type WidgetView, widgetViews } from "./widget_views";
 
 export const HEADER = 30;
 export const SLOT = 22;
@@ -44,15 +46,15 @@ export interface Geometry {
   inputs: SlotRow[];
   outputs: SlotRow[];
   widgets: WidgetRow[];
-  /** Where pictures, or what a node says, are shown. */
+  /** Where pictures, or texts from the node, are shown. */
   media: { y: number; height: number } | null;
-  /** As small as it can be made, without the header; null: its size is given. */
+  /** Minimum size without the header; null: the size is fixed. */
   least: { width: number; height: number } | null;
-  /** What a greater height is for: texts, pictures. Without it a node is as high as its rows. */
+  /** Whether additional height is useful: for texts and pictures. Otherwise a node is as high as its rows. */
   stretches: boolean;
 }
 
-/** Those that show a text. */
+/** Widgets that show a text. */
 const TEXT_NODES = new Set(["PreviewAny"]);
 const MEDIA_NODES = new Set([
   "SaveImage",
@@ -63,20 +65,27 @@ const MEDIA_NODES = new Set([
   "SaveAnimatedPNG",
   "SaveAnimatedWEBP",
   "MaskPreview",
+  "ImageCompare",
 ]);
+
+/** Categories whose output nodes show pictures. */
+const MEDIA_CATEGORIES = /^(explain|training)(\/|$)/;
+
+const showsPictures = (type: string, def: NodeDef | undefined): boolean =>
+  MEDIA_NODES.has(type) || (def?.outputNode === true && MEDIA_CATEGORIES.test(def.category));
 
 let cacheOf: { doc: unknown; catalogue: Catalogue } | null = null;
 let cache = new WeakMap<GraphNode, Geometry>();
 
-export function geometry(node: GraphNode, around: Surroundings): Geometry {
-  const definitions = around.doc.definitions;
-  if (cacheOf === null || cacheOf.doc !== definitions || cacheOf.catalogue !== around.catalogue) {
-    cacheOf = { doc: definitions, catalogue: around.catalogue };
+export function geometry(node: GraphNode, env: EditContext): Geometry {
+  const definitions = env.doc.definitions;
+  if (cacheOf === null || cacheOf.doc !== definitions || cacheOf.catalogue !== env.catalogue) {
+    cacheOf = { doc: definitions, catalogue: env.catalogue };
     cache = new WeakMap();
   }
   let found = cache.get(node);
   if (found === undefined) {
-    found = measure(node, around);
+    found = measure(node, env);
     cache.set(node, found);
   }
   return found;
@@ -85,15 +94,22 @@ export function geometry(node: GraphNode, around: Surroundings): Geometry {
 const labelOf = (entries: readonly { name: string; label?: string }[] | undefined, name: string) =>
   entries?.find((entry) => entry.name === name)?.label;
 
-function measure(node: GraphNode, around: Surroundings): Geometry {
+/** Files label the sockets of a group with the end of their name, which is no label that a person gave. */
+function labelOfSlot(slot: InputSlot, known: readonly InputDef[] | undefined): string {
+  const own = slot.name.endsWith(`.${slot.label}`) ? undefined : slot.label;
+  return own || labelOf(known, slot.name) || slot.label || slot.name;
+}
+
+function measure(node: GraphNode, env: EditContext): Geometry {
   const [x, y] = position(node);
   const [width, height] = pair(node.size, [240, 60]);
-  const def = defOf(node, around);
-  const look = lookOf(node, around, def !== undefined);
+  const def = defOf(node, env);
+  const look = lookOf(node, env, def !== undefined);
   const title = node.title || def?.label || def?.title || (node.type === "Reroute" ? "" : node.type);
   const base = { look, title, collapsed: Boolean(node.flags?.collapsed), least: null, stretches: false };
-  const shown = look === "reroute" ? [] : widgetViews(node, around);
+  const shown = look === "reroute" ? [] : widgetViews(node, env);
   const widgetSlots = new Set(shown.map((view) => view.slot).filter((slot) => slot !== null));
+  const known = def && shownInputs(node, def);
   const inputs = (node.inputs ?? []).flatMap((slot, index) =>
     widgetSlots.has(index) || isButton(slot, def)
       ? []
@@ -101,7 +117,7 @@ function measure(node: GraphNode, around: Surroundings): Geometry {
           {
             index,
             name: slot.name,
-            label: slot.label || labelOf(def?.inputs, slot.name) || slot.name,
+            label: labelOfSlot(slot, known),
             type: String(slot.type),
             y: 0,
             linked: slot.link !== null && slot.link !== undefined,
@@ -154,7 +170,7 @@ function measure(node: GraphNode, around: Surroundings): Geometry {
   }
   at += SLOT * rows;
   const texts = shown.filter((view) => view.input.widget === "multiline").length;
-  const hasPictures = MEDIA_NODES.has(node.type) || shown.some((view) => view.input.widget === "image");
+  const hasPictures = showsPictures(node.type, def) || shown.some((view) => view.input.widget === "image");
   const hasMedia = hasPictures || TEXT_NODES.has(node.type);
   const least =
     at +
@@ -174,7 +190,7 @@ function measure(node: GraphNode, around: Surroundings): Geometry {
     return row;
   });
   const media = hasMedia ? { y: at + 2, height: whole - at - PAD - 2 } : null;
-  // Space that a file's sizes leave and nothing needs is not kept: other fonts, other heights.
+  // Surplus space in a file's sizes is dropped: fonts and row heights differ.
   const stretches = hasMedia || texts > 0 || isNote || look === "unknown" || look === "boundary";
   const smallest = look === "boundary" ? null : { width: LEAST_WIDTH, height: floor - HEADER };
   return {
@@ -192,17 +208,17 @@ function measure(node: GraphNode, around: Surroundings): Geometry {
   };
 }
 
-/** Newer files list a front end's buttons among the inputs, an image's upload for one: no class declares them. */
+/** Newer files list a front end's buttons among the inputs, for example an image's upload; no class declares them. */
 const isButton = (slot: InputSlot, def: NodeDef | undefined): boolean =>
   def !== undefined &&
   slot.widget !== undefined &&
   (slot.link ?? null) === null &&
-  UPLOADS.test(String(slot.type)) &&
-  !def.inputs.some((input) => input.name === slot.name);
+  (isUnseen(def, slot.name) ||
+    (UPLOADS.test(String(slot.type)) && !def.inputs.some((input) => input.name === slot.name)));
 
 const UPLOADS = /^[A-Z]+UPLOAD$/;
 
-function lookOf(node: GraphNode, { doc, catalogue }: Surroundings, known: boolean): Look {
+function lookOf(node: GraphNode, { doc, catalogue }: EditContext, known: boolean): Look {
   if (node.type === "Reroute") return "reroute";
   if (NOTES.has(node.type)) return "note";
   if (node.type === IN || node.type === OUT) return "boundary";
@@ -233,14 +249,14 @@ export const OUT = "\u0000outputs";
 
 const boundaries = new WeakMap<object, GraphNode>();
 
-/** The nodes of a level, and of a subgraph the two that stand for its outside. */
+/** The nodes of a level, including the two edge nodes of a subgraph. */
 export function placedNodes(level: Level): GraphNode[] {
   const inside = level as Subgraph;
   if (!inside.inputNode || !inside.outputNode) return level.nodes;
   return [...level.nodes, boundary(inside, "input"), boundary(inside, "output")];
 }
 
-/** A link that ends here makes a port. */
+/** A link that ends here creates a port. */
 const FREE = { name: "+", type: "*" };
 
 function boundary(level: Subgraph, side: "input" | "output"): GraphNode {
@@ -275,7 +291,7 @@ function boundary(level: Subgraph, side: "input" | "output"): GraphNode {
   return node;
 }
 
-/** The box around nodes; null if there are none. */
+/** The bounding box of nodes; null if there are none. */
 export function bounds(
   places: Iterable<Pick<Geometry, "x" | "y" | "width" | "height">>,
 ): { x: number; y: number; width: number; height: number } | null {

@@ -2,18 +2,18 @@
 
 import { type Doc, type GraphNode, type Level, type Port, type Subgraph, subgraphs } from "./document";
 import { connect } from "./edits";
-import { type GroupPlan, groupName, groupPlan } from "./group_nodes";
+import { type GroupPlan, groupName, groupPlan, placedFields } from "./group_nodes";
 import { mapLevels } from "./lifting";
 import { INPUT, newSubgraph, OUTPUT } from "./new_nodes";
 import type { Catalogue } from "./schema";
 import { withControl } from "./widget_values";
 
-/** How deep group nodes may lie inside one another. */
+/** Maximum nesting depth of group nodes. */
 const DEEPEST = 20;
 
 /**
- * Replace group nodes by subgraph nodes: those called `only`, or all that are defined. An inner node's id is its index,
- * so that it runs as `9:0`, as it does in a group node. `newId` returns the id of a new definition.
+ * Replace the group nodes named `only`, or all of them, by subgraph nodes. An inner node's id is its index, so that it
+ * runs as `9:0`, as in a group node. `newId` returns the id of a new definition.
  */
 export function withoutGroupNodes(doc: Doc, catalogue: Catalogue, newId: (name: string) => string, only?: string): Doc {
   const ids = new Map<string, string>();
@@ -58,12 +58,14 @@ function withDefinition(doc: Doc, definition: Subgraph): Doc {
 }
 
 function subgraphOf(
-  { title, definition, inputs, outputs, fields }: GroupPlan,
+  plan: GroupPlan,
   id: string,
   fieldSockets: GroupPlan["fields"],
   holder: GraphNode,
   catalogue: Catalogue,
 ): Subgraph {
+  const { title, definition, inputs, outputs } = plan;
+  const fields = placedFields(holder, plan);
   const port =
     (side: string) =>
     ({ name, type }: { name: string; type: string }, index: number): Port => ({
@@ -82,7 +84,7 @@ function subgraphOf(
       inputs: (node.inputs ?? []).map((slot) => ({ ...slot, link: null })),
       outputs: (node.outputs ?? []).map((slot) => ({ ...slot, links: null })),
     };
-    // The inner node holds how a seed changes after each run.
+    // The inner node stores how a seed changes after each run.
     for (const { inner: of, input, companion } of fields) {
       const def = catalogue.get(node.type);
       const mode = of === index && companion !== undefined && input.controlled ? values[companion] : undefined;
@@ -126,9 +128,10 @@ const at =
   (node: GraphNode): number =>
     Number((node.pos as number[] | undefined)?.[axis] ?? 0);
 
-/** Sockets keep their names; a socket with an unknown name gets the name of the input at its place. */
-function holderOf(holder: GraphNode, { title, inputs, fields }: GroupPlan, id: string): GraphNode {
-  const values = Array.isArray(holder.widgets_values) ? holder.widgets_values : [];
+/** Sockets keep their names; a socket with an unknown name gets the name of the input with the same index. */
+function holderOf(holder: GraphNode, plan: GroupPlan, id: string): GraphNode {
+  const { title, inputs } = plan;
+  const fields = placedFields(holder, plan);
   const names = new Set([...inputs, ...fields].map(({ name }) => name));
   let place = 0;
   const slots = (holder.inputs ?? []).map((slot) => {
@@ -143,6 +146,6 @@ function holderOf(holder: GraphNode, { title, inputs, fields }: GroupPlan, id: s
     title: holder.title || title,
     inputs: slots,
     properties: { ...holder.properties, proxyWidgets: fields.map(({ inner, slot }) => [String(inner), slot]) },
-    widgets_values: fields.map((field) => values[field.at] ?? null),
+    widgets_values: fields.map(({ given }) => given ?? null),
   };
 }

@@ -1,4 +1,4 @@
-/** Group nodes: shown with the fields of what is inside, written, run, and turned into subgraphs. */
+/** Group nodes show the fields of their inner nodes, can be edited, run, and can be converted to subgraphs. */
 
 import { readFileSync } from "node:fs";
 import { join } from "node:path";
@@ -12,7 +12,7 @@ import { groupPlan } from "./group_nodes";
 import { readCatalogue } from "./schema";
 import { setWidget, widgetViews } from "./widget_views";
 
-const doc = JSON.parse(readFileSync(join(import.meta.dirname, "../format/files/group_node.json"), "utf8")) as Doc;
+const doc = JSON.parse(readFileSync(join(import.meta.dirname, "../../../tests/cases/group_node.json"), "utf8")) as Doc;
 
 const number = { control_after_generate: true };
 const catalogue = readCatalogue({
@@ -49,7 +49,7 @@ const replaced = (node: GraphNode): Doc => ({
 });
 
 describe("a group node", () => {
-  it("has the open sockets and fields of the nodes inside", () => {
+  it("has the unlinked sockets and fields of its inner nodes", () => {
     const plan = groupPlan("workflow/Draw", around);
     expect(plan?.inputs.map(({ name }) => name)).toEqual(["model", "positive", "negative", "latent_image", "vae"]);
     expect(plan?.outputs.map(({ name }) => name)).toEqual(["IMAGE"]);
@@ -68,7 +68,23 @@ describe("a group node", () => {
     ]);
   });
 
-  it("runs as the nodes inside, each under the group node's id and its place", () => {
+  it.each([
+    { widgets_values: [555, 4, 5.5, "heun", "karras", 1] },
+    { widgets_values: { seed: 555, steps: 4, cfg: 5.5, sampler_name: "heun", scheduler: "karras", denoise: 1 } },
+  ])("takes values without companions and by name", (given) => {
+    const other = { ...holder, ...given } as GraphNode;
+    const wanted = { seed: 555, steps: 4, cfg: 5.5, sampler_name: "heun", scheduler: "karras", denoise: 1 };
+    expect(toApi(replaced(other), catalogue)["9:0"]?.inputs).toMatchObject(wanted);
+    const changed = setWidget(other, "0/steps", 7, around);
+    expect(toApi(replaced(changed), catalogue)["9:0"]?.inputs).toMatchObject({ ...wanted, steps: 7 });
+  });
+
+  it("fills its list in when a field of a short list changes", () => {
+    const changed = setWidget({ ...holder, widgets_values: [555] }, "0/cfg", 2.5, around);
+    expect(changed.widgets_values).toEqual([555, 20, 2.5, "euler", "normal", 1]);
+  });
+
+  it("runs as its inner nodes, each under the group node's id and its index", () => {
     const api = toApi(doc, catalogue);
     expect(api["9:0"]).toMatchObject({
       class_type: "KSampler",
@@ -90,7 +106,7 @@ describe("a group node", () => {
     expect(api["9"]).toBeUndefined();
   });
 
-  it("takes what is written in a field, and its seed goes on after a run", () => {
+  it("stores edited fields, and its seed changes after a run", () => {
     const written = setWidget(holder, "0/steps", 7, around);
     expect(written.widgets_values).toEqual([555, "fixed", 7, 5.5, "heun", "karras", 1]);
     const moving = replaced({ ...holder, widgets_values: [555, "increment", 4, 5.5, "heun", "karras", 1] });
@@ -105,13 +121,13 @@ describe("a group node", () => {
     ]);
   });
 
-  it("takes a link to a field", () => {
+  it("accepts a link to a field", () => {
     const slots = [...(holder.inputs ?? []), { name: "steps", type: "INT", link: 50, widget: { name: "steps" } }];
     const linked = { ...replaced({ ...holder, inputs: slots }), links: [...doc.links, [50, 4, 0, 9, 5, "INT"]] } as Doc;
     expect(toApi(linked, catalogue)["9:0"]?.inputs).toMatchObject({ steps: ["4", 0], seed: 555 });
   });
 
-  it("tells fields of one name apart, and leaves out what is hidden or linked inside", () => {
+  it("distinguishes fields with the same name, and leaves out hidden and linked ones", () => {
     const text = (title: string | undefined, value: string) => ({
       type: "CLIPTextEncode",
       title,
@@ -138,7 +154,7 @@ describe("a group node", () => {
     expect(plan?.inputs.map(({ name }) => name)).toEqual(["clip", "No clip", "CLIPTextEncode clip"]);
   });
 
-  it("becomes a subgraph that runs alike, and its definition goes", () => {
+  it("becomes a subgraph that runs in the same way, and its definition is removed", () => {
     const made = withoutGroupNodes(doc, catalogue, () => "0b0b0b0b-0000-4000-8000-00000000000b", "Draw");
     expect(toApi(made, catalogue)).toEqual(toApi(doc, catalogue));
     expect(made.extra?.groupNodes).toEqual({});
@@ -151,7 +167,7 @@ describe("a group node", () => {
     expect(withoutGroupNodes(doc, catalogue, String, "Other")).toBe(doc);
   });
 
-  it("may lie in another, and one that contains itself is refused", () => {
+  it("may contain another one; one that contains itself is refused", () => {
     const group = groupPlan("workflow/Draw", around)?.definition;
     const outer = {
       nodes: [

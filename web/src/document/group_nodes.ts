@@ -3,12 +3,12 @@
  *
  * A group node shows the sockets and fields of its inner nodes in their order, without those that are linked inside or
  * hidden. A name that is already used gets the inner node's title as a prefix. The node's list of values holds the
- * values of the fields in the same order, each followed by its companion.
+ * values of the fields in the same order; a companion may follow each.
  */
 
 import type { Doc, GraphNode } from "./document";
-import { type Catalogue, firstValue, type InputDef, type NodeDef } from "./schema";
-import { type Entry, entries } from "./widget_values";
+import type { Catalogue, InputDef, NodeDef } from "./schema";
+import { entries, entriesOf, shownInputs, widgetValues } from "./widget_values";
 
 interface Shown {
   name?: string;
@@ -19,7 +19,7 @@ export interface GroupDefinition {
   nodes: GraphNode[];
   /** [origin index, output, target index, input, …] */
   links: (number | string | null)[][];
-  /** Outputs shown although they are linked inside: [node index, output, …]. */
+  /** Outputs shown although they are also linked inside: [node index, output, …]. */
   external?: (number | string)[][];
   config?: Record<string, { input?: Record<string, Shown>; output?: Record<string, Shown> }>;
 }
@@ -36,8 +36,16 @@ export interface GroupField extends GroupSocket<string> {
   input: InputDef;
   /** The value in the definition. */
   value: unknown;
-  /** Places in the group node's list of values. */
-  at: number;
+  /** A value for what happens after each run follows in new lists. */
+  controlled: boolean;
+}
+
+/** A field of a placed group node. */
+export interface PlacedField extends GroupField {
+  /** The node's own value; undefined: the definition's value counts. */
+  given?: unknown;
+  /** Indices in the node's list of values; undefined: the list is too short. */
+  at?: number;
   companion?: number;
 }
 
@@ -79,10 +87,49 @@ export function groupPlan(type: string, { doc, catalogue }: { doc: Doc; catalogu
   return plan;
 }
 
+/** The fields with the values of a placed group node: a list, with or without companions, or an object by name. */
+export function placedFields(node: GraphNode, { fields }: GroupPlan): PlacedField[] {
+  const values = node.widgets_values;
+  if (values && !Array.isArray(values))
+    return fields.map((field) => ({
+      ...field,
+      given: Object.hasOwn(values, field.name) ? values[field.name] : undefined,
+    }));
+  const inputs = fields.map(({ input }) => input);
+  return entriesOf(node, inputs).map(({ at, companion }, index) => ({
+    ...(fields[index] as GroupField),
+    ...(at !== undefined && { at, given: values?.[at] }),
+    ...(companion !== undefined && { companion }),
+  }));
+}
+
+/** The group node with one field's value changed. */
+export function withGroupField(
+  node: GraphNode,
+  plan: GroupPlan,
+  inner: number,
+  slot: string,
+  value: unknown,
+): GraphNode {
+  const placed = placedFields(node, plan);
+  const index = placed.findIndex((field) => field.inner === inner && field.slot === slot);
+  const field = placed[index];
+  const values = node.widgets_values;
+  if (!field) return node;
+  if (values && !Array.isArray(values)) return { ...node, widgets_values: { ...values, [field.name]: value } };
+  if (values && field.at !== undefined) return { ...node, widgets_values: values.with(field.at, value) };
+  const listed = placed.flatMap((own, place) => {
+    const companion = own.companion === undefined ? "fixed" : values?.[own.companion];
+    const one = place === index ? value : (own.given ?? own.value ?? null);
+    return own.companion !== undefined || (own.at === undefined && own.controlled) ? [one, companion] : [one];
+  });
+  return { ...node, widgets_values: listed };
+}
+
 /** Sockets, fields and outputs of an inner node. */
 interface Parts {
   sockets: { name: string; type: string }[];
-  fields: { input: InputDef; value: unknown; companion: boolean }[];
+  fields: { input: InputDef; value: unknown; controlled: boolean }[];
   outputs: { name: string; type: string }[];
 }
 
@@ -95,9 +142,8 @@ function planned(
 ): GroupPlan {
   const plan: GroupPlan = { title, definition, inputs: [], outputs: [], fields: [] };
   const links = definition.links ?? [];
-  const taken = new Map<string, number>();
-  const takenOutputs = new Map<string, number>();
-  let at = 0;
+  const used = new Map<string, number>();
+  const usedOutputs = new Map<string, number>();
   definition.nodes.forEach((node, inner) => {
     const parts = partsOf(node, doc, catalogue, new Set([...within, definition]));
     const settings = definition.config?.[String(inner)];
@@ -105,14 +151,12 @@ function planned(
       links.flatMap((link) => (Number(link[2]) === inner ? [node.inputs?.[Number(link[3])]?.name] : [])),
     );
     const open = (name: string) => !fed.has(name) && settings?.input?.[name]?.visible !== false;
-    for (const { input, value, companion } of parts.fields.filter((field) => open(field.input.name))) {
-      const name = free(taken, node, settings?.input?.[input.name]?.name ?? input.name);
-      const field = { name, type: input.type, inner, slot: input.name, input, value, at };
-      plan.fields.push(companion ? { ...field, companion: at + 1 } : field);
-      at += companion ? 2 : 1;
+    for (const { input, value, controlled } of parts.fields.filter((field) => open(field.input.name))) {
+      const name = free(used, node, settings?.input?.[input.name]?.name ?? input.name);
+      plan.fields.push({ name, type: input.type, inner, slot: input.name, input, value, controlled });
     }
     for (const { name, type } of parts.sockets.filter((socket) => open(socket.name)))
-      plan.inputs.push({ name: free(taken, node, settings?.input?.[name]?.name ?? name), type, inner, slot: name });
+      plan.inputs.push({ name: free(used, node, settings?.input?.[name]?.name ?? name), type, inner, slot: name });
     parts.outputs.forEach(({ name, type }, slot) => {
       const linked = links.some((link) => Number(link[0]) === inner && Number(link[1]) === slot);
       const external = definition.external?.some(
@@ -120,32 +164,31 @@ function planned(
       );
       const own = settings?.output?.[String(slot)];
       if (!(own?.visible ?? (!linked || external))) return;
-      plan.outputs.push({ name: free(takenOutputs, node, own?.name ?? name), type, inner, slot });
+      plan.outputs.push({ name: free(usedOutputs, node, own?.name ?? name), type, inner, slot });
     });
   });
   return plan;
 }
 
-function free(taken: Map<string, number>, node: GraphNode, name: string): string {
+function free(used: Map<string, number>, node: GraphNode, name: string): string {
   let found = name;
-  if (taken.has(found)) found = `${node.title || node.type} ${name}`;
-  if (taken.has(found)) found = `${node.title || node.type} ${taken.get(found)} ${name}`;
-  taken.set(found, (taken.get(found) ?? 0) + 1);
+  if (used.has(found)) found = `${node.title || node.type} ${name}`;
+  if (used.has(found)) found = `${node.title || node.type} ${used.get(found)} ${name}`;
+  used.set(found, (used.get(found) ?? 0) + 1);
   return found;
 }
 
 function partsOf(node: GraphNode, doc: Doc, catalogue: Catalogue, within: Set<unknown>): Parts {
   const definition = definitionOf(node.type, doc);
   if (definition && !within.has(definition)) {
-    const { inputs, outputs, fields } = planned(node.type, definition, doc, catalogue, within);
-    const given = Array.isArray(node.widgets_values) ? node.widgets_values : [];
+    const plan = planned(node.type, definition, doc, catalogue, within);
     return {
-      sockets: inputs,
-      outputs,
-      fields: fields.map(({ name, input, value, at, companion }) => ({
+      sockets: plan.inputs,
+      outputs: plan.outputs,
+      fields: placedFields(node, plan).map(({ name, input, value, given, controlled }) => ({
         input: { ...input, name },
-        value: given[at] ?? value,
-        companion: companion !== undefined,
+        value: given ?? value,
+        controlled,
       })),
     };
   }
@@ -154,22 +197,21 @@ function partsOf(node: GraphNode, doc: Doc, catalogue: Catalogue, within: Set<un
 }
 
 function partsOfClass(node: GraphNode, def: NodeDef): Parts {
-  const values = Array.isArray(node.widgets_values) ? node.widgets_values : [];
+  const values = widgetValues(node, def);
   const listed = entries(node, def);
-  const value = ({ input, at }: Entry) => (at === undefined ? firstValue(input) : (values[at] ?? firstValue(input)));
   const widgets = new Set(listed.map(({ input }) => input.name));
   return {
-    sockets: def.inputs.filter(({ name }) => !widgets.has(name)),
+    sockets: shownInputs(node, def).filter(({ name }) => !widgets.has(name)),
     outputs: def.outputs,
-    fields: listed.map((entry) => ({
-      input: entry.input,
-      value: value(entry),
-      companion: entry.at === undefined ? entry.input.controlled : entry.companion !== undefined,
+    fields: listed.map(({ input, at, companion }) => ({
+      input,
+      value: values[input.name],
+      controlled: at === undefined ? input.controlled : companion !== undefined,
     })),
   };
 }
 
-/** Parts of a primitive, or of a node whose class is not installed: the values have no names. */
+/** Entries of a primitive, or of a node whose class is not installed: the values have no names. */
 function partsAsListed(node: GraphNode): Parts {
   const values = Array.isArray(node.widgets_values) ? node.widgets_values : [];
   const type = node.type === "PrimitiveNode" ? String(node.outputs?.[0]?.type ?? "*") : "*";
@@ -179,7 +221,7 @@ function partsAsListed(node: GraphNode): Parts {
     fields: values.map((value, index) => ({
       input: unnamed(index ? `value ${index}` : "value", type, value),
       value,
-      companion: false,
+      controlled: false,
     })),
   };
 }

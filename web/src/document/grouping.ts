@@ -1,23 +1,23 @@
-/** What belongs to a group: nothing is written down, it is what lies inside. */
+/** Which nodes belong to a group: files do not list them, their position decides. */
 
 import type { Group, Level } from "./document";
 import { bounds, geometry, placedNodes } from "./geometry";
-import type { Surroundings } from "./widget_views";
+import type { EditContext } from "./widget_views";
 
 export const GROUP_TITLE = 30;
 const MARGIN = 16;
 
-/** The nodes whose middle is inside a group. */
-export function membersOf(level: Level, around: Surroundings, group: Group): string[] {
+/** The nodes whose centre is inside a group. */
+export function membersOf(level: Level, env: EditContext, group: Group): string[] {
   const [left, top, width, height] = group.bounding;
   return placedNodes(level).flatMap((node) => {
-    const place = geometry(node, around);
+    const place = geometry(node, env);
     const [x, y] = [place.x + place.width / 2, place.y + place.height / 2];
     return x >= left && x <= left + width && y >= top && y <= top + height ? [String(node.id)] : [];
   });
 }
 
-/** The groups that lie wholly inside another, by index. */
+/** The groups that lie completely inside another, by index. */
 export function groupsWithin(level: Level, index: number): number[] {
   const groups = level.groups ?? [];
   const outer = groups[index]?.bounding;
@@ -29,9 +29,9 @@ export function groupsWithin(level: Level, index: number): number[] {
   });
 }
 
-/** The box of a group that holds those nodes, its title above them. null: there are none. */
-export function boundingOf(level: Level, around: Surroundings, ids: ReadonlySet<string>): Group["bounding"] | null {
-  const box = bounds(placedNodes(level).flatMap((node) => (ids.has(String(node.id)) ? [geometry(node, around)] : [])));
+/** The box of a group around those nodes, with room for its title. null: there are no nodes. */
+export function boundingOf(level: Level, env: EditContext, ids: ReadonlySet<string>): Group["bounding"] | null {
+  const box = bounds(placedNodes(level).flatMap((node) => (ids.has(String(node.id)) ? [geometry(node, env)] : [])));
   if (!box) return null;
   return [box.x - MARGIN, box.y - MARGIN - GROUP_TITLE, box.width + 2 * MARGIN, box.height + 2 * MARGIN + GROUP_TITLE];
 }

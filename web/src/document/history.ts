@@ -1,10 +1,10 @@
-/** Undo and redo. A state shares all that did not change with the one before, so a step costs what it changed. */
+/** Undo and redo. A state shares all unchanged objects with the one before, so a step costs only what it changed. */
 
 export interface History<T> {
   past: readonly T[];
   present: T;
   future: readonly T[];
-  /** Edits of one kind in a row, such as the letters of a word, are one step. */
+  /** Consecutive edits of one kind, such as the letters of a word, form one step. */
   lastKind: string | null;
 }
 
@@ -12,7 +12,7 @@ export const MAX_STEPS = 500;
 
 export const begin = <T>(present: T): History<T> => ({ past: [], present, future: [], lastKind: null });
 
-/** `kind`: null for a step of its own; otherwise it joins the last step if that had the same kind. */
+/** `kind`: null for a separate step; otherwise the edit joins the last step if that has the same kind. */
 export function step<T>(history: History<T>, next: T, kind: string | null = null): History<T> {
   if (next === history.present) return history;
   if (kind !== null && kind === history.lastKind) return { ...history, present: next, future: [] };
@@ -20,10 +20,10 @@ export function step<T>(history: History<T>, next: T, kind: string | null = null
   return { past, present: next, future: [], lastKind: kind };
 }
 
-/** A change that is no step: what a run does to its seeds. */
+/** A change without an undo step: what a run does to its seeds. */
 export const amend = <T>(history: History<T>, next: T): History<T> => ({ ...history, present: next });
 
-/** The next edit begins a step, whatever its kind. */
+/** Make the next edit start a new step, whatever its kind. */
 export const settle = <T>(history: History<T>): History<T> =>
   history.lastKind === null ? history : { ...history, lastKind: null };
 
@@ -42,4 +42,13 @@ export function redo<T>(history: History<T>): History<T> {
   const [next, ...future] = history.future;
   if (next === undefined) return history;
   return { past: [...history.past, history.present], present: next, future, lastKind: null };
+}
+
+/** Undo or redo up to a state: 0 is the oldest one, and the future's states follow the present one. */
+export function goTo<T>(history: History<T>, index: number): History<T> {
+  const { past, present, future } = history;
+  const states = [...past, present, ...future];
+  const wanted = states[index];
+  if (wanted === undefined || index === past.length) return history;
+  return { past: states.slice(0, index), present: wanted, future: states.slice(index + 1), lastKind: null };
 }

@@ -1,4 +1,4 @@
-/** Ids of our own. `crypto.randomUUID` is there only on secure pages, and loopback is not the only address. */
+/** Creates unique ids. `crypto.randomUUID` exists only on secure pages, and the editor also runs over plain HTTP. */
 
 export function newId(): string {
   if (typeof crypto.randomUUID === "function") return crypto.randomUUID();

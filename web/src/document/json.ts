@@ -1,6 +1,6 @@
 /**
- * JSON whose integers stay exact. Seeds go to 2^64, past what a double holds: such integers are read
- * as BigInt and written digit for digit.
+ * JSON with exact integers. Seeds go up to 2^64, which a double cannot hold: such integers are read as BigInt and
+ * written with all digits.
  */
 
 export type Json = null | boolean | number | bigint | string | Json[] | { [key: string]: Json };
@@ -8,7 +8,7 @@ export type Json = null | boolean | number | bigint | string | Json[] | { [key: 
 const MARK = "\u0001int:";
 const TOKEN = /"(?:[^"\\]|\\.)*"|-?\d+(?:\.\d+)?(?:[eE][+-]?\d+)?/g;
 
-/** Throws SyntaxError for what is no JSON. NaN and Infinity, which Python writes, become null. */
+/** Throws SyntaxError for invalid JSON. NaN and Infinity, which Python writes, become null. */
 export function parseJson(text: string): Json {
   const clean = text.charCodeAt(0) === 0xfeff ? text.slice(1) : text;
   if (!/\d{16}|NaN|Infinity/.test(clean)) return JSON.parse(clean) as Json;

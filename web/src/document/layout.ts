@@ -1,100 +1,166 @@
-/** Places for the nodes of a messy graph: left to right in the direction of data, groups kept together. */
+/**
+ * Arranges a graph from left to right in layers, in the direction of data, with few crossings of links and groups around
+ * their nodes (Sugiyama, Tagawa, Toda: Methods for visual understanding of hierarchical system structures, 1981).
+ */
 
-import dagre from "@dagrejs/dagre";
-import { type Group, type Level, linksOf } from "./document";
-import { bounds, GRID, geometry, HEADER, placedNodes } from "./geometry";
+import { type Group, type Id, type Level, linksOf } from "./document";
+import { freePlace } from "./free_place";
+import { bounds, type Geometry, GRID, geometry, HEADER, type Point, placedNodes } from "./geometry";
 import { GROUP_TITLE, membersOf } from "./grouping";
-import type { Surroundings } from "./widget_views";
+import { bendsOf } from "./layered/bends";
+import { type Block, heightsOf } from "./layered/heights";
+import { bestPlan, type Framed, LANE, spansOf, type Wire } from "./layered/plan";
+import type { EditContext } from "./widget_views";
 
 export interface Arrangement {
-  /** By node, as files have it: under the header. */
+  /** By node, in the form of files: below the header. */
   nodes: Map<string, [number, number]>;
-  /** By the index of a group: the box around what was in it. */
+  /** By the index of a group: the bounding box of its former members. */
   boxes: Map<number, Group["bounding"]>;
+  /** By link, from its origin: points it must pass so as not to cross others or run behind nodes. */
+  bends: Map<Id, Point[]>;
 }
 
 const MARGIN = 16;
+const ROOM = { nodes: 36, lanes: 16, above: MARGIN + GROUP_TITLE, below: MARGIN };
+const COLUMN_GAP = 80;
+/** Between columns where a group begins or ends, for each. */
+const GROUP_GAP = 24;
 
-/** `only`: the rest stays where it is, groups too. */
-export function arranged(level: Level, around: Surroundings, only?: ReadonlySet<string>): Arrangement {
-  const graph = new dagre.graphlib.Graph({ multigraph: true, compound: true });
-  graph.setGraph({ rankdir: "LR", nodesep: 36, ranksep: 72 });
-  graph.setDefaultEdgeLabel(() => ({}));
-  const places = new Map(
+/** `only`: arrange these nodes and leave the rest, including groups. */
+export function arranged(level: Level, env: EditContext, only?: ReadonlySet<string>): Arrangement {
+  const before = new Map(
     placedNodes(level).flatMap((node) =>
-      !only || only.has(String(node.id)) ? [[String(node.id), geometry(node, around)]] : [],
+      !only || only.has(String(node.id)) ? [[String(node.id), geometry(node, env)]] : [],
     ),
   );
-  if (!places.size) return { nodes: new Map(), boxes: new Map() };
-  for (const [id, { width, height }] of places) graph.setNode(id, { width, height });
-  const members = only ? new Map<number, string[]>() : innermost(level, around);
-  for (const [index, ids] of members) {
-    if (!ids.length) continue;
-    graph.setNode(groupId(index), {});
-    for (const id of ids) graph.setParent(id, groupId(index));
-  }
-  for (const link of linksOf(level)) {
-    const [origin, target] = [String(link.origin_id), String(link.target_id)];
-    if (places.has(origin) && places.has(target)) graph.setEdge(origin, target, {}, String(link.id));
-  }
-  dagre.layout(graph);
-  const before = bounds(places.values()) as { x: number; y: number };
-  const found = [...places].map(([id, { width, height }]) => {
-    const { x, y } = graph.node(id) as { x: number; y: number };
-    return { id, x: x - width / 2, y: y - height / 2 };
+  if (!before.size) return { nodes: new Map(), boxes: new Map(), bends: new Map() };
+  const wires = linksOf(level).flatMap((link): Wire[] => {
+    const [from, to] = [String(link.origin_id), String(link.target_id)];
+    const known = before.has(from) && before.has(to) && from !== to;
+    return known ? [{ id: link.id, from, to, slots: [link.origin_slot, link.target_slot] }] : [];
   });
-  const left = before.x - Math.min(...found.map(({ x }) => x));
-  const top = before.y - Math.min(...found.map(({ y }) => y));
+  const groups = only ? [] : nested(level, env);
+  const plan = bestPlan(before, wires, groups);
+  const { layers, root, blocks, segments } = plan;
+  const tops = heightsOf(root, blocks, segments, ROOM);
+  const columns = widthsOf(before, layers, groups);
+  const [left, top] = cornerOf(before, only && others(level, env, only), columns, blocks, tops);
   const snap = (value: number) => Math.round(value / GRID) * GRID;
-  const corners = new Map(found.map(({ id, x, y }) => [id, [snap(x + left), snap(y + top)] as [number, number]]));
-  const nodes = new Map(
-    [...corners].map(([id, [x, y]]) => [
+  const after = new Map(
+    [...before].map(([id, place]) => {
+      const x = snap(left + (columns[layers.get(id) as number]?.x ?? 0));
+      return [id, { ...place, x, y: snap(top + (tops[plan.index.get(id) as number] as number)) }];
+    }),
+  );
+  const lanes = new Map(
+    [...plan.lanes].map(([id, pieces]) => [
       id,
-      [x, y + (places.get(id)?.look === "reroute" ? 0 : HEADER)] as [number, number],
+      pieces.flatMap((piece) => {
+        const { first, last } = blocks[piece] as Block;
+        const y = Math.round(top + (tops[piece] as number) + LANE / 2);
+        const [start, end] = [columns[first], columns[last]];
+        return [start?.x ?? 0, (end?.x ?? 0) + (end?.width ?? 0)].map((x) => ({ x: Math.round(left + x), y }));
+      }),
     ]),
   );
-  return { nodes, boxes: only ? new Map() : boxesOf(level, around, corners) };
+  const nodes = new Map(
+    [...after].map(([id, { x, y, look }]): [string, [number, number]] => [
+      id,
+      [x, y + (look === "reroute" ? 0 : HEADER)],
+    ]),
+  );
+  const right = (id: string) => {
+    const column = columns[layers.get(id) as number];
+    return Math.round(left + (column?.x ?? 0) + (column?.width ?? 0));
+  };
+  return { nodes, boxes: boxesOf(groups, after), bends: bendsOf(wires, after, lanes, right) };
 }
 
-const groupId = (index: number) => `group\u0000${index}`;
-
-/** Every node with the smallest group it is in; dagre knows no overlapping ones. */
-function innermost(level: Level, around: Surroundings): Map<number, string[]> {
+/** The groups with nodes, each node in the smallest that contains it; outer groups follow inner ones. */
+function nested(level: Level, env: EditContext): Framed[] {
+  const area = ({ bounding: [, , width, height] }: Group) => width * height;
   const bySize = (level.groups ?? [])
-    .map((group, index) => ({ group, index }))
+    .map((group, index) => ({ group, index, all: new Set(membersOf(level, env, group)) }))
+    .filter(({ all }) => all.size > 0)
     .sort((first, second) => area(first.group) - area(second.group));
-  const taken = new Set<string>();
-  const found = new Map<number, string[]>();
-  for (const { group, index } of bySize) {
-    const ids = membersOf(level, around, group).filter((id) => !taken.has(id));
-    for (const id of ids) taken.add(id);
-    found.set(index, ids);
-  }
-  return found;
+  const grouped = new Set<string>();
+  return bySize.map(({ index, all }, at) => {
+    const members = [...all].filter((id) => !grouped.has(id));
+    for (const id of members) grouped.add(id);
+    const outer = bySize.slice(at + 1).find((other) => [...all].every((id) => other.all.has(id)));
+    return { index, members, outer: outer?.index ?? null };
+  });
 }
 
-const area = ({ bounding: [, , width, height] }: Group) => width * height;
+interface Column {
+  x: number;
+  width: number;
+}
 
-function boxesOf(
-  level: Level,
-  around: Surroundings,
-  corners: ReadonlyMap<string, [number, number]>,
-): Arrangement["boxes"] {
-  const boxes: Arrangement["boxes"] = new Map();
-  const byId = new Map(placedNodes(level).map((node) => [String(node.id), node]));
-  (level.groups ?? []).forEach((group, index) => {
-    const inside = membersOf(level, around, group).flatMap((id) => {
-      const [node, corner] = [byId.get(id), corners.get(id)];
-      return node && corner ? [{ ...geometry(node, around), x: corner[0], y: corner[1] }] : [];
-    });
-    const box = bounds(inside);
-    if (box)
-      boxes.set(index, [
-        box.x - MARGIN,
-        box.y - MARGIN - GROUP_TITLE,
-        box.width + 2 * MARGIN,
-        box.height + 2 * MARGIN + GROUP_TITLE,
-      ]);
+function widthsOf(
+  places: ReadonlyMap<string, Geometry>,
+  layers: ReadonlyMap<string, number>,
+  groups: readonly Framed[],
+): Column[] {
+  const columns: Column[] = [];
+  for (const [id, { width }] of places) {
+    const layer = layers.get(id) as number;
+    columns[layer] = { x: 0, width: Math.max(width, columns[layer]?.width ?? 0) };
+  }
+  const [begins, ends] = [columns.map(() => 0), columns.map(() => 0)];
+  for (const [first, last] of spansOf(groups, layers).values()) {
+    begins[first] = (begins[first] ?? 0) + 1;
+    ends[last] = (ends[last] ?? 0) + 1;
+  }
+  const edge = (count: number | undefined) => GROUP_GAP * Math.min(count ?? 0, MOST_EDGES);
+  let x = 0;
+  for (const [layer, column] of columns.entries()) {
+    column.x = x;
+    x += column.width + COLUMN_GAP + edge(ends[layer]) + edge(begins[layer + 1]);
+  }
+  return columns;
+}
+
+/** Groups beside each other need no more room between columns, nested ones do. */
+const MOST_EDGES = 2;
+
+const others = (level: Level, env: EditContext, only: ReadonlySet<string>): Geometry[] =>
+  placedNodes(level).flatMap((node) => (only.has(String(node.id)) ? [] : [geometry(node, env)]));
+
+/** The upper left corner: the former one, or the nearest place where nothing covers the nodes that stay. */
+function cornerOf(
+  before: ReadonlyMap<string, Geometry>,
+  staying: readonly Geometry[] | undefined,
+  columns: readonly Column[],
+  blocks: readonly Block[],
+  tops: ArrayLike<number>,
+): [number, number] {
+  const at = bounds(before.values()) as { x: number; y: number };
+  const nodes = blocks.flatMap((block, index) => {
+    const column = columns[block.first] as Column;
+    return block.lane ? [] : [{ x: column.x, y: tops[index] as number, width: column.width, height: block.height }];
   });
+  const box = bounds(nodes) as { x: number; y: number; width: number; height: number };
+  const [x, y] = staying ? freePlace({ ...box, x: at.x, y: at.y }, staying) : [at.x, at.y];
+  return [x - box.x, y - box.y];
+}
+
+function boxesOf(groups: readonly Framed[], places: ReadonlyMap<string, Geometry>): Arrangement["boxes"] {
+  const boxes: Arrangement["boxes"] = new Map();
+  for (const { index, members } of groups) {
+    const inner = groups.flatMap(({ index: other, outer }) => {
+      const box = outer === index ? boxes.get(other) : undefined;
+      return box ? [{ x: box[0], y: box[1], width: box[2], height: box[3] }] : [];
+    });
+    const box = bounds([...members.map((id) => places.get(id) as Geometry), ...inner]);
+    if (!box) continue;
+    boxes.set(index, [
+      box.x - MARGIN,
+      box.y - MARGIN - GROUP_TITLE,
+      box.width + 2 * MARGIN,
+      box.height + 2 * MARGIN + GROUP_TITLE,
+    ]);
+  }
   return boxes;
 }

@@ -1,16 +1,16 @@
-/** The fields that a subgraph's node shows: of its own slots, and lifted out of nodes inside it. */
+/** The fields on a subgraph's node: for its own slots, and promoted from inner nodes. */
 
-import { type Doc, type GraphNode, type Level, nodesById, type Subgraph, subgraphs } from "./document";
+import { type Doc, type GraphNode, type Level, linksOf, nodesById, type Subgraph, subgraphs } from "./document";
 import { mapNode, mapNodes, withDefinition } from "./edits";
 import { promotedNames } from "./promoted";
 import type { InputDef } from "./schema";
-import { type Surroundings, widgetViews } from "./widget_views";
+import { type EditContext, widgetViews } from "./widget_views";
 
 export interface Shown {
-  /** The id of the node inside; "-1": the subgraph node's own slot. */
+  /** The id of the inner node; "-1": the subgraph node's own slot. */
   inner: string;
   name: string;
-  /** null: the node inside keeps its own. */
+  /** null: the inner node keeps its own value. */
   value: unknown;
 }
 
@@ -25,7 +25,7 @@ export function shown(holder: GraphNode): Shown[] {
   }));
 }
 
-/** The node with exactly these fields. Slots that have a field and are not among them come first. */
+/** The node with exactly these fields. Slots that have a field but are not listed come first. */
 export function withShown(holder: GraphNode, entries: readonly Shown[]): GraphNode {
   const own = (holder.inputs ?? []).flatMap((slot) => (slot.widget ? [slot.name] : []));
   const missing = own.filter((name) => !entries.some((entry) => entry.inner === OWN && entry.name === name));
@@ -34,7 +34,7 @@ export function withShown(holder: GraphNode, entries: readonly Shown[]): GraphNo
     ...missing.map((name) => ({ inner: OWN, name, value: null })),
     ...entries.filter((entry) => entry.inner !== OWN || !plain.has(entry.name)),
   ];
-  // Without a list the values belong to the sockets: what is lifted, or has no socket, needs one.
+  // Without a list, the values belong to the sockets; promoted fields and fields without a socket need the list.
   const lifted = all.some((entry) => entry.inner !== OWN || !own.includes(entry.name));
   return {
     ...holder,
@@ -45,7 +45,7 @@ export function withShown(holder: GraphNode, entries: readonly Shown[]): GraphNo
   };
 }
 
-/** Every level of a document changed: its root, and the inside of each subgraph. */
+/** The document with every level mapped: its root and the inside of each subgraph. */
 export function mapLevels(doc: Doc, change: (level: Level) => Level): Doc {
   let after = change(doc) as Doc;
   for (const id of subgraphs(doc).keys()) {
@@ -57,7 +57,7 @@ export function mapLevels(doc: Doc, change: (level: Level) => Level): Doc {
   return after;
 }
 
-/** All nodes that stand for a subgraph changed, wherever they are. */
+/** The document with all nodes of a subgraph mapped, wherever they are. */
 export function mapHolders(doc: Doc, definition: string, change: (holder: GraphNode) => GraphNode): Doc {
   return mapLevels(doc, (level) => {
     const ids = new Set(level.nodes.flatMap((node) => (node.type === definition ? [String(node.id)] : [])));
@@ -68,7 +68,7 @@ export function mapHolders(doc: Doc, definition: string, change: (holder: GraphN
 export const isLifted = (holder: GraphNode, inner: string, name: string): boolean =>
   shown(holder).some((entry) => entry.inner === inner && entry.name === name);
 
-/** Show a field of a node inside on all nodes that stand for the subgraph, or no longer. */
+/** Show or hide an inner node's field on all nodes of the subgraph. */
 export function lift(doc: Doc, definition: string, inner: string, name: string, on: boolean): Doc {
   return mapHolders(doc, definition, (holder) => {
     if (isLifted(holder, inner, name) === on) return holder;
@@ -88,10 +88,10 @@ export interface Liftable {
   input: InputDef;
 }
 
-/** The fields inside a subgraph that nothing is linked to. */
-export function liftable(definition: Subgraph, around: Surroundings): Liftable[] {
+/** The unlinked fields inside a subgraph. */
+export function liftable(definition: Subgraph, env: EditContext): Liftable[] {
   return definition.nodes.flatMap((node) =>
-    widgetViews(node, around).flatMap(({ input, linked, key }) =>
+    widgetViews(node, env).flatMap(({ input, linked, key }) =>
       linked || node.type === "PrimitiveNode"
         ? []
         : [{ node, name: key.includes("/") ? key.slice(key.indexOf("/") + 1) : input.name, input }],
@@ -99,32 +99,42 @@ export function liftable(definition: Subgraph, around: Surroundings): Liftable[]
   );
 }
 
-/** What one wants at hand: prompts, seeds, pictures. */
+/** Fields that people change often: prompts, seeds, pictures. */
 export const isWanted = ({ input }: Liftable): boolean =>
   input.widget === "multiline" || input.widget === "image" || input.controlled;
 
-/** The node that a lifted field really belongs to, through subgraphs inside subgraphs. */
+/** The node that a promoted field really belongs to, through nested subgraphs; `inner` is `OWN` for a field of a slot. */
 export function sourceOf(
   doc: Doc,
   definition: Subgraph,
   inner: string,
   name: string,
 ): { node: GraphNode; level: Subgraph; name: string } | null {
-  let level = definition;
-  let id = inner;
+  let at = { level: definition, id: inner, name };
   for (let depth = 0; depth < 50; depth += 1) {
-    const node = nodesById(level).get(id);
+    const behind = at.id === OWN ? behindPort(at.level, at.name) : at;
+    const node = behind && nodesById(at.level).get(behind.id);
     if (!node) return null;
     const inside = subgraphs(doc).get(node.type);
-    if (!inside) return { node, level, name };
-    const next = promotedNames(node).find(([, given]) => given === name);
-    if (!next || next[0] === OWN) return null;
-    [level, id] = [inside, next[0]];
+    if (!inside) return { node, level: at.level, name: behind.name };
+    const next = promotedNames(node).find(([, given]) => given === behind.name);
+    if (!next) return null;
+    at = { level: inside, id: next[0], name: behind.name };
   }
   return null;
 }
 
-/** How many nodes stand for a subgraph. */
+/** The first input inside that a port of a subgraph feeds. */
+function behindPort(level: Subgraph, port: string): { id: string; name: string } | null {
+  const slot = (level.inputs ?? []).findIndex(({ name }) => name === port);
+  const link = linksOf(level).find(
+    ({ origin_id, origin_slot }) => String(origin_id) === String(level.inputNode.id) && origin_slot === slot,
+  );
+  const target = link && nodesById(level).get(String(link.target_id))?.inputs?.[link.target_slot];
+  return target ? { id: String(link.target_id), name: target.widget?.name ?? target.name } : null;
+}
+
+/** The number of nodes of a subgraph. */
 export function uses(doc: Doc, definition: string): number {
   return [doc as Level, ...subgraphs(doc).values()].reduce(
     (sum, level) => sum + level.nodes.filter((node) => node.type === definition).length,
@@ -132,18 +142,18 @@ export function uses(doc: Doc, definition: string): number {
   );
 }
 
-/** Whether one of some subgraphs is, or has inside it to any depth, one of others. */
+/** Whether one of these subgraphs is, or contains at any depth, one of the others. */
 export function holds(doc: Doc, types: Iterable<string>, wanted: ReadonlySet<string>): boolean {
   const definitions = subgraphs(doc);
   const seen = new Set(types);
   for (const type of seen) {
     if (wanted.has(type)) return true;
-    for (const node of definitions.get(type)?.nodes ?? []) seen.add(node.type); // a Set goes on to what is added
+    for (const node of definitions.get(type)?.nodes ?? []) seen.add(node.type); // a Set's loop includes added items
   }
   return false;
 }
 
-/** The node with a subgraph of its own, so that changes inside it stay there. `id`: of the new definition. */
+/** The node with its own copy of the subgraph, so that changes inside it stay there. `id`: of the new definition. */
 export function madeUnique(
   doc: Doc,
   change: (doc: Doc, edit: (level: Level) => Level) => Doc,

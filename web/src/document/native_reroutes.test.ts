@@ -1,19 +1,19 @@
 import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import { describe, expect, it } from "vitest";
-import { linkPaths } from "../canvas/links";
 import { type Doc, type Level, linksById, linksOf, subgraphs } from "./document";
 import { disconnect } from "./edits";
 import { parseJson } from "./json";
+import { linkPaths } from "./links";
 import {
   addNativeReroute,
   deleteReroutes,
-  ledThrough,
   linksThrough,
   moveReroutes,
   pointOf,
   reroutesById,
   reroutesOf,
+  throughPoints,
 } from "./native_reroutes";
 
 const opened = (name: string): Doc =>
@@ -21,7 +21,7 @@ const opened = (name: string): Doc =>
     readFileSync(join(import.meta.dirname, "../../../tests/graph/formats/files", name), "utf8"),
   ) as unknown as Doc;
 
-/** The same file of each version: two links share a point, one has a second point, and one point has no link. */
+/** The same file in each version: two links share a point, one has a second point, and one point has no link. */
 const VERSIONS: [string, Level, { two: number; one: number; shared: number; own: number; loose: number }][] = [
   ["0.4", opened("late_2025.json"), { two: 9, one: 21, shared: 2, own: 3, loose: 4 }],
   ["1", opened("schema_1.json"), { two: 1, one: 3, shared: 6, own: 5, loose: 7 }],
@@ -32,7 +32,7 @@ const all = (level: Level) => [...reroutesById(level).keys()].sort();
 describe.each(VERSIONS)(
   "points of links in a file of version %s",
   (version, level, { two, one, shared, own, loose }) => {
-    it("are gone through from the origin to the target", () => {
+    it("are visited from the origin to the target", () => {
       expect(ids(level, two)).toEqual([shared, own]);
       expect(ids(level, one)).toEqual(version === "1" ? [shared] : [shared, own]);
       expect(reroutesOf(level, 999)).toEqual([]);
@@ -43,13 +43,13 @@ describe.each(VERSIONS)(
       ).toEqual([two, one].sort());
     });
 
-    it("are drawn through", () => {
+    it("are drawn", () => {
       const path = linkPaths(level, { doc: level as Doc, catalogue: new Map() }).find(({ link }) => link.id === two);
       expect(path?.route.corners.slice(1, -1)).toEqual(reroutesOf(level, two).map(pointOf));
       expect(path?.route.legs).toHaveLength(3);
     });
 
-    it("move, and nothing else does", () => {
+    it("move without changing anything else", () => {
       const moved = moveReroutes(level, new Map([[String(own), [10, 20]]]));
       expect(pointOf(reroutesById(moved).get(String(own)) as never)).toEqual({ x: 10, y: 20 });
       const back = moveReroutes(
@@ -62,7 +62,7 @@ describe.each(VERSIONS)(
       expect(moveReroutes(level, new Map([["999", [1, 1]]]))).toBe(level);
     });
 
-    it("are passed by where one is deleted", () => {
+    it("are skipped if one is deleted", () => {
       const without = deleteReroutes(level, new Set([String(shared)]));
       expect(ids(without, two)).toEqual([own]);
       expect(reroutesById(without).get(String(own))).not.toHaveProperty("parentId");
@@ -72,7 +72,7 @@ describe.each(VERSIONS)(
       expect(linksOf(bare)).toHaveLength(linksOf(level).length);
     });
 
-    it("stay for other links when one is deleted, and go with the last", () => {
+    it("stay for other links if one is deleted, and disappear with the last one", () => {
       const first = disconnect(level, [two]);
       expect(ids(first, one)).toEqual(ids(level, one));
       expect(all(first)).toEqual(version === "1" ? [String(shared), String(loose)].sort() : all(level));
@@ -82,7 +82,7 @@ describe.each(VERSIONS)(
       expect((both.extra as { linkExtensions?: unknown } | undefined)?.linkExtensions).toBeUndefined();
     });
 
-    it("are made on the piece of a link that is pointed at, for all links of that piece", () => {
+    it("are added to the section under the pointer, for all links that share it", () => {
       const before = Math.max(...all(level).map(Number));
       const atStart = addNativeReroute(level, two, [5, 6], 0);
       expect(ids(atStart, two)).toEqual([before + 1, shared, own]);
@@ -99,9 +99,9 @@ describe.each(VERSIONS)(
       );
     });
 
-    it("lead a link on that takes another's place", () => {
+    it("are kept by a link that replaces another", () => {
       const chain = reroutesOf(level, two);
-      const again = ledThrough(disconnect(level, [two]), one, chain);
+      const again = throughPoints(disconnect(level, [two]), one, chain);
       expect(ids(again, one)).toEqual([shared, own]);
     });
   },
@@ -123,7 +123,7 @@ describe("points of links", () => {
     [[{ id: 1 }]],
     [[{ id: 1, pos: ["a", 2] }]],
     [[{ id: 1, pos: [1, 2], parentId: 1, linkIds: 5 }]],
-  ])("are ignored where they are malformed: %j", (reroutes) => {
+  ])("are ignored if malformed: %j", (reroutes) => {
     const doc = { ...opened("schema_1.json"), reroutes } as Doc;
     expect(linkPaths(doc, { doc, catalogue: new Map() }).length).toBe(linksOf(doc).length);
     expect(linksOf(disconnect(doc, [1]))).toHaveLength(linksOf(doc).length - 1);

@@ -1,8 +1,8 @@
 /**
- * Points that links are led through: the newer kind of reroute, which is no node.
+ * Reroute points: the newer kind of reroute, a point on a link instead of a node.
  *
- * A link names the last point before its target (`parentId`), each point the one before it. Files of version 0.4 have
- * both in `extra`, those of version 1 and subgraphs in the level itself. Several links may share points.
+ * A link names the last point before its target (`parentId`), and each point names the one before it. Files of version
+ * 0.4 store both in `extra`; files of version 1 and subgraphs store them in the level. Several links may share points.
  */
 
 import { type Id, type Level, type LinkRecord, linksOf, type Pair, pair, type RawLink } from "./document";
@@ -13,7 +13,7 @@ export interface NativeReroute {
   parentId?: Id;
   pos: Pair;
   linkIds?: Id[];
-  /** It hangs on a socket without a link. */
+  /** Whether it is attached to a socket without a link. */
   floating?: unknown;
   [key: string]: unknown;
 }
@@ -45,7 +45,7 @@ const extensionsOf = (level: Level): LinkExtension[] => {
 
 const indexes = new WeakMap<NativeReroute[], Map<string, NativeReroute>>();
 
-/** The points of a level by id. What is none, as files may hold anything there, is left out. */
+/** The points of a level by id. Malformed entries are left out. */
 export function reroutesById(level: Level): Map<string, NativeReroute> {
   const list = listed(level);
   let index = indexes.get(list);
@@ -85,21 +85,21 @@ function parentsOf(level: Level): Map<string, Id> {
   return of;
 }
 
-/** The points that a link goes through, from its origin to its target. */
+/** The points of a link, from its origin to its target. */
 export function reroutesOf(level: Level, link: Id): NativeReroute[] {
   const known = reroutesById(level);
   if (!known.size) return NONE;
   const chain: NativeReroute[] = [];
   for (let id = parentsOf(level).get(String(link)); id !== undefined && id !== null; ) {
     const reroute = known.get(String(id));
-    if (!reroute || chain.includes(reroute)) break; // a file may lead in a circle
+    if (!reroute || chain.includes(reroute)) break; // a damaged file may contain a circle
     chain.unshift(reroute);
     id = reroute.parentId as Id;
   }
   return chain;
 }
 
-/** The links that go through a point. */
+/** The links that share a point. */
 export const linksThrough = (level: Level, id: Id): LinkRecord[] =>
   linksOf(level).filter((link) => reroutesOf(level, link.id).some((reroute) => String(reroute.id) === String(id)));
 
@@ -150,7 +150,7 @@ export function moveReroutes(level: Level, to: ReadonlyMap<string, readonly [num
   return changed ? withListed(level, moved) : level;
 }
 
-/** The level without some points. What came after one comes after the one before it. */
+/** The level without some points. The successors of a removed point are attached to its predecessor. */
 export function deleteReroutes(level: Level, ids: ReadonlySet<string>): Level {
   const known = reroutesById(level);
   const gone = new Set([...ids].filter((id) => known.has(id)));
@@ -176,7 +176,7 @@ export function deleteReroutes(level: Level, ids: ReadonlySet<string>): Level {
 
 const ownLinkId = (level: Level, id: string): Id => linksOf(level).find((link) => String(link.id) === id)?.id ?? id;
 
-/** The level after links of it were taken away: no point lists them, and points that led nothing else are gone. */
+/** The level after links were removed: no point lists them, and points without other links are removed. */
 export function withoutLinks(level: Level, before: Level, ids: ReadonlySet<string>): Level {
   let after = level;
   for (const id of ids) after = withParent(after, id, undefined);
@@ -189,7 +189,7 @@ export function withoutLinks(level: Level, before: Level, ids: ReadonlySet<strin
   });
   if (changed) after = withListed(after, less);
   if (!led.size) return after;
-  // Not by their lists: files are written where a point does not list what goes through those after it.
+  // The points' own lists are not reliable: some files leave links out of them.
   const still = new Set(
     linksOf(after).flatMap((link) => reroutesOf(after, link.id).map((reroute) => String(reroute.id))),
   );
@@ -199,8 +199,8 @@ export function withoutLinks(level: Level, before: Level, ids: ReadonlySet<strin
   );
 }
 
-/** Lead a link through points that another went through: what of them is gone is there again. */
-export function ledThrough(level: Level, link: Id, chain: readonly NativeReroute[]): Level {
+/** Lead a link through another link's points. Points that were removed with that link are restored. */
+export function throughPoints(level: Level, link: Id, chain: readonly NativeReroute[]): Level {
   const last = chain.at(-1);
   if (!last) return level;
   const ids = new Set(chain.map((reroute) => String(reroute.id)));
@@ -214,7 +214,7 @@ export function ledThrough(level: Level, link: Id, chain: readonly NativeReroute
   return withParent(withListed(level, [...joined, ...again]), link, last.id);
 }
 
-/** A new point on a link. `leg`: which piece of it, counted from its origin; further pieces are shared as they were. */
+/** Add a point to a link. `leg`: the section of the link, counted from its origin. Other sections stay shared. */
 export function addNativeReroute(level: Level, link: Id, at: readonly [number, number], leg: number): Level {
   const chain = reroutesOf(level, link);
   const [before, after] = [chain[leg - 1], chain[leg]];
@@ -231,4 +231,12 @@ export function addNativeReroute(level: Level, link: Id, at: readonly [number, n
   const counted = state ? { ...level, state: { ...state, lastRerouteId: id } } : level;
   const added = withListed(counted, [...list, made]);
   return after ? added : withParent(added, link, id);
+}
+
+/** The level with links bent at points, which are listed from each link's origin. */
+export function withBends(level: Level, bends: ReadonlyMap<Id, readonly Point[]>): Level {
+  let after = level;
+  for (const [link, points] of bends)
+    for (const [leg, { x, y }] of points.entries()) after = addNativeReroute(after, link, [x, y], leg);
+  return after;
 }

@@ -1,14 +1,15 @@
 /** Creates nodes, notes, reroutes and subgraph definitions, and finds a free place for them. */
 
 import { type GraphNode, type Id, type Level, position, type Subgraph } from "./document";
+import { newSlot } from "./dynamic_inputs";
 import type { NodeDef } from "./schema";
-import { newValues } from "./widget_values";
+import { newValues, shownInputs } from "./widget_values";
 
 const EMPTY = { flags: {}, order: 0, mode: 0, inputs: [], outputs: [], properties: {} };
 
-/** A node of that type as a new one is. */
+/** A new node of that type. */
 export function newNode(def: NodeDef, id: Id, at: [number, number]): GraphNode {
-  return {
+  const node: GraphNode = {
     id,
     type: def.name,
     pos: at,
@@ -16,10 +17,15 @@ export function newNode(def: NodeDef, id: Id, at: [number, number]): GraphNode {
     flags: {},
     order: 0,
     mode: 0,
-    inputs: def.inputs.filter((input) => input.widget === null).map(({ name, type }) => ({ name, type, link: null })),
     outputs: def.outputs.map(({ name, type }, slot_index) => ({ name, type, links: null, slot_index })),
     properties: { "Node name for S&R": def.name },
     widgets_values: newValues(def),
+  };
+  return {
+    ...node,
+    inputs: shownInputs(node, def)
+      .filter(({ widget }) => widget === null)
+      .map(newSlot),
   };
 }
 
@@ -41,7 +47,7 @@ export function newReroute(id: Id, at: [number, number], type = "*"): GraphNode 
   };
 }
 
-/** The ids of a new subgraph's two ends. */
+/** The ids of a new subgraph's two edge nodes. */
 export const INPUT = -10;
 export const OUTPUT = -20;
 
@@ -66,7 +72,7 @@ export function newSubgraph(id: string, name: string, lastNodeId: number): Subgr
   };
 }
 
-/** How far apart the corners of new nodes are at least, in both directions. */
+/** Least distance between the corners of new nodes, in both directions. */
 const APART = 20;
 const BESIDE = 30;
 
@@ -76,10 +82,10 @@ export function freeSpot(
   at: readonly [number, number],
   corners: readonly (readonly [number, number])[] = [at],
 ): [number, number] {
-  const taken = level.nodes.map(position);
+  const used = level.nodes.map(position);
   const covers = (by: number) =>
     corners.some(([x, y]) =>
-      taken.some(([left, top]) => Math.abs(x + by - left) < APART && Math.abs(y + by - top) < APART),
+      used.some(([left, top]) => Math.abs(x + by - left) < APART && Math.abs(y + by - top) < APART),
     );
   let by = 0;
   while (covers(by)) by += BESIDE;

@@ -26,20 +26,20 @@ const float: InputDef = {
 };
 
 describe("number fields", () => {
-  it("keep to their bounds", () => {
+  it("stay within their bounds", () => {
     expect(clamp(int, "-3")).toBe(0);
     expect(clamp(float, "1000")).toBe(100);
     expect(clamp(float, "7.123")).toBe(7.12);
   });
 
-  it("keep seeds past 2^53 exact", () => {
+  it("keep seeds above 2^53 exact", () => {
     expect(clamp(int, "18446744073709551615")).toBe(2n ** 64n - 1n);
     expect(stepped(int, 2n ** 60n, 1)).toBe(2n ** 60n + 1n);
   });
 
   const width: InputDef = { ...int, name: "width", min: 16, max: 8190, step: 8 };
 
-  it("keep to their steps, counted from the least value", () => {
+  it("use whole steps, counted from the minimum", () => {
     expect(["101", "99", "100", "3", "9999", "64.4"].map((text) => clamp(width, text))).toEqual([
       104, 96, 104, 16, 8184, 64,
     ]);
@@ -49,7 +49,7 @@ describe("number fields", () => {
     expect(["-97", "0"].map((text) => clamp(shift, text))).toEqual([-100, 4]);
   });
 
-  it("go from what a file holds to the next step", () => {
+  it("step from a file's value to the next whole step", () => {
     expect([1, 2, -1, -2].map((steps) => stepped(width, 101, steps))).toEqual([104, 112, 96, 88]);
     expect([1, -1].map((steps) => stepped(width, 104, steps))).toEqual([112, 96]);
     expect(stepped(width, 8184, 1)).toBe(8184);
@@ -60,7 +60,7 @@ describe("number fields", () => {
     expect(clamp(float, text)).toBeNull();
   });
 
-  it("take what files hold in place of a number", () => {
+  it("accept values that files hold instead of a number", () => {
     expect(stepped(int, 1.5, 1)).toBe(3);
     expect(stepped(int, "x" as unknown as number, 1)).toBe(1);
     expect(stepped(float, null as unknown as number, 2)).toBe(0.2);

@@ -1,8 +1,9 @@
 /** The arithmetic of number fields. Integers past 2^53, such as seeds, stay exact. */
 
+import { calculated } from "./arithmetic";
 import type { InputDef } from "./schema";
 
-/** What was typed, within bounds and to the step; null if it is no number. */
+/** The typed number, within bounds and on a step; null if the text is not a number. */
 export function clamp(input: InputDef, text: string): number | bigint | null {
   const trimmed = text.trim();
   if (input.type === "INT") {
@@ -16,7 +17,14 @@ export function clamp(input: InputDef, text: string): number | bigint | null {
   return rounded(input, input.max === undefined ? least : Math.min(Number(input.max), least));
 }
 
-/** The nearest integer within the bounds that is a whole number of steps from the least. */
+/** The number or the result of the calculation that is typed, within bounds and on a step; null: it is neither. */
+export function typedNumber(input: InputDef, text: string): number | bigint | null {
+  const dotted = text.replaceAll(",", ".");
+  const result = calculated(dotted);
+  return clamp(input, dotted) ?? (result === null ? null : clamp(input, result));
+}
+
+/** The nearest integer within the bounds that is a whole number of steps from the minimum. */
 function bounded(input: InputDef, value: bigint): number | bigint {
   const step = stepOf(input);
   let exact = floored(input, value + step / 2n);
@@ -29,14 +37,14 @@ function bounded(input: InputDef, value: bigint): number | bigint {
 
 const stepOf = (input: InputDef): bigint => BigInt(Math.max(1, Math.round(input.step ?? 1)));
 
-/** The greatest integer up to `value` that is a whole number of steps from the least. */
+/** The greatest integer up to `value` that is a whole number of steps from the minimum. */
 function floored(input: InputDef, value: bigint): bigint {
   const step = stepOf(input);
   const over = (value - (whole(input.min) ?? 0n)) % step;
   return value - (over < 0n ? over + step : over);
 }
 
-/** Files hold anything where a number should be. null: nothing that could be one. */
+/** Converts a file's value to a number, since files may hold anything. null: it cannot be a number. */
 function whole(value: unknown): bigint | null {
   if (typeof value === "bigint") return value;
   const number = Number(value ?? Number.NaN);
@@ -55,7 +63,7 @@ function rounded(input: InputDef, value: number): number {
   return Number(value.toFixed(places));
 }
 
-/** The value that is `steps` steps away. From between two steps, the first leads to the next one. */
+/** The value that is `steps` steps away. From between two steps, the first step leads to the next one. */
 export function stepped(input: InputDef, value: number | bigint, steps: number): number | bigint {
   if (input.type === "INT") {
     const from = whole(value) ?? 0n;

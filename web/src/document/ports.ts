@@ -1,4 +1,4 @@
-/** The inputs and outputs of a subgraph: slots of its two edge nodes inside, and of every node that stands for it. */
+/** The inputs and outputs of a subgraph: slots of its two edge nodes inside, and of every node of it outside. */
 
 import {
   type Doc,
@@ -37,7 +37,7 @@ function freeName(ports: readonly Port[], wanted: string): string {
   return name;
 }
 
-/** A port after all others, with a slot on every node that stands for the subgraph. `field`: the slot has a field. */
+/** Add a port after all others, with a slot on every node of the subgraph. `field`: the slot has a field. */
 export function addPort(
   doc: Doc,
   id: string,
@@ -72,7 +72,7 @@ function withSlot(node: GraphNode, side: Side, { name, type }: Port, field: bool
   return field ? withShown(after, [...entries, { inner: OWN, name, value: null }]) : after;
 }
 
-/** What people read; the name that links go by stays. */
+/** Set the label that people read; links keep using the name. */
 export function renamePort(doc: Doc, { definition, side, index }: PortPlace, label: string): Doc {
   const name = subgraphs(doc).get(definition)?.[side]?.[index]?.name;
   if (name === undefined) return doc;
@@ -91,8 +91,8 @@ export function renamePort(doc: Doc, { definition, side, index }: PortPlace, lab
   );
 }
 
-/** The slots of one end of some links numbered anew. */
-function renumbered(level: Level, node: string, side: Side, to: (slot: number) => number): Level {
+/** Renumbers the slots at one end of some links. */
+export function renumbered(level: Level, node: string, side: Side, to: (slot: number) => number): Level {
   const change = (link: RawLink): RawLink => {
     if (link === null) return link;
     const [key, place, id] =
@@ -116,7 +116,7 @@ const numberedOutputs = (node: GraphNode): GraphNode =>
       }
     : node;
 
-/** The edge node's links leave it on the other side: inputs of the subgraph are outputs of its edge node. */
+/** The edge node's links are on its other side: inputs of the subgraph are outputs of its edge node. */
 function edgeOf(level: Subgraph, side: Side): { node: string; linksOn: Side } {
   const boundary = boundaryOf(level) ?? { input: "-10", output: "-20" };
   return side === "inputs"
@@ -137,7 +137,7 @@ function withoutSlot(level: Level, node: string, side: Side, index: number): Lev
   return renumbered(without, node, side, (slot) => (slot > index ? slot - 1 : slot));
 }
 
-/** A port and its links taken away, inside and on every node that stands for the subgraph. */
+/** Remove a port and its links, inside and on every node of the subgraph. */
 export function removePort(doc: Doc, { definition, side, index }: PortPlace): Doc {
   const port = subgraphs(doc).get(definition)?.[side]?.[index];
   if (!port) return doc;
@@ -171,7 +171,7 @@ export function removePort(doc: Doc, { definition, side, index }: PortPlace): Do
 const swapped = <T>(list: readonly T[], first: number, second: number): T[] =>
   list.with(first, list[second] as T).with(second, list[first] as T);
 
-/** A port and the one before or after it change places. */
+/** Swap a port with the one before or after it. */
 export function movePort(doc: Doc, { definition, side, index }: PortPlace, by: -1 | 1): Doc {
   const ports = subgraphs(doc).get(definition)?.[side] ?? [];
   const other = index + by;
@@ -211,7 +211,7 @@ export interface End {
   type: string;
 }
 
-/** The document with a port for `end`, if that is the free slot of an edge node: named after the `other` end. */
+/** The document with a port for `end`, if that is the free slot of an edge node. The `other` end names the port. */
 export function portFor(doc: Doc, path: readonly string[], end: End, other: End): Doc {
   const level = levelAt(doc, path);
   const boundary = boundaryOf(level);

@@ -1,4 +1,4 @@
-/** The fields a subgraph node promotes from its inside, as its file lists them. */
+/** The fields that a subgraph node promotes from its inside, as its file lists them. */
 
 import type { GraphNode, Id } from "./document";
 
@@ -30,4 +30,17 @@ export const ownSlots = (holder: GraphNode): [string, string][] =>
   (holder.inputs ?? []).flatMap((slot) => (slot.widget ? [["-1", slot.name] as [string, string]] : []));
 
 export const proxies = (holder: GraphNode): [string, string][] =>
-  ((holder.properties?.proxyWidgets as [Id, string][] | undefined) ?? []).map(([inner, name]) => [String(inner), name]);
+  ((listedProxies(holder.properties?.proxyWidgets) as [Id, string][] | null | undefined) ?? []).map(([inner, name]) => [
+    String(inner),
+    name,
+  ]);
+
+/** The list, which editors write also as JSON text. Text that is not JSON is returned unchanged. */
+export function listedProxies(written: unknown): unknown {
+  if (typeof written !== "string") return written;
+  try {
+    return JSON.parse(written);
+  } catch {
+    return written;
+  }
+}

@@ -14,11 +14,11 @@ const doc = textToImage as unknown as Doc;
 const around = { doc, catalogue: new Map() };
 
 describe("groups", () => {
-  it("hold what has its middle in them", () => {
+  it("contain the nodes whose centre is inside", () => {
     expect(membersOf(doc, around, doc.groups?.[1] as never)).toEqual(["2", "3", "4", "5"]);
   });
 
-  it("hold groups that lie wholly in them", () => {
+  it("contain the groups that are completely inside", () => {
     const nested: Doc = {
       ...doc,
       groups: [{ title: "all", bounding: [-100, -100, 3000, 2000] }, ...(doc.groups ?? [])],
@@ -27,7 +27,7 @@ describe("groups", () => {
     expect(groupsWithin(nested, 1)).toEqual([]);
   });
 
-  it("move and go by themselves", () => {
+  it("move, and can be deleted alone", () => {
     expect(moveGroups(doc, new Map([[0, [20, 140]]]))).toBe(doc);
     expect(moveGroups(doc, new Map([[0, [0, 0]]])).groups?.[0]?.bounding).toEqual([0, 0, 340, 220]);
     expect(deleteGroups(doc, new Set([0, 2])).groups?.map(({ title }) => title)).toEqual([
@@ -38,7 +38,7 @@ describe("groups", () => {
 });
 
 describe("tidying", () => {
-  it("places every node, boxes every group around what was in it, and snaps to the grid", () => {
+  it("places every node, fits every group to its members, and snaps to the grid", () => {
     const { nodes, boxes } = arranged(doc, around);
     expect([...nodes.keys()].sort()).toEqual(doc.nodes.map(({ id }) => String(id)).sort());
     expect([...nodes.values()].flat().every((value) => value % 10 === 0)).toBe(true);
@@ -54,7 +54,7 @@ describe("tidying", () => {
     }
   });
 
-  it("leaves what is not selected where it is", () => {
+  it("leaves unselected nodes in place", () => {
     const { nodes, boxes } = arranged(doc, around, new Set(["2", "3"]));
     expect([...nodes.keys()]).toEqual(["2", "3"]);
     expect(boxes.size).toBe(0);
@@ -63,7 +63,7 @@ describe("tidying", () => {
 });
 
 describe("the clipboard", () => {
-  it("brings groups and links along, and never an id twice", () => {
+  it("keeps groups and links, and never repeats an id", () => {
     const clip = readClip(copied(doc, doc, new Set(["2", "4"]), new Set([1])));
     const { level, ids, groups } = paste(doc, clip as never, { offset: [10, 20] });
     expect([...ids]).toEqual(["10", "11"]);
@@ -73,7 +73,7 @@ describe("the clipboard", () => {
     expect(linksOf(level).length).toBe(linksOf(doc).length + 1);
   });
 
-  it("is only read where it is ours and whole", () => {
+  it("is read only if its text is Sumi's and complete", () => {
     for (const text of ["", "hello", '{"sumi":1', '{"sumi":1}', '{"sumi":1,"nodes":5,"links":[]}'])
       expect(readClip(text), text).toBeNull();
   });
@@ -96,7 +96,7 @@ describe("reroutes", () => {
   const start = () =>
     addNode(addNode(place(place(emptyDocument(), "Source", 1), "Sink", 2), reroute(3)), reroute(4)) as Doc;
 
-  it("carry what feeds them, along the whole chain", () => {
+  it("carry the type of their source along the whole chain", () => {
     let level = connect(start(), { origin: "3", originSlot: 0, target: "4", targetSlot: 0 });
     expect(rerouteType(level, "4")).toBe("*");
     level = connect(level, { origin: "1", originSlot: 1, target: "3", targetSlot: 0 });
@@ -106,19 +106,19 @@ describe("reroutes", () => {
     expect(linksOf(cut).map(({ type }) => type)).toEqual(["*"]);
   });
 
-  it("without a source carry what they feed", () => {
+  it("without a source carry the type of their target", () => {
     let level = connect(start(), { origin: "3", originSlot: 0, target: "4", targetSlot: 0 });
     level = connect(level, { origin: "4", originSlot: 0, target: "2", targetSlot: 0 });
     expect(rerouteType(level, "3")).toBe("IMAGE");
   });
 
-  it("that feed each other in a circle carry anything", () => {
+  it("in a circle carry any type", () => {
     let level = connect(start(), { origin: "3", originSlot: 0, target: "4", targetSlot: 0 });
     level = connect(level, { origin: "4", originSlot: 0, target: "3", targetSlot: 0 });
     expect(rerouteType(level, "3")).toBe("*");
   });
 
-  it("come off a link as they went on it", () => {
+  it("can be removed from a link", () => {
     const on = addReroute(doc, 10, [0, 0]);
     const off = deleteNodes(on, new Set(["10"]), catalogue);
     const bare = (level: Doc) =>
@@ -132,7 +132,7 @@ describe("reroutes", () => {
 });
 
 describe("deleting", () => {
-  it("leaves the links of a subgraph's ends, which are no nodes of it", () => {
+  it("leaves the links of a subgraph's edge nodes", () => {
     const level = {
       ...doc,
       inputNode: { id: 1 },

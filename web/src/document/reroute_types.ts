@@ -1,10 +1,10 @@
-/** A reroute carries what feeds it, else what it feeds: its socket and its links say so. */
+/** The type of a reroute: the type of its input, or else of what it is linked to. Its sockets and links store it. */
 
 import { type Id, type Level, type LinkRecord, linksOf, nodesById, type RawLink, type Subgraph } from "./document";
 
 const isReroute = (level: Level, id: Id): boolean => nodesById(level).get(String(id))?.type === "Reroute";
 
-/** What a reroute carries; "*" where nothing tells. */
+/** The type that a reroute carries; "*" if unknown. */
 export function rerouteType(level: Level, id: string): string {
   const links = linksOf(level);
   const walked = new Set<string>();
@@ -42,7 +42,7 @@ function targetType(level: Level, link: LinkRecord): string {
   return String(nodesById(level).get(String(link.target_id))?.inputs?.[link.target_slot]?.type ?? "*");
 }
 
-/** The level with the reroutes that hang together with those nodes, and their links, of the type they carry now. */
+/** The level with the type updated on all reroutes connected to those nodes, and on their links. */
 export function retyped(level: Level, touched: Iterable<Id>): Level {
   const chain = new Set<string>();
   const pending = [...touched].map(String).filter((id) => isReroute(level, id));

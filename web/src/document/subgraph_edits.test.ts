@@ -1,4 +1,4 @@
-/** Subgraphs: made, dissolved, their ports and fields changed; links and values stay with what they belong to. */
+/** Making and dissolving subgraphs, changing their ports and fields; links and values stay where they belong. */
 
 import { describe, expect, it } from "vitest";
 import { toApi } from "../format/api";
@@ -49,7 +49,7 @@ const holderOf = (doc: Doc, id: string) =>
   nodesById(doc).get(id) as GraphNode & Required<Pick<GraphNode, "inputs" | "outputs" | "properties">>;
 
 describe("making one", () => {
-  it("runs what ran before, and shows prompt and seed", () => {
+  it("runs the same nodes, and shows prompt and seed", () => {
     const { doc, holder } = made();
     const before = api(chain());
     const after = api(doc);
@@ -62,7 +62,7 @@ describe("making one", () => {
     ]);
   });
 
-  it("gives what is set on its node to the nodes inside", () => {
+  it("passes the values on its node to the inner nodes", () => {
     const { doc, holder } = made();
     const set = changeLevel(doc, [], (level) => ({
       ...level,
@@ -77,7 +77,7 @@ describe("making one", () => {
     );
   });
 
-  it("comes apart into what it was, subgraphs in subgraphs too", () => {
+  it("dissolves into its contents, including nested subgraphs", () => {
     const inner = made(chain(), ["2"]);
     const outer = made(inner.doc, [inner.holder, "3"]);
     const once = unwrap(outer.doc, [], outer.holder, around(outer.doc)) as { doc: Doc; ids: string[] };
@@ -93,7 +93,7 @@ describe("making one", () => {
 });
 
 describe("ports", () => {
-  it("come with a link to the free slot, named after what it goes to, with its field", () => {
+  it("are added with a link to the free slot, named after the other end, with its field", () => {
     const { doc, holder, definition } = made();
     const ends = [
       { node: "-10", side: "output", slot: definition.inputs.length, type: "*" },
@@ -133,7 +133,7 @@ describe("ports", () => {
     return { doc: linked, holder, definition: definition.id };
   };
 
-  it("change places with their links, inside and outside", () => {
+  it("swap places together with their links, inside and outside", () => {
     const { doc, holder, definition } = two();
     const before = api(doc);
     const moved = movePort(doc, { definition, side: "inputs", index: 1 }, -1);
@@ -153,7 +153,7 @@ describe("ports", () => {
     expect(movePort(moved, { definition, side: "inputs", index: 0 }, 1).links).toEqual(doc.links);
   });
 
-  it("go with their links, and the others keep theirs", () => {
+  it("are removed with their links; other ports keep theirs", () => {
     const { doc, holder, definition } = two();
     const without = removePort(doc, { definition, side: "inputs", index: 0 });
     expect(holderOf(without, holder).inputs.map(({ name }) => name)).toEqual(["second"]);
@@ -168,7 +168,7 @@ describe("ports", () => {
     expect(api(noOutput)["4"]?.inputs.images).toBeUndefined();
   });
 
-  it("are renamed for people; links go by the name that stays", () => {
+  it("are relabelled for people; links use the unchanged name", () => {
     const { doc, holder, definition } = two();
     const renamed = renamePort(doc, { definition, side: "inputs", index: 0 }, "the model’s words");
     expect(holderOf(renamed, holder).inputs[0]).toMatchObject({ name: "clip", label: "the model’s words" });
@@ -177,7 +177,7 @@ describe("ports", () => {
 });
 
 describe("fields and instances", () => {
-  it("are lifted on every node that stands for the subgraph, and put back", () => {
+  it("are promoted on every node of the subgraph, and hidden again", () => {
     const { doc, holder, definition } = made();
     const lifted = lift(doc, definition.id, "3", "steps", true);
     expect(holderOf(lifted, holder).properties.proxyWidgets).toEqual([
@@ -199,7 +199,7 @@ describe("fields and instances", () => {
     expect(subgraphs(changed).get(definition.id)).toBe(definition);
   });
 
-  it("a subgraph that would be inside itself is known", () => {
+  it("a subgraph that would contain itself is detected", () => {
     const inner = made(chain(), ["2"]);
     const outer = made(inner.doc, [inner.holder, "3"]);
     expect(holds(outer.doc, [outer.definition.id], new Set([inner.definition.id]))).toBe(true);

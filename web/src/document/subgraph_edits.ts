@@ -1,4 +1,4 @@
-/** Subgraphs made of a selection, and dissolved again. */
+/** Makes subgraphs from a selection, and dissolves them. */
 
 import {
   type Doc,
@@ -21,19 +21,19 @@ import { newId } from "./ids";
 import { isWanted, liftable, withShown } from "./lifting";
 import { INPUT, newSubgraph, OUTPUT } from "./new_nodes";
 import { promotedNames } from "./promoted";
-import { type Surroundings, setWidget, widgetViews } from "./widget_views";
+import { type EditContext, setWidget, widgetViews } from "./widget_views";
 
-/** The selection as one node; its links across the border become the subgraph's inputs and outputs. */
+/** Replace the selection by one node; links that cross its border become the subgraph's inputs and outputs. */
 export function wrap(
   doc: Doc,
   path: readonly string[],
   ids: ReadonlySet<string>,
   name: string,
-  around: Surroundings,
+  env: EditContext,
 ): { doc: Doc; id: string } | null {
   const level = levelAt(doc, path);
   const inside = level.nodes.filter((node) => ids.has(String(node.id)));
-  const box = bounds(inside.map((node) => geometry(node, around)));
+  const box = bounds(inside.map((node) => geometry(node, env)));
   if (!box) return null;
   const links = linksOf(level);
   const within = (id: Id) => ids.has(String(id));
@@ -99,7 +99,7 @@ export function wrap(
     title: name,
   };
   const inView = {
-    ...around,
+    ...env,
     doc: {
       ...doc,
       definitions: { ...doc.definitions, subgraphs: [...(doc.definitions?.subgraphs ?? []), definition] },
@@ -114,7 +114,7 @@ export function wrap(
     definitions: { ...doc.definitions, subgraphs: [...(doc.definitions?.subgraphs ?? []), definition] },
   };
   const changed = changeLevel(listed, path, (before) => {
-    let after = addNode(deleteNodes(before, ids, around.catalogue, false), holder);
+    let after = addNode(deleteNodes(before, ids, env.catalogue, false), holder);
     for (const [slot, [first]] of sources.entries()) after = joined(after, first, { target: [holderId, slot] });
     results.forEach((group, slot) => {
       for (const link of group) after = joined(after, link, { origin: [holderId, slot] });
@@ -124,19 +124,19 @@ export function wrap(
   return { doc: changed, id: String(holderId) };
 }
 
-/** The inside of a subgraph node in its place. */
+/** Replace a subgraph node by its inside. */
 export function unwrap(
   doc: Doc,
   path: readonly string[],
   id: string,
-  around: Surroundings,
+  env: EditContext,
 ): { doc: Doc; ids: string[] } | null {
   const level = levelAt(doc, path);
   const holder = nodesById(level).get(id);
   const definition = holder && subgraphs(doc).get(holder.type);
   if (!holder || !definition) return null;
-  const box = bounds(definition.nodes.map((node) => geometry(node, around)));
-  const place = geometry(holder, around);
+  const box = bounds(definition.nodes.map((node) => geometry(node, env)));
+  const place = geometry(holder, env);
   const [dx, dy] = box ? [place.x - box.x, place.y - box.y] : [0, 0];
   const [inputId, outputId] = [String(definition.inputNode?.id ?? INPUT), String(definition.outputNode?.id ?? OUTPUT)];
   const renamed = new Map<string, number>();
@@ -153,7 +153,7 @@ export function unwrap(
       const [x, y] = position(node);
       let own: GraphNode = { ...unlinked(node), id: number, pos: [Math.round(x + dx), Math.round(y + dy)] };
       for (const { inner, name, value } of overrides)
-        if (inner === String(node.id) && value !== null && value !== undefined) own = given(own, name, value, around);
+        if (inner === String(node.id) && value !== null && value !== undefined) own = given(own, name, value, env);
       after = addNode(after, own);
     }
     const feeds = holder.inputs?.map((slot) => linksById(before).get(String(slot.link))) ?? [];
@@ -177,7 +177,7 @@ export function unwrap(
           after = {
             ...after,
             nodes: after.nodes.map((node) =>
-              String(node.id) === to ? given(node, slot?.widget?.name ?? slot?.name ?? "", own, around) : node,
+              String(node.id) === to ? given(node, slot?.widget?.name ?? slot?.name ?? "", own, env) : node,
             ),
           };
         }
@@ -199,7 +199,7 @@ export function unwrap(
           target: [renamed.get(target) as Id, link.target_slot],
         });
     }
-    after = deleteNodes(after, new Set([id]), around.catalogue, false);
+    after = deleteNodes(after, new Set([id]), env.catalogue, false);
     for (const { id: _, ...group } of definition.groups ?? []) {
       const [x = 0, y = 0, width = 0, height = 0] = group.bounding;
       after = addGroup(after, {
@@ -212,10 +212,10 @@ export function unwrap(
   return { doc: withoutUnused(changed, definition.id), ids: [...renamed.values()].map(String) };
 }
 
-/** A field's value, whether the node is a plain one or stands for a subgraph itself. */
-function given(node: GraphNode, name: string, value: unknown, around: Surroundings): GraphNode {
-  const view = widgetViews(node, around).find((entry) => entry.input.name === name);
-  return view ? setWidget(node, view.key, value, around) : node;
+/** A field's value, on a plain node or on a subgraph's node. */
+function given(node: GraphNode, name: string, value: unknown, env: EditContext): GraphNode {
+  const view = widgetViews(node, env).find((entry) => entry.input.name === name);
+  return view ? setWidget(node, view.key, value, env) : node;
 }
 
 function withoutUnused(doc: Doc, id: string): Doc {

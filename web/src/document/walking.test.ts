@@ -1,7 +1,7 @@
 import { describe, expect, it } from "vitest";
 import textToImage from "../../../workflows/text_to_image.json";
-import { places } from "../canvas/links";
 import type { Doc } from "./document";
+import { places } from "./links";
 import { linkedNodes, nearest, neighbour } from "./walking";
 
 const doc = textToImage as unknown as Doc;
@@ -33,7 +33,7 @@ describe("walking", () => {
     expect(linkedNodes(doc, "9", "after")).toEqual([]);
   });
 
-  it("begins at what is nearest", () => {
+  it("starts at the nearest node", () => {
     expect(nearest(at, { x: 1500, y: 400 })).toBe("9");
     expect(nearest(new Map(), { x: 0, y: 0 })).toBeNull();
   });

@@ -1,4 +1,4 @@
-/** From node to node without a mouse: to the neighbour in a direction, and along links. */
+/** Moving between nodes without a mouse: to the neighbour in a direction, and along links. */
 
 import { type Level, linksOf } from "./document";
 import type { Geometry, Point } from "./geometry";
@@ -14,7 +14,7 @@ export const AHEAD: Record<Direction, readonly [number, number]> = {
 
 const middle = (place: Geometry): Point => ({ x: place.x + place.width / 2, y: place.y + place.height / 2 });
 
-/** The nearest node in that direction; what lies aside counts as farther than what lies ahead. */
+/** The nearest node in that direction; sideways distance counts more than distance ahead. */
 export function neighbour(places: ReadonlyMap<string, Geometry>, from: string, direction: Direction): string | null {
   const start = places.get(from);
   if (!start) return null;
@@ -54,7 +54,7 @@ export function linkedNodes(level: Level, id: string, side: "before" | "after"):
   return [...new Set(ordered.map((link) => String(side === "before" ? link.origin_id : link.target_id)))];
 }
 
-/** The nodes that feed some, or that they feed, and they themselves. */
+/** The upstream or downstream nodes of some nodes, including these nodes. */
 export function reached(level: Level, from: readonly string[], way: "before" | "after"): ReadonlySet<string> {
   const next = new Map<string, string[]>();
   for (const { origin_id, target_id } of linksOf(level)) {
@@ -65,6 +65,6 @@ export function reached(level: Level, from: readonly string[], way: "before" | "
     else next.set(here, [there]);
   }
   const found = new Set(from);
-  for (const id of found) for (const other of next.get(id) ?? []) found.add(other); // a Set goes on to what is added
+  for (const id of found) for (const other of next.get(id) ?? []) found.add(other); // a Set's loop includes added items
   return found;
 }

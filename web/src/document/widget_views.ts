@@ -1,27 +1,29 @@
-/** The widgets a node shows, with their values: its own, or, on a subgraph, those it lifts out of its inside. */
+/** The widgets of a node with their values: its own, or on a subgraph's node the ones promoted from inside. */
 
+import { isUnseen } from "./custom_combo";
 import { type Doc, type GraphNode, linksById, NOTES, nodesById, type Subgraph, subgraphs } from "./document";
-import { type GroupPlan, groupPlan } from "./group_nodes";
+import { type GroupPlan, groupPlan, placedFields, withGroupField } from "./group_nodes";
 import { promotedNames } from "./promoted";
 import { type Catalogue, firstValue, type InputDef, type NodeDef, type WidgetKind } from "./schema";
-import { entries, primitiveControl, widgetValues, withWidget } from "./widget_values";
+import { entries, primitiveControl, shownInputs, widgetValues, withWidget } from "./widget_values";
 
 export interface WidgetView {
-  /** Unique on the node; what `setWidget` takes. */
+  /** Unique on the node; `setWidget` takes this key. */
   key: string;
   input: InputDef;
   value: unknown;
-  /** The input slot that stands for it; null: none yet. */
+  /** The input slot of the widget; null: not yet created. */
   slot: number | null;
   linked: boolean;
 }
 
-export interface Surroundings {
+/** The document and the node types, which most functions on nodes need. */
+export interface EditContext {
   doc: Doc;
   catalogue: Catalogue;
 }
 
-export function widgetViews(node: GraphNode, { doc, catalogue }: Surroundings): WidgetView[] {
+export function widgetViews(node: GraphNode, { doc, catalogue }: EditContext): WidgetView[] {
   const definition = subgraphs(doc).get(node.type);
   if (definition) return promotedViews(node, definition, { doc, catalogue });
   if (NOTES.has(node.type)) return [];
@@ -31,12 +33,9 @@ export function widgetViews(node: GraphNode, { doc, catalogue }: Surroundings): 
   const def = catalogue.get(node.type);
   if (!def) return [];
   const values = widgetValues(node, def);
-  return entries(node, def).map(({ input }) => ({
-    key: input.name,
-    input,
-    value: values[input.name],
-    ...slotOf(node, input.name),
-  }));
+  return entries(node, def)
+    .filter(({ input }) => !isUnseen(def, input.name))
+    .map(({ input }) => ({ key: input.name, input, value: values[input.name], ...slotOf(node, input.name) }));
 }
 
 function slotOf(node: GraphNode, name: string): Pick<WidgetView, "slot" | "linked"> {
@@ -48,17 +47,16 @@ function slotOf(node: GraphNode, name: string): Pick<WidgetView, "slot" | "linke
   return { slot: index, linked: link !== null && link !== undefined };
 }
 
-function groupViews(node: GraphNode, { fields }: GroupPlan): WidgetView[] {
-  const values = Array.isArray(node.widgets_values) ? node.widgets_values : [];
-  return fields.map(({ name, inner, slot, input, value, at }) => ({
+function groupViews(node: GraphNode, plan: GroupPlan): WidgetView[] {
+  return placedFields(node, plan).map(({ name, inner, slot, input, value, given }) => ({
     key: `${inner}/${slot}`,
     input: { ...input, name, controlled: false },
-    value: values[at] ?? value,
+    value: given ?? value,
     ...slotOf(node, name),
   }));
 }
 
-export function setWidget(node: GraphNode, key: string, value: unknown, { doc, catalogue }: Surroundings): GraphNode {
+export function setWidget(node: GraphNode, key: string, value: unknown, { doc, catalogue }: EditContext): GraphNode {
   const definition = subgraphs(doc).get(node.type);
   const values = node.widgets_values;
   if (definition || node.type === "PrimitiveNode" || NOTES.has(node.type)) {
@@ -70,19 +68,15 @@ export function setWidget(node: GraphNode, key: string, value: unknown, { doc, c
   }
   const group = groupPlan(node.type, { doc, catalogue });
   const field = group?.fields.find(({ inner, slot }) => `${inner}/${slot}` === key);
-  if (field && (values === undefined || Array.isArray(values))) {
-    const listed = [...(values ?? [])];
-    while (listed.length <= field.at) listed.push(null);
-    return { ...node, widgets_values: listed.with(field.at, value) };
-  }
+  if (group && field) return withGroupField(node, group, field.inner, field.slot, value);
   const def = catalogue.get(node.type);
   return def ? withWidget(node, def, key, value) : node;
 }
 
-function promotedViews(holder: GraphNode, definition: Subgraph, around: Surroundings): WidgetView[] {
+function promotedViews(holder: GraphNode, definition: Subgraph, env: EditContext): WidgetView[] {
   const values = holder.widgets_values ?? [];
   const views = promotedNames(holder).flatMap(([inner, name], index) => {
-    const source = inner === "-1" ? behindPort(definition, name, around) : innerWidget(definition, inner, name, around);
+    const source = inner === "-1" ? behindPort(definition, name, env) : innerWidget(definition, inner, name, env);
     if (!source) return [];
     const given = Array.isArray(values) ? values[index] : values[name];
     const slot = inner === "-1" ? slotOf(holder, name) : { slot: null, linked: false };
@@ -90,15 +84,15 @@ function promotedViews(holder: GraphNode, definition: Subgraph, around: Surround
     const input: InputDef = { ...source.input, name, controlled: false, ...(label !== undefined && { label }) };
     return [{ key: `${inner}/${name}`, input, value: given ?? source.value, ...slot }];
   });
-  return toldApart(views, definition, around);
+  return withDistinctLabels(views, definition, env);
 }
 
 /** Label fields that share a name with the title of their inner node, and with its id if titles are equal too. */
-function toldApart(views: WidgetView[], definition: Subgraph, around: Surroundings): WidgetView[] {
+function withDistinctLabels(views: WidgetView[], definition: Subgraph, env: EditContext): WidgetView[] {
   const titled = (view: WidgetView): string => {
     const id = view.key.slice(0, view.key.indexOf("/"));
     const node = nodesById(definition).get(id);
-    return node ? node.title || defOf(node, around)?.label || defOf(node, around)?.title || node.type : "";
+    return node ? node.title || defOf(node, env)?.label || defOf(node, env)?.title || node.type : "";
   };
   const shown = ({ input }: WidgetView): string => input.label ?? input.name;
   return views.map((view) => {
@@ -116,14 +110,14 @@ interface Source {
   value: unknown;
 }
 
-function innerWidget(definition: Subgraph, id: string, name: string, around: Surroundings): Source | null {
+function innerWidget(definition: Subgraph, id: string, name: string, env: EditContext): Source | null {
   const node = nodesById(definition).get(id);
-  const found = node && widgetViews(node, around).find((view) => view.input.name === name);
+  const found = node && widgetViews(node, env).find((view) => view.input.name === name);
   return found ? { input: found.input, value: found.value } : null;
 }
 
-/** The widget inside that an input of the subgraph feeds. */
-function behindPort(definition: Subgraph, name: string, around: Surroundings): Source | null {
+/** The inner widget that an input of the subgraph feeds. */
+function behindPort(definition: Subgraph, name: string, env: EditContext): Source | null {
   const index = definition.inputs?.findIndex((port) => port.name === name) ?? -1;
   const port = definition.inputs?.[index];
   if (!port) return null;
@@ -132,7 +126,7 @@ function behindPort(definition: Subgraph, name: string, around: Surroundings): S
     const target = nodesById(definition).get(String(link.target_id));
     const slot = target?.inputs?.[link.target_slot];
     const found =
-      target && widgetViews(target, around).find((view) => view.input.name === (slot?.widget?.name ?? slot?.name));
+      target && widgetViews(target, env).find((view) => view.input.name === (slot?.widget?.name ?? slot?.name));
     if (found) return { input: found.input, value: found.value };
   }
   return guessed(name, port.type);
@@ -153,13 +147,13 @@ function guessed(name: string, type: string): Source | null {
   return { input, value: firstValue(input) };
 }
 
-function primitiveViews(node: GraphNode, around: Surroundings): WidgetView[] {
+function primitiveViews(node: GraphNode, env: EditContext): WidgetView[] {
   const values = node.widgets_values ?? [];
   const value = Array.isArray(values) ? values[0] : Object.values(values)[0];
   const type = String(node.outputs?.[0]?.type ?? "*");
   const widget: WidgetKind =
     GUESSES[type] ?? (typeof value === "number" ? "float" : typeof value === "boolean" ? "switch" : "text");
-  const target = primitiveTarget(node, around);
+  const target = primitiveTarget(node, env);
   const input: InputDef = target ?? { name: "value", type, required: true, widget, controlled: false, folder: "input" };
   return value === undefined && !target
     ? []
@@ -174,24 +168,25 @@ function primitiveViews(node: GraphNode, around: Surroundings): WidgetView[] {
       ];
 }
 
-/** The input that says what a primitive's value may be: the first that it feeds. */
-export function primitiveTarget(node: GraphNode, { doc, catalogue }: Surroundings): InputDef | null {
+/** The input that determines a primitive's allowed values: the first one that it feeds. */
+export function primitiveTarget(node: GraphNode, { doc, catalogue }: EditContext): InputDef | null {
   const levels = [doc, ...subgraphs(doc).values()].filter((level) => nodesById(level).get(String(node.id)) === node);
   for (const id of node.outputs?.[0]?.links ?? []) {
     for (const level of levels) {
       const link = linksById(level).get(String(id));
       const target = link && nodesById(level).get(String(link.target_id));
       const slot = target?.inputs?.[link?.target_slot ?? -1];
-      const found =
-        target && catalogue.get(target.type)?.inputs.find((input) => input.name === (slot?.widget?.name ?? slot?.name));
+      const def = target && catalogue.get(target.type);
+      const name = slot?.widget?.name ?? slot?.name;
+      const found = def && shownInputs(target, def).find((input) => input.name === name);
       if (found?.widget) return found;
     }
   }
   return null;
 }
 
-/** The type of a node as the editor needs it; a subgraph's is made of its ports. undefined: nobody knows it. */
-export function defOf(node: GraphNode, { doc, catalogue }: Surroundings): NodeDef | undefined {
+/** The node's type as the editor needs it; a subgraph's type is made of its ports. undefined: unknown class. */
+export function defOf(node: GraphNode, { doc, catalogue }: EditContext): NodeDef | undefined {
   const definition = subgraphs(doc).get(node.type);
   if (!definition) return catalogue.get(node.type) ?? groupDef(node.type, { doc, catalogue });
   const ports = (list: Subgraph["inputs"] | undefined) => list ?? [];
@@ -215,8 +210,8 @@ export function defOf(node: GraphNode, { doc, catalogue }: Surroundings): NodeDe
   };
 }
 
-function groupDef(type: string, around: Surroundings): NodeDef | undefined {
-  const group = groupPlan(type, around);
+function groupDef(type: string, env: EditContext): NodeDef | undefined {
+  const group = groupPlan(type, env);
   if (!group) return undefined;
   const socket = { required: true, widget: null, controlled: false, folder: "input" as const };
   return {

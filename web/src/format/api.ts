@@ -1,8 +1,8 @@
 /**
- * The API dialect of a workflow: what the server runs.
+ * Converts a document to the API dialect, which the server runs.
  *
- * Node n inside the subgraph node p gets the id `p:n`, to any depth. Muted nodes are left out and so are the
- * inputs they feed; bypassed ones, reroutes and primitives are passed through.
+ * Node n inside the subgraph node p gets the id `p:n`, to any depth. Muted nodes are left out, and so are
+ * the inputs they feed. Links pass through bypassed nodes, reroutes and primitives.
  */
 
 import { bypass } from "../document/bypass";
@@ -22,10 +22,11 @@ import {
   type Subgraph,
   subgraphs,
 } from "../document/document";
+import { isDynamic } from "../document/dynamic_inputs";
 import { withoutGroupNodes } from "../document/group_conversion";
 import { namedValues, ownSlots, proxies } from "../document/promoted";
 import type { Catalogue, NodeDef } from "../document/schema";
-import { widgetValues } from "../document/widget_values";
+import { chosenInputs, shownInputs, widgetValues, withWidget } from "../document/widget_values";
 
 export interface ApiNode {
   class_type: string;
@@ -35,36 +36,57 @@ export interface ApiNode {
 
 export type ApiWorkflow = Record<string, ApiNode>;
 
-/** Why a document stands for no workflow that could run. */
+/** The reason why a document cannot be run. */
 export class FormatError extends Error {}
 
 const MAX_NODES = 200_000;
 
-export function toApi(doc: Doc, catalogue: Catalogue): ApiWorkflow {
+export function toApi(doc: Doc, catalogue: Catalogue, placed: PlacedNode[] = placedNodes(doc, catalogue)): ApiWorkflow {
   const nodes: ApiWorkflow = {};
-  for (const scope of expand(withoutGroupNodes(doc, catalogue, (name) => `workflow/${name}/inside`))) {
-    for (const node of scope.level.nodes) {
-      const mode = node.mode ?? NORMAL;
-      const skipped = node.type === "Reroute" || node.type === "PrimitiveNode" || NOTES.has(node.type);
-      if (skipped || mode === MUTED || mode === BYPASSED || scope.inner.has(String(node.id))) continue;
-      const id = `${scope.prefix}${node.id}`;
-      const api: ApiNode = { class_type: node.type, inputs: inputsOf(node, scope, catalogue) };
-      if (node.title) api._meta = { title: node.title };
-      nodes[id] = api;
-    }
+  for (const { id, node, inputs, runs } of placed) {
+    if (!runs || inputs === null) continue;
+    const api: ApiNode = { class_type: node.type, inputs };
+    if (node.title) api._meta = { title: node.title };
+    nodes[id] = api;
   }
   return nodes;
 }
 
+/** A node of any level. `prefix` is the start of the ids in its subgraph. */
+export interface PlacedNode {
+  id: string;
+  prefix: string;
+  node: GraphNode;
+  runs: boolean;
+  /** Its inputs in the API dialect; the values that a subgraph's node gives to its inside; null: nothing of it runs. */
+  inputs: Record<string, unknown> | null;
+}
+
+/** The nodes of all levels, with group nodes opened like subgraphs. */
+export function placedNodes(doc: Doc, catalogue: Catalogue): PlacedNode[] {
+  return expand(withoutGroupNodes(doc, catalogue, (name) => `workflow/${name}/inside`)).flatMap((scope) =>
+    scope.level.nodes.map((node) => {
+      const mode = node.mode ?? NORMAL;
+      const inside = scope.inner.get(String(node.id));
+      const skipped = node.type === "Reroute" || node.type === "PrimitiveNode" || NOTES.has(node.type);
+      const runs = !(skipped || mode === MUTED || mode === BYPASSED || inside !== undefined);
+      const given = inside ? Object.assign({}, ...inside.overrides.values(), inside.promoted) : null;
+      const inputs = runs ? inputsOf(node, scope, catalogue) : given;
+      return { id: `${scope.prefix}${node.id}`, prefix: scope.prefix, node, runs, inputs };
+    }),
+  );
+}
+
 function inputsOf(node: GraphNode, scope: Scope, catalogue: Catalogue): Record<string, unknown> {
   const def = catalogue.get(node.type);
-  const inputs = widgetValues(node, def);
-  for (const [name, value] of Object.entries(scope.overrides.get(String(node.id)) ?? {})) {
+  const overrides = Object.entries(scope.overrides.get(String(node.id)) ?? {});
+  const inputs = widgetValues(withChoices(node, def, overrides), def);
+  for (const [name, value] of overrides) {
     if (name in inputs) inputs[name] = value;
   }
   for (const name of Object.keys(inputs)) inputs[name] = literal(inputs[name]);
   (node.inputs ?? []).forEach((slot, index) => {
-    const name = inputName(slot, def);
+    const name = inputName(slot, node, def);
     const feed = feedOf(scope, node, index, catalogue);
     if (feed.kind === "removed") delete inputs[name];
     else if (feed.kind === "value") inputs[name] = literal(feed.value);
@@ -73,12 +95,21 @@ function inputsOf(node: GraphNode, scope: Scope, catalogue: Catalogue): Record<s
   return inputs;
 }
 
-/** A list would be read as a link. */
+/** The node with the choices that a subgraph's node sets: they decide which inputs it has. */
+function withChoices(node: GraphNode, def: NodeDef | undefined, overrides: [string, unknown][]): GraphNode {
+  if (!def || !overrides.length || !isDynamic(def)) return node;
+  return overrides.reduce((now, [name, value]) => {
+    const choice = chosenInputs(now, def).find((input) => input.name === name && input.options);
+    return choice ? withWidget(now, def, name, value) : now;
+  }, node);
+}
+
+/** The server would read a plain list as a link. */
 const literal = (value: unknown): unknown => (Array.isArray(value) ? { __value__: value } : value);
 
-/** Slots may be relabelled; what a converted widget is called in the schema stays with the widget. */
-function inputName(slot: InputSlot, def: NodeDef | undefined): string {
-  const known = (name: string) => def?.inputs.some((input) => input.name === name);
+/** Returns the slot's name in the schema. A slot may be relabelled; a converted widget keeps the schema's name. */
+function inputName(slot: InputSlot, node: GraphNode, def: NodeDef | undefined): string {
+  const known = (name: string) => def && shownInputs(node, def).some((input) => input.name === name);
   const widget = slot.widget?.name;
   return widget !== undefined && def && !known(slot.name) && known(widget) ? widget : slot.name;
 }
@@ -93,7 +124,7 @@ interface Scope {
   holder: GraphNode | null;
   /** Values of the holder's own widgets, by the name of its slot. */
   promoted: Record<string, unknown>;
-  /** Values the holder gives to widgets of nodes inside. */
+  /** Values from the holder for widgets of inner nodes. */
   overrides: Map<string, Record<string, unknown>>;
   inner: Map<string, Scope>;
 }
@@ -122,7 +153,7 @@ function expand(doc: Doc): Scope[] {
         if (outer.level === definition) throw new FormatError(`The subgraph “${definition.name}” contains itself.`);
       }
       total += definition.nodes.length;
-      if (total > MAX_NODES) throw new FormatError(`Laid out flat, the subgraphs make more than ${MAX_NODES} nodes.`);
+      if (total > MAX_NODES) throw new FormatError(`The subgraphs expand to more than ${MAX_NODES} nodes.`);
       const inside = enter(scope, node, definition);
       scope.inner.set(String(node.id), inside);
       scopes.push(inside);
@@ -146,7 +177,7 @@ function enter(scope: Scope, holder: GraphNode, definition: Subgraph): Scope {
   for (const [name, value] of Object.entries(scope.overrides.get(String(holder.id)) ?? {})) {
     const inner = lifted.get(name);
     if (inner === undefined) promoted[name] = value;
-    else overrides.set(inner, { ...overrides.get(inner), [name]: value }); // lifted twice: on to the node inside
+    else overrides.set(inner, { ...overrides.get(inner), [name]: value }); // promoted twice: pass it on to the inner node
   }
   return {
     level: definition,
@@ -164,9 +195,9 @@ function enter(scope: Scope, holder: GraphNode, definition: Subgraph): Scope {
 type Feed =
   | { kind: "link"; node: string; slot: number }
   | { kind: "value"; value: unknown }
-  /** Nothing comes this way: the widget's own value counts. */
+  /** The link leads to no output: the widget's own value is used. */
   | { kind: "unlinked" }
-  /** A muted node was to feed it: the input is taken out, widget and all. */
+  /** The source is a muted node: the input is left out, including its widget's value. */
   | { kind: "removed" };
 
 interface Hop {
@@ -179,7 +210,7 @@ interface Hop {
 
 const UNLINKED: Feed = { kind: "unlinked" };
 
-/** What really feeds an input: through reroutes, bypassed nodes and the walls of subgraphs. */
+/** The real source of an input, found through reroutes, bypassed nodes and subgraph boundaries. */
 function feedOf(scope: Scope, node: GraphNode, index: number, catalogue: Catalogue): Feed {
   const wanted = node.inputs?.[index]?.type ?? "*";
   const walked = new Set<string>();
@@ -187,7 +218,7 @@ function feedOf(scope: Scope, node: GraphNode, index: number, catalogue: Catalog
   let found: Feed | Hop = hopTo(scope, node, index);
   while (found.kind === "hop") {
     const key = `${found.scope.prefix}${found.origin}/${found.slot}`;
-    if (walked.has(key)) throw new FormatError(`Only a circle of nodes feeds “${node.title ?? node.type}”.`);
+    if (walked.has(key)) throw new FormatError(`The nodes that feed “${node.title ?? node.type}” form a circle.`);
     walked.add(key);
     path.push(found.otherwise);
     found = follow(found, wanted, catalogue);
@@ -199,13 +230,13 @@ function feedOf(scope: Scope, node: GraphNode, index: number, catalogue: Catalog
 function hopTo(scope: Scope, node: GraphNode, index: number | undefined, otherwise: Feed = UNLINKED): Feed | Hop {
   const id = index === undefined ? null : node.inputs?.[index]?.link;
   if (id === null || id === undefined) return otherwise;
-  const link = linkAimedAt(scope.level, id, node.id, index as number);
+  const link = linkInto(scope.level, id, node.id, index as number);
   if (link === undefined) return otherwise;
   return { kind: "hop", scope, origin: String(link.origin_id), slot: link.origin_slot, otherwise };
 }
 
-/** Files hold links that are long gone, and sometimes two of one id: then the one aimed at this slot. */
-function linkAimedAt(level: Level, id: Id, node: Id, slot: number) {
+/** Files refer to links that no longer exist, and some have two links with one id: then the one to this slot counts. */
+function linkInto(level: Level, id: Id, node: Id, slot: number) {
   const link = linksById(level).get(String(id));
   if (link === undefined || (String(link.target_id) === String(node) && link.target_slot === slot)) return link;
   const same = linksOf(level).filter((other) => String(other.id) === String(id));
@@ -214,7 +245,7 @@ function linkAimedAt(level: Level, id: Id, node: Id, slot: number) {
 
 function follow(hop: Hop, wanted: string, catalogue: Catalogue): Feed | Hop {
   const { scope, origin, slot } = hop;
-  if (scope.holder !== null && origin === scope.inputId) return throughWall(scope, slot);
+  if (scope.holder !== null && origin === scope.inputId) return throughBoundary(scope, slot);
   const node = nodesById(scope.level).get(origin);
   if (node === undefined) return { kind: "link", node: `${scope.prefix}${origin}`, slot };
   const mode = node.mode ?? NORMAL;
@@ -238,10 +269,10 @@ function follow(hop: Hop, wanted: string, catalogue: Catalogue): Feed | Hop {
 }
 
 /**
- * From a subgraph's input node out to what feeds that slot of the subgraph node. Sockets belong to the definition's
- * inputs by name, for newer files leave out those without a link; their place counts only where there are no names.
+ * Go from a subgraph's input node to the source of that slot of the subgraph node. Sockets are matched to the
+ * definition's inputs by name, since newer files leave out unlinked ones; the index counts only if there are no names.
  */
-function throughWall(scope: Scope, slot: number): Feed | Hop {
+function throughBoundary(scope: Scope, slot: number): Feed | Hop {
   const holder = scope.holder as GraphNode;
   const name = (scope.level as Subgraph).inputs?.[slot]?.name;
   const held = holder.inputs ?? [];

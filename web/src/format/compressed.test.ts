@@ -12,7 +12,7 @@ import { setWidget, widgetViews } from "../document/widget_views";
 import { toApi } from "./api";
 
 const open = (name: string): Doc =>
-  JSON.parse(readFileSync(join(import.meta.dirname, "files", `${name}.json`), "utf8")) as Doc;
+  JSON.parse(readFileSync(join(import.meta.dirname, "../../../tests/cases", `${name}.json`), "utf8")) as Doc;
 
 const catalogue = readCatalogue({
   StringConcatenate: {
@@ -43,7 +43,7 @@ const numbers = open("subgraph_compressed_numbers");
 const holder = (doc: Doc): GraphNode => nodesById(doc).get("9") as GraphNode;
 
 describe("a subgraph node without the sockets of its unlinked fields", () => {
-  it("gives the field to the input of that name and the link to the other", () => {
+  it("gives the field to the input with that name and the link to the other", () => {
     expect(toApi(texts, catalogue)["9:5"]?.inputs).toEqual({
       string_a: "field of the subgraph node",
       string_b: ["1", 0],
@@ -51,12 +51,12 @@ describe("a subgraph node without the sockets of its unlinked fields", () => {
     });
   });
 
-  it("gives numbers by name, in whatever order they are listed", () => {
+  it("assigns numbers by name, in any order", () => {
     const inputs = toApi(numbers, catalogue)["9:5"]?.inputs;
     expect(inputs).toMatchObject({ seed: 4711, steps: 3, model: ["1", 0], latent_image: ["4", 0] });
   });
 
-  it("lets the inner node's own value count where nothing is promoted", () => {
+  it("uses the inner node's own value if nothing is promoted", () => {
     const bare: Doc = {
       ...texts,
       nodes: texts.nodes.map((node) => (node.id === 9 ? { ...node, properties: {}, widgets_values: [] } : node)),
@@ -64,7 +64,7 @@ describe("a subgraph node without the sockets of its unlinked fields", () => {
     expect(toApi(bare, catalogue)["9:5"]?.inputs.string_a).toBe("inner a");
   });
 
-  it("goes by place where there are no names", () => {
+  it("goes by position if there are no names", () => {
     const nameless: Doc = {
       ...texts,
       nodes: texts.nodes.map((node) =>
@@ -85,7 +85,7 @@ describe("a subgraph node without the sockets of its unlinked fields", () => {
     expect(toApi(nameless, catalogue)["9:5"]?.inputs).toMatchObject({ string_a: "inner a", string_b: ["1", 0] });
   });
 
-  it("shows the fields, and what is written in them arrives", () => {
+  it("shows the fields, and edits reach the inner nodes", () => {
     const around = { doc: numbers, catalogue };
     const views = widgetViews(holder(numbers), around);
     expect(views.map(({ input, value }) => [input.name, value])).toEqual([
@@ -97,7 +97,7 @@ describe("a subgraph node without the sockets of its unlinked fields", () => {
     expect(toApi(doc, catalogue)["9:5"]?.inputs).toMatchObject({ seed: 5, steps: 3 });
   });
 
-  it("keeps its values when another field is shown on it, hidden again, or linked", () => {
+  it("keeps its values when another field is shown, hidden or linked", () => {
     const definition = numbers.definitions?.subgraphs?.[0] as Subgraph;
     const lifted = lift(numbers, definition.id, "5", "cfg", true);
     expect(toApi(lifted, catalogue)["9:5"]?.inputs).toMatchObject({ seed: 4711, steps: 3, cfg: 5.5 });
@@ -107,7 +107,7 @@ describe("a subgraph node without the sockets of its unlinked fields", () => {
     expect(toApi(linked, catalogue)["9:5"]?.inputs).toMatchObject({ string_a: ["1", 0], string_b: ["1", 0] });
   });
 
-  it("loses the field with the port", () => {
+  it("removes the field with the port", () => {
     const [id] = [...subgraphs(numbers).keys()] as [string];
     const doc = removePort(numbers, { definition: id, side: "inputs", index: 0 });
     expect(

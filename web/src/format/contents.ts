@@ -1,10 +1,10 @@
-/** The workflow in a file, whatever kind of file it is: JSON, a picture, a latent or a model. */
+/** Reads the workflow in a file of any kind: JSON, a picture, a latent or a model. */
 
 import { pictureTexts, type Texts } from "./picture";
 
-/** The file is sound and holds no workflow. `parameters`: it has another program's prose about how it was made. */
+/** The file is valid but holds no workflow that the editor reads itself. */
 export class NoWorkflow extends Error {
-  constructor(readonly kind: "picture" | "parameters" | "file") {
+  constructor(readonly kind: "picture" | "file") {
     super(`no workflow in this ${kind}`);
   }
 }
@@ -16,7 +16,7 @@ const PICTURES: readonly (readonly number[])[] = [
   [0x42, 0x4d], // BMP
 ];
 
-/** JSON text. Goes by what is in the file, not by its name. Throws NoWorkflow. */
+/** JSON text. The content decides, not the file name. Throws NoWorkflow. */
 export async function workflowText(file: Blob): Promise<string> {
   const head = new Uint8Array(await file.slice(0, 16).arrayBuffer());
   const begins = (mark: readonly number[]) => mark.every((byte, index) => head[index] === byte);
@@ -30,13 +30,13 @@ export async function workflowText(file: Blob): Promise<string> {
   return file.text();
 }
 
-function chosen(texts: Texts & { parameters?: string }, kind: "picture" | "file"): string {
+function chosen(texts: Texts, kind: "picture" | "file"): string {
   const text = texts.workflow ?? texts.prompt;
   if (text !== undefined) return text;
-  throw new NoWorkflow(texts.parameters === undefined ? kind : "parameters");
+  throw new NoWorkflow(kind);
 }
 
-/** Saved latents and models carry texts in the header of their tensors. */
+/** Saved latents and models hold texts in the header of their tensors. */
 async function safetensorsTexts(file: Blob, length: number): Promise<Texts> {
   const header = JSON.parse(await file.slice(8, 8 + length).text()) as { __metadata__?: Texts };
   return header.__metadata__ ?? {};

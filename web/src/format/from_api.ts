@@ -1,10 +1,12 @@
-/** A canvas for a workflow in the API dialect, which has no places: columns by depth. */
+/** Lays out a workflow in the API dialect, which has no positions: in columns by depth. */
 
 import { type Doc, emptyDocument, type GraphNode } from "../document/document";
-import { addNode, connect } from "../document/edits";
+import { membersOf, newSlot } from "../document/dynamic_inputs";
+import { withSlotsOf } from "../document/dynamic_slots";
+import { addNode, connect, mapNode } from "../document/edits";
 import { newNode } from "../document/new_nodes";
 import type { Catalogue } from "../document/schema";
-import { withWidget } from "../document/widget_values";
+import { chosenInputs, shownInputs, withWidget } from "../document/widget_values";
 import type { ApiWorkflow } from "./api";
 
 const isLink = (value: unknown): value is [string, number] =>
@@ -25,10 +27,11 @@ export function fromApi(api: ApiWorkflow, catalogue: Catalogue): Doc {
       ? newNode(def, number, [60 + 380 * depth, y])
       : unknownNode(class_type, number, [60 + 380 * depth, y], inputs ?? {}, api);
     if (_meta?.title && _meta.title !== def?.title) node = { ...node, title: _meta.title };
-    for (const [name, value] of Object.entries(inputs ?? {})) {
+    for (const [name, value] of choicesFirst(inputs ?? {})) {
       if (!def || isLink(value)) continue;
       const own = value !== null && typeof value === "object" && "__value__" in value ? value.__value__ : value;
-      if (def.inputs.some((input) => input.name === name && input.widget)) node = withWidget(node, def, name, own);
+      if (chosenInputs(node, def).some((input) => input.name === name && input.widget))
+        node = withWidget(node, def, name, own);
     }
     doc = addNode(doc, withFixedSeeds(node)) as Doc;
   }
@@ -36,17 +39,34 @@ export function fromApi(api: ApiWorkflow, catalogue: Catalogue): Doc {
     for (const [name, value] of Object.entries(inputs ?? {})) {
       if (!isLink(value) || !numbers.has(String(value[0]))) continue;
       const target = String(numbers.get(id));
-      const type = catalogue.get(class_type)?.inputs.find((input) => input.name === name)?.type ?? "*";
-      const index =
-        doc.nodes.find((node) => String(node.id) === target)?.inputs?.findIndex((slot) => slot.name === name) ?? -1;
+      doc = withSocket(doc, target, name, catalogue);
+      const node = doc.nodes.find((candidate) => String(candidate.id) === target);
+      const def = catalogue.get(class_type);
+      const type = (node && def && shownInputs(node, def).find((input) => input.name === name)?.type) ?? "*";
+      const index = node?.inputs?.findIndex((slot) => slot.name === name) ?? -1;
       const origin = String(numbers.get(String(value[0])));
       doc = connect(doc, { origin, originSlot: value[1], target, targetSlot: index < 0 ? name : index }, type) as Doc;
     }
   }
-  return doc;
+  return doc.nodes.reduce((now, { id }) => withSlotsOf(now, String(id), catalogue) as Doc, doc);
 }
 
-/** What ran had this seed: it is not to change by itself. */
+/** A choice decides which inputs follow it: `choice` comes before `choice.input`. */
+const choicesFirst = (inputs: Record<string, unknown>): [string, unknown][] =>
+  Object.entries(inputs).sort(([first], [second]) => first.split(".").length - second.split(".").length);
+
+/** The document with the socket of a choice's option or of a growing input, if the node has no slot for it yet. */
+function withSocket(doc: Doc, id: string, name: string, catalogue: Catalogue): Doc {
+  return mapNode(doc, id, (node) => {
+    const def = catalogue.get(node.type);
+    if (!def || node.inputs?.some((slot) => slot.name === name)) return node;
+    const possible = chosenInputs(node, def).flatMap((input) => (input.grows ? membersOf(input) : [input]));
+    const input = possible.find((candidate) => candidate.name === name && candidate.widget === null);
+    return input ? { ...node, inputs: [...(node.inputs ?? []), newSlot(input)] } : node;
+  }) as Doc;
+}
+
+/** Keep the seed of the run: it must not change after the next one. */
 function withFixedSeeds(node: GraphNode): GraphNode {
   const values = node.widgets_values;
   return Array.isArray(values)

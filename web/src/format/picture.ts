@@ -1,11 +1,10 @@
-/** What a saved picture says of the workflow that made it: PNG text chunks, EXIF in WebP and JPEG. */
+/** Reads the texts in a saved picture: PNG text chunks, EXIF in WebP and JPEG. */
 
-/** The texts in a picture; JSON are `prompt` (API dialect) and `workflow` (editor dialect). */
+/** The texts in a picture. `prompt` (API dialect) and `workflow` (editor dialect) are JSON. */
 export type Texts = Partial<Record<Key, string>>;
 
-/** `parameters`: what other programs write, as prose. */
-type Key = "prompt" | "workflow" | "parameters";
-const KEYS: ReadonlySet<string> = new Set<Key>(["prompt", "workflow", "parameters"]);
+type Key = "prompt" | "workflow";
+const KEYS: ReadonlySet<string> = new Set<Key>(["prompt", "workflow"]);
 
 export async function pictureTexts(data: ArrayBuffer): Promise<Texts> {
   const bytes = new Uint8Array(data);
@@ -30,11 +29,11 @@ async function pngTexts(bytes: Uint8Array, view: DataView): Promise<Texts> {
     const end = body.indexOf(0);
     const key = utf8(body.subarray(0, Math.max(0, end))) as Key;
     if (end > 0 && KEYS.has(key)) {
-      if (body.length < length) throw new Error("the picture is cut off within its text");
+      if (body.length < length) throw new Error("the picture is cut off in its text");
       if (kind === "tEXt") texts[key] = new TextDecoder("latin1").decode(body.subarray(end + 1));
       else if (kind === "zTXt") texts[key] = utf8(await inflated(body.subarray(end + 2)));
       else if (kind === "iTXt") texts[key] = await internationalText(body, end);
-      // Some writers put UTF-8 into tEXt.
+      // Some programs write UTF-8 into tEXt.
       if (kind === "tEXt") texts[key] = reread(body.subarray(end + 1), texts[key] as string);
     }
     if (kind === "IEND") break;
@@ -47,7 +46,7 @@ function reread(bytes: Uint8Array, otherwise: string): string {
   try {
     return new TextDecoder("utf-8", { fatal: true }).decode(bytes);
   } catch {
-    return otherwise; // Latin-1, as the standard has it
+    return otherwise; // Latin-1, according to the standard
   }
 }
 

@@ -1,8 +1,8 @@
 import { describe, expect, it } from "vitest";
 import { pictureFacts } from "./picture_facts";
 
-describe("what is known of how a picture was made", () => {
-  it("names the texts by their nodes, each once, and the values in a steady order", () => {
+describe("the facts about how a picture was made", () => {
+  it("list each text once by its node, and the values in a fixed order", () => {
     const facts = pictureFacts({
       "1": { class_type: "CLIPTextEncode", inputs: { text: "a pear", clip: ["4", 1] }, _meta: { title: "Prompt" } },
       "2": { class_type: "CLIPTextEncode", inputs: { text: "  ", clip: ["4", 1] } },

@@ -1,9 +1,9 @@
-/** What a person wants to know of how a picture was made, from its prompt. */
+/** Extracts from a prompt how a picture was made. */
 
 import type { ApiWorkflow } from "./api";
 
 export interface Facts {
-  /** What was asked for, in words: the node's title and its text. */
+  /** The prompt texts: each node's title and its text. */
   texts: { title: string; text: string }[];
   /** Seeds, steps, models …, by the name of the input. */
   values: { name: string; value: string }[];

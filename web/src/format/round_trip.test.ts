@@ -1,4 +1,4 @@
-/** What is opened and saved again is what it was; an edit changes what it is about and nothing else. */
+/** A file that is opened and saved again stays the same; an edit changes only the edited part. */
 
 import { readFileSync } from "node:fs";
 import { join } from "node:path";
@@ -14,7 +14,7 @@ import { sampleFiles as files, ROOT } from "./sample_files";
 const NO_CLASSES = new Map();
 const opened = (path: string): Doc => readWorkflow(parseJson(readFileSync(join(ROOT, path), "utf8")), NO_CLASSES);
 
-/** Text without the spaces between tokens, and numbers as JavaScript writes them: key order counts. */
+/** JSON without spaces between tokens and with numbers in JavaScript's form; key order counts. */
 function canonical(text: string): string {
   const parts = text.match(/"(?:[^"\\]|\\.)*"|-?\d+(?:\.\d+)?(?:[eE][+-]?\d+)?|[^\s"\d-]/g) ?? [];
   return parts
@@ -31,11 +31,11 @@ function canonical(text: string): string {
 describe.each(files)("%s", (path) => {
   const text = readFileSync(join(ROOT, path), "utf8");
 
-  it("comes back as it was", () => {
+  it("is unchanged", () => {
     expect(canonical(writeJson(opened(path), 1))).toBe(canonical(text));
   });
 
-  it("comes back as it was after a move that is undone, and once more redone", () => {
+  it("is unchanged after a move that is undone, and again after redo", () => {
     const doc = opened(path);
     const moved = changeLevel(doc, [], (level) =>
       moveNodes(level, new Map(level.nodes.map((node) => [String(node.id), [1, 2] as [number, number]]))),
@@ -46,7 +46,7 @@ describe.each(files)("%s", (path) => {
     expect(redo(undo(history)).present).toBe(moved);
   });
 
-  it("changes only a place when a node is moved, in any level", () => {
+  it("changes only a position when a node is moved, on any level", () => {
     const doc = opened(path);
     for (const levelPath of [[], ...[...subgraphs(doc).keys()].map((id) => [id])]) {
       const place = (holder: Doc) => (levelPath[0] ? (subgraphs(holder).get(levelPath[0]) as Subgraph) : holder);
@@ -61,7 +61,7 @@ describe.each(files)("%s", (path) => {
     }
   });
 
-  it("keeps all but the link when one is taken away and drawn again", () => {
+  it("keeps everything except the link when one is removed and drawn again", () => {
     const doc = opened(path);
     const first = linksOf(doc)[0];
     if (!first) return;
@@ -76,7 +76,7 @@ describe.each(files)("%s", (path) => {
     const again = connect(without, ends) as Doc;
     const rest = ({ nodes: _, links: __, last_link_id: ___, state: ____, reroutes: _____, ...others }: Doc) => others;
     expect(writeJson(rest(again))).toBe(writeJson(rest(doc)));
-    // The points that it went through alone went with it; those of other links are as they were, without it.
+    // The points of this link alone were removed with it; the points of other links stay, without this link.
     const through = (side: Doc) =>
       linksOf(side)
         .filter(({ id }) => id !== first.id)
@@ -91,10 +91,10 @@ describe.each(files)("%s", (path) => {
   });
 });
 
-describe("what is no workflow", () => {
+describe("a document that is not a workflow", () => {
   it.each([
-    ["[1]", "no workflow"],
-    ['"text"', "no workflow"],
+    ["[1]", "not a workflow"],
+    ['"text"', "not a workflow"],
     ["{}", "empty"],
     ['{"a": 1}', "class_type"],
     ['{"nodes": [null]}', "nodes[0]"],

@@ -1,4 +1,4 @@
-/** Workflows in the editor's dialect that tests read: the examples, the engine's test files and the editor's own. */
+/** Workflows in the editor's dialect for tests: the examples and the test files. */
 
 import { readdirSync, readFileSync } from "node:fs";
 import { join } from "node:path";
@@ -8,9 +8,9 @@ import { parseJson } from "../document/json";
 /** The repository's root. */
 export const ROOT = join(import.meta.dirname, "../../..");
 
-const FOLDERS = ["workflows", "tests/graph/formats/files", "web/src/format/files"];
+const FOLDERS = ["workflows", "tests/graph/formats/files", "tests/cases"];
 
-/** Paths from the root. */
+/** Paths relative to the root. */
 export const sampleFiles: string[] = FOLDERS.flatMap((folder) =>
   readdirSync(join(ROOT, folder))
     .filter((name) => name.endsWith(".json"))

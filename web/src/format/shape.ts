@@ -1,8 +1,9 @@
-/** Whether a document has the shape that the editor relies on. What it does not rely on may be anything. */
+/** Checks that a document has the shape the editor relies on. Everything else may have any form. */
 
 import type { Doc } from "../document/document";
+import { listedProxies } from "../document/promoted";
 
-/** What a file says cannot be: where, what was found, what would be right. */
+/** An error in a file: where, what was found, what was expected. */
 export class ShapeError extends Error {}
 
 type Fields = Record<string, unknown>;
@@ -36,7 +37,7 @@ export function checkDocument(doc: unknown): asserts doc is Doc {
       const at = `${place}definitions.subgraphs[${index}]`;
       expect(isObject(definition), at, definition, "a subgraph");
       expect(typeof definition.id === "string", `${at}.id`, definition.id, "text");
-      expect(!ids.has(definition.id), `${at}.id`, definition.id, "an id of its own");
+      expect(!ids.has(definition.id), `${at}.id`, definition.id, "a unique id");
       ids.add(definition.id);
       checkLevel(definition, `${at}.`);
       for (const side of ["inputs", "outputs"]) checkSlots(definition[side], `${at}.${side}`);
@@ -84,7 +85,7 @@ function checkNode(node: unknown, at: string): asserts node is Fields {
     expect(isAbsent(node[key]) || typeof node[key] === "object", `${at}.${key}`, node[key], "a list or an object");
   }
   for (const side of ["inputs", "outputs"]) checkSlots(node[side], `${at}.${side}`);
-  const proxies = isObject(node.properties) ? node.properties.proxyWidgets : undefined;
+  const proxies = listedProxies(isObject(node.properties) ? node.properties.proxyWidgets : undefined);
   listed(proxies, `${at}.properties.proxyWidgets`).forEach((entry, index) => {
     expect(
       Array.isArray(entry) && entry.length >= 2,

@@ -14,6 +14,19 @@ const catalogue = readCatalogue({
 });
 
 describe("nodes in Chinese", () => {
+  it("have labels for the fields of a group", () => {
+    const group = readCatalogue({
+      ResizeImageMaskNode: {
+        input: { required: { "resize_type.width": ["INT", {}], "values.zz": ["INT", {}] } },
+        output: [],
+        display_name: "Resize",
+        category: "image",
+      },
+    });
+    const inputs = labelled(group, chinese).get("ResizeImageMaskNode")!.inputs;
+    expect(inputs.map((input) => input.label)).toEqual(["宽度", undefined]);
+  });
+
   const named = labelled(catalogue, chinese);
 
   it("have Chinese labels and keep their names", () => {
@@ -26,12 +39,12 @@ describe("nodes in Chinese", () => {
     expect(sampler.outputs[0]!.label).toBeUndefined();
   });
 
-  it("of packs are left as their packs name them", () => {
+  it("from packs keep the names from their pack", () => {
     const own = named.get("PackNode")!;
     expect([own.label, own.inputs[0]!.label, own.categoryLabel]).toEqual([undefined, undefined, "图像/mine"]);
   });
 
-  it("are English again when that is chosen", () => {
+  it("are English again if English is chosen", () => {
     expect([...labelled(named, null)]).toEqual([...labelled(catalogue, null)]);
     expect(labelled(named, null).get("KSampler")!.label).toBeUndefined();
   });

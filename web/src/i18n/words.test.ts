@@ -7,8 +7,8 @@ import { zh } from "./zh";
 const SOURCES = join(import.meta.dirname, "..");
 const holes = (text: string) => [...text.matchAll(/\{\w+\}/g)].map(([hole]) => hole).sort();
 
-describe("the words of the editor", () => {
-  it("are there in both languages, with the same holes to fill", () => {
+describe("the texts of the editor", () => {
+  it("exist in both languages, with the same placeholders", () => {
     expect(Object.keys(zh).sort()).toEqual(Object.keys(en).sort());
     for (const [key, text] of Object.entries(en)) expect(holes(zh[key as keyof typeof en]), key).toEqual(holes(text));
   });
@@ -20,7 +20,7 @@ describe("the words of the editor", () => {
     expect(same).toEqual([]);
   });
 
-  it("stand in no component", () => {
+  it("are not written in components", () => {
     const found: string[] = [];
     for (const entry of readdirSync(SOURCES, { recursive: true, withFileTypes: true })) {
       if (!entry.isFile() || !entry.name.endsWith(".tsx")) continue;

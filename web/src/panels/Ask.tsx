@@ -1,4 +1,4 @@
-/** A question, with what to answer. */
+/** A dialog with a question and its possible answers. */
 
 import { useEffect, useId, useState } from "react";
 import { useT } from "../i18n";
@@ -31,7 +31,7 @@ function One({
   }, [question]);
   const wrong = question.field?.check?.(value) ?? null;
   const main = question.choices.find((choice) => choice.kind === "primary") ?? question.choices[0];
-  // Enter pressed without reading must lose nothing.
+  // Pressing Enter without reading must not lose anything.
   const safe = main?.kind === "danger" ? null : main;
   const take = (choice: string) => {
     if (wrong !== null && choice === main?.id) return setTouched(true);

@@ -1,4 +1,4 @@
-/** Why nothing would run now, over the canvas. */
+/** Shows over the canvas why nothing can run at the moment. */
 
 import { useT } from "../i18n";
 import { useEditor } from "../state/editor";

@@ -1,16 +1,18 @@
-/** What can be done with what is under the pointer. */
+/** The menu for the element under the pointer. */
 
 import { useLayoutEffect, useRef, useState } from "react";
-import { legAt, linkPaths, places } from "../canvas/links";
 import { socketOf, unlink } from "../canvas/wiring";
+import { isChosen } from "../document/app_fields";
 import { BYPASSED, type Id, MUTED, type Subgraph, subgraphs } from "../document/document";
 import { addReroute, changeGroup, disconnect, mapNodes } from "../document/edits";
 import { SLOT } from "../document/geometry";
 import { groupPlan } from "../document/group_nodes";
 import { deleteGroups, membersOf } from "../document/grouping";
 import { uses } from "../document/lifting";
+import { legAt, linkPaths, places } from "../document/links";
 import { addNativeReroute, deleteReroutes } from "../document/native_reroutes";
 import { useT } from "../i18n";
+import { showInApp } from "../state/app";
 import { addNote, alignToGrid, fitGroup, groupSelected, linkOf, nodeOf, tidy } from "../state/commands";
 import {
   copySelected,
@@ -18,15 +20,17 @@ import {
   deleteSelected,
   duplicateSelected,
   edit,
+  editContext,
   fitView,
+  flatId,
   levelOf,
   pasteText,
   select,
-  surroundings,
   toggleCollapsed,
   toggleMode,
 } from "../state/editor";
 import { downloadWorkflow, exportApi } from "../state/files";
+import { about, openHelp } from "../state/help";
 import { isBoundary } from "../state/moving";
 import {
   askPortName,
@@ -41,12 +45,14 @@ import {
   shiftPort,
   toggleLifted,
 } from "../state/subgraph_commands";
+import { placeOf } from "../state/sweeps";
 import { type Menu, show, useUi } from "../state/ui";
+import { openLesson } from "./lessons";
 import { useReturnedFocus } from "./useReturnedFocus";
 
 const COLORS = ["#7a3b3b", "#7a5a33", "#3f6b45", "#33637a", "#45507f", "#6b4578", "#6d5f2e"];
 
-/** One below the other; the colours are side by side. */
+/** Items are listed vertically; colours are side by side. */
 const ITEMS = ".menu-section [role=menuitem]";
 
 interface Item {
@@ -98,6 +104,7 @@ function OpenMenu({ menu }: { menu: Menu }) {
     <>
       <div className="veil" onPointerDown={close} onContextMenu={(event) => event.preventDefault()} />
       <div className="menu" role="menu" ref={box} style={place} onKeyDown={step}>
+        <MenuHelp menu={menu} />
         {colors && (
           <div className="swatches" role="group" aria-label={t("menu.color")}>
             <button
@@ -152,13 +159,27 @@ function OpenMenu({ menu }: { menu: Menu }) {
   );
 }
 
+/** What the field or node does. A long press opens the menu, so this is the tip for fingers. */
+function MenuHelp({ menu: { target } }: { menu: Menu }) {
+  const found =
+    target.kind === "node" ? about(target.id, target.widget === undefined ? {} : { widget: target.widget }) : null;
+  if (!found?.text) return null;
+  return (
+    <div className="menu-help">
+      <strong>{found.title}</strong>
+      {found.socket && <small>{found.socket}</small>}
+      <p>{found.text}</p>
+    </div>
+  );
+}
+
 const membersIn = (index: number): string[] => {
   const level = levelOf(current());
   const group = level.groups?.[index];
-  return group ? membersOf(level, surroundings(), group) : [];
+  return group ? membersOf(level, editContext(), group) : [];
 };
 
-/** A node between the two ends of a link: chosen among what fits its origin, linked on to its target where that fits too. */
+/** Insert a node into a link: search the nodes that accept its origin; link the node to the target if possible. */
 function insertInto({ x, y, at }: Menu, id: Id): void {
   const link = linkOf(id);
   if (!link) return;
@@ -166,9 +187,9 @@ function insertInto({ x, y, at }: Menu, id: Id): void {
   if (from) show({ palette: { x, y, at, from, onto: id } });
 }
 
-/** A point on the link, where one points at it. */
+/** Add a reroute point to the link at the pointer. */
 function bend(id: Id, [x, y]: [number, number]): void {
-  const path = linkPaths(levelOf(current()), surroundings()).find(({ link }) => link.id === id);
+  const path = linkPaths(levelOf(current()), editContext()).find(({ link }) => link.id === id);
   if (path) edit((level) => addNativeReroute(level, id, [Math.round(x), Math.round(y)], legAt(path, { x, y })));
 }
 
@@ -255,17 +276,19 @@ function itemsOf(menu: Menu, t: Translate): { sections: Item[][]; colors?: (colo
         { label: t("app.fit"), keys: ".", act: fitView },
       ],
       [
+        { label: t("missing.title"), act: () => show({ panel: "missing" }) },
         { label: t("app.download"), act: downloadWorkflow },
         { label: t("app.export"), act: exportApi },
       ],
+      [{ label: t("lesson.menu"), act: () => void openLesson() }],
     ],
   };
 }
 
-/** What can be done with a port, or out here with the edge it is on. */
+/** The menu of a port, inside a subgraph or on the subgraph's node. */
 function portItems(id: string, at: [number, number], t: Translate): ReturnType<typeof itemsOf> {
   const level = levelOf(current()) as Subgraph;
-  const place = places(level, surroundings()).get(id);
+  const place = places(level, editContext()).get(id);
   const side = String(level.inputNode.id) === id ? "inputs" : "outputs";
   const rows = (side === "inputs" ? place?.outputs : place?.inputs) ?? [];
   const index = rows.findIndex((row) => Math.abs((place?.y ?? 0) + row.y - at[1]) <= SLOT / 2);
@@ -291,6 +314,7 @@ function nodeItems(menu: Menu, id: string, widget: string | undefined, t: Transl
   const isSubgraph = node !== undefined && subgraphs(current().history.present).has(node.type);
   const slot = widget === undefined ? undefined : node?.inputs?.find((input) => input.widget?.name === widget);
   const linked = slot?.link;
+  const found = about(id, widget === undefined ? {} : { widget });
   const first: Item[] = [];
   const field =
     widget === undefined ? undefined : socketOf(id, "input", slot ? (node?.inputs ?? []).indexOf(slot) : widget);
@@ -300,6 +324,8 @@ function nodeItems(menu: Menu, id: string, widget: string | undefined, t: Transl
       act: () =>
         show({ palette: { x: menu.x, y: menu.y, at: [menu.at[0] - 60, menu.at[1]], from: field, sockets: true } }),
     });
+  const place = widget === undefined ? null : placeOf(id, widget);
+  if (place && !field?.linked) first.push({ label: t("menu.sweep"), act: () => show({ sweep: place }) });
   const name = widget === undefined ? "" : isSubgraph ? widget.slice(widget.indexOf("/") + 1) : widget;
   const lifted = name && !linked ? liftedHere(id, name) : null;
   if (lifted !== null) {
@@ -316,6 +342,13 @@ function nodeItems(menu: Menu, id: string, widget: string | undefined, t: Transl
       act: () => toggleLifted(node.type, widget.slice(0, cut), widget.slice(cut + 1), false),
     });
   }
+  if (widget !== undefined && (linked === null || linked === undefined)) {
+    const on = !(current().path.length === 0 && isChosen(current().history.present, id, name || widget));
+    first.push({
+      label: t(on ? "menu.showInApp" : "menu.hideInApp"),
+      act: () => void showInApp(flatId(current(), id), widget, on),
+    });
+  }
   if (linked !== null && linked !== undefined)
     first.push({ label: t("menu.toWidget"), act: () => edit((level) => disconnect(level, [linked])) });
   if (isSubgraph) {
@@ -325,7 +358,7 @@ function nodeItems(menu: Menu, id: string, widget: string | undefined, t: Transl
       first.push({ label: t("menu.makeUnique"), act: () => makeUnique(id) });
     first.push({ label: t("menu.dissolve"), act: dissolveSelected });
   }
-  if (node && groupPlan(node.type, surroundings()))
+  if (node && groupPlan(node.type, editContext()))
     first.push({ label: t("menu.groupToSubgraph"), act: () => groupToSubgraph(node.type) });
   return {
     colors: (color) =>
@@ -340,6 +373,7 @@ function nodeItems(menu: Menu, id: string, widget: string | undefined, t: Transl
     sections: [
       ...(first.length ? [first] : []),
       [
+        ...(found ? [{ label: t("app.help"), keys: "F1", act: () => openHelp(found.type, found.part) }] : []),
         { label: t("menu.rename"), keys: "F2", act: () => show({ renaming: { kind: "node", id } }) },
         { label: t("menu.collapse"), keys: "Alt+C", act: toggleCollapsed },
         { label: t("menu.mute"), keys: "Ctrl+M", act: () => toggleMode(MUTED) },

@@ -1,4 +1,4 @@
-/** Which subgraph one is in, and the way out. */
+/** Shows which subgraph is open, with the way out. */
 
 import { useT } from "../i18n";
 import { useTab } from "../state/editor";

@@ -13,11 +13,11 @@ interface Props {
 export function Dialog({ title, onClose, children, wide, narrow }: Props) {
   const t = useT();
   const dialog = useRef<HTMLDialogElement>(null);
-  // Before the next key: what is typed at once is typed into it.
+  // Focus before the next key event, so that fast typing goes into the dialog.
   useLayoutEffect(() => {
     const element = dialog.current;
     element?.showModal();
-    // React focuses before the dialog is open, which does nothing then.
+    // React focuses before the dialog is open, which has no effect.
     const first = ["input[type=text]", "[data-first-focus]"].map((name) => element?.querySelector<HTMLElement>(name));
     first.find(Boolean)?.focus();
   }, []);
@@ -30,6 +30,13 @@ export function Dialog({ title, onClose, children, wide, narrow }: Props) {
       data-narrow={narrow || undefined}
       aria-label={title}
       onClose={onClose}
+      // The browser reports "close" a moment after it hides the dialog; a key pressed in between would be lost.
+      onCancel={(event) => {
+        if (event.target !== dialog.current) return;
+        event.preventDefault();
+        dialog.current.close();
+        onClose();
+      }}
       onPointerDown={(event) => (pressed.current = event.target === dialog.current)}
       onClick={(event) => event.target === dialog.current && pressed.current && onClose()}
     >

@@ -103,7 +103,7 @@ const toggled = (set: ReadonlySet<string>, entry: string): ReadonlySet<string> =
 const parentOf = (path: string) => path.replace(/\/?[^/]*$/, "");
 const byName = (first: Row, second: Row) => first.name.localeCompare(second.name, undefined, { numeric: true });
 
-/** Folders before files, both by name; what is in closed folders is left out. */
+/** Folders before files, both by name; the contents of closed folders are left out. */
 function tree(saved: readonly Saved[], closed: ReadonlySet<string>, parent = "", depth = 0): Row[] {
   const folders = foldersOf(saved)
     .filter((folder) => parentOf(folder) === parent)

@@ -1,8 +1,8 @@
-/** Paints what of a picture is to be made anew. The mask becomes the picture's transparency. */
+/** Paints the area of a picture to regenerate. The mask becomes the picture's transparency. */
 
 import { type PointerEvent, useEffect, useRef, useState } from "react";
 import { useT } from "../i18n";
-import { type FileRef, server, viewUrl } from "../server/client";
+import { server, viewUrl } from "../server/client";
 import { writeWidget } from "../state/commands";
 import { settleStep, showTab } from "../state/editor";
 import { refreshCatalogue } from "../state/files";
@@ -13,6 +13,7 @@ import { Dialog } from "./Dialog";
 import { MaskSheet, type Point } from "./maskSheet";
 import { usePanZoom } from "./usePanZoom";
 
+type Mask = NonNullable<ReturnType<typeof useUi.getState>["mask"]>;
 type Tool = "brush" | "eraser" | "hand";
 
 const RIGHT_OR_PENS_ERASER = 2 | 32;
@@ -22,7 +23,7 @@ export default function MaskPainter() {
   return mask && <OpenPainter key={viewUrl(mask.file)} mask={mask} />;
 }
 
-function OpenPainter({ mask }: { mask: { file: FileRef; tab: string; node: string; widget: string } }) {
+function OpenPainter({ mask }: { mask: Mask }) {
   const t = useT();
   const layer = useRef<HTMLCanvasElement>(null);
   const stage = useRef<HTMLDivElement>(null);
@@ -79,7 +80,7 @@ function OpenPainter({ mask }: { mask: { file: FileRef; tab: string; node: strin
     const moves = event.nativeEvent.getCoalescedEvents?.() ?? [];
     for (const move of moves.length ? moves : [event]) {
       const to = at(move);
-      if (last.current?.x === to.x && last.current.y === to.y) continue; // a soft brush that rests does not harden
+      if (last.current?.x === to.x && last.current.y === to.y) continue; // a resting soft brush does not add more paint
       sheet?.stroke(last.current ?? to, to, brush);
       last.current = to;
     }
@@ -107,7 +108,7 @@ function OpenPainter({ mask }: { mask: { file: FileRef; tab: string; node: strin
       const { name, subfolder } = await server.upload(await sheet.alpha(), `${stem}-mask.png`, mask.file);
       await refreshCatalogue();
       showTab(mask.tab);
-      writeWidget(mask.node, mask.widget, `${subfolder ? `${subfolder}/` : ""}${name}`, null);
+      writeWidget(mask.node, mask.widget, `${subfolder ? `${subfolder}/` : ""}${name}`, null, mask.path);
       settleStep();
       close();
     } catch (error) {
@@ -136,7 +137,7 @@ function OpenPainter({ mask }: { mask: { file: FileRef; tab: string; node: strin
     act();
   };
   useEffect(() => {
-    // Of the window: a button that has just been disabled leaves the focus with nobody.
+    // Listens on the window: a button that was just disabled leaves no element with the focus.
     window.addEventListener("keydown", press, true);
     return () => window.removeEventListener("keydown", press, true);
   });

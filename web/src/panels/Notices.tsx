@@ -1,14 +1,20 @@
-import { reveal } from "../canvas/reveal";
 import { useT } from "../i18n";
-import { useEditor } from "../state/editor";
-import { dismiss, type Notice, useNotices } from "../state/notices";
+import { activeTab, useEditor } from "../state/editor";
+import { type About, dismiss, type Notice, useNotices } from "../state/notices";
 import { useRuns } from "../state/runs";
+import { reseeded } from "../state/seeds";
+import { runWithNewSeeds } from "../state/submission";
 import { Icon } from "../widgets/Icon";
 
-export function Notices() {
+interface Props {
+  /** Shows the node that a message is about; undefined: there is no canvas. */
+  onReveal?: (place: Required<About>) => void;
+}
+
+export function Notices({ onReveal }: Props) {
   const tab = useEditor((state) => state.active);
   const verdicts = useRuns((state) => state.verdicts);
-  // A failure in another tab is shown here too, until that tab is looked at.
+  // A failure in another tab is also shown here until that tab is opened.
   const notices = useNotices((state) => state.notices).filter(
     ({ text, about }) => !about || about.tab === tab || (text === "run.failed" && verdicts[about.tab] === "failed"),
   );
@@ -18,22 +24,26 @@ export function Notices() {
         {notices
           .filter(({ kind }) => kind === "info")
           .map((notice) => (
-            <Message key={notice.id} notice={notice} />
+            <Message key={notice.id} notice={notice} onReveal={onReveal} />
           ))}
       </div>
       <div role="alert">
         {notices
           .filter(({ kind }) => kind === "error")
           .map((notice) => (
-            <Message key={notice.id} notice={notice} />
+            <Message key={notice.id} notice={notice} onReveal={onReveal} />
           ))}
       </div>
     </div>
   );
 }
 
-function Message({ notice: { id, kind, text, details, about } }: { notice: Notice }) {
+function Message({ notice: { id, kind, text, details, about }, onReveal }: { notice: Notice } & Props) {
   const t = useT();
+  const hasSeeds = useEditor((state) => {
+    const doc = activeTab(state).history.present;
+    return text === "run.unchanged" && reseeded(doc, state.catalogue) !== doc;
+  });
   const place = about?.id === undefined ? null : { tab: about.tab, id: about.id };
   return (
     <div className="notice" data-kind={kind}>
@@ -41,12 +51,24 @@ function Message({ notice: { id, kind, text, details, about } }: { notice: Notic
         {t(text)}
         {details && <small>{details}</small>}
       </p>
-      {place && (
+      {hasSeeds && (
         <button
           type="button"
           className="notice-act"
           onClick={() => {
-            reveal(place);
+            dismiss(id);
+            void runWithNewSeeds();
+          }}
+        >
+          {t("run.newSeed")}
+        </button>
+      )}
+      {place && onReveal && (
+        <button
+          type="button"
+          className="notice-act"
+          onClick={() => {
+            onReveal(place);
             dismiss(id);
           }}
         >

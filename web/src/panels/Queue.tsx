@@ -1,4 +1,4 @@
-/** What runs, what waits, and what went wrong. */
+/** The running, waiting and failed jobs. */
 
 import { useEffect, useState } from "react";
 import { useT } from "../i18n";
@@ -17,7 +17,7 @@ export function Queue() {
   useEffect(() => {
     void server.jobs(["failed", "cancelled"], RECENT).then(
       ({ jobs }) => setFailed(jobs),
-      () => undefined, // the list is asked for again with the next run
+      () => undefined, // the next run requests the list again
     );
   }, [ended, active]);
   const change = async (what: Record<string, unknown>) => {
@@ -102,7 +102,7 @@ function Act({ icon, label, act, disabled }: { icon: IconName; label: string; ac
   );
 }
 
-/** The workflow that a prompt was queued from, if it is open here. */
+/** The tab of the workflow that a prompt was queued from, if it is open here. */
 function useOrigin(promptId: string): string | undefined {
   const tab = useRuns((state) => state.jobs[promptId]?.tab);
   return useEditor((state) => state.tabs.find((entry) => entry.id === tab)?.name);
@@ -116,9 +116,12 @@ interface JobProps {
 }
 
 function Job({ item, progress, onMove, children }: JobProps) {
-  const [, id, prompt] = item;
+  const t = useT();
+  const [, id, prompt, extra] = item;
   const workflow = useOrigin(id);
   const text = promptText(prompt);
+  const seed = seedText(prompt);
+  const time = typeof extra.create_time === "number" ? new Date(extra.create_time).toLocaleTimeString() : "";
   return (
     <div
       className="job"
@@ -131,7 +134,7 @@ function Job({ item, progress, onMove, children }: JobProps) {
     >
       <span className="job-text">
         <span className="job-name">{text || workflow || id.slice(0, 8)}</span>
-        {text && workflow && <small>{workflow}</small>}
+        <small>{[text && workflow, seed && t("queue.seed", { seed }), time].filter(Boolean).join(" · ")}</small>
       </span>
       {progress !== undefined && <small className="job-share">{Math.round(progress * 100)} %</small>}
       {children}
@@ -164,10 +167,19 @@ function Failed({ job, retry }: { job: JobLine; retry(): void }) {
   );
 }
 
-/** What a person would call a job: the first text in it. */
+/** A title for a job: its first text. */
 export function promptText(prompt: QueueItem[2]): string {
   const texts = Object.values(prompt).flatMap((node) =>
     typeof node.inputs?.text === "string" ? [node.inputs.text] : [],
   );
   return texts.find((text) => text.trim()) ?? "";
+}
+
+/** The first seed among a job's inputs; "" if it has none. */
+function seedText(prompt: QueueItem[2]): string {
+  for (const { inputs } of Object.values(prompt)) {
+    const seed = inputs?.seed ?? inputs?.noise_seed;
+    if (typeof seed === "number" || typeof seed === "bigint") return String(seed);
+  }
+  return "";
 }

@@ -1,6 +1,7 @@
-/** The panels and the editor's own settings. */
+/** The bar that opens panels and the editor's settings. */
 
 import { type Language, useT, useWords } from "../i18n";
+import { useTab } from "../state/editor";
 import { useRuns } from "../state/runs";
 import { setting } from "../state/settings";
 import { type Panel, show, togglePanel, useUi } from "../state/ui";
@@ -9,18 +10,27 @@ import { openPalette } from "./useKeys";
 
 export function Rail() {
   const t = useT();
+  const app = useTab((tab) => tab.app);
   const panel = useUi((state) => state.panel);
   const language = useWords((state) => state.language);
   const waiting = useRuns((state) => state.pending.length + state.active.length);
   const panels: [Panel, IconName, string, string][] = [
     ["start", "workflow", t("app.workflows"), "W"],
+    ["models", "model", t("models.title"), "M"],
     ["gallery", "image", t("app.gallery"), "G"],
     ["queue", "queue", t("app.queue"), "Q"],
+    ["help", "help", t("app.help"), "F1"],
   ];
   const other: Language = language === "en" ? "zh-CN" : "en";
   return (
     <nav className="rail" aria-label="Sumi">
-      <button type="button" className="rail-button" onClick={openPalette} title={`${t("app.addNode")} (/)`}>
+      <button
+        type="button"
+        className="rail-button"
+        disabled={app}
+        onClick={openPalette}
+        title={`${t("app.addNode")} (/)`}
+      >
         <Icon name="add" />
         <span>{t("app.addNode")}</span>
       </button>
@@ -43,6 +53,7 @@ export function Rail() {
       <button
         type="button"
         className="rail-button quiet"
+        data-wide-only
         onClick={() => setting("language", other)}
         title={t("app.language")}
         lang={other}
@@ -53,6 +64,7 @@ export function Rail() {
       <button
         type="button"
         className="rail-button quiet"
+        data-wide-only
         onClick={() => show({ shortcuts: true })}
         title={`${t("app.shortcuts")} (?)`}
       >

@@ -1,17 +1,20 @@
-/** All nodes, found by name, category or socket type; from a socket, what fits it. */
+/** Searches all nodes by name, category or socket type; opened from a socket, it lists the nodes that fit. */
 
 import { useEffect, useMemo, useRef, useState } from "react";
 import { typeColor } from "../canvas/palette";
-import { bestOn, give, linkToNode, type SocketPlace, socketName, socketOf, takersOf } from "../canvas/wiring";
-import { fits, type GraphNode, linksById, NOTES } from "../document/document";
+import { acceptingSockets, bestOn, give, linkToNode, type SocketPlace, socketName, socketOf } from "../canvas/wiring";
+import { type GraphNode, linksById, NOTES, nodesById } from "../document/document";
 import { nextNodeId } from "../document/edits";
 import { newNode, newNote, newReroute } from "../document/new_nodes";
 import type { NodeDef } from "../document/schema";
-import { useT } from "../i18n";
+import { usualNext } from "../document/wired";
+import { translated, useT, useWords } from "../i18n";
 import { putNode } from "../state/commands";
 import { current, levelOf, settleStep, useEditor } from "../state/editor";
+import { recent, remember } from "../state/recent";
 import { type Palette, type Socket, show, useUi } from "../state/ui";
 import { Icon } from "../widgets/Icon";
+import { search } from "./node_search";
 import { useReturnedFocus } from "./useReturnedFocus";
 import { focusNode } from "./walking";
 
@@ -50,18 +53,20 @@ function plain(name: string, title: string, inputs: string[], outputs: string[])
 function OpenPalette({ palette }: { palette: Palette }) {
   const t = useT();
   const catalogue = useEditor((state) => state.catalogue);
+  const help = useWords((state) => state.help);
   const [text, setText] = useState("");
   const [at, setAt] = useState(0);
   const list = useRef<HTMLDivElement>(null);
   const sockets = useMemo(() => (palette.sockets && palette.from ? socketsFor(palette.from) : []), [palette]);
+  const first = useMemo(() => suggested(palette.from), [palette]);
   const found = useMemo((): Found[] => {
     const ends = sockets.filter(({ title }) => matches(title, text));
-    const defs = search([...catalogue.values(), ...EXTRA], text, palette.from);
+    const defs = search([...catalogue.values(), ...EXTRA], { text, from: palette.from, first, help });
     return [
       ...ends.map((end) => ({ key: `${end.socket.node}/${end.socket.slot}`, end })),
       ...defs.map((def) => ({ key: def.name, def })),
     ];
-  }, [catalogue, text, palette.from, sockets]);
+  }, [catalogue, text, palette.from, sockets, first, help]);
   useEffect(
     () => void list.current?.querySelector("[aria-selected=true]")?.scrollIntoView({ block: "nearest" }),
     [at, found],
@@ -136,7 +141,7 @@ function OpenPalette({ palette }: { palette: Palette }) {
   );
 }
 
-/** A socket that is there, or a node to be made. */
+/** An existing socket, or a node to create. */
 type Found = { key: string; end: End; def?: undefined } | { key: string; def: NodeDef; end?: undefined };
 
 interface End {
@@ -144,12 +149,30 @@ interface End {
   title: string;
 }
 
-/** What a link from here could end at, what has no link yet first. */
+/** The classes to list first: those that the user added here or anywhere last, then those that are usual here. */
+function suggested(from: Socket | null): string[] {
+  const added = recent();
+  if (!from) return added.map(({ node }) => node);
+  const end = openEnd(from);
+  const here = added.filter(({ to }) => to === endKey(end)).map(({ node }) => node);
+  return [...new Set([...here, ...usualNext(end)])];
+}
+
+/** A socket by its class and its name in files, not by the node. */
+function openEnd({ node, side, slot, type }: Socket) {
+  const found = nodesById(levelOf(current())).get(node);
+  const named = side === "input" && typeof slot === "number" ? (found?.inputs?.[slot]?.name ?? slot) : slot;
+  return { class: found?.type ?? "", side, slot: named, type };
+}
+
+const endKey = ({ class: name, side, slot }: ReturnType<typeof openEnd>): string => `${name}/${side}/${slot}`;
+
+/** The sockets where a link from here could end, unlinked ones first. */
 function socketsFor(from: Socket): End[] {
   const seeks = from.side === "output" ? "input" : "output";
   const rank = (socket: SocketPlace) =>
     Number(socket.linked && seeks === "input") + (socket.type === from.type ? 0 : 2);
-  return takersOf({ fixed: [from], seeks })
+  return acceptingSockets({ fixed: [from], seeks })
     .toSorted((first, second) => rank(first) - rank(second))
     .map((socket) => ({ socket, title: socketName(socket) }));
 }
@@ -178,13 +201,14 @@ function SocketOption({ end: { socket, title } }: { end: End }) {
 }
 
 function NodeOption({ def }: { def: NodeDef }) {
+  const help = useWords((state) => state.help);
   return (
     <>
       <span className="option-main">
         <strong>{def.label ?? def.title}</strong>
         <small>{def.categoryLabel ?? def.category}</small>
       </span>
-      {def.description && <span className="option-note">{def.description}</span>}
+      {def.description && <span className="option-note">{translated(def.description, help)}</span>}
       <span className="option-types">
         {def.outputs.map((output, slot) => (
           <i key={slot} style={{ background: typeColor(output.type) }} title={output.type} />
@@ -194,62 +218,11 @@ function NodeOption({ def }: { def: NodeDef }) {
   );
 }
 
-/** The nodes that match, best first. */
-export function search(defs: NodeDef[], text: string, from: Socket | null): NodeDef[] {
-  const words = text.toLowerCase().split(/\s+/).filter(Boolean);
-  const scored = defs.flatMap((def) => {
-    if (from && !meets(def, from)) return [];
-    const title = def.title.toLowerCase();
-    const label = def.label ?? "";
-    const name = def.name.toLowerCase();
-    const types = [...def.inputs, ...def.outputs].map((entry) => entry.type.toLowerCase());
-    let score = 0;
-    for (const word of words) {
-      if (title === word || name === word) score += 100;
-      else if (title.startsWith(word) || name.startsWith(word)) score += 60;
-      else if (title.includes(` ${word}`)) score += 45;
-      else if (title.includes(word) || name.includes(word) || label.toLowerCase().includes(word)) score += 30;
-      else if (def.category.toLowerCase().includes(word) || def.categoryLabel?.includes(word)) score += 12;
-      else if (types.some((type) => type.includes(word))) score += 8;
-      else return [];
-    }
-    score += FAVOURITES.has(def.name) ? 9 : 0;
-    if (from && exactly(def, from)) score += 20;
-    if (def.deprecated || def.category.startsWith("_") || /advanced|training|api/.test(def.category)) score -= 8;
-    return [{ def, score }];
-  });
-  return scored
-    .sort((first, second) => second.score - first.score || first.def.title.localeCompare(second.def.title))
-    .map(({ def }) => def);
-}
-
-const FAVOURITES = new Set([
-  "KSampler",
-  "CLIPTextEncode",
-  "CheckpointLoaderSimple",
-  "VAEDecode",
-  "VAEEncode",
-  "EmptyLatentImage",
-  "SaveImage",
-  "PreviewImage",
-  "LoadImage",
-  "LoraLoader",
-]);
-
-const meets = (def: NodeDef, from: Socket) =>
-  from.side === "output"
-    ? def.inputs.some((input) => fits(input.type, from.type))
-    : def.outputs.some((output) => fits(from.type, output.type));
-
-const exactly = (def: NodeDef, from: Socket) =>
-  from.side === "output"
-    ? def.inputs.some((input) => input.type === from.type)
-    : def.outputs.some((output) => output.type === from.type);
-
-/** The node, its links and the link it goes into: one step. */
+/** Add the node, its links and its place in a link as one undo step. */
 function place(def: NodeDef, { at, from, onto }: Palette): void {
   const step = `add ${nextNodeId(levelOf(current()))}`;
   const [x, y] = at;
+  remember({ node: def.name, to: from ? endKey(openEnd(from)) : "" });
   settleStep();
   const id = putNode(
     (number, spot) => special(def, number, spot) ?? newNode(def, number, spot),

@@ -50,6 +50,20 @@ export default function Settings() {
             ]}
           />
         </div>
+        <div className="setting" role="radiogroup" aria-label={t("settings.seeds")}>
+          <span>
+            {t("settings.seeds")}
+            <small>{t("settings.seedsHint")}</small>
+          </span>
+          <Segments
+            name="seeds"
+            value={chosen.seeds}
+            options={[
+              ["before", t("settings.seeds.before")],
+              ["after", t("settings.seeds.after")],
+            ]}
+          />
+        </div>
         {either("snap", t("app.snap"), t("settings.snapHint"))}
         {either("minimap", t("app.minimap"), t("settings.minimapHint"))}
         {either("welcome", t("settings.welcome"), t("settings.welcomeHint"))}
@@ -58,7 +72,7 @@ export default function Settings() {
   );
 }
 
-function Segments<Name extends "theme" | "language">({
+function Segments<Name extends "theme" | "language" | "seeds">({
   name,
   value,
   options,

@@ -1,4 +1,4 @@
-/** All shortcuts, on `?`. */
+/** The list of shortcuts, opened with `?`. */
 
 import { type Key, useT } from "../i18n";
 import { show } from "../state/ui";
@@ -14,9 +14,12 @@ const LISTS: [Key, [string, Key][]][] = [
       ["Ctrl S", "keys.save"],
       ["Ctrl O", "keys.open"],
       ["W", "keys.workflows"],
+      ["M", "models.title"],
       ["G", "keys.gallery"],
       ["Q", "keys.queue"],
+      ["A", "keys.app"],
       ["?", "keys.shortcuts"],
+      ["F1", "keys.help"],
     ],
   ],
   [
@@ -33,9 +36,11 @@ const LISTS: [Key, [string, Key][]][] = [
       ["Ctrl B", "keys.bypass"],
       ["Alt C", "keys.collapse"],
       ["Ctrl G", "keys.group"],
+      ["Shift G", "keys.nextGroup"],
       ["← ↑ → ↓", "keys.move"],
       ["Shift ← ↑ → ↓", "keys.moveFar"],
       ["Alt ← ↑ → ↓", "keys.resize"],
+      ["Ctrl ↑ ↓", "keys.weight"],
       ["L", "keys.layout"],
     ],
   ],

@@ -1,16 +1,28 @@
 /** The panel beside the rail. */
 
 import { useState } from "react";
-import { useT } from "../i18n";
+import { type Key, useT } from "../i18n";
 import { type Panel, show } from "../state/ui";
 import { Icon } from "../widgets/Icon";
 import { Gallery } from "./Gallery";
+import { HelpPanel } from "./HelpPanel";
+import { MissingPanel } from "./MissingPanel";
+import { ModelsPanel } from "./ModelsPanel";
 import { Queue } from "./Queue";
 import { Start } from "./Start";
 
+const TITLES: Record<Panel, Key> = {
+  start: "app.workflows",
+  gallery: "app.gallery",
+  queue: "app.queue",
+  help: "app.help",
+  missing: "missing.title",
+  models: "models.title",
+};
+
 export default function SidePanel({ panel }: { panel: Panel }) {
   const t = useT();
-  const title = { start: t("app.workflows"), gallery: t("app.gallery"), queue: t("app.queue") }[panel];
+  const title = t(TITLES[panel]);
   const [wide, setWide] = useState(false);
   return (
     <aside
@@ -40,6 +52,9 @@ export default function SidePanel({ panel }: { panel: Panel }) {
       {panel === "start" && <Start />}
       {panel === "gallery" && <Gallery />}
       {panel === "queue" && <Queue />}
+      {panel === "help" && <HelpPanel />}
+      {panel === "missing" && <MissingPanel />}
+      {panel === "models" && <ModelsPanel />}
     </aside>
   );
 }

@@ -1,4 +1,4 @@
-/** Where to begin: examples, what was saved, and what windows that are closed left unsaved. */
+/** The start panel: examples, saved workflows, and unsaved ones from closed windows. */
 
 import { useCallback, useEffect, useState } from "react";
 import { emptyDocument } from "../document/document";
@@ -8,6 +8,7 @@ import { openTab } from "../state/editor";
 import { type KeptTab, leftovers, takeLeftover } from "../state/session";
 import { Icon } from "../widgets/Icon";
 import { EXAMPLES, openExample } from "./examples";
+import { LessonCard } from "./LessonCard";
 import { Library } from "./Library";
 
 export function Start() {
@@ -17,6 +18,8 @@ export function Start() {
       <Leftovers />
       <h3>{t("start.saved")}</h3>
       <Library />
+      <h3>{t("lesson.name")}</h3>
+      <LessonCard />
       <h3>{t("start.examples")}</h3>
       <div className="examples">
         {EXAMPLES.map(({ name, picture }) => (

@@ -1,9 +1,9 @@
-/** Which fields inside a subgraph its node shows. */
+/** Chooses which fields inside a subgraph its node shows. */
 
 import { nodesById, subgraphs } from "../document/document";
 import { isLifted, liftable } from "../document/lifting";
 import { useT } from "../i18n";
-import { levelOf, surroundings, useTab } from "../state/editor";
+import { editContext, levelOf, useTab } from "../state/editor";
 import { toggleLifted } from "../state/subgraph_commands";
 import { show, useUi } from "../state/ui";
 import { Dialog } from "./Dialog";
@@ -16,7 +16,7 @@ export default function SubgraphFields() {
   const definition = holder && subgraphs(doc).get(holder.type);
   const close = () => show({ fields: null });
   if (!holder || !definition) return null;
-  const around = surroundings();
+  const around = editContext();
   const fields = liftable(definition, around);
   const titles = [...new Map(fields.map(({ node }) => [String(node.id), node])).values()];
   return (

@@ -1,14 +1,14 @@
-/** Tabs, files, and the one button that matters. */
+/** Tabs, files, and the Run button. */
 
 import { useEffect, useRef } from "react";
 import { emptyDocument } from "../document/document";
 import { type Key, useT } from "../i18n";
-import { isChanged, openTab, showTab, useEditor } from "../state/editor";
+import { isChanged, openTab, showTab, toggleApp, useEditor, useTab } from "../state/editor";
 import { openFile } from "../state/files";
 import { closeAsking, save } from "../state/library";
 import { seen, useRuns, type Verdict } from "../state/runs";
 import { Icon } from "../widgets/Icon";
-import { RunButton } from "./RunButton";
+import { RunButton } from "../widgets/RunButton";
 
 const VERDICTS: Record<Verdict, Key> = {
   running: "app.running",
@@ -21,6 +21,7 @@ export function TopBar() {
   const t = useT();
   const tabs = useEditor((state) => state.tabs);
   const active = useEditor((state) => state.active);
+  const app = useTab((tab) => tab.app);
   const verdicts = useRuns((state) => state.verdicts);
   const picker = useRef<HTMLInputElement>(null);
   useEffect(() => seen(active), [active, verdicts]);
@@ -33,7 +34,7 @@ export function TopBar() {
         Sumi
       </span>
       <nav className="tabs" aria-label={t("app.workflows")}>
-        {/* Beside each tab is the button that closes it, which a list of tabs may not hold. */}
+        {/* The close buttons are outside the tab list, which may contain only tabs. */}
         <span role="tablist" aria-label={t("app.workflows")} aria-owns={tabs.map((tab) => `tab-${tab.id}`).join(" ")} />
         {tabs.map((tab) => (
           <div
@@ -85,6 +86,16 @@ export function TopBar() {
       <div className="top-tools">
         <button
           type="button"
+          className="button small view-toggle"
+          title={`${app ? t("appView.toGraph") : t("appView.toApp")} (A)`}
+          aria-label={app ? t("appView.toGraph") : t("appView.toApp")}
+          onClick={toggleApp}
+        >
+          <Icon name={app ? "workflow" : "image"} />
+          <span>{app ? t("app.graph") : t("app.app")}</span>
+        </button>
+        <button
+          type="button"
           className="icon-button"
           title={`${t("app.open")} (Ctrl+O)`}
           aria-label={t("app.open")}
@@ -113,7 +124,8 @@ export function TopBar() {
             event.target.value = "";
           }}
         />
-        <RunButton />
+        {/* The app view has its own Run button, within reach of a thumb. */}
+        {!app && <RunButton />}
       </div>
     </header>
   );

@@ -1,17 +1,22 @@
-/** A picture in full: zoom, neighbours, comparison with another, and where it came from. */
+/** Shows one picture: zoom, next and previous, comparison with another, and how it was made. */
 
 import { useEffect, useLayoutEffect, useRef, useState } from "react";
-import { stage } from "../canvas/stage";
+import { emptyDocument } from "../document/document";
 import { useT } from "../i18n";
 import { fileKey, thumbnailUrl, viewUrl } from "../server/client";
-import { pictureInput, writeWidget } from "../state/commands";
-import { confirmed } from "../state/dialogs";
-import { openText, uploadTo } from "../state/files";
-import { forget, type Picture } from "../state/gallery";
+import { writeWidget } from "../state/commands";
+import { ask } from "../state/dialogs";
+import { openTab } from "../state/editor";
+import { isFavourite, useFavourites } from "../state/favourites";
+import { openFile, uploadTo } from "../state/files";
+import { deleteFiles, forget, type Picture } from "../state/gallery";
 import { notify } from "../state/notices";
+import { pictureTarget } from "../state/picture_target";
 import { show, useUi } from "../state/ui";
 import { Icon, type IconName } from "../widgets/Icon";
-import { PictureFacts, textsOf } from "./PictureFacts";
+import { Split } from "../widgets/Split";
+import { star } from "./GalleryTools";
+import { PictureFacts } from "./PictureFacts";
 import { usePanZoom } from "./usePanZoom";
 
 const STRIP = 12;
@@ -25,6 +30,7 @@ export default function Viewer() {
 
 function OpenViewer({ pictures, index, file }: { pictures: readonly Picture[]; index: number; file: Picture }) {
   const t = useT();
+  const starred = useFavourites((state) => isFavourite(state.pictures, file));
   const [against, setAgainst] = useState<Picture | null>(null);
   const [share, setShare] = useState(50);
   const [facts, setFacts] = useState(localStorage.getItem(KEPT) !== "off");
@@ -66,21 +72,23 @@ function OpenViewer({ pictures, index, file }: { pictures: readonly Picture[]; i
     if (!against) open(index + 1 < pictures.length ? index + 1 : index - 1);
   };
   const remove = async () => {
-    if (
-      !file.promptId ||
-      !(await confirmed(t("viewer.forgetTitle"), t("viewer.forgetText"), {
-        id: "forget",
-        label: t("viewer.forgetIt"),
-        kind: "danger",
-      }))
-    )
-      return;
+    if (!file.promptId) return;
+    const given = await ask({
+      title: t("viewer.forgetTitle"),
+      text: t("viewer.forgetText"),
+      choices: [
+        { id: "forget", label: t("viewer.forgetIt"), kind: "primary" },
+        { id: "delete", label: t("viewer.deleteIt"), kind: "danger" },
+      ],
+    });
+    if (given === null) return;
+    const forgets = given.choice === "forget";
     try {
-      await forget(file);
+      await (forgets ? forget(file) : deleteFiles([file]));
     } catch {
       return notify("error", "run.unreachable");
     }
-    const rest = pictures.filter((entry) => entry !== file && entry.promptId !== file.promptId);
+    const rest = pictures.filter((entry) => entry !== file && !(forgets && entry.promptId === file.promptId));
     if (rest.length) show({ viewer: { pictures: rest, index: Math.min(index, rest.length - 1) } });
     else close();
   };
@@ -153,6 +161,13 @@ function OpenViewer({ pictures, index, file }: { pictures: readonly Picture[]; i
         <i className="divider" />
         {tool("workflow", t("gallery.workflow"), () => void openWorkflow(file).then((opened) => opened && close()))}
         {tool("toInput", t("gallery.toInput"), () => void takeAsInput(file).then(close))}
+        {tool("add", t("gallery.toNewTab"), () => {
+          openTab(file.filename.replace(/\.[^.]+$/, ""), emptyDocument());
+          void takeAsInput(file).then(close);
+        })}
+        {tool("star", t(starred ? "gallery.unstar" : "gallery.star"), () => void star([file], !starred), {
+          pressed: starred,
+        })}
         <a
           className="icon-button"
           href={viewUrl(file)}
@@ -252,67 +267,23 @@ function OpenViewer({ pictures, index, file }: { pictures: readonly Picture[]; i
   );
 }
 
-/** The line between the two pictures, dragged or moved with the arrow keys. */
-function Split({
-  share,
-  stage: paper,
-  onChange,
-}: {
-  share: number;
-  stage: React.RefObject<HTMLDivElement | null>;
-  onChange(share: number): void;
-}) {
-  const t = useT();
-  const to = (value: number) => onChange(Math.min(100, Math.max(0, value)));
-  return (
-    <div
-      className="viewer-split"
-      role="slider"
-      tabIndex={0}
-      aria-label={t("gallery.compare")}
-      aria-valuemin={0}
-      aria-valuemax={100}
-      aria-valuenow={Math.round(share)}
-      style={{ left: `${share}%` }}
-      onPointerDown={(event) => {
-        event.stopPropagation();
-        event.currentTarget.setPointerCapture(event.pointerId);
-      }}
-      onPointerMove={(event) => {
-        const box = paper.current?.getBoundingClientRect();
-        if (box && event.currentTarget.hasPointerCapture(event.pointerId))
-          to((100 * (event.clientX - box.left)) / box.width);
-      }}
-      onKeyDown={(event) => {
-        const by = { ArrowLeft: -2, ArrowRight: 2 }[event.key];
-        if (by === undefined) return;
-        event.stopPropagation();
-        event.preventDefault();
-        to(share + by * (event.shiftKey ? 5 : 1));
-      }}
-    />
-  );
-}
-
 async function openWorkflow(file: Picture): Promise<boolean> {
   try {
-    const texts = await textsOf(file);
-    const text = texts.workflow ?? texts.prompt;
-    if (text) return openText(file.filename.replace(/\.[^.]+$/, ""), text);
-    notify("error", "file.nothing", file.filename);
-    return false;
+    const answer = await fetch(viewUrl(file));
+    if (!answer.ok) throw new Error(`${answer.status}`);
+    return await openFile(new File([await answer.blob()], file.filename));
   } catch {
     notify("error", "file.unreadable", file.filename);
     return false;
   }
 }
 
-/** Into the selected node that loads pictures, else a new one. */
+/** Load the picture into the node or field that the open view chooses. */
 async function takeAsInput(file: Picture): Promise<void> {
-  const to = stage && pictureInput(stage.middle());
+  const to = pictureTarget();
   if (!to) return;
   if (file.type === "input")
-    return writeWidget(to.id, to.key, `${file.subfolder ? `${file.subfolder}/` : ""}${file.filename}`, null);
+    return writeWidget(to.id, to.key, `${file.subfolder ? `${file.subfolder}/` : ""}${file.filename}`, null, to.path);
   const blob = await (await fetch(viewUrl(file))).blob();
-  await uploadTo(to.id, to.key, new File([blob], file.filename, { type: blob.type }));
+  await uploadTo(to.id, to.key, new File([blob], file.filename, { type: blob.type }), to.path);
 }

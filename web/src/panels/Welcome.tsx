@@ -11,6 +11,7 @@ import { useRuns } from "../state/runs";
 import { setting } from "../state/settings";
 import { Icon } from "../widgets/Icon";
 import { EXAMPLES, openExample } from "./examples";
+import { openLesson } from "./lessons";
 
 /** The number of successful runs before the page was opened and now; null until the server answers. */
 function useRunsMade(): { before: number; now: number } | null {
@@ -19,7 +20,7 @@ function useRunsMade(): { before: number; now: number } | null {
   useEffect(() => {
     void server.jobs(["completed"], 1).then(
       ({ pagination: { total } }) => setMade((known) => ({ before: known?.before ?? total, now: total })),
-      () => undefined, // asked again with the next run
+      () => undefined, // the next run requests it again
     );
   }, [ended]);
   return made;
@@ -47,6 +48,10 @@ export default function Welcome() {
       <header>
         <strong>{t(title)}</strong>
         <span>{t(text)}</span>
+        <button type="button" className="button small" onClick={() => void openLesson()}>
+          <Icon name="lesson" />
+          {t("lesson.title")}
+        </button>
         <button type="button" className="icon-button" aria-label={t("app.close")} title={t("app.close")} onClick={away}>
           <Icon name="close" />
         </button>

@@ -1,4 +1,4 @@
-/** The workflows in `workflows/`, with a picture of what each makes. */
+/** The workflows in `workflows/`, each with a picture it makes. */
 
 import type { Doc } from "../document/document";
 import { t } from "../i18n";
@@ -11,7 +11,7 @@ const PICTURES = import.meta.glob<string>("../../../workflows/*.webp", {
   import: "default",
 });
 
-/** In the order in which one learns. */
+/** In the order in which to learn from them. */
 const NAMES = [
   "text_to_image",
   "image_to_image",
@@ -19,12 +19,38 @@ const NAMES = [
   "latent_upscale",
   "two_areas",
   "samplers_side_by_side",
+  "custom_sampling",
 ] as const;
 export type Example = (typeof NAMES)[number];
 
+/** Examples that the start page does not list: the help opens them. */
+const OTHERS = [
+  "controlnet",
+  "lcm",
+  "lora",
+  "merging",
+  "sdxl_base_and_refiner",
+  "textual_inversion",
+  "train_lcm",
+  "train_tiny",
+  "two_loras",
+  "unclip",
+  "upscale_model",
+] as const;
+
 export const EXAMPLES = NAMES.map((name) => ({ name, picture: PICTURES[`../../../workflows/${name}.webp`] ?? "" }));
 
-export async function openExample(name: Example): Promise<void> {
+/** An example's title in the editor's language; that of its file if it has none. */
+export function exampleTitle(name: string): string {
+  const words = name.replaceAll("_", " ");
+  const titled = [...NAMES, ...OTHERS].find((known) => known === name);
+  return titled ? t(`example.${titled}`) : words[0]?.toUpperCase() + words.slice(1);
+}
+
+/** The picture of any workflow in `workflows/`; undefined: it makes none. */
+export const examplePicture = (name: string): string | undefined => PICTURES[`../../../workflows/${name}.webp`];
+
+export async function openExample(name: string): Promise<void> {
   const document = DOCUMENTS[`../../../workflows/${name}.json`];
-  if (document) openTab(t(`example.${name}`), (await document()).default);
+  if (document) openTab(exampleTitle(name), (await document()).default);
 }

@@ -1,9 +1,9 @@
-/** The sheet that a mask is painted on: strokes, their history, and what becomes of it. */
+/** The bitmap that a mask is painted on: strokes, undo history, and the resulting picture. */
 
 export interface Brush {
-  /** Across, in pixels of the picture. */
+  /** Diameter, in pixels of the picture. */
   size: number;
-  /** 0: a hard edge … 1: soft to the middle. */
+  /** 0: a hard edge, 1: soft to the centre. */
   softness: number;
   erasing: boolean;
 }
@@ -42,7 +42,7 @@ export class MaskSheet {
     this.earlier = blank(width, height);
   }
 
-  /** Begin with what is transparent in a picture. */
+  /** Start with the transparent parts of a picture. */
   load(alpha: CanvasImageSource): void {
     this.context.fillStyle = PAINT;
     this.context.fillRect(0, 0, this.width, this.height);
@@ -138,7 +138,7 @@ export class MaskSheet {
     this.past.push(step);
   }
 
-  /** A picture that is transparent where this is painted: the alpha that the server gives the original. */
+  /** A picture that is transparent where the mask is painted: the server copies its alpha to the original. */
   async alpha(): Promise<Blob> {
     const paper = blank(this.width, this.height);
     paper.fillStyle = "#fff";

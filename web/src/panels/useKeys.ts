@@ -1,4 +1,4 @@
-/** The keyboard. */
+/** Handles keyboard shortcuts. */
 
 import { useEffect } from "react";
 import { resizeTo, sizeOf } from "../canvas/gestures";
@@ -20,16 +20,29 @@ import {
   redoStep,
   select,
   settleStep,
+  toggleApp,
   toggleCollapsed,
   toggleMode,
   undoStep,
 } from "../state/editor";
+import { about, openHelp } from "../state/help";
 import { save } from "../state/library";
 import { carried, move, shifted } from "../state/moving";
 import { leaveTo } from "../state/subgraph_commands";
 import { run } from "../state/submission";
 import { show, togglePanel, useUi } from "../state/ui";
-import { enter, focusNode, follow, leave, openMenuByKey, pressOnReroute, pressOnSocket, walk } from "./walking";
+import { partOf } from "./Tips";
+import {
+  enter,
+  focusNode,
+  follow,
+  leave,
+  openMenuByKey,
+  pressOnReroute,
+  pressOnSocket,
+  selectNextGroup,
+  walk,
+} from "./walking";
 
 export function useKeys(): void {
   useEffect(() => {
@@ -50,7 +63,7 @@ const isTyping = (target: EventTarget | null) =>
   (target instanceof HTMLInputElement && !["checkbox", "range", "color"].includes(target.type));
 
 function press(event: KeyboardEvent): void {
-  if (useQuestions.getState().asked.length) return; // the question has the keyboard
+  if (useQuestions.getState().asked.length) return; // the open dialog handles the keys
   const command = event.ctrlKey || event.metaKey;
   const key = event.key.length === 1 ? event.key.toLowerCase() : event.key;
   const done = () => event.preventDefault();
@@ -73,15 +86,25 @@ function press(event: KeyboardEvent): void {
     return document.getElementById("open-file")?.click();
   }
   const target = event.target as HTMLElement;
+  if (key === "F1") {
+    done();
+    return helpFor(target);
+  }
   if (key === "Escape" && !event.defaultPrevented && leave(target)) return;
   if (event.defaultPrevented || isTyping(event.target)) return;
-  const { viewer, mask, shortcuts, settings, fields, menu, palette } = useUi.getState();
+  const { viewer, mask, shortcuts, settings, history, fields, menu, palette } = useUi.getState();
   if (key === "Escape") {
     if (menu || palette || shortcuts || viewer) show({ menu: null, palette: null, shortcuts: false, viewer: null });
-    else stepBack();
+    else if (!current().app) stepBack();
     return;
   }
-  if (viewer || mask || shortcuts || settings || fields !== null || palette) return;
+  if (viewer || mask || shortcuts || settings || history || fields !== null || palette) return;
+  if (current().app) {
+    if (command && key === "z") event.shiftKey ? again() : back();
+    else if (command && key === "y") again();
+    else if (command || event.altKey || !pressAnywhere(key)) return;
+    return done();
+  }
   const arrow = ARROWS[key];
   if (command) {
     if (key === "z") event.shiftKey ? again() : back();
@@ -104,7 +127,7 @@ function press(event: KeyboardEvent): void {
   const onButton = event.target instanceof HTMLButtonElement;
   const chosen = current().selection.size + current().groups.size;
   const far = event.shiftKey ? 10 * GRID : GRID;
-  if (arrow && !event.repeat) settleStep(); // a key that is held is one step
+  if (arrow && !event.repeat) settleStep(); // repeated key events form one undo step
   if (pressOnSocket(target, key) || pressOnReroute(target, key, arrow, far)) return done();
   if (key === "Enter") {
     if (onButton || !enter()) return;
@@ -114,19 +137,38 @@ function press(event: KeyboardEvent): void {
   else if (key === "+" || key === "=" || key === "-") zoomBy(key === "-" ? 1 / 1.3 : 1.3, undefined, true);
   else if (key === "Delete" || key === "Backspace") deleteChosen();
   else if (key === "/" || (key === " " && !onButton)) openPalette();
-  else if (key === "?") show({ shortcuts: true });
   else if (key === ".") fitView();
   else if (key === "l") void tidy();
-  else if (key === "w") togglePanel("start");
-  else if (key === "g") togglePanel("gallery");
-  else if (key === "q") togglePanel("queue");
+  else if (key === "g" && event.shiftKey) selectNextGroup();
+  else if (pressAnywhere(key)) return done();
   else if (arrow && chosen) nudge(arrow, far);
   else if (arrow && !onButton) walk(arrow);
   else return;
   done();
 }
 
-/** Deselect; where nothing is selected, leave the subgraph. */
+/** Open the help panel at the field or node with the focus, or at the selected node. */
+function helpFor(target: HTMLElement): void {
+  const focused = target.closest<HTMLElement>(".react-flow__node")?.dataset.id;
+  const id = focused ?? [...current().selection][0];
+  const found = id === undefined ? null : about(id, focused ? partOf(target) : {});
+  if (found) openHelp(found.type, found.part);
+  else togglePanel("help");
+}
+
+/** The keys that work in both views. */
+function pressAnywhere(key: string): boolean {
+  if (key === "w") togglePanel("start");
+  else if (key === "g") togglePanel("gallery");
+  else if (key === "q") togglePanel("queue");
+  else if (key === "m") togglePanel("models");
+  else if (key === "a") toggleApp();
+  else if (key === "?") show({ shortcuts: true });
+  else return false;
+  return true;
+}
+
+/** Deselect; if nothing is selected, leave the subgraph. */
 function stepBack(): void {
   const { selection, groups, link, path } = current();
   const holder = path.at(-1)?.holder;
@@ -187,7 +229,7 @@ export function openPalette(): void {
 }
 
 function copy(event: ClipboardEvent): void {
-  if (isTyping(event.target)) return;
+  if (isTyping(event.target) || current().app) return;
   const text = copySelected();
   if (!text) return;
   event.clipboardData?.setData("text/plain", text);
@@ -195,7 +237,7 @@ function copy(event: ClipboardEvent): void {
 }
 
 function cut(event: ClipboardEvent): void {
-  if (isTyping(event.target)) return;
+  if (isTyping(event.target) || current().app) return;
   copy(event);
   if (event.defaultPrevented) deleteSelected();
 }

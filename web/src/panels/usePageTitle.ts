@@ -21,7 +21,7 @@ export function usePageTitle(): void {
   const percent = useRuns((state) => Math.round(progressOf(state) * 100));
   const connected = useRuns((state) => state.connected);
   const running = promptId !== undefined;
-  // What another page has queued runs too, but how far it is only that page is told.
+  // Runs that another page queued count, too, but only that page receives their progress.
   const title = !connected
     ? t("title.lost", { name: open })
     : !running

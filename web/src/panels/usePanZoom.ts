@@ -1,11 +1,11 @@
-/** Moving and zooming a picture: wheel, drag, two fingers. */
+/** Moves and zooms a picture: wheel, drag, two fingers. */
 
 import { type PointerEvent, type RefObject, useEffect, useRef, useState } from "react";
 
 export interface Place {
-  /** 1: as large as the stage allows. */
+  /** 1: as large as fits. */
   zoom: number;
-  /** From the middle, in CSS pixels. */
+  /** Offset from the centre, in CSS pixels. */
   x: number;
   y: number;
 }
@@ -17,7 +17,7 @@ export function usePanZoom(stage: RefObject<HTMLElement | null>) {
   const [place, setPlace] = useState(WHOLE);
   const pointers = useRef(new Map<number, { x: number; y: number }>());
 
-  /** Zoom about a point of the window; the middle if there is none. */
+  /** Zoom around a point of the window (default: its centre). */
   const zoomBy = (factor: number, at?: { x: number; y: number }) =>
     setPlace((before) => {
       const zoom = Math.min(MOST, Math.max(LEAST, before.zoom * factor));
@@ -30,7 +30,7 @@ export function usePanZoom(stage: RefObject<HTMLElement | null>) {
 
   useEffect(() => {
     const element = stage.current;
-    // React's own wheel listener is passive, and the browser would zoom the whole page.
+    // React's wheel listener is passive, so the browser would zoom the whole page.
     const wheel = (event: WheelEvent) => {
       event.preventDefault();
       const pixels = event.deltaMode === WheelEvent.DOM_DELTA_LINE ? event.deltaY * 16 : event.deltaY;

@@ -1,31 +1,31 @@
-/** Over the canvas by keyboard: from node to node, into one, and from socket to socket. */
+/** Moves around the canvas by keyboard: from node to node, into a node, and from socket to socket. */
 
 import { flushSync } from "react-dom";
-import { places } from "../canvas/links";
 import { keepInView, stage } from "../canvas/stage";
 import { socketUnder } from "../canvas/useGestures";
 import { linksAt, unlink } from "../canvas/wiring";
+import { places } from "../document/links";
 import { deleteReroutes, moveReroutes, pointOf, reroutesById } from "../document/native_reroutes";
 import { AHEAD, type Direction, linkedNodes, nearest, neighbour } from "../document/walking";
 import { announce } from "../state/announce";
-import { current, edit, levelOf, select, surroundings } from "../state/editor";
+import { current, edit, editContext, levelOf, select } from "../state/editor";
 import { show } from "../state/ui";
 
 const article = (id: string): HTMLElement | null =>
   document.querySelector(`.react-flow__node[data-id="${CSS.escape(id)}"] > article`);
 
-/** Put the keyboard on a node; on the canvas where the node is painted, too small to be built of elements. */
+/** Focus a node, or the canvas if the node is painted because it is too small. */
 export function focusNode(id: string): void {
-  flushSync(() => undefined); // it may have been added just now
+  flushSync(() => undefined); // it may have just been added
   flushSync(() => stage?.paintNow());
   (article(id) ?? document.querySelector<HTMLElement>(".canvas"))?.focus({ preventScroll: true });
 }
 
-/** Select a node, bring it into view, and put the focus on it. */
+/** Select a node, bring it into view, and focus it. */
 export function goTo(id: string): void {
-  const place = places(levelOf(current()), surroundings()).get(id);
+  const place = places(levelOf(current()), editContext()).get(id);
   if (!place) return;
-  // All of it before the next key: a focus that comes later would be taken from where that key went.
+  // Finish before the next key event, or a late focus could override where that key moved.
   flushSync(() => {
     select([id]);
     keepInView(place);
@@ -38,33 +38,50 @@ export function goTo(id: string): void {
   });
 }
 
-/** To the neighbour in a direction, or to the middle of what is seen. */
+/** Go to the neighbour in a direction, or to the node in the centre of the view. */
 export function walk(direction: Direction): void {
-  const known = places(levelOf(current()), surroundings());
+  const known = places(levelOf(current()), editContext());
   const [from] = current().selection;
   const [x, y] = stage?.middle() ?? [0, 0];
   const to = from === undefined ? nearest(known, { x, y }) : neighbour(known, from, direction);
   if (to !== null) goTo(to);
 }
 
-/** Which link was taken last, by node and side. */
-const taken = new Map<string, number>();
+/** Select the next group, in the order in which they are read, and bring it into view. */
+export function selectNextGroup(): void {
+  const groups = levelOf(current()).groups ?? [];
+  const order = groups
+    .map(({ bounding: [x, y] }, index) => ({ index, x, y }))
+    .sort((first, second) => first.y - second.y || first.x - second.x)
+    .map(({ index }) => index);
+  const [selected] = current().groups;
+  const next = order[(selected === undefined ? 0 : order.indexOf(selected) + 1) % order.length];
+  const group = next === undefined ? undefined : groups[next];
+  if (next === undefined || !group) return announce("say.noGroup");
+  const [x, y, width, height] = group.bounding;
+  select([], null, [next]);
+  keepInView({ x, y, width, height });
+  announce("say.group", { title: String(group.title ?? "") });
+}
 
-/** Along a link; the same key again from the same node goes along the next. */
+/** The link followed last, by node and side. */
+const lastIndex = new Map<string, number>();
+
+/** Follow a link; pressing the same key again on the same node follows the next one. */
 export function follow(side: "before" | "after"): void {
   const [from] = current().selection;
   if (from === undefined) return walk("right");
   const found = linkedNodes(levelOf(current()), from, side);
   if (!found.length) return announce(side === "before" ? "say.firstNode" : "say.lastNode");
   const key = `${current().id}/${from}/${side}`;
-  const at = ((taken.get(key) ?? -1) + 1) % found.length;
-  taken.set(key, at);
+  const at = ((lastIndex.get(key) ?? -1) + 1) % found.length;
+  lastIndex.set(key, at);
   goTo(found[at] as string);
 }
 
 const INSIDE = "textarea, input, select, .choice, .loaded-picture-tools button, .socket";
 
-/** From the node that is selected to its first field, or its first socket. */
+/** Go from the selected node to its first field, or its first socket. */
 export function enter(): boolean {
   const [id] = current().selection;
   const node = id === undefined ? null : article(id);
@@ -73,11 +90,11 @@ export function enter(): boolean {
     (node.querySelector<HTMLElement>(".widget :is(textarea, input, select, button)") ??
       node.querySelector<HTMLElement>(INSIDE));
   first?.focus();
-  if (first instanceof HTMLInputElement) first.select(); // at once: a frame later a typed key could be overwritten
+  if (first instanceof HTMLInputElement) first.select(); // at once: a frame later, a typed key could be overwritten
   return Boolean(first);
 }
 
-/** Back from a field or socket to its node. */
+/** Go back from a field or socket to its node. */
 export function leave(target: HTMLElement): boolean {
   const node = target.closest<HTMLElement>(".node, .reroute");
   if (!node || node === target) return false;
@@ -85,7 +102,7 @@ export function leave(target: HTMLElement): boolean {
   return true;
 }
 
-/** What keys do on a socket. */
+/** Handles keys on a socket. */
 export function pressOnSocket(target: HTMLElement, key: string): boolean {
   const socket = socketUnder(target);
   if (!socket) return false;
@@ -102,7 +119,7 @@ export function pressOnSocket(target: HTMLElement, key: string): boolean {
   return true;
 }
 
-/** What keys do on a point that links are led through. */
+/** Handles keys on a reroute point. */
 export function pressOnReroute(
   target: HTMLElement,
   key: string,
@@ -124,10 +141,10 @@ export function pressOnReroute(
   return true;
 }
 
-/** The menu of what is selected, beside it, or that of the canvas. */
+/** Open the menu of the selection next to it, or the canvas menu. */
 export function openMenuByKey(): void {
   const [id] = current().selection;
-  const place = id === undefined ? undefined : places(levelOf(current()), surroundings()).get(id);
+  const place = id === undefined ? undefined : places(levelOf(current()), editContext()).get(id);
   if (!stage) return;
   const at: [number, number] = place ? [place.x + place.width / 2, place.y + 20] : stage.middle();
   const [x, y] = stage.toScreen(...at);

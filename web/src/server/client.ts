@@ -1,5 +1,6 @@
-/** The server's HTTP interface, as far as the editor uses it. */
+/** The part of the server's HTTP interface that the editor uses. */
 
+import type { AppForm } from "../document/app_fields";
 import { parseJson, writeJson } from "../document/json";
 import { type RawNodeDef, readCatalogue } from "../document/schema";
 import type { ApiWorkflow } from "../format/api";
@@ -17,6 +18,8 @@ export interface FileRef {
   filename: string;
   subfolder?: string;
   type?: string;
+  /** Whether it is the labelled grid of a sweep. */
+  grid?: boolean;
 }
 
 export type Output = Record<string, unknown>;
@@ -46,7 +49,17 @@ export interface JobState {
   error: Record<string, unknown> | null;
 }
 
-/** One line of the list of all jobs. Times are milliseconds. */
+/** What a sweep would do: its values, the pictures it makes, and how often each node runs. */
+export interface SweepPlan {
+  sweep: { node: string; input: string; values: unknown[]; labels: string[] }[];
+  combinations: number;
+  pictures: number;
+  /** More pictures than this need a confirmation. */
+  limit: number;
+  runs: Record<string, number>;
+}
+
+/** One line of the list of all jobs. Times are in milliseconds. */
 export interface JobLine {
   id: string;
   status: "pending" | "in_progress" | "completed" | "failed" | "cancelled";
@@ -57,14 +70,62 @@ export interface JobLine {
   execution_error: Record<string, unknown> | null;
 }
 
+/** One line of the list of apps. */
+export interface AppEntry {
+  /** The path below the library's root, without its ending. */
+  name: string;
+  /** The path with its ending; examples have none. */
+  file?: string;
+  app: boolean;
+  example: boolean;
+  picture: boolean;
+  modified: number;
+}
+
+/** A saved workflow with its form, and the descriptions of the nodes it uses. */
+export interface SavedApp extends AppForm {
+  name: string;
+  file?: string;
+  workflow: unknown;
+  nodes: Record<string, RawNodeDef>;
+}
+
+/** A file's workflow in the API dialect, and what it lacks of another program's file. */
+export interface Converted {
+  prompt: ApiWorkflow;
+  workflow?: unknown;
+  notes: string[];
+}
+
+/** A model file as the server describes it. */
+export interface ModelFile {
+  /** Relative to its folder. */
+  name: string;
+  /** In bytes. */
+  size: number;
+  /** In seconds since the epoch. */
+  modified: number;
+  /** What the file holds, such as `lora`; null: unknown. */
+  kind: string | null;
+  /** The family of models, such as SDXL; null: unknown. */
+  family: string | null;
+  /** Trigger words, most frequent first. */
+  words: string[];
+  notes: Record<string, string>;
+  /** Whether a picture is beside the file. */
+  preview: boolean;
+}
+
 export class Refused extends Error {
   constructor(
     readonly status: number,
     message: string,
     readonly details = "",
     readonly nodeErrors: NodeErrors = {},
-    /** The node that the whole refusal is about, one of an unknown class for one. */
+    /** The node that caused the refusal, for example one of an unknown class. */
     readonly node?: string,
+    /** The type of the error, with the values in its message. */
+    readonly about: Readonly<Record<string, unknown>> = {},
   ) {
     super(message);
   }
@@ -78,7 +139,7 @@ async function request(path: string, options?: RequestInit): Promise<Response> {
   try {
     said = JSON.parse(text) as typeof said;
   } catch {
-    // A proxy's page: the status says enough.
+    // An error page of a proxy: the status is enough.
   }
   const error = typeof said.error === "string" ? { message: said.error } : (said.error ?? {});
   throw new Refused(
@@ -87,6 +148,7 @@ async function request(path: string, options?: RequestInit): Promise<Response> {
     error.details,
     said.node_errors,
     nodeOf(error),
+    { type: error.type, ...error.extra_info },
   );
 }
 
@@ -110,19 +172,26 @@ export const server = {
   interrupt: (promptId?: string) => request("interrupt", posted(promptId ? { prompt_id: promptId } : {})),
   submit: (body: Record<string, unknown>) =>
     json<{ prompt_id: string; number: number; node_errors: NodeErrors }>("prompt", posted(body)),
-  /** What one prompt that has ended was and made; undefined if it is not known any more. */
+  /** Throws Refused for a sweep that cannot run. */
+  planSweep: (body: Record<string, unknown>) => json<SweepPlan>("sweep/plan", posted(body)),
+  /** How one ended prompt was made and its outputs; undefined if the server does not know it any more. */
   entry: async (promptId: string) =>
     (await json<Record<string, HistoryEntry>>(`history/${encodeURIComponent(promptId)}`))[promptId],
   forget: (promptIds: string[]) => request("history", posted({ delete: promptIds })),
   /** Newest first. */
-  jobs: (statuses: JobLine["status"][], limit: number, offset = 0) =>
+  jobs: (statuses: JobLine["status"][], limit: number, offset = 0, more: Record<string, string> = {}) =>
     json<{ jobs: JobLine[]; pagination: { total: number; has_more: boolean } }>(
-      `jobs?status=${statuses.join()}&limit=${limit}&offset=${offset}`,
+      `jobs?${new URLSearchParams({ status: statuses.join(), limit: String(limit), offset: String(offset), ...more })}`,
     ),
-  /** Whether a worker is there to take what is queued. */
+  /** Delete files that prompts of the history have saved. */
+  deleteFiles: (files: (FileRef & { prompt_id: string })[]) => request("saved_files/delete", posted({ files })),
+  /** Whether a worker is ready to run prompts. */
   isReady: async () => (await fetch("api/readyz")).ok,
   job: (promptId: string) => json<JobState>(`jobs/${encodeURIComponent(promptId)}`),
   settings: () => json<Record<string, unknown>>("settings"),
+  /** Add pictures to the favourites, or remove them; returns all favourites. */
+  markFavourites: (pictures: readonly FileRef[], favourite: boolean) =>
+    json<FileRef[]>("favourites", posted({ pictures, favourite })),
   set: (name: string, value: unknown) => request(`settings/${encodeURIComponent(name)}`, posted(value)),
   async workflows(): Promise<{ path: string; size: number; modified: number }[]> {
     try {
@@ -140,6 +209,22 @@ export const server = {
     request(`userdata/${encodeURIComponent(from)}/move/${encodeURIComponent(to)}?overwrite=${overwrite}`, {
       method: "POST",
     }),
+  /** The form that a workflow has as an app. */
+  appForm: (workflow: unknown) => json<AppForm>("apps/fields", posted({ workflow })),
+  apps: () => json<AppEntry[]>("apps?fields=false"),
+  app: (name: string) => json<SavedApp>(`apps/${encodedPath(name)}`),
+  /** Store a saved workflow's latest picture, which stands for it in the list of apps. */
+  keepAppPicture: (name: string, picture: Blob) =>
+    request(`userdata/${encodeURIComponent(`app_pictures/${name}.webp`)}`, { method: "POST", body: picture }),
+  /** The workflow in a file that only the server reads, such as another program's picture. */
+  convert: (file: Blob) => json<Converted>("convert", { method: "POST", body: file }),
+  /** The kinds of model files, by the names of their folders. */
+  modelFolders: () => json<string[]>("models"),
+  modelFiles: (folder: string) => json<ModelFile[]>(`model_files/${encodeURIComponent(folder)}`),
+  /** The names of textual inversions, as prompts use them. */
+  embeddings: () => json<string[]>("embeddings"),
+  /** Whether a picture exists. */
+  has: async (file: FileRef) => (await fetch(viewUrl(file), { method: "HEAD" })).ok,
   upload(file: Blob, name: string, mask?: FileRef): Promise<{ name: string; subfolder: string; type: string }> {
     const form = new FormData();
     form.append("image", file, name);
@@ -152,12 +237,19 @@ export const server = {
   },
 };
 
+const encodedPath = (path: string): string => path.split("/").map(encodeURIComponent).join("/");
+
+export const appPictureUrl = (name: string): string => `api/apps/${encodedPath(name)}/picture`;
+
 export function viewUrl(file: FileRef, more: Record<string, string> = {}): string {
   const { filename, subfolder = "", type = "output" } = file;
   return `api/view?${new URLSearchParams({ filename, subfolder, type, ...more })}`;
 }
 
-/** Small and light, with no side longer than 320. */
+export const modelPreviewUrl = (folder: string, name: string): string =>
+  `api/model_files/${encodeURIComponent(folder)}/preview?${new URLSearchParams({ filename: name })}`;
+
+/** A small, light preview with no side longer than 320 px. */
 export const thumbnailUrl = (file: FileRef): string => viewUrl(file, { preview: "webp;80", longest: "320" });
 
 export const fileKey = (file: FileRef): string => `${file.type ?? "output"}/${file.subfolder ?? ""}/${file.filename}`;
@@ -169,7 +261,7 @@ export function annotated(name: string, folder = "input"): FileRef {
   return { filename: path.slice(cut + 1), subfolder: cut < 0 ? "" : path.slice(0, cut), type: type || folder };
 }
 
-/** The texts among what a node has to show. */
+/** The texts in a node's output data. */
 export function textsOf(output: Output | undefined): string[] {
   const texts = output?.text;
   if (typeof texts === "string") return [texts];
@@ -178,10 +270,14 @@ export function textsOf(output: Output | undefined): string[] {
     : [];
 }
 
-/** The pictures among what a node has to show. */
-export function picturesOf(output: Output | undefined): FileRef[] {
-  const images = output?.images;
+/** The pictures under a name in a node's output data. */
+export function picturesOf(output: Output | undefined, name = "images"): FileRef[] {
+  const images = output?.[name];
   return Array.isArray(images)
-    ? images.filter((image): image is FileRef => typeof (image as FileRef)?.filename === "string")
+    ? gridsFirst(images.filter((image): image is FileRef => typeof (image as FileRef)?.filename === "string"))
     : [];
 }
+
+/** The grid of a sweep before the pictures in it. */
+export const gridsFirst = (files: readonly FileRef[]): FileRef[] =>
+  files.some((file) => file.grid) ? [...files].sort((a, b) => Number(!!b.grid) - Number(!!a.grid)) : [...files];

@@ -1,9 +1,9 @@
-/** The server's WebSocket, which comes back by itself. */
+/** The server's WebSocket; it reconnects automatically. */
 
 export interface Listener {
   message(type: string, data: Record<string, unknown>): void;
   preview(picture: Blob, about: Record<string, unknown>): void;
-  /** What a node says of its work. */
+  /** The text that a node sends during its work. */
   text(node: string, text: string): void;
   connected(again: boolean): void;
   lost(): void;
@@ -22,7 +22,7 @@ export function listen(clientId: string, listener: Listener): void {
   let unanswered = 0;
   const open = () => {
     window.clearTimeout(again);
-    const address = new URL("api/ws", location.href);
+    const address = new URL("api/ws", document.baseURI);
     address.protocol = address.protocol.replace("http", "ws");
     address.searchParams.set("clientId", clientId);
     const opened = new WebSocket(address);
@@ -42,17 +42,17 @@ export function listen(clientId: string, listener: Listener): void {
       } else readBinary(event.data, listener);
     };
     socket.onclose = () => {
-      if (opened !== socket) return; // given up already
+      if (opened !== socket) return; // already given up
       listener.lost();
       again = window.setTimeout(open, wait);
       wait = Math.min(LONGEST_WAIT, wait * 2);
     };
   };
-  // A machine that slept, or a network that changed, leaves connections that only seem to be there.
+  // After sleep or a network change, a connection may look open although it is dead.
   const look = () => {
     if (document.visibilityState === "hidden") return;
     if (socket.readyState === WebSocket.OPEN) {
-      socket.send(HELLO); // is answered
+      socket.send(HELLO); // the server answers
       window.clearTimeout(unanswered);
       unanswered = window.setTimeout(() => {
         socket.close();

@@ -1,4 +1,4 @@
-/** What a screen reader is told when the canvas changes without the focus moving to it. */
+/** Texts for screen readers when the canvas changes without moving the focus. */
 
 import { create } from "zustand";
 import { type Key, t } from "../i18n";

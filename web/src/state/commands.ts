@@ -1,18 +1,19 @@
-/** Commands on what is selected, and on fields. */
+/** Commands for the selection and for fields. */
 
 import { type GraphNode, type Id, type Level, linksById, nodesById, position } from "../document/document";
 import { addGroup, addNode, changeGroup, mapNode, nextNodeId } from "../document/edits";
+import { withRoom } from "../document/free_place";
 import { boundingOf } from "../document/grouping";
-import { deleteReroutes, linksThrough, reroutesById } from "../document/native_reroutes";
-import { freeSpot, newNode, newNote } from "../document/new_nodes";
+import { deleteReroutes, linksThrough, reroutesById, withBends } from "../document/native_reroutes";
+import { newNode, newNote } from "../document/new_nodes";
 import { setWidget } from "../document/widget_views";
 import { t } from "../i18n";
-import { current, edit, fitView, levelOf, select, surroundings, useEditor } from "./editor";
+import { current, edit, editContext, fitView, levelOf, select, useEditor } from "./editor";
 import { move, moved, placed, snapped } from "./moving";
 
 export function groupSelected(): void {
   const level = levelOf(current());
-  const bounding = boundingOf(level, surroundings(), current().selection);
+  const bounding = boundingOf(level, editContext(), current().selection);
   if (!bounding) return;
   edit((before) =>
     addGroup(before, { title: t("menu.newGroup"), bounding, color: "#3f789e", font_size: 24, flags: {} }),
@@ -20,29 +21,30 @@ export function groupSelected(): void {
   select([], null, [level.groups?.length ?? 0]);
 }
 
-/** Make a group as large as what is in it needs. */
+/** Fit a group to its contents. */
 export function fitGroup(index: number, members: ReadonlySet<string>): void {
-  const bounding = boundingOf(levelOf(current()), surroundings(), members);
+  const bounding = boundingOf(levelOf(current()), editContext(), members);
   if (bounding) edit((level) => changeGroup(level, index, { bounding }));
 }
 
-/** Lay out what is selected, or everything. */
+/** Lay out the selection, or everything. */
 export async function tidy(): Promise<void> {
   const { arranged } = await import("../document/layout");
   const { selection } = current();
   const some = selection.size > 1;
   const level = levelOf(current());
-  const { nodes, boxes } = arranged(level, surroundings(), some ? selection : undefined);
-  edit((before) =>
-    straightened(withBoxes(moved(before, { nodes, groups: new Map(), reroutes: new Map() }), boxes), nodes),
-  );
+  const { nodes, boxes, bends } = arranged(level, editContext(), some ? selection : undefined);
+  edit((before) => {
+    const at = moved(before, { nodes, groups: new Map(), reroutes: new Map() });
+    return withBends(straightened(withBoxes(at, boxes), nodes), bends);
+  });
   if (!some) fitView();
 }
 
 const withBoxes = (level: Level, boxes: ReadonlyMap<number, [number, number, number, number]>): Level =>
   [...boxes].reduce((now, [index, bounding]) => changeGroup(now, index, { bounding }), level);
 
-/** Points that led links around what was there lead them astray once both ends are somewhere else. */
+/** Remove reroute points: they would lead links to the old positions once both ends have moved. */
 function straightened(level: Level, placed: ReadonlyMap<string, unknown>): Level {
   const stale = [...reroutesById(level).keys()].filter((id) => {
     const links = linksThrough(level, id);
@@ -73,7 +75,7 @@ export function alignToGrid(): void {
   );
 }
 
-/** Put a new node at a place, or beside it if another node is there, and select it. Returns its id. */
+/** Put a new node at a place, or at the nearest one where it covers no other node, and select it. Returns its id. */
 export function putNode(
   make: (id: number, at: [number, number]) => GraphNode,
   at: readonly [number, number],
@@ -81,14 +83,15 @@ export function putNode(
 ): string {
   const level = levelOf(current());
   const id = nextNodeId(level);
-  edit((before) => addNode(before, make(id, freeSpot(level, [placed(at[0]), placed(at[1])]))), kind);
+  const node = make(id, [placed(at[0]), placed(at[1])]);
+  edit((before) => withRoom(addNode(before, node), String(id), editContext()), kind);
   select([String(id)]);
   return String(id);
 }
 
 export const addNote = (at: [number, number]): string => putNode((id, pos) => newNote("Note", id, pos), at);
 
-/** The input for pictures of the selected node, or of a new LoadImage. null: there is none. */
+/** The picture input of the selected node, or of a new LoadImage. null: there is none. */
 export function pictureInput(at: readonly [number, number]): { id: string; key: string } | null {
   const { catalogue } = useEditor.getState();
   const { selection } = current();
@@ -97,20 +100,26 @@ export function pictureInput(at: readonly [number, number]): { id: string; key: 
     const key = selection.has(String(id)) ? keyOf(type) : undefined;
     if (key !== undefined) return { id: String(id), key };
   }
-  const def = catalogue.get("LoadImage");
-  const key = keyOf("LoadImage");
+  return newPictureInput(at);
+}
+
+/** The picture input of a new LoadImage with its middle at a place. null: there is no such node. */
+export function newPictureInput(at: readonly [number, number]): { id: string; key: string } | null {
+  const def = useEditor.getState().catalogue.get("LoadImage");
+  const key = def?.inputs.find((input) => input.widget === "image")?.name;
   if (!def || key === undefined) return null;
   return { id: putNode((id, pos) => newNode(def, id, pos), [at[0] - 135, at[1] - 100]), key };
 }
 
-/** One widget's value, from wherever on the editor it comes. */
+/** Set one widget's value on the open level, or on the one that `path` leads to. */
 export function writeWidget(
   node: string,
   key: string,
   value: unknown,
   kind: string | null = `widget ${node} ${key}`,
+  path?: readonly string[],
 ): void {
-  edit((level) => mapNode(level, node, (before) => setWidget(before, key, value, surroundings())), kind);
+  edit((level) => mapNode(level, node, (before) => setWidget(before, key, value, editContext())), kind, path);
 }
 
 export const linkOf = (id: Id) => linksById(levelOf(current())).get(String(id));

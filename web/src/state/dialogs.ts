@@ -1,4 +1,4 @@
-/** Questions that wait for an answer: one is shown at a time. */
+/** Dialogs that wait for an answer; one is shown at a time. */
 
 import { create } from "zustand";
 
@@ -14,9 +14,9 @@ export interface Question {
   field?: {
     label: string;
     value: string;
-    /** They come when they are known: the question does not wait for them. */
+    /** They appear when they are known; the question does not wait for them. */
     suggestions?: Promise<string[]>;
-    /** What is wrong with a value; null: nothing. */
+    /** Describes what is wrong with a value; null: nothing. */
     check?(value: string): string | null;
   };
   choices: Choice[];
@@ -37,7 +37,7 @@ export const useQuestions = create<{ asked: Asked[] }>(() => ({ asked: [] }));
 
 let last = 0;
 
-/** null: the person went away from it. */
+/** null: the dialog was dismissed. */
 export function ask(question: Question): Promise<Answer | null> {
   return new Promise((resolve) => {
     const asked: Asked = {

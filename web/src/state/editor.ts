@@ -1,16 +1,18 @@
-/** What is open and how it got there: tabs, their documents and histories, what is selected, where one looks. */
+/** The open tabs with their documents, histories, selection and view. */
 
 import { create } from "zustand";
 import defaultWorkflow from "../../../workflows/text_to_image.json";
+import { opensAsApp } from "../document/app_fields";
 import { copied, paste, readClip, withDefinitions } from "../document/clipboard";
 import { type Doc, emptyDocument, type Id, type Level, nodesById, subgraphs } from "../document/document";
+import { withDynamicSlots } from "../document/dynamic_slots";
 import { changeLevel, deleteNodes, disconnect, levelAt, mapNodes } from "../document/edits";
 import { deleteGroups } from "../document/grouping";
-import { amend, begin, type History, redo, settle, step, undo } from "../document/history";
+import { amend, begin, goTo, type History, redo, settle, step, undo } from "../document/history";
 import { newId } from "../document/ids";
 import { holds } from "../document/lifting";
 import type { Catalogue } from "../document/schema";
-import type { Surroundings } from "../document/widget_views";
+import type { EditContext } from "../document/widget_views";
 import { useWords } from "../i18n";
 import { labelled } from "../i18n/node_names";
 import { notify } from "./notices";
@@ -26,33 +28,39 @@ export interface Tab {
   name: string;
   /** Its file in the server's library; null: never saved. */
   file: string | null;
-  /** The fingerprint of that file as it was when last saved or opened here; null: not known. */
+  /** The fingerprint of that file when it was last saved or opened here; null: unknown. */
   fileWas: string | null;
-  /** The document as it was when last saved or opened. */
+  /** The document when it was last saved or opened. */
   clean: Doc;
   history: History<Doc>;
-  /** The subgraphs entered, outermost first: [placed node, definition]. */
+  /** The opened subgraphs, outermost first: [placed node, definition]. */
   path: { holder: string; definition: string }[];
   selection: ReadonlySet<string>;
-  /** The groups selected, by index. */
+  /** The selected groups, by index. */
   groups: ReadonlySet<number>;
   link: Id | null;
   views: Record<string, View>;
+  /** Whether it is shown as an app: a form instead of the graph. */
+  app: boolean;
 }
 
 interface Editor {
   catalogue: Catalogue;
   tabs: Tab[];
   active: string;
-  /** Counts what asks the canvas to show everything. */
+  /** Counter of requests to show everything on the canvas. */
   fit: number;
+  /** Counter of workflows that were opened in this page. */
+  opened: number;
 }
 
 const NO_GROUPS: ReadonlySet<number> = new Set();
+const PHONE = "(width <= 480px)";
+const GRAPH = "sumi.graph";
 
 export const useEditor = create<Editor>(() => {
   const first = newTab("text_to_image", defaultWorkflow as unknown as Doc);
-  return { catalogue: new Map(), tabs: [first], active: first.id, fit: 0 };
+  return { catalogue: new Map(), tabs: [first], active: first.id, fit: 0, opened: 0 };
 });
 
 export function newTab(name: string, doc: Doc, file: string | null = null, fileWas: string | null = null): Tab {
@@ -68,7 +76,25 @@ export function newTab(name: string, doc: Doc, file: string | null = null, fileW
     groups: NO_GROUPS,
     link: null,
     views: {},
+    app: doc.nodes.length > 0 && (opensAsApp(doc) || isAppFile(file ?? name) || prefersApp()),
   };
+}
+
+/** Whether a file's name says that it opens as an app. */
+export function isAppFile(name: string): boolean {
+  return /\.app(\.json)?$/i.test(name);
+}
+
+/** A phone shows apps, unless its user has chosen the graph. */
+function prefersApp(): boolean {
+  return typeof matchMedia === "function" && matchMedia(PHONE).matches && sessionStorage.getItem(GRAPH) === null;
+}
+
+export function toggleApp(): void {
+  const app = !current().app;
+  changeTab((tab) => ({ ...tab, app }));
+  if (app) sessionStorage.removeItem(GRAPH);
+  else sessionStorage.setItem(GRAPH, "yes");
 }
 
 export const activeTab = (state: Editor): Tab =>
@@ -78,7 +104,7 @@ export const levelOf = (tab: Tab): Level => levelAt(tab.history.present, definit
 export const viewKey = (tab: Tab): string => definitionPath(tab).at(-1) ?? "";
 export const isChanged = (tab: Tab): boolean => tab.history.present !== tab.clean;
 
-/** The id that a node of the open level has when the workflow runs. */
+/** The run-time id of a node of the open level. */
 export const flatId = (tab: Tab, id: Id): string => [...tab.path.map((entry) => entry.holder), id].join(":");
 
 export function useTab<T>(select: (tab: Tab) => T): T {
@@ -87,7 +113,7 @@ export function useTab<T>(select: (tab: Tab) => T): T {
 
 export const current = (): Tab => activeTab(useEditor.getState());
 
-/** Work with these nodes from here on, under their names in the chosen language. */
+/** Use these nodes from now on, with their names in the chosen language. */
 export function showCatalogue(catalogue: Catalogue): void {
   useEditor.setState({ catalogue: labelled(catalogue, useWords.getState().nodeNames) });
 }
@@ -96,7 +122,7 @@ useWords.subscribe((now, before) => {
   if (now.nodeNames !== before.nodeNames) showCatalogue(useEditor.getState().catalogue);
 });
 
-export const surroundings = (): Surroundings => ({
+export const editContext = (): EditContext => ({
   doc: current().history.present,
   catalogue: useEditor.getState().catalogue,
 });
@@ -106,25 +132,34 @@ export function changeTab(change: (tab: Tab) => Tab, id = useEditor.getState().a
 }
 
 export function editDocument(change: (doc: Doc) => Doc, kind: string | null = null): void {
-  changeTab((tab) => ({ ...tab, history: step(tab.history, change(tab.history.present), kind) }));
+  changeTab((tab) => changed(tab, change, kind));
 }
 
-/** One step on the open level. */
-export function edit(change: (level: Level) => Level, kind: string | null = null): void {
-  editDocument((doc) => changeLevel(doc, definitionPath(current()), change), kind);
+const changed = (tab: Tab, change: (doc: Doc) => Doc, kind: string | null): Tab => {
+  const { present } = tab.history;
+  return {
+    ...tab,
+    history: step(tab.history, withDynamicSlots(change(present), present, useEditor.getState().catalogue), kind),
+  };
+};
+
+/** One undo step on the open level, or on the one that `path` leads to. */
+export function edit(
+  change: (level: Level) => Level,
+  kind: string | null = null,
+  path: readonly string[] = definitionPath(current()),
+): void {
+  editDocument((doc) => changeLevel(doc, path, change), kind);
 }
 
-/** One step on the level that is open now, taken when something slow has ended: by then another may be open. */
-export function editLater(): (change: (level: Level) => Level) => void {
+/** One undo step on the level that is open now (or that `levels` lead to), for a slow operation: another level may be open when it ends. */
+export function editLater(levels?: readonly string[]): (change: (level: Level) => Level) => void {
   const { id, history } = current();
-  const path = definitionPath(current()).filter((definition) => subgraphs(history.present).has(definition));
+  const path = (levels ?? definitionPath(current())).filter((definition) => subgraphs(history.present).has(definition));
   return (change) => {
     const tab = useEditor.getState().tabs.find((entry) => entry.id === id);
     if (!tab || path.some((definition) => !subgraphs(tab.history.present).has(definition))) return; // closed, or dissolved
-    changeTab(
-      (now) => ({ ...now, history: step(now.history, changeLevel(now.history.present, path, change), null) }),
-      id,
-    );
+    changeTab((now) => changed(now, (doc) => changeLevel(doc, path, change), null), id);
   };
 }
 
@@ -144,7 +179,7 @@ export const settleStep = (): void => changeTab((tab) => ({ ...tab, history: set
 export const select = (ids: Iterable<string>, link: Id | null = null, groups: Iterable<number> = NO_GROUPS): void =>
   changeTab((tab) => ({ ...tab, selection: new Set(ids), groups: new Set(groups), link }));
 
-/** As much of a path as leads through nodes that are there. */
+/** The part of a path whose nodes still exist. */
 function soundPath(doc: Doc, path: Tab["path"]): Tab["path"] {
   let level: Level = doc;
   for (const [depth, { holder, definition }] of path.entries()) {
@@ -172,6 +207,8 @@ function travel(go: (history: History<Doc>) => History<Doc>): void {
 
 export const undoStep = (): void => travel(undo);
 export const redoStep = (): void => travel(redo);
+/** Go to a state of the history, by its index in past, present and future. */
+export const goToStep = (index: number): void => travel((history) => goTo(history, index));
 
 export function openTab(name: string, doc: Doc, file: string | null = null, fileWas: string | null = null): void {
   const tab = newTab(name, doc, file, fileWas);
@@ -179,7 +216,7 @@ export function openTab(name: string, doc: Doc, file: string | null = null, file
     const shown = activeTab(state);
     const blank = !isChanged(shown) && !shown.history.present.nodes.length && !shown.file;
     const tabs = blank ? state.tabs.map((entry) => (entry === shown ? tab : entry)) : [...state.tabs, tab];
-    return { tabs, active: tab.id, fit: state.fit + 1 };
+    return { tabs, active: tab.id, fit: state.fit + 1, opened: state.opened + 1 };
   });
 }
 
@@ -239,7 +276,7 @@ export function duplicateSelected(): void {
   if (text) pasteText(text, { offset: [30, 30] });
 }
 
-/** Set the mode of all that is selected, or take it away where all have it. */
+/** Set the mode of everything selected, or clear it if all of it has this mode. */
 export function toggleMode(mode: number): void {
   const { selection } = current();
   if (!selection.size) return;

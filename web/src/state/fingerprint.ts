@@ -1,4 +1,4 @@
-/** A short name for a text: two texts with the same are taken for the same. Not against forgery. */
+/** A short hash of a text, to detect changes. Not secure against forgery. */
 
 /** 64 bits: FNV-1a over the UTF-16 units, twice with different starts. */
 export function fingerprint(text: string): string {

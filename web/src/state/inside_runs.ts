@@ -1,4 +1,4 @@
-/** What a subgraph's node shows of the run inside it. */
+/** What a subgraph's node shows about the run of its inner nodes. */
 
 import { useShallow } from "zustand/shallow";
 import { type Doc, type GraphNode, NOTES, subgraphs } from "../document/document";
@@ -7,16 +7,16 @@ import { type NodeRun, type NodeRuns, useRuns } from "./runs";
 
 export interface InsideRun {
   state: NodeRun["state"] | undefined;
-  /** How much is done, 0 to 1. */
+  /** The share that is done, 0 to 1. */
   share: number;
-  /** The node that is in trouble, by the id that it has in the run, and what it says. */
+  /** The inner node with an error, by its run-time id, and the message. */
   trouble: string | null;
   message: string;
 }
 
 const NOTHING: InsideRun = { state: undefined, share: 0, trouble: null, message: "" };
 
-/** `holder`: the id that the subgraph's node would have in the run. `nodes`: how many there are inside. */
+/** `holder`: the run-time id of the subgraph's node. `nodes`: the number of inner nodes. */
 export function insideRun(runs: NodeRuns, holder: string, nodes: number): InsideRun {
   const prefix = `${holder}:`;
   let [done, running] = [0, false];
@@ -45,7 +45,7 @@ export function insideRun(runs: NodeRuns, holder: string, nodes: number): Inside
   return { state, share, trouble, message };
 }
 
-/** The nodes inside that run, subgraphs inside it laid out flat. null: it is a plain node. */
+/** The inner nodes of that run, with nested subgraphs flattened. null: it is a plain node. */
 export function countInside(doc: Doc, node: GraphNode): number | null {
   const definitions = subgraphs(doc);
   if (!definitions.has(node.type)) return groupNodesIn(doc, node.type);

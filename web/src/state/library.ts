@@ -1,4 +1,4 @@
-/** Workflows saved on the server: under `workflows/`, in folders as one likes. */
+/** Workflows saved on the server: under `workflows/`, in any folders. */
 
 import { emptyDocument } from "../document/document";
 import { writeJson } from "../document/json";
@@ -13,7 +13,7 @@ import { notify } from "./notices";
 const ROOT = "workflows/";
 
 export interface Saved {
-  /** Below the library's root. */
+  /** Relative to the library's root. */
   path: string;
   /** Milliseconds since the epoch. */
   modified: number;
@@ -22,7 +22,7 @@ export interface Saved {
 export const shownName = (path: string): string => path.replace(/\.json$/i, "");
 const lastPart = (path: string): string => shownName(path).replace(/^.*\//, "");
 
-/** What is wrong with a name that somebody typed; null: nothing. Folders are told apart by slashes. */
+/** What is wrong with a typed name; null: nothing. Slashes separate folders. */
 export function nameProblem(name: string): string | null {
   const parts = shownName(name.trim()).split("/");
   if (parts.every((part) => !part.trim())) return t("file.nameMissing");
@@ -78,12 +78,12 @@ const replaces = (path: string): Promise<boolean> =>
 
 const exists = (error: unknown): boolean => error instanceof Refused && error.status === 409;
 
-/** By tab, what is being saved: the next waits for it. */
+/** By tab, the save in progress: the next one waits for it. */
 const saving = new Map<string, Promise<boolean>>();
 
 /**
- * Save a workflow in the library; asks for a name the first time, and before another file is replaced, or its own if that
- * was changed elsewhere. False: it is not saved.
+ * Save a workflow in the library. Asks for a name the first time, and for confirmation before it replaces another file
+ * or its own file if another window has changed it. False: it is not saved.
  */
 export function save(tab: Tab = current(), elsewhere = false): Promise<boolean> {
   if (useQuestions.getState().asked.length) return Promise.resolve(false);
@@ -131,14 +131,14 @@ async function saveNow(id: string, elsewhere: boolean, called?: string): Promise
   return true;
 }
 
-/** Whether a tab's file is no longer what was opened or saved here: another window has saved it. */
+/** Whether a tab's file was changed by another window since it was opened or saved here. */
 async function changedElsewhere({ file, fileWas }: Tab, text: string): Promise<boolean> {
   if (file === null || fileWas === null) return false;
   try {
     const there = await server.readFile(ROOT + file);
     return fingerprint(there) !== fileWas && there !== text;
   } catch (error) {
-    if (error instanceof Refused && error.status === 404) return false; // deleted: nothing is lost
+    if (error instanceof Refused && error.status === 404) return false; // deleted, so there is nothing to lose
     throw error;
   }
 }
@@ -153,7 +153,7 @@ export async function openSaved(path: string): Promise<void> {
   }
 }
 
-/** Move one file, or all of a folder. Open tabs go along. */
+/** Move one file, or all files of a folder. Open tabs follow. */
 export async function rename(path: string, folder = false): Promise<void> {
   const given = await askName(t("file.rename"), folder ? path : shownName(path));
   if (given === null) return;
@@ -183,7 +183,7 @@ async function move(from: string, to: string): Promise<void> {
   }
 }
 
-/** Asks first. What of it is open stays open, unsaved. */
+/** Asks first. Open tabs of deleted files stay open, unsaved. */
 export async function remove(path: string, folder = false): Promise<void> {
   try {
     const files = folder
@@ -205,7 +205,7 @@ export async function remove(path: string, folder = false): Promise<void> {
   }
 }
 
-/** Close a tab; one with changes asks what is to become of them. */
+/** Close a tab; if it has changes, ask whether to save them. */
 export async function closeAsking(tab: Tab): Promise<void> {
   if (isChanged(tab)) {
     showTab(tab.id);

@@ -1,30 +1,30 @@
-/** Moving what is selected: nodes, groups with what is in them, and of a subgraph its two ends. */
+/** Moves the selection: nodes, groups with their contents, and the two edge nodes of a subgraph. */
 
 import { type Level, nodesById, type Subgraph } from "../document/document";
 import { boundaryOf, moveNodes } from "../document/edits";
 import { GRID, geometry, HEADER, placedNodes } from "../document/geometry";
 import { groupsWithin, membersOf, moveGroups } from "../document/grouping";
 import { linksThrough, moveReroutes, pointOf, reroutesById } from "../document/native_reroutes";
-import { current, edit, levelOf, surroundings } from "./editor";
+import { current, edit, editContext, levelOf } from "./editor";
 import { useSettings } from "./settings";
 
 export const snapped = (value: number): number => Math.round(value / GRID) * GRID;
 
-/** To the grid, where that is on. */
+/** Snaps to the grid, if that is switched on. */
 export const placed = (value: number): number => (useSettings.getState().snap ? snapped(value) : Math.round(value));
 
-/** Where nodes and groups are, nodes as their files have it: under the header. */
+/** The positions of nodes and groups; nodes in the form of files: below the header. */
 export interface Places {
   nodes: Map<string, [number, number]>;
   groups: Map<number, [number, number]>;
-  /** The points that links are led through. */
+  /** The reroute points of links. */
   reroutes: Map<string, [number, number]>;
 }
 
-/** What goes along when nodes and groups are moved: what is in the groups, groups too, and points of links between what moves. */
+/** Everything that moves with nodes and groups: contents of the groups, and reroute points of links between them. */
 export function carried(nodes: Iterable<string>, groups: Iterable<number>): Places {
   const level = levelOf(current());
-  const around = surroundings();
+  const around = editContext();
   const ids = new Set(nodes);
   const indexes = new Set(groups);
   for (const index of [...indexes]) {

@@ -10,7 +10,7 @@ describe("notices", () => {
   });
   afterEach(() => void vi.useRealTimers());
 
-  it("go by themselves unless they are errors, which are closed", () => {
+  it("disappear after a while unless they are errors, which must be closed", () => {
     notify("info", "file.saved");
     notify("error", "file.unreadable", "a.json");
     vi.advanceTimersByTime(3_600_000);
@@ -19,7 +19,7 @@ describe("notices", () => {
     expect(shown()).toEqual([]);
   });
 
-  it("of runs are over when the workflow is run again, and only of that workflow", () => {
+  it("about a run disappear when that workflow runs again", () => {
     notify("error", "file.unreadable", "a.json");
     notify("error", "run.invalid", undefined, { tab: "one", id: "7" });
     notify("error", "run.failed", "", { tab: "two", id: "7" });
@@ -27,7 +27,7 @@ describe("notices", () => {
     expect(shown()).toEqual(["file.unreadable", "run.failed"]);
   });
 
-  it("do not stack up: a workflow has one message about its runs", () => {
+  it("do not pile up: a workflow has one message about its runs", () => {
     for (const details of ["a", "b", "c", "d"]) notify("error", "run.refused", details, { tab: "one" });
     notify("error", "run.refused", "e", { tab: "two" });
     expect(useNotices.getState().notices.map(({ details }) => details)).toEqual(["d", "e"]);
@@ -37,14 +37,14 @@ describe("notices", () => {
     expect(shown()).toHaveLength(3);
   });
 
-  it("about a refusal go when the workflow is changed, about a failure they stay", () => {
+  it("about a rejection disappear when the workflow changes; about a failure they stay", () => {
     notify("error", "run.refused", "", { tab: "one" });
     notify("error", "run.failed", "", { tab: "two" });
     for (const tab of ["one", "two"]) forgetRefusals(tab);
     expect(shown()).toEqual(["run.failed"]);
   });
 
-  it("about a server that was away go when it is back", () => {
+  it("about an unreachable server disappear when it is back", () => {
     notify("error", "run.unreachable", undefined, { tab: "one" });
     notify("error", "run.unreachable");
     forgetUnreachable();

@@ -14,7 +14,7 @@ export interface Notice {
   about?: About;
 }
 
-/** The tab that shows the message, and the id of the node it is about, as in the run. */
+/** The tab that shows the message, and the run-time id of the node it is about. */
 export interface About {
   tab: string;
   id?: string;
@@ -23,6 +23,9 @@ export interface About {
 export const useNotices = create<{ notices: Notice[] }>(() => ({ notices: [] }));
 
 const INFO_SECONDS = 3.5;
+/** For a message that offers something to do. */
+const OFFER_SECONDS = 12;
+const OFFERS: ReadonlySet<Key> = new Set<Key>(["run.unchanged"]);
 const MOST = 3;
 
 const REFUSALS: ReadonlySet<Key> = new Set<Key>(["run.invalid", "run.refused", "run.unreachable"]);
@@ -37,7 +40,7 @@ export function notify(kind: Notice["kind"], text: Key, details?: string, about?
       : notice.text === text && notice.details === details;
   keepOnly((notice) => !isSame(notice));
   useNotices.setState(({ notices }) => ({ notices: [...notices.slice(1 - MOST), { id, kind, text, details, about }] }));
-  if (kind === "info") setTimeout(() => dismiss(id), 1000 * INFO_SECONDS);
+  if (kind === "info") setTimeout(() => dismiss(id), 1000 * (OFFERS.has(text) ? OFFER_SECONDS : INFO_SECONDS));
 }
 
 function keepOnly(wanted: (notice: Notice) => boolean): void {

@@ -44,7 +44,7 @@ function fed(field: string, type: string, values: unknown[]): Doc {
 const after = (doc: Doc): unknown[] => advanced(doc, catalogue).nodes[0]?.widgets_values as unknown[];
 
 describe("a primitive, after a run", () => {
-  it("goes on as it says, within what its input allows", () => {
+  it("changes as it is set, within the bounds of its input", () => {
     expect(after(fed("seed", "INT", [42, "increment"]))).toEqual([43, "increment"]);
     expect(after(fed("seed", "INT", [42, "decrement"]))).toEqual([41, "decrement"]);
     expect(after(fed("seed", "INT", [100, "increment"]))).toEqual([100, "increment"]);
@@ -56,7 +56,7 @@ describe("a primitive, after a run", () => {
     expect(random).toBeLessThanOrEqual(1);
   });
 
-  it("stays where it is fixed, a text, or feeds nothing", () => {
+  it("stays if it is fixed, a text, or not linked", () => {
     for (const doc of [
       fed("seed", "INT", [42, "fixed"]),
       fed("text", "STRING", ["increment"]),
@@ -66,14 +66,14 @@ describe("a primitive, after a run", () => {
     }
   });
 
-  it("shows what it does", () => {
+  it("shows its setting", () => {
     const shown = (doc: Doc) => widgetViews(doc.nodes[0] as GraphNode, { doc, catalogue })[0]?.input.controlled;
     expect(shown(fed("seed", "INT", [42, "increment"]))).toBe(true);
     expect(shown(fed("text", "STRING", ["a text"]))).toBe(false);
   });
 });
 
-it("a front end's button that a file lists among the inputs is no socket", () => {
+it("a front end's button that a file lists among the inputs is not a socket", () => {
   const slot = (name: string, type: string, link: number | null) => ({ name, type, link, widget: { name } });
   const node = (link: number | null): GraphNode => ({
     id: 1,

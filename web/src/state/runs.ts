@@ -1,4 +1,4 @@
-/** What runs, how far it is, and what came of it: what the server says, by workflow and node. */
+/** The state of runs by workflow and node: progress, errors and outputs, as reported by the server. */
 
 import { create } from "zustand";
 import { newId } from "../document/ids";
@@ -15,7 +15,7 @@ export interface NodeRun {
   cached?: boolean;
   seconds?: number;
   preview?: string;
-  /** What the node says of its work while at it. */
+  /** The text that the node shows during its work. */
   text?: string;
   output?: Output;
   error?: string;
@@ -24,33 +24,33 @@ export interface NodeRun {
 
 export type NodeRuns = Readonly<Record<string, NodeRun>>;
 
-/** Which tab a prompt was queued from, of how many nodes it is, and which of them take longer: their steps. */
+/** The tab a prompt was queued from, its number of nodes, and the steps of nodes that report progress. */
 export interface Origin {
   tab: string;
   nodes: number;
   steps: Readonly<Record<string, number>>;
 }
 
-/** How a tab's latest run is or went. */
+/** The state of a tab's latest run. */
 export type Verdict = "running" | "done" | "failed" | "stopped";
 
 interface Runs {
-  /** By tab, then by the id a node has when it runs. */
+  /** By tab, then by run-time node id. */
   nodes: Readonly<Record<string, NodeRuns>>;
   jobs: Readonly<Record<string, Origin>>;
-  /** By tab: the prompt that `nodes` speaks of. */
+  /** By tab: the prompt that `nodes` describes. */
   shown: Readonly<Record<string, string>>;
   verdicts: Readonly<Record<string, Verdict>>;
-  /** By prompt, 0..1; those at work. */
+  /** By prompt, 0..1; only running ones. */
   progress: Readonly<Record<string, number>>;
   connected: boolean;
-  /** Why nothing would run now; null: it would. */
+  /** Why nothing can run now; null: it can. */
   trouble: "unreachable" | "noWorker" | null;
   pending: QueueItem[];
   active: QueueItem[];
   paused: boolean;
   batch: number;
-  /** Counts runs that ended, for those who show what was made. */
+  /** Counts ended runs, for panels that show results. */
   ended: number;
 }
 
@@ -83,7 +83,7 @@ export function useNodeRun(tab: string, id: string): NodeRun | undefined {
   return useRuns((state) => state.nodes[tab]?.[id]);
 }
 
-/** Of what runs first. */
+/** Of the first run in the queue. */
 export const progressOf = (state: Runs): number => state.progress[state.active[0]?.[1] ?? ""] ?? 0;
 
 function amend(tab: string, patches: Iterable<readonly [id: string, patch: Partial<NodeRun>]>): void {
@@ -98,18 +98,18 @@ function amend(tab: string, patches: Iterable<readonly [id: string, patch: Parti
   });
 }
 
-/** Later, for it may still be on the screen. */
+/** Delayed, since it may still be on the screen. */
 const discard = (preview: string) => setTimeout(() => URL.revokeObjectURL(preview), 500);
 
-// -- what is sent -------------------------------------------------------------------------------------------------
+// -- sending ------------------------------------------------------------------------------------------------------
 
-/** Before it is sent: the first events of a cached run come before the answer. */
+/** Called before sending: the first events of a cached run arrive before the answer. */
 export function expect(promptId: string, origin: Origin): void {
   const recent = [...Object.entries(useRuns.getState().jobs).slice(-199), [promptId, origin] as const];
   rememberJobs(Object.fromEntries(recent));
 }
 
-/** Forget a prompt that the server rejected or no longer knows. */
+/** Remove a prompt that the server rejected or no longer knows. */
 export const unexpect = (promptId: string): void => rememberJobs(without(useRuns.getState().jobs, promptId));
 
 function rememberJobs(jobs: Record<string, Origin>): void {
@@ -117,7 +117,7 @@ function rememberJobs(jobs: Record<string, Origin>): void {
   sessionStorage.setItem(JOBS, JSON.stringify(jobs));
 }
 
-/** What validation said takes the place of what it said before. */
+/** Replace the validation errors of the last attempt. */
 export function showProblems(tab: string, errors: Record<string, { errors: Problem[] }>): void {
   const before = Object.entries(useRuns.getState().nodes[tab] ?? NOTHING);
   amend(
@@ -130,10 +130,10 @@ export function showProblems(tab: string, errors: Record<string, { errors: Probl
   );
 }
 
-/** A problem is gone as soon as its node is edited. */
-export function forgive(tab: string, id: string): void {
+/** Remove a node's errors as soon as the node is edited. */
+export function clearErrors(tab: string, id: string): void {
   const patch = { problems: undefined, error: undefined, state: undefined };
-  // Of a subgraph's node also what is inside.
+  // For a subgraph's node also those of inner nodes.
   const mine = Object.entries(useRuns.getState().nodes[tab] ?? NOTHING).filter(
     ([own, run]) => (own === id || own.startsWith(`${id}:`)) && (run.problems || run.error),
   );
@@ -150,22 +150,22 @@ export async function refreshQueue(): Promise<void> {
   try {
     const { queue_running: active, queue_pending: pending, paused = false } = await server.queue();
     useRuns.setState({ active, pending, paused });
-    void seeWhetherAnyoneWorks();
+    void checkWorkers();
   } catch {
-    // The socket says when the server is back; then this is asked again.
+    // The socket reports when the server is back; then this is requested again.
   }
 }
 
-let looking = false;
+let checking = false;
 
-/** A queue that stands still without having been paused wants an explanation. */
-async function seeWhetherAnyoneWorks(): Promise<void> {
+/** Check why a queue that is not paused makes no progress. */
+async function checkWorkers(): Promise<void> {
   const stuck = () => {
     const { active, pending, paused } = useRuns.getState();
     return pending.length > 0 && !active.length && !paused;
   };
-  if (looking) return;
-  looking = true;
+  if (checking) return;
+  checking = true;
   try {
     while (stuck()) {
       await new Promise((resolve) => setTimeout(resolve, 1500));
@@ -173,7 +173,7 @@ async function seeWhetherAnyoneWorks(): Promise<void> {
     }
     if (useRuns.getState().trouble === "noWorker") useRuns.setState({ trouble: null });
   } finally {
-    looking = false;
+    checking = false;
   }
 }
 
@@ -182,11 +182,11 @@ export const setPaused = async (paused: boolean): Promise<void> => {
   await refreshQueue();
 };
 
-// -- what the server says -----------------------------------------------------------------------------------------
+// -- events from the server ---------------------------------------------------------------------------------------
 
 let started = false;
 
-/** Listen to the server, for as long as the page lives. `onReturn` is called when it is back. */
+/** Receive the server's events while the page is open. `onReturn` is called when the server is back. */
 export function connect(onReturn: () => void): void {
   if (started) return;
   started = true;
@@ -214,7 +214,7 @@ function receivePreview(picture: Blob, about: Record<string, unknown>): void {
   let tab = jobs[String(about.prompt_id ?? "")]?.tab;
   let id = String(about.display_node_id ?? about.node_id ?? "");
   if (about.prompt_id === undefined) {
-    // Without metadata: of the one node at work.
+    // Without metadata it belongs to the node that is running.
     for (const [name, runs] of atWork()) {
       const running = Object.keys(runs).find((key) => runs[key]?.state === "running");
       if (running !== undefined) [tab, id] = [name, running];
@@ -223,17 +223,17 @@ function receivePreview(picture: Blob, about: Record<string, unknown>): void {
   if (tab && id) amend(tab, [[id, { preview: URL.createObjectURL(picture) }]]);
 }
 
-/** Whether `nodes` of the prompt's tab speaks of this prompt. Where two of a tab run at once, it does of the first. */
-function takesPart(tab: string, promptId: string, anew = false): boolean {
+/** Whether `nodes` of the prompt's tab describes this prompt. If two prompts of a tab run, it describes the first. */
+function isShown(tab: string, promptId: string, restarted = false): boolean {
   const { shown, progress } = useRuns.getState();
   const other = shown[tab];
-  if (other === promptId && !anew) return true;
+  if (other === promptId && !restarted) return true;
   if (other !== promptId && other !== undefined && progress[other] !== undefined) return false;
   begin(tab, promptId);
   return true;
 }
 
-/** Take away all marks of a tab's run before; only what was made stays. */
+/** Remove all marks of a tab's previous run; only outputs stay. */
 function begin(tab: string, promptId: string): void {
   useRuns.setState((state) => {
     const kept = Object.entries(state.nodes[tab] ?? NOTHING).flatMap(([id, run]) => {
@@ -259,8 +259,8 @@ function receive(type: string, data: Record<string, unknown>): void {
   }
   const { tab } = origin;
   if (ENDS.has(type)) return void end(tab, promptId, type, data);
-  if (type === "executing" && data.node === null) return; // what ended it said so
-  if (!takesPart(tab, promptId, type === "execution_start")) return;
+  if (type === "executing" && data.node === null) return; // the event that ended it has reported it
+  if (!isShown(tab, promptId, type === "execution_start")) return;
   switch (type) {
     case "execution_start":
       announce("run.saidStarted", { name: nameOf(tab) });
@@ -276,7 +276,8 @@ function receive(type: string, data: Record<string, unknown>): void {
       break;
     case "progress_state":
       amend(tab, Object.values(data.nodes as Record<string, Record<string, unknown>>).map(progressPatch));
-      measure(promptId, origin);
+      if (data.sweep) measureSweep(promptId, data.sweep as { done: number; total: number });
+      else measure(promptId, origin);
       break;
     case "executed":
       amend(tab, [[String(data.display_node ?? data.node), { output: data.output as Output }]]);
@@ -284,7 +285,7 @@ function receive(type: string, data: Record<string, unknown>): void {
   }
 }
 
-/** The prompts whose end was said to this page. */
+/** The prompts whose end was reported to this page. */
 const over = new Set<string>();
 
 const ENDS: ReadonlySet<string> = new Set(["execution_success", "execution_error", "execution_interrupted"]);
@@ -296,7 +297,7 @@ function progressPatch(entry: Record<string, unknown>): [string, Partial<NodeRun
   return [id, state === "finished" ? { ...patch, preview: undefined, text: undefined } : patch];
 }
 
-/** Of what has to be done at all. A sampler's step counts as much as another whole node. */
+/** The share of nodes that have to run. A sampler's step counts as much as another whole node. */
 function measure(promptId: string, { tab, nodes, steps }: Origin): void {
   let whole = nodes;
   for (const count of Object.values(steps)) whole += count - 1;
@@ -312,10 +313,15 @@ function measure(promptId: string, { tab, nodes, steps }: Origin): void {
   }));
 }
 
+/** In a sweep, nodes run several times: the combinations count. */
+function measureSweep(promptId: string, { done, total }: { done: number; total: number }): void {
+  useRuns.setState((state) => ({ progress: { ...state.progress, [promptId]: done / Math.max(1, total) } }));
+}
+
 const nameOf = (tab: string): string => useEditor.getState().tabs.find((entry) => entry.id === tab)?.name ?? "";
 
 function end(tab: string, promptId: string, type: string, data: Record<string, unknown>): void {
-  const part = takesPart(tab, promptId);
+  const part = isShown(tab, promptId);
   const name = nameOf(tab);
   over.add(promptId);
   if (type === "execution_error") {
@@ -327,13 +333,20 @@ function end(tab: string, promptId: string, type: string, data: Record<string, u
     const verdict = ({ execution_success: "done", execution_error: "failed" } as const)[type] ?? "stopped";
     settle(tab, verdict);
     if (type === "execution_error" && data.node_id) amend(tab, [[String(data.node_id), failure(data)]]);
-    // The seconds that each node took are known to the job.
+    if (verdict === "done" && nothingRan(tab)) notify("info", "run.unchanged", undefined, { tab });
+    // The job knows the seconds of each node.
     void server.job(promptId).then(
       (job) => useRuns.getState().shown[tab] === promptId && showJob(tab, promptId, job),
       () => undefined,
     );
   }
   useRuns.setState((state) => ({ progress: without(state.progress, promptId), ended: state.ended + 1 }));
+}
+
+/** Whether every node's result came from the cache. */
+function nothingRan(tab: string): boolean {
+  const runs = Object.values(useRuns.getState().nodes[tab] ?? NOTHING);
+  return runs.some((run) => run.cached) && runs.every((run) => run.cached || run.state === undefined);
 }
 
 const failure = (data: Record<string, unknown>): Partial<NodeRun> => ({
@@ -348,7 +361,7 @@ function without<T>(record: Readonly<Record<string, T>>, key: string): Record<st
   return rest;
 }
 
-/** Nothing of a tab's nodes runs any more. */
+/** None of the tab's nodes is running any more. */
 function settle(tab: string, verdict: Verdict): void {
   const running = Object.entries(useRuns.getState().nodes[tab] ?? NOTHING).filter(
     ([, run]) => run.state === "running" || run.preview,
@@ -361,15 +374,15 @@ function settle(tab: string, verdict: Verdict): void {
   useRuns.setState((before) => ({ verdicts: { ...before.verdicts, [tab]: verdict } }));
 }
 
-/** A tab has been looked at: how its run went needs no mark any more. */
+/** The user has opened a tab: its result needs no mark any more. */
 export function seen(tab: string): void {
   const verdict = useRuns.getState().verdicts[tab];
   if (verdict && verdict !== "running") useRuns.setState((state) => ({ verdicts: without(state.verdicts, tab) }));
 }
 
-// -- after a reload, or a connection that was lost ----------------------------------------------------------------
+// -- after a reload or a lost connection --------------------------------------------------------------------------
 
-/** Ask for what was missed: of each tab the run at work, else the one begun last. */
+/** Request what was missed: for each tab the running prompt, or else the last one started. */
 async function catchUp(): Promise<void> {
   const { jobs, pending, shown: before } = useRuns.getState();
   const waiting = new Set(pending.map((item) => item[1]));
@@ -387,17 +400,17 @@ async function catchUp(): Promise<void> {
         if (useRuns.getState().verdicts[tab] === "running") settle(tab, "stopped");
         continue;
       }
-      // What the socket says meanwhile is newer than this answer.
+      // Socket events that arrived in the meantime are newer than this answer.
       const { shown, verdicts } = useRuns.getState();
       const going = job.status === "running" || job.status === "pending";
-      const overtaken = shown[tab] === promptId ? job.status === "pending" : shown[tab] !== before[tab];
-      if (overtaken || (going && over.has(promptId))) continue;
+      const superseded = shown[tab] === promptId ? job.status === "pending" : shown[tab] !== before[tab];
+      if (superseded || (going && over.has(promptId))) continue;
       if (shown[tab] === promptId && verdicts[tab] !== "running" && !going) continue; // nothing new
       if (shown[tab] !== promptId || !going) begin(tab, promptId);
       showJob(tab, promptId, job);
-      if (before[tab] === undefined) seen(tab); // before this page was loaded
+      if (before[tab] === undefined) seen(tab); // ended before this page was loaded
     } catch {
-      return; // lost again; the next connection asks again
+      return; // disconnected again; the next connection requests it again
     }
   }
 }
@@ -415,7 +428,7 @@ async function known(promptId: string): Promise<JobState | null> {
 
 const EARLIER = 5;
 
-/** The tabs whose earlier runs have been asked for since the page was loaded. */
+/** The tabs whose earlier runs have been requested since the page was loaded. */
 const recalled = new Set<string>();
 
 /** After a reload, show an earlier run's outputs on the nodes for which the current run has none yet. */

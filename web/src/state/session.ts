@@ -1,9 +1,9 @@
 /**
- * What is open, kept in the browser: a reload, a crash or a closed window loses nothing.
+ * Stores the open tabs in the browser, so that a reload, a crash or closing the window loses nothing.
  *
- * Every window keeps its own tabs, each in a record of its own, in IndexedDB: it has room for large workflows, and
- * what a page handed over is kept even if the page is killed. A window is live while it holds the lock of its name;
- * a new window takes over what was in the one closed last, and can look at what others left unsaved.
+ * Every window stores its own tabs, each in a separate record, in IndexedDB: it has room for large workflows, and writes
+ * finish even if the page is killed. A window is open while it holds the lock of its name. A new window restores the
+ * tabs of the window closed last, and can open unsaved workflows of other closed windows.
  */
 
 import { type Doc, emptyDocument } from "../document/document";
@@ -25,16 +25,18 @@ export interface KeptTab {
   at: number;
   name: string;
   file: string | null;
-  /** Missing where an earlier version kept the tab. */
+  /** Missing if an earlier version stored the tab. */
   fileWas?: string | null;
   doc: Doc;
   changed: boolean;
   views: Tab["views"];
   path: Tab["path"];
+  /** Missing if an earlier version stored the tab. */
+  app?: boolean;
 }
 
 const WINDOW = "sumi.window";
-/** Set once anything was kept: a newcomer's page need not wait for a look. */
+/** Set once anything has been stored: a new user's page need not wait for the database. */
 const ANY = "sumi.kept";
 const LOCK = "sumi.window.";
 const DELAY = 250;
@@ -68,7 +70,7 @@ function remembered(storage: () => Storage, key: string): string | null {
   try {
     return storage().getItem(key);
   } catch {
-    return null; // storage is switched off
+    return null; // storage is disabled
   }
 }
 
@@ -76,21 +78,21 @@ function remember(storage: () => Storage, key: string, value: string): void {
   try {
     storage().setItem(key, value);
   } catch {
-    // Full or switched off: then the next page takes a little longer to begin.
+    // Storage is full or disabled: the next page takes a little longer to start.
   }
 }
 
 const session = () => sessionStorage;
 const local = () => localStorage;
 
-/** Names of the windows that are open now; null where the browser cannot tell. */
+/** Names of the open windows; null if the browser cannot tell. */
 async function live(): Promise<ReadonlySet<string> | null> {
   if (!navigator.locks) return null;
   const { held = [] } = await navigator.locks.query();
   return new Set(held.flatMap(({ name = "" }) => (name.startsWith(LOCK) ? [name.slice(LOCK.length)] : [])));
 }
 
-/** Hold a window's name for as long as this page lives. False: another page has it, and keeps it for longer than a reload takes. */
+/** Hold a window's name while this page is open. False: another page holds it for longer than a reload takes. */
 function claim(id: string): Promise<boolean> {
   if (!navigator.locks) return Promise.resolve(true);
   return new Promise((resolve) => {
@@ -102,36 +104,36 @@ function claim(id: string): Promise<boolean> {
   });
 }
 
-/** Open again what was open before a reload or a crash, or in the window closed last. */
+/** Open the tabs from before a reload or a crash, or from the window closed last. */
 export async function recallSession(): Promise<void> {
   const own = remembered(session, WINDOW);
   let found: string | null = null;
   if (own !== null || remembered(local, ANY) !== null) {
-    const looking = recall(own).catch(() => null); // kept by another version, or no database here
+    const looking = recall(own).catch(() => null); // stored by another version, or no database
     found = await Promise.race([looking, new Promise<null>((resolve) => setTimeout(() => resolve(null), PATIENCE))]);
   }
   if (found === null) void claim(windowId);
   else windowId = found;
   remember(session, WINDOW, windowId);
-  // Here, not when something is kept: a crash right after that would take this with it.
+  // Do this now, not at the next save: a crash right after it would lose this, too.
   remember(local, ANY, "yes");
 }
 
-/** The window whose place this page takes; null: none. */
+/** The window that this page replaces; null: none. */
 async function recall(own: string | null): Promise<string | null> {
   const store = await database();
   const all = await answered<KeptWindow[]>(store.transaction("windows").objectStore("windows").getAll());
   const latest = all.toSorted((first, second) => second.at - first.at);
   let source = latest.find((entry) => entry.id === own);
-  let taken = source !== undefined && (await claim(source.id));
+  let claimed = source !== undefined && (await claim(source.id));
   if (!source) {
     const held = await live();
     source = held === null ? latest[0] : latest.find((entry) => !held.has(entry.id));
-    taken = source !== undefined && (await claim(source.id));
-    if (!taken) return null;
+    claimed = source !== undefined && (await claim(source.id));
+    if (!claimed) return null;
   }
   if (!source) return null;
-  // A window that was duplicated shows what the other does, and keeps its own from then on.
+  // A duplicated window starts with the other's tabs and stores its own from then on.
   const range = IDBKeyRange.bound([source.id], [source.id, []]);
   const kept = await answered<KeptTab[]>(store.transaction("tabs").objectStore("tabs").getAll(range));
   const order = source.order;
@@ -141,19 +143,20 @@ async function recall(own: string | null): Promise<string | null> {
   if (restored.length) {
     useEditor.setState({ tabs: restored, active: source.active });
     activeTab(useEditor.getState());
-    if (taken) for (const tab of restored) known.set(tab.id, tab);
+    if (claimed) for (const tab of restored) known.set(tab.id, tab);
   }
-  return taken ? source.id : null;
+  return claimed ? source.id : null;
 }
 
-function restoredTab({ id, name, file, fileWas = null, doc, changed, views, path }: KeptTab): Tab {
-  return { ...newTab(name, doc, file, fileWas), id, views, path, clean: changed ? emptyDocument() : doc };
+function restoredTab({ id, name, file, fileWas = null, doc, changed, views, path, app }: KeptTab): Tab {
+  const tab = newTab(name, doc, file, fileWas);
+  return { ...tab, id, views, path, app: app ?? tab.app, clean: changed ? emptyDocument() : doc };
 }
 
-/** The tabs as they were when last handed over. */
+/** The tabs when they were last written. */
 const known = new Map<string, Tab>();
-/** The last attempt failed: what is open is in this page only. */
-let unkept = false;
+/** Whether the last attempt failed, so that open tabs exist in this page only. */
+let saveFailed = false;
 
 const same = (first: Tab | undefined, second: Tab) =>
   first !== undefined &&
@@ -163,6 +166,7 @@ const same = (first: Tab | undefined, second: Tab) =>
   first.fileWas === second.fileWas &&
   first.views === second.views &&
   first.path === second.path &&
+  first.app === second.app &&
   isChanged(first) === isChanged(second);
 
 let timer = 0;
@@ -182,12 +186,12 @@ async function keep(): Promise<void> {
     for (const id of closed) known.delete(id);
     await write(store, fresh, closed, { id: windowId, at: Date.now(), active, order: tabs.map((tab) => tab.id) });
     lastActive = active;
-    unkept = false;
+    saveFailed = false;
   } catch {
     known.clear();
     for (const [id, tab] of before) known.set(id, tab);
-    if (!unkept) notify("error", "file.storageFull");
-    unkept = true;
+    if (!saveFailed) notify("error", "file.storageFull");
+    saveFailed = true;
   }
 }
 
@@ -198,7 +202,7 @@ function write(store: IDBDatabase, fresh: Tab[], closed: string[], entry: KeptWi
     change.onabort = () => reject(change.error);
     const tabs = change.objectStore("tabs");
     for (const tab of fresh) {
-      const { id, name, file, fileWas, views, path } = tab;
+      const { id, name, file, fileWas, views, path, app } = tab;
       tabs.put({
         window: windowId,
         id,
@@ -210,11 +214,12 @@ function write(store: IDBDatabase, fresh: Tab[], closed: string[], entry: KeptWi
         changed: isChanged(tab),
         views,
         path,
+        app,
       } satisfies KeptTab);
     }
     for (const id of closed) tabs.delete([windowId, id]);
     change.objectStore("windows").put(entry);
-    // Said now, the browser finishes even if this page is gone the next moment.
+    // If requested now, the browser finishes it even if the page closes right after.
     change.commit();
   });
 }
@@ -227,13 +232,13 @@ export function keepSession(): void {
   window.addEventListener("pagehide", leave);
   document.addEventListener("visibilitychange", () => document.visibilityState === "hidden" && leave());
   window.addEventListener("beforeunload", (event) => {
-    if (unkept && useEditor.getState().tabs.some(isChanged)) event.preventDefault();
+    if (saveFailed && useEditor.getState().tabs.some(isChanged)) event.preventDefault();
   });
-  // The database is open by the time that something is to be kept in a hurry.
+  // Open the database now, so that it is ready for an urgent save.
   void database().then(tidy, () => undefined);
 }
 
-/** What windows long closed left, if nothing of it is unsaved, goes. */
+/** Delete old windows without unsaved tabs. */
 async function tidy(): Promise<void> {
   const store = await database();
   const all = await answered<KeptWindow[]>(store.transaction("windows").objectStore("windows").getAll());
@@ -257,16 +262,16 @@ async function leftTabs(store: IDBDatabase): Promise<KeptTab[]> {
   return tabs.filter((tab) => tab.changed && tab.window !== windowId && !held.has(tab.window));
 }
 
-/** Workflows that windows closed since left unsaved, newest first. */
+/** Unsaved workflows from closed windows, newest first. */
 export async function leftovers(): Promise<KeptTab[]> {
   try {
     return (await leftTabs(await database())).toSorted((first, second) => second.at - first.at);
   } catch {
-    return []; // no database here: nothing was kept
+    return []; // no database, so nothing was stored
   }
 }
 
-/** Into this window, or away. */
+/** Open it in this window, or delete it. */
 export async function takeLeftover(left: KeptTab, open: boolean): Promise<void> {
   if (open) {
     const tab = { ...restoredTab(left), id: newId() };

@@ -1,4 +1,4 @@
-/** What a person has chosen, kept on the server; the browser's copy is for the first paint. */
+/** The user's settings, stored on the server; a copy in the browser is used for the first paint. */
 
 import { create } from "zustand";
 import { preferredLanguage, setLanguage } from "../i18n";
@@ -7,24 +7,38 @@ import { server } from "../server/client";
 export interface Settings {
   theme: "auto" | "light" | "dark";
   language: "auto" | "en" | "zh-CN";
-  /** Nodes and groups keep to the grid while they are dragged. */
+  /** Nodes and groups snap to the grid while they are dragged. */
   snap: boolean;
   minimap: boolean;
-  /** The examples are offered over the canvas until they are put away. */
+  /** Whether seeds change before the next run, so that nodes show the seeds of their pictures, or after each run. */
+  seeds: "before" | "after";
+  /** The examples are shown over the canvas until they are closed. */
   welcome: boolean;
+  /** The lesson that was open last, from 1; 0: none yet. */
+  lesson: number;
 }
 
-const DEFAULTS: Settings = { theme: "auto", language: "auto", snap: false, minimap: true, welcome: true };
+const DEFAULTS: Settings = {
+  theme: "auto",
+  language: "auto",
+  snap: false,
+  minimap: true,
+  seeds: "before",
+  welcome: true,
+  lesson: 0,
+};
 
 const ALLOWED: { [Name in keyof Settings]: readonly Settings[Name][] } = {
   theme: ["auto", "light", "dark"],
   language: ["auto", "en", "zh-CN"],
   snap: [true, false],
   minimap: [true, false],
+  seeds: ["before", "after"],
   welcome: [true, false],
+  lesson: [0, 1, 2, 3, 4, 5, 6],
 };
 
-/** As the server has them: `Sumi.theme` and so on. */
+/** In the server's form: `Sumi.theme` and so on. */
 const PREFIX = "Sumi.";
 const COPY = "sumi.settings";
 
@@ -40,27 +54,27 @@ function copied(): Record<string, unknown> {
     const found: unknown = JSON.parse(localStorage.getItem(COPY) ?? "{}");
     if (typeof found === "object" && found !== null) return found as Record<string, unknown>;
   } catch {
-    // No storage here.
+    // No storage is available.
   }
-  return {}; // nothing, or somebody else's text under this name
+  return {}; // nothing, or another program's text with this key
 }
 
 const before = copied();
 
 export const useSettings = create<Settings>(() => ({ ...DEFAULTS, ...sound(before) }));
 
-/** What was chosen while no server could be told. */
+/** Settings changed while the server was unreachable. */
 const unsent = new Set(names.filter((name) => Array.isArray(before.unsent) && before.unsent.includes(name)));
 
 function copy(): void {
   try {
     localStorage.setItem(COPY, JSON.stringify({ ...useSettings.getState(), unsent: [...unsent] }));
   } catch {
-    // Only the first paint of the next visit is without it.
+    // Only the first paint of the next visit lacks these settings.
   }
 }
 
-/** What was changed here before the server's answer came is not undone by it. */
+/** The server's answer does not overwrite settings that were changed here before it arrived. */
 const changed = new Set<keyof Settings>();
 
 export function setting<Name extends keyof Settings>(name: Name, value: Settings[Name]): void {
@@ -69,7 +83,7 @@ export function setting<Name extends keyof Settings>(name: Name, value: Settings
   void send(name);
 }
 
-/** Until the server has it, the copy says that it has not: the next visit with a server tells it. */
+/** Until the server has stored it, the copy is marked: the next visit sends it again. */
 async function send(name: keyof Settings): Promise<void> {
   unsent.add(name);
   copy();
@@ -82,8 +96,8 @@ async function send(name: keyof Settings): Promise<void> {
   copy();
 }
 
-/** The words of the chosen language, now and whenever another is chosen. */
-export function spoken(): Promise<void> {
+/** Load the words of the chosen language, now and whenever the language changes. */
+export function languageLoaded(): Promise<void> {
   useSettings.subscribe((now, before) => {
     if (now.language !== before.language) void speak();
   });
@@ -98,7 +112,7 @@ export async function recallSettings(): Promise<void> {
     copy();
     for (const name of unsent) void send(name);
   } catch {
-    // No server yet: what the browser remembers stays.
+    // No server yet: use the browser's copy.
   }
 }
 

@@ -1,4 +1,4 @@
-/** Subgraphs, as commands on what is selected and on what is open. */
+/** Commands for subgraphs. */
 
 import { type Doc, nodesById, subgraphs } from "../document/document";
 import { changeLevel, levelAt, mapNode, withDefinition } from "../document/edits";
@@ -10,11 +10,11 @@ import { movePort, type PortPlace, removePort, renamePort } from "../document/po
 import { unwrap, wrap } from "../document/subgraph_edits";
 import { t } from "../i18n";
 import { ask } from "./dialogs";
-import { changeTab, current, definitionPath, editDocument, levelOf, select, surroundings, type Tab } from "./editor";
+import { changeTab, current, definitionPath, editContext, editDocument, levelOf, select, type Tab } from "./editor";
 
 export function makeSubgraph(): void {
   const tab = current();
-  const made = wrap(tab.history.present, definitionPath(tab), tab.selection, t("subgraph.name"), surroundings());
+  const made = wrap(tab.history.present, definitionPath(tab), tab.selection, t("subgraph.name"), editContext());
   if (!made) return;
   editDocument(() => made.doc);
   select([made.id]);
@@ -22,7 +22,7 @@ export function makeSubgraph(): void {
 
 /** Convert all group nodes of one type to nodes of one subgraph. */
 export function groupToSubgraph(type: string): void {
-  const { catalogue } = surroundings();
+  const { catalogue } = editContext();
   const name = groupName(type);
   if (name !== null) editDocument((doc) => withoutGroupNodes(doc, catalogue, newId, name));
 }
@@ -30,7 +30,7 @@ export function groupToSubgraph(type: string): void {
 export function dissolveSelected(): void {
   const tab = current();
   const [id] = tab.selection;
-  const made = id === undefined ? null : unwrap(tab.history.present, definitionPath(tab), id, surroundings());
+  const made = id === undefined ? null : unwrap(tab.history.present, definitionPath(tab), id, editContext());
   if (!made) return;
   editDocument(() => made.doc);
   select(made.ids);
@@ -38,14 +38,14 @@ export function dissolveSelected(): void {
 
 const none = { selection: new Set<string>(), groups: new Set<number>(), link: null };
 
-/** Into a subgraph, by the node that stands for it. */
+/** Open a subgraph through one of its nodes. */
 export function enterSubgraph(id: string): void {
   const node = nodesById(levelOf(current())).get(id);
   if (!node || !subgraphs(current().history.present).has(node.type)) return;
   changeTab((tab) => ({ ...tab, ...none, path: [...tab.path, { holder: id, definition: node.type }] }));
 }
 
-/** Out again, to a depth; the node that one comes out of is selected. */
+/** Go back to a level and select the node of the subgraph that was left. */
 export function leaveTo(depth: number): void {
   changeTab((tab) => ({
     ...tab,
@@ -64,12 +64,12 @@ export function makeUnique(id: string): void {
     );
 }
 
-/** Show a field of a node of the open subgraph on the nodes that stand for it, or no longer. */
+/** Show or hide a field of the open subgraph on the subgraph's nodes. */
 export function toggleLifted(definition: string, inner: string, name: string, on: boolean): void {
   editDocument((doc) => lift(doc, definition, inner, name, on));
 }
 
-/** Whether the node that one came in by shows a field of a node here; null: this is no subgraph. */
+/** Whether the node through which the subgraph was opened shows a field of a node here; null: not inside a subgraph. */
 export function liftedHere(inner: string, name: string): boolean | null {
   const tab = current();
   const place = tab.path.at(-1);

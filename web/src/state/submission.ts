@@ -1,22 +1,25 @@
-/** Workflows to the server: once, so many times, whenever something changes, or again and again. */
+/** Sends workflows to the server: once, several times, on every change, or continuously. */
 
 import { create } from "zustand";
 import { newId } from "../document/ids";
 import { writeJson } from "../document/json";
 import { type ApiWorkflow, FormatError, toApi } from "../format/api";
-import { withChosenPrompts, withFilledNames } from "../format/substitutions";
+import { withChosenPrompts } from "../format/dynamic_prompts";
+import { toNamedApi } from "../format/file_names";
 import { Refused, server } from "../server/client";
-import { activeTab, amendDocument, current, useEditor } from "./editor";
+import { activeTab, amendDocument, current, editDocument, type Tab, useEditor } from "./editor";
 import { forgetRefusals, forgetRuns, notify } from "./notices";
 import { clientId, expect, refreshQueue, showProblems, unexpect, useRuns } from "./runs";
-import { advanced } from "./seeds";
+import { advanced, reseeded, type SentValues, valuesSent } from "./seeds";
+import { useSettings } from "./settings";
+import type { Axis } from "./sweeps";
 
 export const REPEATS = ["once", "change", "always"] as const;
 export type Repeat = (typeof REPEATS)[number];
 
 export const useRepeat = create<{ repeat: Repeat }>(() => ({ repeat: "once" }));
 
-/** Queue the open workflow, as many times as the batch count says, whatever is looked at meanwhile. */
+/** Queue the open workflow as many times as the batch count says, even if another tab is opened meanwhile. */
 export async function run(front = false): Promise<void> {
   const { batch } = useRuns.getState();
   const { id } = current();
@@ -24,20 +27,61 @@ export async function run(front = false): Promise<void> {
   for (let turn = 0; turn < batch; turn += 1) if (!(await submit(id, front))) return;
 }
 
+/** Interrupt the run that is in progress. */
+export const stop = (): void => void server.interrupt();
+
+/** Queue the open workflow once as a sweep. `confirmed`: the user agreed to many pictures. False: it was refused. */
+export function runSweep(sweep: readonly Axis[], confirmed: boolean): Promise<boolean> {
+  const { id } = current();
+  forgetRuns(id);
+  return submit(id, false, { sweep, ...(confirmed ? { sweep_confirmed: true } : {}) });
+}
+
+/** Draw new seeds in the open workflow, as one undo step, and run it. */
+export function runWithNewSeeds(): Promise<void> {
+  const { catalogue } = useEditor.getState();
+  editDocument((doc) => reseeded(doc, catalogue));
+  return run();
+}
+
+const SENT = "sumi.sent";
+
+/** By tab, the controlled values of its last run. A reload keeps them. */
+let sentBy = JSON.parse(sessionStorage.getItem(SENT) ?? "{}") as Record<string, SentValues>;
+
+function rememberSent(tab: string, values: SentValues): void {
+  const open = new Set(useEditor.getState().tabs.map(({ id }) => id));
+  sentBy = { ...Object.fromEntries(Object.entries(sentBy).filter(([id]) => open.has(id))), [tab]: values };
+  sessionStorage.setItem(SENT, JSON.stringify(sentBy));
+}
+
 /** False: it was refused, or its tab is closed. */
-async function submit(id: string, front: boolean): Promise<boolean> {
-  const { catalogue, tabs } = useEditor.getState();
-  const tab = tabs.find((entry) => entry.id === id);
-  if (!tab) return false;
-  const workflow = withChosenPrompts(tab.history.present, catalogue);
+async function submit(id: string, front: boolean, more: Record<string, unknown> = {}): Promise<boolean> {
+  const { catalogue } = useEditor.getState();
+  const find = () => useEditor.getState().tabs.find((entry) => entry.id === id);
+  if (!find()) return false;
+  const before = useSettings.getState().seeds === "before";
+  const last = sentBy[id];
+  if (before && last) amendDocument(id, (doc) => advanced(doc, catalogue, last));
+  const tab = find() as Tab;
+  const doc = tab.history.present;
+  const workflow = withChosenPrompts(doc, catalogue);
   const prompt_id = newId();
   try {
-    const prompt = toApi(withFilledNames(workflow, catalogue), catalogue);
+    const prompt = toNamedApi(workflow, catalogue);
+    sent = meaning(); // the seeds that just changed are no change by the user
     expect(prompt_id, { tab: tab.id, nodes: Object.keys(prompt).length, steps: stepsOf(prompt) });
-    const body = { prompt, prompt_id, client_id: clientId, front, extra_data: { extra_pnginfo: { workflow } } };
+    const body = {
+      prompt,
+      prompt_id,
+      client_id: clientId,
+      front,
+      extra_data: { extra_pnginfo: { workflow }, ...more },
+    };
     const answer = await server.submit(body);
     showProblems(tab.id, answer.node_errors);
-    amendDocument(tab.id, (doc) => advanced(doc, catalogue));
+    rememberSent(tab.id, valuesSent(doc, catalogue));
+    if (!before) amendDocument(tab.id, (now) => advanced(now, catalogue));
     sent = meaning();
     void refreshQueue();
     return true;
@@ -70,11 +114,11 @@ function stepsOf(prompt: ApiWorkflow): Record<string, number> {
   return Object.fromEntries(counted);
 }
 
-// -- by itself ----------------------------------------------------------------------------------------------------
+// -- automatic runs -----------------------------------------------------------------------------------------------
 
 const CALM = 400;
 
-/** What of the open workflow the server would run, when it was last sent. */
+/** The runnable part of the open workflow when it was last sent. */
 let sent = "";
 let timer = 0;
 
@@ -84,7 +128,7 @@ function meaning(): string {
   try {
     return `${tab.id} ${writeJson(toApi(tab.history.present, catalogue))}`;
   } catch {
-    return sent; // it cannot be run as it stands
+    return sent; // it cannot be run at the moment
   }
 }
 
@@ -94,11 +138,11 @@ function consider(): void {
   if (repeat === "once") return;
   timer = window.setTimeout(async () => {
     const { active, pending, connected } = useRuns.getState();
-    if (!connected || active.length + pending.length > 0) return; // asked again when the queue is empty
+    if (!connected || active.length + pending.length > 0) return; // requested again when the queue is empty
     if (useRepeat.getState().repeat === "change" && meaning() === sent) return;
     const before = meaning();
     if (!(await submit(current().id, false))) {
-      sent = before; // not again until it is mended
+      sent = before; // not again until it is fixed
       if (useRepeat.getState().repeat === "always") useRepeat.setState({ repeat: "once" });
     }
   }, CALM);
@@ -121,7 +165,7 @@ useEditor.subscribe((state, before) => {
 });
 useRuns.subscribe((state, before) => {
   if (state.active !== before.active && !state.active.length && !state.pending.length) consider();
-  // What is stopped by hand is not begun again by itself.
+  // A run that the user stopped does not start again automatically.
   if (
     useRepeat.getState().repeat === "always" &&
     Object.entries(state.verdicts).some(

@@ -1,16 +1,17 @@
-/** What of the editor itself is open: panels, dialogs, menus. */
+/** Which panels, dialogs and menus are open. */
 
 import { create } from "zustand";
 import type { Id } from "../document/document";
+import type { Place } from "../format/sweep_fields";
 import type { FileRef } from "../server/client";
 import type { Picture } from "./gallery";
 
-export type Panel = "start" | "gallery" | "queue";
+export type Panel = "start" | "gallery" | "queue" | "help" | "missing" | "models";
 
 export interface Socket {
   node: string;
   side: "input" | "output";
-  /** A slot, or the name of a widget without one. */
+  /** A slot, or the name of a widget without a slot. */
   slot: number | string;
   type: string;
 }
@@ -23,19 +24,19 @@ export interface Palette {
   at: [number, number];
   /** Only nodes that fit this; null: all. */
   from: Socket | null;
-  /** Sockets that are there and fit come first. */
+  /** Matching existing sockets are listed first. */
   sockets?: boolean;
-  /** The node goes into this link. */
+  /** The node is inserted into this link. */
   onto?: Id;
 }
 
-/** A link on its way: some of its ends stay, the other is sought. */
+/** A link being drawn: one end is fixed, the other follows the pointer. */
 export interface Pull {
   fixed: Socket[];
   seeks: "input" | "output";
-  /** The links that it is made of; none: a new one. */
+  /** The existing links being moved; empty: a new link. */
   links: Id[];
-  /** The sockets that would take it, as `socketKey` says them. */
+  /** The sockets that would accept it, by `socketKey`. */
   takers: ReadonlySet<string>;
 }
 
@@ -65,11 +66,19 @@ interface Ui {
   hovered: Id | null;
   shortcuts: boolean;
   viewer: { pictures: readonly Picture[]; index: number } | null;
-  mask: { file: FileRef; tab: string; node: string; widget: string } | null;
+  mask: { file: FileRef; tab: string; node: string; widget: string; path?: readonly string[] } | null;
   renaming: { kind: "node"; id: string } | { kind: "group"; index: number } | null;
   settings: boolean;
-  /** The subgraph's node whose fields are chosen. */
+  /** The list of undo steps is open. */
+  history: boolean;
+  /** Whether the lesson's text is shown beside a lesson's workflow. */
+  lesson: boolean;
+  /** The subgraph's node whose fields are being chosen. */
   fields: string | null;
+  /** The node that the help panel describes, and the field or output that it points at. */
+  help: { type: string; part?: string } | null;
+  /** The first field of the sweep that is being set up. */
+  sweep: Place | null;
 }
 
 export const useUi = create<Ui>(() => ({
@@ -83,10 +92,19 @@ export const useUi = create<Ui>(() => ({
   mask: null,
   renaming: null,
   settings: false,
+  history: false,
+  lesson: true,
   fields: null,
+  help: null,
+  sweep: null,
 }));
 
 export const show = (change: Partial<Ui>): void => useUi.setState(change);
+
+/** Close the panel where it covers the canvas, to show something there. */
+export const uncoverCanvas = (): void => {
+  if (window.matchMedia("(width < 640px)").matches) show({ panel: null });
+};
 
 export const togglePanel = (panel: Panel): void =>
   useUi.setState((state) => ({ panel: state.panel === panel ? null : panel }));

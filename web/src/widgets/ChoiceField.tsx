@@ -1,4 +1,4 @@
-/** One of several, found by typing. */
+/** A field with choices, searched by typing. */
 
 import { useEffect, useId, useRef, useState } from "react";
 import { createPortal } from "react-dom";
@@ -8,7 +8,7 @@ interface Props {
   label: string;
   choices: readonly unknown[];
   value: unknown;
-  /** Values that are not listed are sound too: files in subfolders. */
+  /** Values that are not listed are valid, too: files in subfolders. */
   open?: boolean;
   onChange(value: unknown): void;
 }

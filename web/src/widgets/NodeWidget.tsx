@@ -15,14 +15,13 @@ import {
 import { useT } from "../i18n";
 import { writeWidget } from "../state/commands";
 import { current, edit, flatId, settleStep, useEditor } from "../state/editor";
-import { forgive } from "../state/runs";
-import { ChoiceField } from "./ChoiceField";
-import { NumberField } from "./NumberField";
+import { clearErrors } from "../state/runs";
+import { Field } from "./Field";
 
 interface Props {
   node: GraphNode;
   row: WidgetRow;
-  /** A text shows its name above itself. */
+  /** A text field shows its name above itself. */
   captioned?: boolean;
 }
 
@@ -32,11 +31,7 @@ export const NodeWidget = memo(function NodeWidget({ node, row, captioned }: Pro
   const { input, value } = row;
   const write = (next: unknown) => {
     writeWidget(id, row.key, next);
-    forgive(current().id, flatId(current(), id));
-  };
-  const done = (next: unknown) => {
-    write(next);
-    settleStep();
+    clearErrors(current().id, flatId(current(), id));
   };
   const label = input.label ?? input.name;
   if (row.linked) {
@@ -47,89 +42,17 @@ export const NodeWidget = memo(function NodeWidget({ node, row, captioned }: Pro
       </span>
     );
   }
-  switch (input.widget) {
-    case "int":
-    case "float":
-      return (
-        <span className="field-row">
-          <NumberField label={label} input={input} value={value as number} onChange={write} onDone={settleStep} />
-          {input.controlled && <ControlChoice node={node} name={input.name} />}
-        </span>
-      );
-    case "color":
-      return (
-        <label className="field">
-          <span className="field-label">{label}</span>
-          <input
-            type="color"
-            value={`#${Number(value).toString(16).padStart(6, "0")}`}
-            onChange={(event) => write(Number.parseInt(event.target.value.slice(1), 16))}
-            onBlur={settleStep}
-          />
-        </label>
-      );
-    case "switch":
-      return (
-        <label className="field">
-          <span className="field-label">{label}</span>
-          <input
-            type="checkbox"
-            role="switch"
-            className="switch"
-            checked={value === true}
-            onChange={(event) => done(event.target.checked)}
-          />
-        </label>
-      );
-    case "choice":
-    case "image":
-      return (
-        <ChoiceField
-          label={label}
-          choices={input.choices ?? []}
-          value={value}
-          open={input.widget === "image"}
-          onChange={done}
-        />
-      );
-    case "multiline":
-      return (
-        <span className="text-field">
-          {captioned && <span className="text-caption">{label}</span>}
-          <textarea
-            className="text-area"
-            aria-label={label}
-            placeholder={input.placeholder ?? (captioned ? undefined : label)}
-            spellCheck={false}
-            value={String(value ?? "")}
-            onChange={(event) => write(event.target.value)}
-            onFocus={scrollItself}
-            onBlur={(event) => {
-              event.target.classList.remove("nowheel");
-              settleStep();
-            }}
-          />
-        </span>
-      );
-    default:
-      return (
-        <label className="field">
-          <span className="field-label">{label}</span>
-          <input
-            type="text"
-            className="field-text"
-            spellCheck={false}
-            value={String(value ?? "")}
-            onChange={(event) => write(event.target.value)}
-            onBlur={settleStep}
-          />
-        </label>
-      );
-  }
+  const field = (
+    <Field label={label} input={input} value={value} captioned={captioned} onChange={write} onDone={settleStep} />
+  );
+  if (input.widget !== "int" && input.widget !== "float") return field;
+  return (
+    <span className="field-row">
+      {field}
+      {input.controlled && <ControlChoice node={node} name={input.name} />}
+    </span>
+  );
 });
-
-/** The wheel scrolls a text that is being written in; over any other it zooms, as it does beside it. */
-export const scrollItself = (event: React.FocusEvent<HTMLElement>): void => event.target.classList.add("nowheel");
 
 function ControlChoice({ node, name }: { node: GraphNode; name: string }) {
   const t = useT();

@@ -1,7 +1,7 @@
-/** A number: dragged, typed, stepped with the arrow keys; with a bar where its bounds are tight. */
+/** A number field: drag, type a number or a calculation, or step with the arrow keys; with a bar if its range is small. */
 
 import { useRef, useState } from "react";
-import { clamp, shown, stepped } from "../document/numbers";
+import { clamp, shown, stepped, typedNumber } from "../document/numbers";
 import type { InputDef } from "../document/schema";
 import { useT } from "../i18n";
 
@@ -21,12 +21,12 @@ export function NumberField({ label, input, value, onChange, onDone }: Props) {
   const dragged = useRef(false);
   const dropped = useRef(false);
   const share = fill(input, value);
-  const wrong = typed !== null && typed.trim() !== "" && clamp(input, typed.replace(",", ".")) === null;
+  const wrong = typed !== null && typed.trim() !== "" && typedNumber(input, typed) === null;
 
   const finish = (text: string | null) => {
     setTyped(null);
     if (text !== null && text.trim() !== "") {
-      const next = clamp(input, text.replace(",", "."));
+      const next = typedNumber(input, text);
       if (next !== null && next !== value) onChange(next);
     }
     onDone();
@@ -69,7 +69,7 @@ export function NumberField({ label, input, value, onChange, onDone }: Props) {
       }}
       onPointerCancel={() => (drag.current = null)}
       onClick={(event) => {
-        // The click that ends a drag would put the focus into the field, as a label's click does.
+        // The click that ends a drag would focus the field, as a click on its label does.
         if (dragged.current) event.preventDefault();
         dragged.current = false;
       }}
@@ -111,7 +111,7 @@ export function NumberField({ label, input, value, onChange, onDone }: Props) {
   );
 }
 
-/** How far along its bounds; null where they are too wide for a bar to mean anything. */
+/** The position within the bounds; null if the range is too large for a useful bar. */
 function fill(input: InputDef, value: number | bigint): number | null {
   if (input.min === undefined || input.max === undefined) return null;
   const [min, max] = [Number(input.min), Number(input.max)];

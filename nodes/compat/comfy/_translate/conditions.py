@@ -1,8 +1,8 @@
-"""Conditions as the dicts that packs see, and back.
+"""Converts conditions to the dicts that packs use, and back.
 
-``model_conds`` are the inputs of the network (:mod:`comfy.conds`), ``area`` (height, width, top, left) and ``mask``
-[B, h, w] where the condition counts and ``strength`` how much, ``timestep_start`` and ``timestep_end`` the noise
-levels between which the condition is used; ``control`` steers it.
+``model_conds`` are the inputs of the network (:mod:`comfy.conds`). ``area`` (height, width, top, left), ``mask``
+[B, h, w] and ``strength`` say where and how strongly the condition applies, ``timestep_start`` and ``timestep_end``
+between which noise levels; ``control`` is its control network.
 """
 
 from __future__ import annotations
@@ -14,9 +14,11 @@ from typing import Any, Final
 from torch import Tensor
 
 from nodes.compat.comfy import conds
+from nodes.compat.comfy._translate.controls import SeenControl
+from nodes.models.noise_levels import NoiseLevels
 from nodes.sampling.areas import extent_of
-from nodes.sampling.condition_inputs import Batched, ConditionInput, Constant, Several, Spatial, Text
-from nodes.sampling.conditions import NAMES, Condition
+from nodes.sampling.condition_inputs import Batched, ConditionInput, Constant, Several, Spatial, Steered, Text
+from nodes.sampling.conditions import EVERY_LEVEL, NAMES, Condition
 
 Cond = dict[str, Any]
 
@@ -25,26 +27,26 @@ _RESOLVED: Final = ("area", "mask", "set_area_to_bounds", "start_percent", "end_
 
 
 class ConditionDict(dict[str, Any]):
-    """A condition's dict, which remembers its condition as long as nobody changes it."""
+    """A condition's dict, which keeps the condition that it was made from until the dict is changed."""
 
-    def __init__(self, condition: Condition, latent: Tensor):
-        super().__init__(_facts(condition, latent))
+    def __init__(self, condition: Condition, latent: Tensor, levels: NoiseLevels):
+        super().__init__(_facts(condition, latent, levels))
         self._condition = condition
         self._signature = _signature(self)
 
     @property
     def condition(self) -> Condition | None:
-        """The condition, or None if the dict was changed."""
+        """Return the condition, or None if the dict was changed."""
         return self._condition if _signature(self) == self._signature else None
 
 
-def dict_of(condition: Condition, latent: Tensor) -> ConditionDict:
-    """A condition, with the other data of its entry."""
-    return ConditionDict(condition, latent)
+def dict_of(condition: Condition, latent: Tensor, levels: NoiseLevels) -> ConditionDict:
+    """Return the dict of a condition, with the other data of its entry. ``levels`` are the model's."""
+    return ConditionDict(condition, latent, levels)
 
 
 def condition_of(cond: Mapping[str, Any], x: Tensor) -> Condition:
-    """The condition that a dict describes for latents like ``x`` [B, C, h, w]. Raises ConditionError."""
+    """Return the condition that a dict describes for latents like ``x`` [B, C, h, w]. Raises ConditionError."""
     if isinstance(cond, ConditionDict) and (known := cond.condition) is not None:
         return known
     extent = extent_of(cond, x)
@@ -52,7 +54,8 @@ def condition_of(cond: Mapping[str, Any], x: Tensor) -> Condition:
         NAMES.get(name, name): value for name, value in cond.get("model_conds", {}).items()
     }
     if cond.get("control") is not None:
-        inputs["control"] = Constant(cond["control"])
+        control = cond["control"]
+        inputs["control"] = Steered(control.running if isinstance(control, SeenControl) else control)
     start, end = cond.get("timestep_start"), cond.get("timestep_end")
     return Condition(
         inputs=inputs,
@@ -61,6 +64,7 @@ def condition_of(cond: Mapping[str, Any], x: Tensor) -> Condition:
         explicit_area=extent.explicit,
         sigma_start=float("inf") if start is None else float(start),
         sigma_end=0.0 if end is None else float(end),
+        sigma_ranges=cond.get("sigma_ranges", EVERY_LEVEL),
         options=cond,
         uuid=cond.get("uuid") or uuid.uuid4(),
     )
@@ -86,7 +90,7 @@ def pack_input(value: Any) -> Any:
     return value if form is None else form(value.value)
 
 
-def _facts(condition: Condition, latent: Tensor) -> Cond:
+def _facts(condition: Condition, latent: Tensor, levels: NoiseLevels) -> Cond:
     options = condition.options
     facts: Cond = {name: value for name, value in options.items() if name not in _RESOLVED}
     extent = extent_of(options, latent)
@@ -98,12 +102,15 @@ def _facts(condition: Condition, latent: Tensor) -> Cond:
         facts["timestep_start"] = condition.sigma_start
     if condition.sigma_end > 0 or "end_percent" in options:
         facts["timestep_end"] = condition.sigma_end
+    if condition.sigma_ranges != EVERY_LEVEL:
+        facts["sigma_ranges"] = condition.sigma_ranges
     inputs = {name: value for name, value in condition.inputs.items() if name != "control"}
     facts["model_conds"] = {THEIR_NAMES.get(name, name): pack_input(value) for name, value in inputs.items()}
     if "text" in inputs:
         facts["cross_attn"] = inputs["text"].value
     if "control" in condition.inputs:
-        facts["control"] = condition.inputs["control"].value
+        area = condition.area if condition.explicit_area else None
+        facts["control"] = SeenControl(condition.inputs["control"].value, levels, area)
     facts["uuid"] = condition.uuid
     return facts
 

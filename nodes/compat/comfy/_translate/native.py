@@ -26,7 +26,7 @@ class AsPostCfg(_Native):
 
 
 class AsSamplerCfg(_Native):
-    """In place of guidance; a pack expects the noise, x - denoised."""
+    """Replaces guidance; packs expect the noise, x - denoised."""
 
     def __call__(self, arguments: Mapping[str, Any]) -> Tensor:
         step = _step(arguments, arguments["cond_denoised"], arguments["uncond_denoised"])
@@ -53,14 +53,5 @@ def _step(arguments: Mapping[str, Any], cond: Tensor, uncond: Tensor, guided: Te
         arguments["sigma"],
         arguments.get("model_options"),
     )
-    return GuidanceStep(
-        step.x,
-        step.sigma,
-        step.conditions,
-        step.predictor,
-        step.changes,
-        step.denoiser,
-        {"positive": cond, "negative": uncond},
-        arguments["cond_scale"],
-        guided=guided,
-    )
+    predictions = {"positive": cond, "negative": uncond}
+    return GuidanceStep.of(step, predictions, arguments["cond_scale"], guided=guided)

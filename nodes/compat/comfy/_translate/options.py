@@ -82,9 +82,9 @@ def changes_of(
 
 
 def options_of(changes: ModelChanges, whole: bool = False) -> dict[str, Any]:
-    """The model options of a model with these changes; :func:`kept_of` returns the other data.
+    """Return the model options of a model with these changes; :func:`kept_of` returns the other data.
 
-    ``whole``: as they are during a run, with the wrappers and callbacks that are kept with the model.
+    With ``whole``, they include the wrappers and callbacks that are kept with the model, as during a run.
     """
     options: dict[str, Any] = copy_nested_dicts(changes.inside.options)
     for group in ("wrappers", "callbacks"):
@@ -115,7 +115,7 @@ def options_of(changes: ModelChanges, whole: bool = False) -> dict[str, Any]:
 
 
 def kept_of(changes: ModelChanges, group: str, of_options: bool = False) -> dict[str, Any]:
-    """The ``wrappers`` or ``callbacks`` of a model with these changes, by kind and key."""
+    """Return the ``wrappers`` or ``callbacks`` of a model with these changes, by kind and key."""
     found: dict[str, Any] = copy_nested_dicts(changes.data.get("unknown", {}).get((group, of_options), {}))
     if group == "wrappers":
         adapted = [
@@ -157,7 +157,7 @@ def _inside(options: Mapping[str, Any]) -> InsideChanges:
 
 
 def _native_part(changes: ModelChanges) -> ModelChanges | None:
-    """Sumi's functions that packs do not see."""
+    """Return Sumi's functions that are hidden from packs."""
     functions = {
         name: tuple(f for f in getattr(changes, name) if not isinstance(f, (stages.PackFunction, stages.Internal)))
         for name in (*_AROUND, "on_start", "on_end")

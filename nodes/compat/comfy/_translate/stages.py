@@ -21,7 +21,7 @@ Proceed = Callable[[Any], Any]
 
 
 def translation_of(record: Any) -> Any:
-    """The translation of the run that a record belongs to."""
+    """Return the translation of the run that a record belongs to."""
     return record.predictor.kept[TRANSLATION]
 
 
@@ -54,7 +54,7 @@ class AfterGuidance(PackFunction):
 
 
 class Guidance(PackFunction):
-    """``sampler_cfg_function``: it joins the noises, x - denoised."""
+    """``sampler_cfg_function``, which combines the predicted noises, x - denoised."""
 
     def __call__(self, step: GuidanceStep) -> Tensor:
         common, sides = _common(step), _sides(step)
@@ -91,7 +91,7 @@ class BeforeGuidance(PackFunction):
 
 
 class Sides(PackFunction):
-    """``sampler_calc_cond_batch_function``: it predicts the sides itself."""
+    """``sampler_calc_cond_batch_function``, which predicts the sides itself."""
 
     def __call__(self, proceed: Proceed, step: Step) -> Mapping[str, Tensor]:
         translation = translation_of(step)

@@ -1,4 +1,4 @@
-"""Translates one run: its records into packs' forms, and packs' results back. It keeps both."""
+"""Translates the records of one run to packs' forms and packs' results back, and caches both."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from nodes.sampling.conditions import NAMES, Condition
 from nodes.sampling.prediction import Predictor
 
 _KEPT: Final = 64
-"""Translations kept of each kind."""
+"""Maximum number of cached translations of each kind."""
 
 
 class Translation:
@@ -45,12 +45,14 @@ class Translation:
         return self._options[changes]
 
     def changes(self, model_options: Mapping[str, Any] | None) -> ModelChanges:
-        """The changes that model options describe: the same object for the same functions."""
+        """Return the changes that model options describe: the same object for the same functions."""
         options = model_options or {}
         signature = signature_of(options)
         if signature not in self._changes:
             base = self.predictor.model.changes
-            made = dataclasses.replace(changes_of(options), parts=base.parts, latent_scaling=base.latent_scaling)
+            made = dataclasses.replace(
+                changes_of(options), parts=base.parts, latent_scaling=base.latent_scaling, compile=base.compile
+            )
             self._remember(options, made)
         return self._changes[signature][0]
 
@@ -62,26 +64,26 @@ class Translation:
     # -- conditions ----------------------------------------------------------------------------------------------
 
     def dicts(self, conditions: Sequence[Condition] | None, x: Tensor) -> list[dict[str, Any]] | None:
-        """A side as packs see it."""
+        """Return a side in the form that packs use."""
         if conditions is None:
             return None
         return [self._dict(condition, x) for condition in conditions]
 
     def conditions(self, side: Sequence[Mapping[str, Any]] | None, x: Tensor) -> list[Condition]:
-        """A side that a pack passes; empty for None."""
+        """Return the conditions of a side that a pack passes; empty for None."""
         return [self._condition(cond, x) for cond in side or ()]
 
     def _dict(self, condition: Condition, x: Tensor) -> Any:
         known = self._dicts.get(condition)
         if known is None or known.condition is None:
             _make_room(self._dicts)
-            known = self._dicts[condition] = dict_of(condition, x)
+            known = self._dicts[condition] = dict_of(condition, x, self.predictor.levels)
         return known
 
     def _condition(self, cond: Mapping[str, Any], x: Tensor) -> Condition:
-        known = getattr(cond, "condition", None)
+        known: Condition | None = getattr(cond, "condition", None)
         if known is not None:
-            return known  # type: ignore[no-any-return]
+            return known
         signature = (signature_of(cond), tuple(x.shape))
         if signature not in self._conditions:
             _make_room(self._conditions)
@@ -97,12 +99,12 @@ class Translation:
         timestep: Tensor,
         model_options: Mapping[str, Any] | None,
     ) -> Step:
-        """The prediction of sides that a pack asks for."""
+        """Return the step for a prediction of sides that a pack requests."""
         conditions = {name: self.conditions(side, x) for name, side in sides.items()}
         return Step(x, sigma_of(timestep), conditions, self.predictor, self.changes(model_options))
 
     def arguments(self, call: NetworkCall) -> dict[str, Any]:
-        """The named arguments of ``BaseModel.apply_model`` for a call."""
+        """Return the named arguments of ``BaseModel.apply_model`` for a call."""
         named = {THEIR_NAMES.get(name, name): value for name, value in call.inputs.items()}
         named["transformer_options"] = {**self.options(call.changes)["transformer_options"], **call.options}
         return named

@@ -36,7 +36,7 @@ class Wrapper(PackFunction):
 
 
 class OuterSample(Wrapper):
-    """Around the run; its object is the guider."""
+    """Wraps a run; the executor's object is the guider."""
 
     kind = WrappersMP.OUTER_SAMPLE
 
@@ -47,7 +47,7 @@ class OuterSample(Wrapper):
 
 
 class SamplerSample(Wrapper):
-    """Around the sampler; its object is the sampler."""
+    """Wraps the sampler; the executor's object is the sampler."""
 
     kind = WrappersMP.SAMPLER_SAMPLE
 
@@ -101,7 +101,7 @@ class SamplerSample(Wrapper):
 
 
 class PredictNoise(Wrapper):
-    """Around a guided prediction; its object is the guider."""
+    """Wraps a guided prediction; the executor's object is the guider."""
 
     kind = WrappersMP.PREDICT_NOISE
 
@@ -120,7 +120,7 @@ class PredictNoise(Wrapper):
 
 
 class CalcCondBatch(Wrapper):
-    """Around the predictions of the sides."""
+    """Wraps the predictions of the sides."""
 
     kind = WrappersMP.CALC_COND_BATCH
 
@@ -138,7 +138,7 @@ class CalcCondBatch(Wrapper):
 
 
 class ApplyModel(Wrapper):
-    """Around the network and the conversion of its output to denoised latents; its object is the model."""
+    """Wraps the network and the conversion of its output to denoised latents; the executor's object is the model."""
 
     kind = WrappersMP.APPLY_MODEL
 
@@ -165,7 +165,7 @@ class ApplyModel(Wrapper):
 
 
 class DiffusionModelCall(Wrapper):
-    """Around the network itself; its object is the network."""
+    """Wraps the network itself; the executor's object is the network."""
 
     kind = WrappersMP.DIFFUSION_MODEL
 
@@ -207,7 +207,7 @@ WRAPPERS: Final[Mapping[str, tuple[str, type[Wrapper]]]] = {
     WrappersMP.APPLY_MODEL: ("around_denoise", ApplyModel),
     WrappersMP.DIFFUSION_MODEL: ("around_network", DiffusionModelCall),
 }
-"""Where wrappers of a kind go among a model's changes, and their adapter."""
+"""Kind of wrapper → field of a model's changes, and the adapter."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -222,18 +222,18 @@ class Callback(PackFunction):
 
 
 CALLBACKS: Final[Mapping[str, str]] = {CallbacksMP.ON_PRE_RUN: "on_start", CallbacksMP.ON_CLEANUP: "on_end"}
-"""Where callbacks of a kind go among a model's changes."""
+"""Kind of callback → field of a model's changes."""
 
 
 def outer_arguments(run: Run) -> tuple[Any, ...]:
-    """A run as ``CFGGuider.outer_sample`` takes it."""
+    """Return a run's arguments in the form of ``CFGGuider.outer_sample``."""
     sampler, callback = comfy_sampler(run.sampler), callback_of(run.on_step)
     sigmas = run.sigmas.to(run.predictor.sigmas.device)
     return run.noise, run.latent, sampler, sigmas, run.mask, callback, True, run.seed
 
 
 def outer_go_on(proceed: Proceed, run: Run) -> Callable[..., Any]:
-    """The rest of a run, callable with the arguments of ``CFGGuider.outer_sample``."""
+    """Return the rest of a run as a function with the arguments of ``CFGGuider.outer_sample``."""
 
     def go_on(
         noise: Tensor,

@@ -18,7 +18,7 @@ UnetApplyFunction = Callable[..., Any]
 
 
 class UnetApplyConds(TypedDict, total=False):
-    """What else the network takes."""
+    """The other arguments of the network."""
 
     c_concat: Any
     c_crossattn: Any
@@ -27,7 +27,7 @@ class UnetApplyConds(TypedDict, total=False):
 
 
 class UnetParams(TypedDict):
-    """What a wrapper of the network is given."""
+    """The second argument of a wrapper of the network."""
 
     input: Any
     timestep: Any
@@ -36,7 +36,7 @@ class UnetParams(TypedDict):
 
 
 UnetWrapperFunction = Callable[[UnetApplyFunction, UnetParams], Any]
-"""``wrapper(apply, params)``: what is called in place of the network."""
+"""``wrapper(apply, params)``: a function called in place of the network."""
 
 __all__ = [
     "IO",

@@ -46,7 +46,7 @@ class IO(StrEnum):
     PRIMITIVE = "STRING,FLOAT,INT,BOOLEAN"
 
     def __ne__(self, other: object) -> bool:
-        """Equal as soon as one type is common to both: ``ANY`` equals all."""
+        """Compare types: they are equal if they share one type; ``ANY`` equals all."""
         if self.value == "*" or other == "*":
             return False
         if not isinstance(other, str):
@@ -96,7 +96,7 @@ class HiddenInputTypeDict(TypedDict, total=False):
 
 
 class InputTypeDict(TypedDict, total=False):
-    """What ``INPUT_TYPES`` returns."""
+    """The result of ``INPUT_TYPES``."""
 
     required: dict[str, Any]
     optional: dict[str, Any]
@@ -122,15 +122,15 @@ class ComfyNodeABC(ABC):
     @classmethod
     @abstractmethod
     def INPUT_TYPES(cls) -> InputTypeDict:
-        """The inputs."""
+        """Return the inputs."""
         return {"required": {}}
 
 
 class CheckLazyMixin:
-    """Asks for every lazy input that is not there yet."""
+    """Asks for every lazy input that has no value yet."""
 
     def check_lazy_status(self, **kwargs: Any) -> list[str]:
-        """The names of the inputs that are None."""
+        """Return the names of the inputs that are None."""
         return [name for name, value in kwargs.items() if value is None]
 
 

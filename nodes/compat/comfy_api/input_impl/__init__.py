@@ -12,11 +12,11 @@ class VideoError(SumiError):
 
 
 class VideoFromFile:
-    """Not to be had."""
+    """Raises an error: Sumi does not read or write video."""
 
     def __init__(self, *_: Any, **__: Any):
         raise VideoError("Sumi has no video: this node cannot run here (see docs/compatibility.md)")
 
 
 class VideoFromComponents(VideoFromFile):
-    """Not to be had."""
+    """Raises an error: Sumi does not read or write video."""

@@ -18,13 +18,13 @@ UI = _ui
 
 
 class ComfyExtension:
-    """What ``comfy_entrypoint`` returns."""
+    """The result of ``comfy_entrypoint``."""
 
     async def on_load(self) -> None:
         """Called before the nodes are asked for."""
 
     async def get_node_list(self) -> list[type[_io.ComfyNode]]:
-        """The classes of the nodes."""
+        """Return the classes of the nodes."""
         raise NotImplementedError(f"{type(self).__name__} has no get_node_list")
 
 
@@ -37,7 +37,7 @@ class _Execution:
         preview_image: Any = None,
         ignore_size_limit: bool = False,
     ) -> None:
-        """Say that ``value`` of ``max_value`` is done. ``preview_image``: an IMAGE or a Pillow image."""
+        """Report that ``value`` of ``max_value`` is done. ``preview_image``: an IMAGE or a Pillow image."""
         report(current(), value, max_value, preview_image)
 
 
@@ -50,12 +50,12 @@ class _ExecutionSync:
         preview_image: Any = None,
         ignore_size_limit: bool = False,
     ) -> None:
-        """Say that ``value`` of ``max_value`` is done. ``preview_image``: an IMAGE or a Pillow image."""
+        """Report that ``value`` of ``max_value`` is done. ``preview_image``: an IMAGE or a Pillow image."""
         report(current(), value, max_value, preview_image)
 
 
 class ComfyAPI:
-    """What a running node may ask for, from coroutines."""
+    """The functions that a running node may call in coroutines."""
 
     VERSION = "latest"
     STABLE = False
@@ -65,7 +65,7 @@ class ComfyAPI:
 
 
 class ComfyAPISync:
-    """What a running node may ask for."""
+    """The functions that a running node may call."""
 
     VERSION = "latest"
     STABLE = False

@@ -129,7 +129,7 @@ class _MatchOutput(Output):
 
 
 class MatchType(ComfyTypeIO):
-    """Inputs and outputs of one type, whichever it is."""
+    """Inputs and outputs that share any one type."""
 
     Template = _Template
     Input = _MatchInput
@@ -158,7 +158,7 @@ class _AutogrowInput(Input):
 
 @comfytype(io_type="COMFY_AUTOGROW_V3")
 class Autogrow(ComfyTypeI):
-    """As many inputs as are linked. ``execute`` gets a dict of them."""
+    """A growing group of inputs: as many as are linked. ``execute`` gets a dict of them."""
 
     Type = dict[str, Any]
     TemplatePrefix = _TemplatePrefix
@@ -179,7 +179,7 @@ class _DynamicComboInput(Input):
 
 @comfytype(io_type="COMFY_DYNAMICCOMBO_V3")
 class DynamicCombo(ComfyTypeI):
-    """A choice that says which further inputs there are. ``execute`` gets a dict: the choice under the input's
+    """A choice that determines further inputs. ``execute`` gets a dict: the choice under the input's
     own id, and those inputs."""
 
     Type = dict[str, Any]

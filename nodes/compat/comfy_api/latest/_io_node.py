@@ -12,7 +12,7 @@ from nodes.compat.comfy_api.latest._io_types import Input, Output
 
 
 class Schema:
-    """What a node is. Options of later versions are kept and of no consequence."""
+    """The description of a node. Options of later versions are kept and have no effect."""
 
     def __init__(
         self,
@@ -55,7 +55,7 @@ hidden_values: ContextVar[Mapping[str, Any]] = ContextVar("hidden inputs of the 
 
 
 class _HiddenHolder:
-    """``cls.hidden``: what the node asked for, while it runs."""
+    """``cls.hidden``: the hidden inputs that the node requested, while it runs."""
 
     def __getattr__(self, name: str) -> Any:
         if name in Hidden.__members__:
@@ -64,7 +64,7 @@ class _HiddenHolder:
 
 
 class NodeOutput:
-    """What ``execute`` returns: values, what to show, a graph to run in the node's place, or why it stops here."""
+    """The result of ``execute``: values, data to show, a graph to run in the node's place, or a reason to stop."""
 
     def __init__(
         self,
@@ -83,46 +83,46 @@ class NodeOutput:
 
     @property
     def result(self) -> tuple[Any, ...] | None:
-        """The values, None if there are none."""
+        """Return the values, None if there are none."""
         return self.args or None
 
     @classmethod
     def from_dict(cls, data: Mapping[str, Any]) -> NodeOutput:
-        """From what class-style nodes return."""
+        """Convert the result of a class-style node."""
         result = data.get("result")
         if isinstance(result, Blocked):
             return cls(ui=data.get("ui"), expand=data.get("expand"), block_execution=result.message)
         return cls(*(result or ()), ui=data.get("ui"), expand=data.get("expand"))
 
     def as_dict(self) -> dict[str, Any]:
-        """As class-style nodes return it."""
+        """Return the result in the form of a class-style node."""
         facts = {"result": self.result, "ui": ui_dict(self.ui), "expand": self.expand}
         return {name: fact for name, fact in facts.items() if fact is not None}
 
 
 def ui_dict(ui: Any) -> Any:
-    """What to show, as a dict of lists."""
+    """Return the data to show as a dict of lists."""
     return ui.as_dict() if hasattr(ui, "as_dict") else ui
 
 
 class ComfyNode:
-    """A schema-style node. ``validate_inputs``, ``fingerprint_inputs`` and ``check_lazy_status`` are looked for too."""
+    """A schema-style node. ``validate_inputs``, ``fingerprint_inputs`` and ``check_lazy_status`` are optional."""
 
     hidden: Any = _HiddenHolder()
 
     @classmethod
     def define_schema(cls) -> Schema:
-        """What the node is."""
+        """Return the node's description."""
         raise NotImplementedError(f"{cls.__name__} has no define_schema")
 
     @classmethod
     def execute(cls, **kwargs: Any) -> Any:
-        """What the node does."""
+        """Run the node."""
         raise NotImplementedError(f"{cls.__name__} has no execute")
 
     @classmethod
     def GET_SCHEMA(cls) -> Schema:
-        """The schema, with what every output node asks for."""
+        """Return the schema, with the hidden inputs that every output node needs."""
         schema = cls.define_schema()
         if schema.is_output_node:
             schema.hidden += [h for h in (Hidden.prompt, Hidden.extra_pnginfo) if h not in schema.hidden]
@@ -130,7 +130,7 @@ class ComfyNode:
 
     @classmethod
     def INPUT_TYPES(cls) -> dict[str, Any]:
-        """The inputs, as class-style nodes declare theirs."""
+        """Return the inputs, as class-style nodes declare theirs."""
         schema = cls.GET_SCHEMA()
         groups: dict[str, Any] = {"required": {}, "optional": {}}
         for declared in schema.inputs:

@@ -1,4 +1,4 @@
-"""Words of ``comfy_api.latest.io`` for what inputs look like and what nodes may ask for."""
+"""Options of ``comfy_api.latest.io`` for the look of inputs and for hidden inputs."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import Any
 
 
 class NumberDisplay(StrEnum):
-    """How a number's widget looks."""
+    """The look of a number's widget."""
 
     number = "number"
     slider = "slider"
@@ -15,7 +15,7 @@ class NumberDisplay(StrEnum):
 
 
 class ControlAfterGenerate(StrEnum):
-    """What the editor does with a seed after each run."""
+    """The editor's change of a seed after each run."""
 
     fixed = "fixed"
     increment = "increment"
@@ -24,7 +24,7 @@ class ControlAfterGenerate(StrEnum):
 
 
 class UploadType(StrEnum):
-    """The option that gives a choice of files an upload button."""
+    """The option that adds an upload button to a choice of files."""
 
     image = "image_upload"
     audio = "audio_upload"
@@ -41,7 +41,7 @@ class FolderType(StrEnum):
 
 
 class Hidden(StrEnum):
-    """What a node may ask for besides its inputs; it is found in ``cls.hidden``."""
+    """The hidden inputs that a node may ask for; it finds them in ``cls.hidden``."""
 
     unique_id = "UNIQUE_ID"
     prompt = "PROMPT"
@@ -58,5 +58,5 @@ class RemoteOptions:
         self._options = {"route": route, "refresh_button": refresh_button, **options}
 
     def as_dict(self) -> dict[str, Any]:
-        """The ``remote`` option."""
+        """Return the ``remote`` option."""
         return {name: str(v) if isinstance(v, Enum) else v for name, v in self._options.items() if v is not None}

@@ -9,7 +9,7 @@ C = TypeVar("C", bound=type[Any])
 
 
 class Input:
-    """An input. What further arguments a type's ``Input`` takes become options that the editor is told."""
+    """An input. Further arguments of a type's ``Input`` become options for the editor."""
 
     io_type = "*"
     renamed: Mapping[str, str] = {
@@ -20,7 +20,7 @@ class Input:
     }
     """Argument → option, where they differ."""
     positional: tuple[str, ...] = ()
-    """Options that may be given by their place, behind the arguments that every input has."""
+    """Options that can be positional arguments, after the arguments that every input has."""
 
     def __init__(
         self,
@@ -42,11 +42,11 @@ class Input:
         self.options = {**dict(zip(self.positional, values, strict=False)), **options}
 
     def get_io_type(self) -> str:
-        """The socket's type."""
+        """Return the socket's type."""
         return self.io_type
 
     def as_dict(self) -> dict[str, Any]:
-        """The options, as class-style nodes declare theirs."""
+        """Return the options, as class-style nodes declare theirs."""
         facts = {"display_name": self.display_name, "tooltip": self.tooltip, "lazy": self.lazy, **self.options}
         named = {self.renamed.get(name, name): value for name, value in facts.items() if value is not None}
         return {**named, **self.extra_dict}
@@ -76,7 +76,7 @@ class Output:
         self.options = options
 
     def get_io_type(self) -> str:
-        """The socket's type."""
+        """Return the socket's type."""
         return self.io_type
 
 
@@ -95,7 +95,7 @@ class ComfyTypeIO(ComfyTypeI):
 
 
 def comfytype(io_type: str, **_: Any) -> Callable[[C], C]:
-    """Give a class the type ``io_type``, and with it its ``Input`` and ``Output``."""
+    """Set the type ``io_type`` of a class, and add its ``Input`` and ``Output``."""
 
     def decorate(cls: C) -> C:
         cls.io_type = io_type

@@ -38,7 +38,7 @@ class SavedImages:
         self.is_animated = is_animated
 
     def as_dict(self) -> dict[str, Any]:
-        """The ``ui`` of class-style nodes."""
+        """Return the ``ui`` of class-style nodes."""
         animated = {"animated": (True,)} if self.is_animated else {}
         return {"images": [dict(result) for result in self.results], **animated}
 
@@ -108,7 +108,7 @@ class ImageSaveHelper:
     def get_save_animated_png_ui(
         images: Any, filename_prefix: str, cls: Any = None, fps: float = 6.0, compress_level: int = 4
     ) -> SavedImages:
-        """:meth:`save_animated_png`; what to show."""
+        """Save with :meth:`save_animated_png` and return what to show."""
         saved = ImageSaveHelper.save_animated_png(
             images, filename_prefix, cls=cls, fps=fps, compress_level=compress_level
         )
@@ -116,13 +116,13 @@ class ImageSaveHelper:
 
     @staticmethod
     def get_save_animated_webp_ui(images: Any, filename_prefix: str, cls: Any = None, **options: Any) -> SavedImages:
-        """:meth:`save_animated_webp`; what to show."""
+        """Save with :meth:`save_animated_webp` and return what to show."""
         saved = ImageSaveHelper.save_animated_webp(images, filename_prefix, cls=cls, **options)
         return SavedImages([saved], is_animated=len(images) > 1)
 
     @staticmethod
     def get_save_images_ui(images: Any, filename_prefix: str, cls: Any = None, compress_level: int = 4) -> SavedImages:
-        """Save to the output folder; what to show."""
+        """Save to the output folder and return what to show."""
         return SavedImages(ImageSaveHelper.save_images(images, filename_prefix, FolderType.output, cls, compress_level))
 
 
@@ -136,7 +136,7 @@ class PreviewImage:
         )
 
     def as_dict(self) -> dict[str, Any]:
-        """The ``ui`` of class-style nodes."""
+        """Return the ``ui`` of class-style nodes."""
         return {"images": [dict(value) for value in self.values], "animated": (self.animated,)}
 
 
@@ -155,7 +155,7 @@ class PreviewText:
         self.value = value
 
     def as_dict(self) -> dict[str, Any]:
-        """The ``ui`` of class-style nodes."""
+        """Return the ``ui`` of class-style nodes."""
         return {"text": (self.value,)}
 
 
@@ -164,7 +164,7 @@ def _result(file: SavedFile) -> SavedResult:
 
 
 def _hidden_of(cls: Any) -> dict[str, Any]:
-    """What is written into pictures."""
+    """Return the data written into pictures."""
     hidden = getattr(cls, "hidden", None)
     return {name: getattr(hidden, name, None) for name in ("prompt", "extra_pnginfo")}
 

@@ -9,7 +9,7 @@ from typing import Any
 
 
 class VideoCodec(StrEnum):
-    """How pictures are packed."""
+    """The containers of videos."""
 
     AUTO = "auto"
     H264 = "h264"
@@ -34,7 +34,7 @@ class VideoContainer(StrEnum):
 
 @dataclass
 class VideoComponents:
-    """Pictures [B, H, W, C], frames a second, and sound."""
+    """Pictures [B, H, W, C], frames per second, and sound."""
 
     images: Any
     frame_rate: Fraction

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import functools
+from collections.abc import Callable
 from typing import Any
 
 import torch
@@ -25,8 +27,8 @@ def optimized_attention(
 ) -> Tensor:
     """Attention [B, T, C] of q [B, T, C] to k and v [B, S, C].
 
-    ``skip_reshape``: they are [B, heads, T, C / heads] already; ``skip_output_reshape``: so is the result.
-    ``mask`` is added to the scores, or False where not to look: [T, S], [B, T, S] or [B, heads, T, S].
+    With ``skip_reshape``, q, k and v already are [B, heads, T, C / heads]; with ``skip_output_reshape`` the result is.
+    ``mask`` is added to the scores, or False at excluded positions: [T, S], [B, T, S] or [B, heads, T, S].
     """
     if mask is not None:
         while mask.ndim < 4:
@@ -45,8 +47,75 @@ optimized_attention_masked = optimized_attention
 
 
 def optimized_attention_for_device(device: Any, mask: bool = False, small_input: bool = False) -> Any:
-    """The attention of that device: the same for all."""
+    """Return the attention function of that device: the same for all."""
     return optimized_attention
+
+
+def wrap_attn(func: Callable[..., Tensor]) -> Callable[..., Tensor]:
+    """``func`` with the attention that ``transformer_options["optimized_attention_override"]`` puts in its place.
+
+    The replacement is called with ``func`` and the arguments. Inside it ``func`` runs unchanged.
+    """
+
+    @functools.wraps(func)
+    def attention(*args: Any, **kwargs: Any) -> Tensor:
+        options = kwargs.get("transformer_options") or {}
+        override = options.get("optimized_attention_override")
+        if override is None or kwargs.pop("_inside_attn_wrapper", False):
+            return func(*args, **kwargs)
+        replaced: Tensor = override(func, *args, **{**kwargs, "_inside_attn_wrapper": True})
+        return replaced
+
+    return attention
+
+
+REGISTERED_ATTENTION_FUNCTIONS: dict[str, Callable[..., Tensor]] = {"pytorch": optimized_attention}
+"""Attention functions by name; packs add theirs."""
+
+
+def register_attention_function(name: str, func: Callable[..., Tensor]) -> None:
+    """Let other packs find an attention function. Sumi's networks use torch's own."""
+    REGISTERED_ATTENTION_FUNCTIONS.setdefault(name, func)
+
+
+def get_attention_function(name: str, default: Any = ...) -> Any:
+    """Return the attention function of that name, or ``default``. Raises KeyError without one."""
+    if name == "optimized":
+        return optimized_attention
+    if name not in REGISTERED_ATTENTION_FUNCTIONS and default is ...:
+        raise KeyError(f"there is no attention function '{name}'")
+    return REGISTERED_ATTENTION_FUNCTIONS.get(name, default)
+
+
+def attention_xformers(*args: Any, **kwargs: Any) -> Tensor:
+    """:func:`optimized_attention`: Sumi does not use xformers."""
+    return optimized_attention(*args, **kwargs)
+
+
+attention_sage = attention_flash = attention_xformers
+
+
+class _PlainLayers:
+    """Layers of packs' own networks, as ComfyUI passes them with ``operations``."""
+
+    Linear = torch.nn.Linear
+    LayerNorm = torch.nn.LayerNorm
+    Conv2d = torch.nn.Conv2d
+    GroupNorm = torch.nn.GroupNorm
+
+
+ops = _PlainLayers
+ATTENTION_PRECISION: torch.dtype | None = None
+
+
+def get_attn_precision(attn_precision: torch.dtype | None, current_dtype: torch.dtype | None = None) -> Any:
+    """Return the precision to compute attention in, or None for that of its inputs."""
+    return attn_precision
+
+
+def Normalize(in_channels: int, dtype: torch.dtype | None = None, device: Any = None) -> torch.nn.GroupNorm:
+    """Group norm as transformers in U-Nets have it."""
+    return torch.nn.GroupNorm(32, in_channels, eps=1e-6, dtype=dtype, device=device)
 
 
 def default(val: Any, d: Any) -> Any:
@@ -55,7 +124,7 @@ def default(val: Any, d: Any) -> Any:
 
 
 def exists(val: Any) -> bool:
-    """Whether it is not None."""
+    """Return whether it is not None."""
     return val is not None
 
 
@@ -64,14 +133,22 @@ __all__ = [
     "BasicTransformerBlock",
     "CrossAttention",
     "FeedForward",
+    "Normalize",
     "SpatialTransformer",
     "attention_basic",
+    "attention_flash",
     "attention_pytorch",
+    "attention_sage",
     "attention_split",
     "attention_sub_quad",
+    "attention_xformers",
     "default",
     "exists",
+    "get_attention_function",
+    "get_attn_precision",
     "optimized_attention",
     "optimized_attention_for_device",
     "optimized_attention_masked",
+    "register_attention_function",
+    "wrap_attn",
 ]

@@ -1,4 +1,4 @@
-"""Switches and primitives of any type, in the ways that such packs get around types."""
+"""Switches and primitives of any type, with the tricks that such packs use."""
 
 from comfy_execution.graph import ExecutionBlocker
 
@@ -20,7 +20,7 @@ class AlwaysEqual(str):
 
 
 class FromTheFirst(tuple):
-    """Any index is the first: a node has as many outputs as are linked."""
+    """A tuple whose every index is the first type: a node has as many outputs as are linked."""
 
     def __getitem__(self, index):
         item = super().__getitem__(min(index, 0))

@@ -19,7 +19,7 @@ SEED = ("INT", {"default": 0, "min": 0, "max": 0xFFFFFFFFFFFFFFFF})
 
 
 class Loader:
-    """Everything in one pipe."""
+    """Loads everything into one pipe."""
 
     @classmethod
     def INPUT_TYPES(cls):
@@ -117,7 +117,7 @@ class LatentBy:
 
 
 class Sample:
-    """One run, by whichever way ``how`` names; all give the same."""
+    """One run by the way that ``how`` names; all give the same result."""
 
     @classmethod
     def INPUT_TYPES(s):
@@ -182,7 +182,7 @@ class Sample:
 
 
 class EncodeTwice:
-    """Texts as a class encodes them, and as the object does."""
+    """Encodes a text through the class and through the object."""
 
     @classmethod
     def INPUT_TYPES(s):

@@ -1,4 +1,4 @@
-"""Pictures and masks: loading, resizing, cropping, saving with what made them."""
+"""Pictures and masks: loading, resizing, cropping, saving with the workflow."""
 
 import hashlib
 import json

@@ -20,7 +20,7 @@ def sample_plain_euler(model, x, sigmas, extra_args=None, callback=None, disable
 
 
 def as_normal(model_sampling, steps):
-    """What Sumi's "normal" gives."""
+    """The same as Sumi's "normal"."""
     return comfy.samplers.normal_scheduler(model_sampling, steps)
 
 

@@ -1,4 +1,4 @@
-"""A pack that wants to end the process."""
+"""A pack that tries to end the process."""
 
 import sys
 

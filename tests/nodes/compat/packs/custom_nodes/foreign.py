@@ -1,3 +1,3 @@
-"""A pack that needs a part of ComfyUI that is not here."""
+"""A pack that needs a part of ComfyUI that Sumi lacks."""
 
-import comfy.ldm.flux.layers  # noqa: F401
+import comfy.ldm.not_there  # noqa: F401

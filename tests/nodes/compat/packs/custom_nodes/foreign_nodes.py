@@ -1,3 +1,3 @@
-"""A pack that wants a core node that is not there."""
+"""A pack that needs a core node that Sumi lacks."""
 
 from comfy_extras.nodes_nowhere import NoSuchNode  # noqa: F401

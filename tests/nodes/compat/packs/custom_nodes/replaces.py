@@ -1,4 +1,4 @@
-"""A pack that puts a class of its own in the place of a core node."""
+"""A pack that replaces a core node with its own class."""
 
 import nodes
 

@@ -1,4 +1,4 @@
-"""A class-style pack of pictures, loops, judges and sleepers: what runs of graphs are held to."""
+"""A class-style pack of pictures, loops, validators and sleeping nodes, to test how graphs run."""
 
 from . import apis, images, judges, lists, loops, sleepers
 

@@ -1,4 +1,4 @@
-"""Progress by the public interface, from coroutines and from plain functions, of two versions at once."""
+"""Progress through the public interface of two versions, from coroutines and plain functions."""
 
 import asyncio
 

@@ -1,4 +1,4 @@
-"""Pictures: plain ones, mixtures that look before they ask, and expansions."""
+"""Pictures: plain ones, lazy mixtures, and expansions."""
 
 import torch
 from comfy_execution.graph_utils import GraphBuilder
@@ -61,7 +61,7 @@ class PlainFloat(PlainInt):
 
 
 class LazyMix:
-    """Looks at the mask, and asks only for the pictures that show through."""
+    """Requests only the pictures that are visible under the mask."""
 
     CATEGORY = "flow"
     FUNCTION = "mix"
@@ -91,7 +91,7 @@ class LazyMix:
 
 
 class Average:
-    """Of as many pictures as are linked; only the first is declared."""
+    """Average of all linked pictures; only the first input is declared."""
 
     CATEGORY = "flow"
     FUNCTION = "average"
@@ -126,7 +126,7 @@ class SaysChanged:
 
 
 class SaysChangedOfConstants:
-    """Its own mark: the literal as it is, and of the picture only that it is linked."""
+    """Returns a change mark of the literal's value and of whether the picture is linked."""
 
     CATEGORY = "flow"
     FUNCTION = "give"
@@ -149,7 +149,7 @@ class Restless(PlainImage):
 
 
 class OutputWithSocket:
-    """Both ends at once: it is run for itself, and feeds others."""
+    """An output node that also feeds others."""
 
     CATEGORY = "flow"
     FUNCTION = "give"
@@ -165,7 +165,7 @@ class OutputWithSocket:
 
 
 class MixedReturns:
-    """Returns in each of the three ways, as its input says."""
+    """Returns in one of three ways, chosen by its input."""
 
     CATEGORY = "flow"
     FUNCTION = "give"
@@ -190,7 +190,7 @@ class MixedReturns:
 
 
 class GrowsCycle:
-    """Expands to two nodes that need one another."""
+    """Expands to two nodes that depend on each other."""
 
     CATEGORY = "flow"
     FUNCTION = "grow"
@@ -210,7 +210,7 @@ class GrowsCycle:
 
 
 class GrowsOutputs:
-    """Expands to nodes that save, and gives nothing itself."""
+    """Expands to output nodes and has no outputs itself."""
 
     CATEGORY = "flow"
     FUNCTION = "grow"

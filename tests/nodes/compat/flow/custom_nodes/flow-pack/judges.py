@@ -1,4 +1,4 @@
-"""Nodes that judge their inputs themselves, each in another way."""
+"""Nodes that validate their inputs themselves, each in another way."""
 
 import torch
 
@@ -20,7 +20,7 @@ class Judge:
 
 
 class JudgesValues(Judge):
-    """Sees literals only: of what is linked it is told None."""
+    """Validates literals; linked inputs are None."""
 
     @classmethod
     def VALIDATE_INPUTS(cls, input1, input2):
@@ -31,7 +31,7 @@ class JudgesValues(Judge):
 
 
 class JudgesTypes(Judge):
-    """Sees what is linked by its type, and literals by name."""
+    """Validates the types of links, and literals by name."""
 
     @classmethod
     def VALIDATE_INPUTS(cls, input_types, input1, input2):
@@ -45,7 +45,7 @@ class JudgesTypes(Judge):
 
 
 class JudgesSome(Judge):
-    """Leaves the types to the program."""
+    """Validates some values, and leaves types to the program."""
 
     @classmethod
     def VALIDATE_INPUTS(cls):
@@ -62,7 +62,7 @@ class JudgesOnlyTypes(Judge):
 
 
 class JudgesAll(Judge):
-    """With ``**kwargs`` nothing is looked at for it, bounds included."""
+    """With ``**kwargs``, the program checks nothing, not even bounds."""
 
     @classmethod
     def INPUT_TYPES(cls):

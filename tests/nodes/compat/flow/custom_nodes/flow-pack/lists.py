@@ -1,4 +1,4 @@
-"""Lists of whatever, blockers, and every way to take and give lists."""
+"""Lists of any values, blockers, and every way to accept and return lists."""
 
 from comfy_execution.graph_utils import ExecutionBlocker
 

@@ -68,7 +68,7 @@ class WhileClose:
 
 
 def _between(opening, closing, dynprompt):
-    """The nodes that the end needs and that need the beginning, both included."""
+    """Return the nodes that the end depends on and that depend on the beginning, both included."""
     needed_by = {}
     todo = [closing]
     while todo:

@@ -79,7 +79,7 @@ class TimesOut(FailsLater):
 
 
 class AsksLater:
-    """Lazy, and takes its time to say what it wants."""
+    """Lazy, and takes time to request its inputs."""
 
     CATEGORY = "flow"
     FUNCTION = "choose"
@@ -105,7 +105,7 @@ class AsksLater:
 
 
 class AtMostTwo:
-    """Sleeps with at most one other of its kind; gives how many slept at once."""
+    """Sleeps with at most one other of its kind, and returns how many slept at once."""
 
     CATEGORY = "flow"
     FUNCTION = "sleep"
@@ -129,7 +129,7 @@ class AtMostTwo:
 
 
 class SleepsOverBatch:
-    """Each picture of a batch in a task of its own."""
+    """Handles each picture of a batch in a separate task."""
 
     CATEGORY = "flow"
     FUNCTION = "go"

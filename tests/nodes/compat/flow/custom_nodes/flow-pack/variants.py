@@ -1,4 +1,4 @@
-"""Sockets that are several types, or any: a type of one's own and a decorator, as packs have them."""
+"""Sockets of several types or any type: a type class and a decorator like those of packs."""
 
 
 class Variant(str):
@@ -15,7 +15,7 @@ def variant(kind):
 
 
 def takes_variants(cls):
-    """Have the inputs and outputs of a class be variants, and judge links by that."""
+    """Make the inputs and outputs of a class variants, and validate links accordingly."""
     declared = cls.INPUT_TYPES
 
     def INPUT_TYPES():

@@ -1,13 +1,13 @@
-"""What packs do to models, as they write it: patches, guidance, samplings, weights, samplers and guiders."""
+"""Changes of models, written like packs do: patches, guidance, samplings, weights, samplers and guiders."""
 
 from .guidance import PerpendicularNegative, PerturbedAttention, RescaledGuidance
-from .network import DeepShrink, FreeU, MergedTokens, Tiled
+from .network import DeepShrink, MergedTokens, PackFreeU, Tiled
 from .sampling import OwnGuider, OwnSampler, Prediction, Samplers
 from .weights import LowRank, Merged
 
 
 class Compare:
-    """How far two latents are from each other, and how wide the first one's values lie."""
+    """Shows the distance of two latents and the deviation of the first one's values."""
 
     CATEGORY, FUNCTION, RETURN_TYPES, OUTPUT_NODE = "testing", "run", (), True
 
@@ -27,7 +27,7 @@ NODE_CLASS_MAPPINGS = {
     for node in (
         Compare,
         DeepShrink,
-        FreeU,
+        PackFreeU,
         LowRank,
         Merged,
         MergedTokens,

@@ -1,4 +1,4 @@
-"""Guidance of packs' own."""
+"""Guidance defined by packs."""
 
 import comfy.model_patcher
 import comfy.samplers
@@ -62,7 +62,7 @@ class RescaledGuidance(Changing):
 
 
 class PerpendicularGuider(comfy.samplers.CFGGuider):
-    """Of what the negative text says only what is perpendicular to the positive one, arXiv:2304.04968."""
+    """Only the part of the negative text that is perpendicular to the positive one, arXiv:2304.04968."""
 
     def set_conds(self, positive, negative, empty):
         self.inner_set_conds({"positive": positive, "negative": negative, "empty": empty})

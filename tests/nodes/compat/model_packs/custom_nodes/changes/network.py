@@ -1,4 +1,4 @@
-"""Patches of the network's insides."""
+"""Patches of inner parts of the network."""
 
 import comfy.utils
 import torch
@@ -9,7 +9,7 @@ class Changing:
     CATEGORY, FUNCTION, RETURN_TYPES = "testing", "patch", ("MODEL",)
 
 
-class FreeU(Changing):
+class PackFreeU(Changing):
     """FreeU, arXiv:2309.11497: stronger backbone features, and less of the low frequencies of skip connections."""
 
     @classmethod
@@ -74,7 +74,7 @@ class Tiled(Changing):
 
 
 class MergedTokens(Changing):
-    """Token merging (arXiv:2303.17604) at its simplest: every n-th position speaks for its neighbours."""
+    """Token merging (arXiv:2303.17604) in its simplest form: every n-th position represents its neighbours."""
 
     @classmethod
     def INPUT_TYPES(cls):

@@ -1,4 +1,4 @@
-"""Samplings, samplers and guiders of packs' own."""
+"""Samplings, samplers and guiders defined by packs."""
 
 import comfy.model_sampling
 import comfy.sample
@@ -11,7 +11,7 @@ from .network import Changing
 
 
 class Prediction(Changing):
-    """The network's output understood as noise or velocity, with or without a last step of pure noise."""
+    """Treats the network's output as noise or velocity, with or without a last level of pure noise."""
 
     @classmethod
     def INPUT_TYPES(cls):

@@ -39,7 +39,7 @@ class Whatever(str):
 
 
 class AnyName(dict):
-    """Optional inputs of whatever name."""
+    """Optional inputs of any name."""
 
     def __contains__(self, name):
         return True
@@ -78,7 +78,7 @@ class Show(Node):
 
 
 class Sum(Node):
-    """Adds up whatever is linked, declared or not."""
+    """Adds all linked inputs, declared or not."""
 
     @classmethod
     def INPUT_TYPES(cls):
@@ -100,7 +100,7 @@ class Flexible(Node):
 
 
 class Choose(Node):
-    """Two kinds of choice, files, and an optional input without the default that its widget shows."""
+    """Two kinds of choices, files, and an optional input whose default only the widget uses."""
 
     RETURN_TYPES = ("STRING",)
 
@@ -187,7 +187,7 @@ class Block(Node):
 
 
 class Changing(Node):
-    """Says itself whether it has changed. Counts its calls in ``self``."""
+    """Decides itself whether it has changed. Counts its calls in ``self``."""
 
     def __init__(self):
         self.calls = 0
@@ -209,7 +209,7 @@ class Changing(Node):
 
 
 class Careful(Node):
-    """Validates ``value`` itself, so that its bounds are not looked at; those of ``other`` are."""
+    """Validates ``value`` itself, so that only the bounds of ``other`` are checked."""
 
     @classmethod
     def INPUT_TYPES(cls):
@@ -264,7 +264,7 @@ class Boom(Node):
 
 
 class Expand(Node):
-    """Runs a graph in its place: one node of ``kind``, or two that need one another."""
+    """Expands to one node of ``kind``, or to two that depend on each other."""
 
     @classmethod
     def INPUT_TYPES(cls):
@@ -312,7 +312,7 @@ class Less(Node):
 
 
 class Nap(Node):
-    """Sleeps without holding up others; says when it began and ended."""
+    """Sleeps without blocking others, and returns when it started and ended."""
 
     RETURN_TYPES = ("INT",)
 
@@ -337,7 +337,7 @@ running = set()
 
 
 class Work(Node):
-    """Reports progress, and where it is."""
+    """Reports progress, the run and the node."""
 
     RETURN_TYPES = ("STRING",)
 
@@ -369,7 +369,7 @@ class Restless(Node):
 
 
 class Seen(ComfyNodeABC):
-    """Sees the whole workflow; is given raw links; is written with the types for authors."""
+    """Uses the whole workflow, raw links and the types for authors."""
 
     CATEGORY = "features"
     FUNCTION = "run"
@@ -406,7 +406,7 @@ class Core(Node):
 
 
 class Bare:
-    """Lacks everything: it is reported, and the others work."""
+    """Lacks all declarations: it is reported, and the others work."""
 
 
 NODE_CLASS_MAPPINGS = {

@@ -53,7 +53,7 @@ class LoopClose:
         return {"result": (graph.lookup_node("again").out(0),), "expand": graph.finalize()}
 
     def body(self, dynprompt, id, opening):
-        """What lies between the two, both included."""
+        """Return the nodes between the two, both included."""
         needs = {}
 
         def reaches(node_id):

@@ -72,6 +72,7 @@ class Grow(io.ComfyNode):
                     options=[
                         io.DynamicCombo.Option("plain", []),
                         io.DynamicCombo.Option("scaled", [io.Int.Input("factor", default=2)]),
+                        io.DynamicCombo.Option("halved", [io.Float.Input("factor", default=0.5, max=1.0)]),
                     ],
                 ),
             ],
@@ -80,8 +81,8 @@ class Grow(io.ComfyNode):
 
     @classmethod
     def execute(cls, numbers, mode):
-        factor = mode["factor"] if mode["mode"] == "scaled" else 1
-        return io.NodeOutput(sum(numbers.values()) * factor)
+        factor = 1 if mode["mode"] == "plain" else mode["factor"]
+        return io.NodeOutput(int(sum(numbers.values()) * factor))
 
 
 class Stop(io.ComfyNode):

@@ -1,4 +1,4 @@
-"""A pack that speaks with the server: whose run it is, what waits, what is in a folder of its own just now."""
+"""A pack that uses the server: the run's client, the queue, and the current files of its own folder."""
 
 import os
 import threading
@@ -17,7 +17,7 @@ os.makedirs(NOTES, exist_ok=True)
 
 
 class Note:
-    """One of the files that are there when somebody looks."""
+    """A choice of the files that currently exist."""
 
     CATEGORY = "server_side"
     FUNCTION = "read"
@@ -41,7 +41,7 @@ class Note:
 
 
 class Whose:
-    """Tells of the run; sends its client a message, and a picture."""
+    """Returns facts about the run, and sends its client a message and a picture."""
 
     CATEGORY = "server_side"
     FUNCTION = "tell"
@@ -73,7 +73,7 @@ class Whose:
 
 
 class Stop:
-    """Asks the run to stop, and goes on itself."""
+    """Interrupts the run and continues itself."""
 
     CATEGORY = "server_side"
     FUNCTION = "stop"
@@ -89,7 +89,7 @@ class Stop:
 
 
 def fill_in(json_data):
-    """Before prompts are validated: a name becomes a value."""
+    """Replace a name with a value before prompts are validated."""
     for node in json_data["prompt"].values():
         for name, value in node.get("inputs", {}).items():
             if value == "<the answer>":

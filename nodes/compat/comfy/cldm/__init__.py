@@ -1,0 +1,1 @@
+"""``comfy.cldm``: control networks, for packs."""

@@ -1,0 +1,1 @@
+"""``comfy.taesd``: tiny autoencoders for quick looks."""

@@ -1,0 +1,158 @@
+"""Linear and convolution layers that fuse the operation after them on a CPU.
+
+PyTorch's CPU build includes oneDNN, whose matrix product and convolution can add to, multiply
+or apply GELU to their result before it leaves the cache. These are the operators under
+``torch.ops.mkldnn``, which torch.compile emits; this module calls them directly. Where they are not
+available (another device, a dtype the CPU lacks, a build without oneDNN), or where gradients are
+needed, which these operators do not support, the ordinary operators compute the same.
+"""
+
+from __future__ import annotations
+
+from functools import cache
+from typing import Any, Final
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from nodes.winograd import convolved, is_faster
+
+_WINOGRAD: Final = ((3, 3), (1, 1), (1, 1), (1, 1), 1)
+"""Kernel size, stride, padding, dilation and groups of the convolutions that :mod:`nodes.winograd` computes."""
+
+
+def linear(
+    x: Tensor,
+    weight: Tensor,
+    bias: Tensor | None = None,
+    *,
+    gelu: bool = False,
+    times: Tensor | None = None,
+    plus: Tensor | None = None,
+) -> Tensor:
+    """Compute ``x @ weight.T + bias``, then at most one of GELU, ``· times``, ``+ plus`` (of the result's shape)."""
+    if _onednn(x, weight, bias, times, plus):
+        ops = torch.ops.mkldnn
+        if times is not None:
+            return ops._linear_pointwise.binary(x, times, weight, bias, "mul")
+        if plus is not None:
+            return ops._linear_pointwise.binary(x, plus, weight, bias, "add")
+        return ops._linear_pointwise(x, weight, bias, "gelu" if gelu else "none", [], "none")
+    result = F.linear(x, weight, bias)
+    if times is not None:
+        return result * times
+    if plus is not None:
+        return result + plus
+    return F.gelu(result) if gelu else result
+
+
+class Linear(nn.Linear):
+    """A linear layer over the last dimension, with an optional ``plus`` added to its result.
+
+    With ``gated``, the first half of the result is multiplied by GELU of the second (Shazeer, arXiv:2002.05202).
+    """
+
+    def forward(self, x: Tensor, plus: Tensor | None = None, *, gated: bool = False) -> Tensor:
+        if gated:
+            value, gate = zip(self.weight.chunk(2), self.bias.chunk(2), strict=True)
+            return linear(x, *value, times=linear(x, *gate, gelu=True))
+        return linear(x, self.weight, self.bias, plus=plus)
+
+
+class TokenConvolution(nn.Conv2d):
+    """A 1x1 convolution over tokens [B, h*w, channels], with an optional ``plus`` added to its result."""
+
+    def forward(self, x: Tensor, plus: Tensor | None = None) -> Tensor:
+        return linear(x, self.weight.flatten(1), self.bias, plus=plus)
+
+
+class Convolution(nn.Conv2d):
+    """A 2-D convolution, with an optional ``plus`` [B, out, h, w] added to its result.
+
+    On a CPU, large 3x3 convolutions in float32 are computed with fewer multiplications (:mod:`nodes.winograd`).
+
+    For the others, the first call puts the weight into oneDNN's blocked order and keeps it there. Otherwise each call
+    would reorder the weight, which at 8x8 positions takes longer than the convolution. Outside of calls (saving,
+    loading, copying, moving), the weight has the usual order.
+    """
+
+    def forward(self, x: Tensor, plus: Tensor | None = None) -> Tensor:
+        if not _onednn(x, self.weight, self.bias, plus):
+            self.unpack()
+            result = super().forward(x)
+            return result if plus is None else result + plus
+        if self._suits_winograd(x):
+            weight = self.weight.to_dense() if self.weight.is_mkldnn else self.weight
+            return convolved(x, weight, self.bias, plus)
+        ops = torch.ops.mkldnn
+        geometry = (self.padding, self.stride, self.dilation, self.groups)
+        if not self.weight.is_mkldnn:
+            packed = ops._reorder_convolution_weight(self.weight, *geometry, x.shape)
+            self.weight = nn.Parameter(packed, requires_grad=False)
+        if plus is None:
+            return ops._convolution_pointwise(x, self.weight, self.bias, *geometry, "none", [], "")
+        return ops._convolution_pointwise.binary(
+            x, plus, self.weight, self.bias, *geometry, "add", None, None, [], None
+        )
+
+    def _suits_winograd(self, x: Tensor) -> bool:
+        geometry = (self.kernel_size, self.stride, self.padding, self.dilation, self.groups)
+        return x.dtype == torch.float32 and geometry == _WINOGRAD and is_faster(x, self.weight)
+
+    def unpack(self) -> None:
+        """Put the weight into the usual order."""
+        if self.weight.is_mkldnn:
+            dense = self.weight.to_dense().contiguous(memory_format=torch.channels_last)
+            self.weight = nn.Parameter(dense, requires_grad=False)
+
+    def _apply(self, *args: Any, **kwargs: Any) -> Any:
+        self.unpack()
+        return super()._apply(*args, **kwargs)
+
+    def _save_to_state_dict(self, *args: Any, **kwargs: Any) -> None:
+        self.unpack()
+        super()._save_to_state_dict(*args, **kwargs)
+
+    def _load_from_state_dict(self, *args: Any, **kwargs: Any) -> None:
+        self.unpack()
+        super()._load_from_state_dict(*args, **kwargs)
+
+    def __getstate__(self) -> dict[str, Any]:
+        self.unpack()
+        return self.__dict__
+
+
+class GroupNorm(nn.GroupNorm):
+    """Group normalisation (arXiv:1803.08494).
+
+    On a CPU, its backward pass takes several times as long in bfloat16 as in float32, so it uses float32.
+    """
+
+    def forward(self, x: Tensor) -> Tensor:
+        if x.dtype == torch.bfloat16 and x.device.type == "cpu" and _needs_gradients(x):
+            weight, bias = self.weight.float(), self.bias.float()
+            return F.group_norm(x.float(), self.num_groups, weight, bias, self.eps).to(x.dtype)
+        return super().forward(x)
+
+
+def _onednn(x: Tensor, *others: Tensor | None) -> bool:
+    if torch.compiler.is_compiling():  # the compiler fuses the ordinary operators itself
+        return False
+    return x.device.type == "cpu" and _onednn_computes(x.dtype) and not _needs_gradients(x, *others)
+
+
+def _needs_gradients(*tensors: Tensor | None) -> bool:
+    return torch.is_grad_enabled() and any(tensor is not None and tensor.requires_grad for tensor in tensors)
+
+
+@cache
+def _onednn_computes(dtype: torch.dtype) -> bool:
+    ops = torch.ops.mkldnn
+    if not (torch.backends.mkldnn.is_available() and hasattr(ops, "_linear_pointwise")):
+        return False
+    if dtype == torch.bfloat16:
+        return bool(ops._is_mkldnn_bf16_supported())
+    if dtype == torch.float16:
+        return bool(ops._is_mkldnn_fp16_supported())
+    return dtype == torch.float32

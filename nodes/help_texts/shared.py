@@ -1,0 +1,132 @@
+"""Help texts of fields that several nodes have, by name or by name and type."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Final
+
+FIELDS: Final[Mapping[str, str]] = {
+    "b1": "Factor on the backbone's features in the deepest output blocks.",
+    "b2": "Factor on the backbone's features in the next output blocks.",
+    "batch_index": "Position in the batch of the first item to take, from 0. Negative numbers count from the end.",
+    "batch_size": "Number of items in a batch.",
+    "case_insensitive": "Whether upper and lower case count as the same.",
+    "case_sensitive": "Whether upper and lower case differ.",
+    "cfg": (
+        "Guidance scale: how strictly the picture follows the prompt. 1 ignores the negative prompt; 5 to 9 are usual."
+    ),
+    "channel": "The channel to use. alpha is the picture's transparency.",
+    "ckpt_name": "The checkpoint file in models/checkpoints.",
+    "clip": "The text encoder to use.",
+    "clip1": "The first text encoder.",
+    "clip2": "The second text encoder, of the same kind.",
+    "clip_vision_output": "The picture, encoded by CLIP Vision Encode.",
+    "conditioning": "The encoded prompt to change.",
+    "control_net": "The control network.",
+    "control_net_name": "The control network's file in models/controlnet.",
+    "crop:COMBO": "Whether to crop the middle to the new aspect ratio instead of distorting the picture.",
+    "dataset:DATASET": "The captioned pictures.",
+    "dataset:ENCODED_DATASET": "The captioned pictures, encoded by Encode Dataset.",
+    "denoise": (
+        "How much of the picture is made anew: 1 starts from noise alone, lower values keep more of the input."
+    ),
+    "destination:IMAGE": "The picture below.",
+    "device": "Where the text encoder computes; cpu leaves the GPU's memory free.",
+    "dim": "The axis: x is horizontal, y vertical, t time.",
+    "dotall": "Whether a dot also matches a line break.",
+    "empty_conditioning": "The encoded empty prompt, which the negative prompt is compared with.",
+    "end_percent": "Where in the sampling the effect ends: 0 is the first step, 1 the end.",
+    "eta": "How much noise each step adds back; 0 adds none.",
+    "filename_prefix": (
+        "Start of the file's name; a number follows. A slash makes folders, %date:yyyy-MM-dd% the date."
+    ),
+    "flip_method": "The direction: x-axis mirrors top to bottom, y-axis left to right.",
+    "folder:COMBO": "The folder in input/.",
+    "fps": "Frames per second.",
+    "grad_accumulation_steps": "Number of batches for each change of the weights.",
+    "gradient_checkpointing": "Needs less memory for about a third more time.",
+    "height:INT": "Height in pixels.",
+    "image1": "The first picture.",
+    "image2": "The second picture.",
+    "image:COMBO": "The file in the input folder. Drop a picture on the node to upload it.",
+    "image:IMAGE": "The picture, or a batch of pictures.",
+    "input_blocks.": "Share of the first model in this input block: 1 is all model1, 0 all model2.",
+    "k": "Factor on the weights that make keys.",
+    "label_emb.": (
+        "Share of the first model in the layers that read sizes and other vectors: 1 is all model1, 0 all model2."
+    ),
+    "latent_image": "The latent to start from: an empty one, or an encoded picture.",
+    "learning_rate": "How far each step changes the weights. Too high destroys the model, too low learns slowly.",
+    "length": "Number of items to take.",
+    "lora": "The trained LoRA.",
+    "lora_name": "The file in models/loras.",
+    "loss_function": "How the distance of a prediction from the target is measured.",
+    "mask": "The mask: 1 (white) is selected, 0 (black) is not.",
+    "megapixels": "Total number of pixels, in units of 1024 × 1024.",
+    "middle_block.": "Share of the first model in this middle block: 1 is all model1, 0 all model2.",
+    "model": "The diffusion model to use.",
+    "model1": "The first model.",
+    "model2": "The second model, of the same family.",
+    "multiline": "Whether ^ and $ also match at the start and end of each line.",
+    "multiple": "Sides are rounded to multiples of this number of pixels.",
+    "multiplier": "The factor.",
+    "neg_scale": "Strength of the negative prompt.",
+    "negative": "The encoded negative prompt: what to avoid.",
+    "noise_device": "Where the noise is made. gpu and cpu give different pictures.",
+    "noise_seed": "Start of the random numbers of the noise. The same seed and settings give the same picture.",
+    "optimizer": "The method that changes the weights. AdamW suits most runs.",
+    "out": "Factor on the weights of attention's output.",
+    "out.": "Share of the first model in the last layers: 1 is all model1, 0 all model2.",
+    "output_blocks.": "Share of the first model in this output block: 1 is all model1, 0 all model2.",
+    "overlap": "Pixels that neighbouring tiles share, to hide the seams.",
+    "pixels": "The picture to encode.",
+    "positive": "The encoded prompt: what the picture should show.",
+    "precision": "bf16 computes in bfloat16, which is faster where the hardware supports it. fp32 is exact.",
+    "q": "Factor on the weights that make queries.",
+    "rank": "Size of the low-rank matrices. Larger stores more and makes larger files.",
+    "regex_pattern": "The regular expression, as Python reads it.",
+    "resize_method": "How pictures of other sizes are made equal: stretched, cropped or padded.",
+    "resize_source": "Whether the source is scaled to the destination's size.",
+    "rotation": "The angle, clockwise.",
+    "s1": "Factor on the skip connection's low frequencies in the deepest output blocks.",
+    "s2": "Factor on the skip connection's low frequencies in the next output blocks.",
+    "s_noise": "Factor on the noise that is added back; slightly above 1 keeps detail.",
+    "sampler": "The method that removes noise.",
+    "sampler_name": (
+        "The method that removes noise. euler is simple, dpmpp_2m needs few steps, ancestral and SDE samplers"
+        " add noise on each step."
+    ),
+    "samples": "The latent to use.",
+    "samples1": "The first latent.",
+    "samples2": "The second latent.",
+    "save_minutes": "Minutes between two saved states, from which an interrupted run continues.",
+    "scale_by": "Factor on both sides.",
+    "scheduler": "How noise levels are spaced over the steps. karras spends more steps on low noise.",
+    "sigma_max": "The strongest noise level, where sampling starts.",
+    "sigma_min": "The weakest noise level before 0.",
+    "sigmas": "The noise levels, from the strongest to the weakest.",
+    "source:IMAGE": "The picture on top.",
+    "start_percent": "Where in the sampling the effect begins: 0 is the first step, 1 the end.",
+    "steps": "Number of sampling steps. More take longer; 20 to 30 are usual.",
+    "strength": "How strong the effect is; 0 turns it off.",
+    "strength_model": (
+        "How strongly the diffusion model changes: 1 is as trained, 0 not at all, negative the opposite."
+    ),
+    "string": "The text to examine or change.",
+    "string_a": "The first text.",
+    "string_b": "The second text.",
+    "temporal_overlap": "Frames that neighbouring tiles share; only for video VAEs.",
+    "temporal_size": "Frames in a tile; only for video VAEs.",
+    "text": "The prompt. (word:1.2) strengthens a word, embedding:name uses a learned one.",
+    "time_embed.": "Share of the first model in the layers that read the noise level: 1 is all model1, 0 all model2.",
+    "upscale_method": (
+        "How values between pixels are computed: nearest-exact is hard-edged, lanczos and bicubic are sharp, "
+        "area suits reducing."
+    ),
+    "v": "Factor on the weights that make values.",
+    "vae": "The autoencoder that converts between pictures and latents.",
+    "value:STRING": "The text.",
+    "width:INT": "Width in pixels.",
+    "x:INT": "Distance in pixels from the left edge.",
+    "y:INT": "Distance in pixels from the top edge.",
+}

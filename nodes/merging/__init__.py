@@ -1,0 +1,1 @@
+"""Merges models and text encoders, and saves the results."""

@@ -1,0 +1,1 @@
+"""Enlarges pictures with networks trained for this purpose."""
