@@ -14,7 +14,7 @@ from pathlib import Path
 from commands.example_pictures import copy_example_pictures
 from commands.options import ROOT, OptionError, configure_device, folders_of, nodes_state
 from commands.run import DONE, INVALID
-from commands.server_options import without_secrets
+from commands.server_options import take_token_from_environment, without_secrets
 from graph.errors import SumiError
 from graph.folders import Folders
 from server.config import MEBIBYTE, ServerConfig
@@ -30,6 +30,8 @@ def serve(options: argparse.Namespace) -> int:
     from server.service import run_service
 
     configure_logs(options.verbose, as_json=options.log_json)
+    inherited = take_token_from_environment()
+    options.token = options.token or inherited
     try:
         folders = folders_of(options)
         copy_example_pictures(folders)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import os
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Final
@@ -59,7 +60,9 @@ def add_server_options(parser: argparse.ArgumentParser) -> None:
     group.add_argument("--max-upload-size", type=float, default=100.0, metavar="MB", help="(default: 100)")
     group.add_argument("--front-end-root", type=Path, metavar="DIR", help="serve DIR at / instead of Sumi's editor")
     group.add_argument(
-        "--token", help="token that clients on other machines must send (default: a new one, which is printed)"
+        "--token",
+        help="token that clients on other machines must send (default: the environment's SUMI_TOKEN, which other users "
+        "cannot read; else a new one, which is printed)",
     )
     group.add_argument("--no-auth", action="store_true", help="let other machines use the server without a token")
     group.add_argument(
@@ -152,3 +155,8 @@ def without_secrets(arguments: Sequence[str]) -> list[str]:
         elif not argument.startswith("--token="):
             kept.append(argument)
     return kept
+
+
+def take_token_from_environment() -> str | None:
+    """Return the environment's SUMI_TOKEN, or None. Remove it from there, so that workers and packs do not inherit it."""
+    return os.environ.pop("SUMI_TOKEN", "").strip() or None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -10,7 +11,7 @@ import pytest
 
 from commands.options import OptionError, configure_device, folders_of
 from commands.serve import config_of, devices_of, worker_command, worker_factories
-from commands.server_options import without_secrets
+from commands.server_options import take_token_from_environment, without_secrets
 from main import parser
 from nodes import vram
 
@@ -110,6 +111,12 @@ def test_a_worker_gets_the_same_flags_but_no_secret() -> None:
     again = parser().parse_args(command[2:])
     assert (again.command, again.cache_lru, again.device, again.listen) == ("worker", 3, "cpu", "0.0.0.0,::")
     assert without_secrets(["--token"]) == []
+
+
+def test_the_token_of_the_environment_is_taken_out_of_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("SUMI_TOKEN", "abc\n")
+    assert take_token_from_environment() == "abc" and "SUMI_TOKEN" not in os.environ
+    assert take_token_from_environment() is None
 
 
 def test_as_many_workers_as_asked_for() -> None:
