@@ -158,5 +158,5 @@ def without_secrets(arguments: Sequence[str]) -> list[str]:
 
 
 def take_token_from_environment() -> str | None:
-    """Return the environment's SUMI_TOKEN, or None. Remove it from there, so that workers and packs do not inherit it."""
+    """Return the environment's SUMI_TOKEN, or None. Remove it from there: workers and packs must not inherit it."""
     return os.environ.pop("SUMI_TOKEN", "").strip() or None
