@@ -11,7 +11,7 @@ import platform
 import signal
 import sys
 from collections.abc import Callable
-from typing import Any, BinaryIO
+from typing import Any, BinaryIO, Final
 
 from commands.options import engine_of, folders_of, registry_and_packs_of
 from graph.garbage import uncollected
@@ -20,11 +20,14 @@ from server.workers.engine_host import EngineHost, PackConnection
 from server.workers.interface import RunRequest
 from server.workers.loop import WorkerLoop
 
+_SIGKILL: Final = 9  # which Windows does not name
+
 
 def worker(options: argparse.Namespace) -> int:
     """Run jobs for the server that started this process, until that server ends."""
     incoming, outgoing = _take_standard_streams()
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl+C is for the server, which then ends its workers
+    sys.addaudithook(_exit_instead_of_killing)
     WorkerLoop(incoming, outgoing, lambda: host_of(options), warm_up_of(options), options.send_files).serve()
     return 0
 
@@ -108,6 +111,15 @@ def _warm_up() -> str:
     except Exception as error:  # a broken installation may raise anything: ImportError, OSError for a library, …
         return f"torch cannot be imported: {type(error).__name__}: {error}"
     return ""
+
+
+def _exit_instead_of_killing(event: str, arguments: tuple[Any, ...]) -> None:
+    """End with status 137 (128 + SIGKILL) where a node's code sends SIGKILL to this process.
+
+    So the server can tell it from a kill by another process, which is not the fault of the job.
+    """
+    if event == "os.kill" and arguments == (os.getpid(), _SIGKILL):
+        os._exit(128 + _SIGKILL)
 
 
 def _take_standard_streams() -> tuple[BinaryIO, BinaryIO]:

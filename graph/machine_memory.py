@@ -50,6 +50,14 @@ def resident_memory() -> int:
     return pages * os.sysconf("SC_PAGE_SIZE")
 
 
+def out_of_memory_kills(root: Path = _ROOT) -> int | None:
+    """Return how many processes the system has killed for lack of memory since it started; None if it does not count.
+
+    Kills inside containers are included.
+    """
+    return _numbers(_text(root / "proc/vmstat")).get("oom_kill")
+
+
 @dataclass(frozen=True, slots=True)
 class _Group:
     """The limit of one cgroup, its usage, and the file cache in it that can be dropped, in bytes."""

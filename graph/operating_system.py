@@ -135,5 +135,4 @@ def violent_end(status: int, windows: bool = WINDOWS) -> str | None:
         name = signal.Signals(-status).name
     except ValueError:
         name = f"signal {-status}"
-    hint = ", probably because the system ran out of memory" if name == "SIGKILL" else ""
-    return f"it was killed by {name}{hint}"
+    return f"it was killed by {name}"

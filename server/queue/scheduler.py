@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
+from collections import Counter
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, Final
@@ -20,8 +21,9 @@ from server.queue.sweep_run import Part, SweepRun, sweep_of
 from server.queue.worker_questions import WorkerQuestions
 from server.queue.worker_slots import WorkerSlot, WorkerSlots
 from server.store.job_store import JobStore
-from server.store.jobs import MAX_WORKER_DEATHS, PREVIEW_METHODS, Job
+from server.store.jobs import MAX_WORKER_DEATHS, MAX_WORKERS_LOST, PREVIEW_METHODS, Job
 from server.workers.interface import (
+    Death,
     OnEvent,
     OnPackQuestion,
     Outcome,
@@ -74,6 +76,7 @@ class Scheduler:
         self._slots = WorkerSlots(factories, catalogue, self._connect, self._run, self._changed)
         self._tasks: list[asyncio.Task[None]] = []
         self._to_stop: set[str] = set()
+        self._lost: Counter[str] = Counter()
         self._ending: set[asyncio.Task[None]] = set()
         self._news = asyncio.Event()
         self.on_pack_question: OnPackQuestion = refuse_question
@@ -202,7 +205,7 @@ class Scheduler:
         try:
             outcome = await self._outcome(worker, job, _request(job), running.messages.handle)
         except WorkerDied as death:
-            await self._handle_death(running, str(death))
+            await self._handle_death(running, death.death)
             raise
         await self._end(running, outcome)
 
@@ -235,35 +238,46 @@ class Scheduler:
         await self.store.finish(job)
         del self.running[job.prompt_id]
         self._to_stop.discard(job.prompt_id)
+        del self._lost[job.prompt_id]
         running.messages.send_end(said)
         took = (job.ended or 0.0) - (job.started or 0.0)
         log.info("%s after %.2f s", job.status, took, extra={"prompt_id": job.prompt_id})
         self._job_ended(job)
 
-    async def _handle_death(self, running: Running, reason: str) -> None:
-        """Handle a worker that died while it ran ``job``: retry once; at the second death, end the job as an error."""
+    async def _handle_death(self, running: Running, death: Death) -> None:
+        """Put the job of a worker that died back into the queue; if that has happened too often, end it as an error."""
         job = running.job
-        job.worker_deaths += 1
         node = running.node
         running.messages.abandon()
+        verdict = self._count_death(job, death)
         if job.prompt_id in self._to_stop:
             await self._end(running, RunInterrupted(job.prompt_id, node, None))
             return
-        lost = {"prompt_id": job.prompt_id, "node_id": node, "reason": reason, "timestamp": int(time.time() * 1000)}
-        if job.worker_deaths >= MAX_WORKER_DEATHS:
-            class_type = job.prompt.get(node or "", {}).get("class_type", "")
-            message = f"the worker died {job.worker_deaths} times while running this prompt: {reason}"
-            await self._end(
-                running, RunFailed(job.prompt_id, node or "", node or "", class_type, "WorkerDied", message)
-            )
+        if verdict:
+            await self._end(running, _worker_died(job, node, f"{verdict} this prompt: {death.reason}"))
             return
-        log.warning("its worker died (%s); retrying once", reason, extra={"prompt_id": job.prompt_id})
         del self.running[job.prompt_id]
         job.start_over()
-        job.messages.append(["worker_died", lost])
+        self._report_death(job, node, death)
         await self.store.put_back(job)
+
+    def _count_death(self, job: Job, death: Death) -> str:
+        """Count the death against the job; "" if it may be retried, else the beginning of the error's message."""
+        if death.lost:
+            self._lost[job.prompt_id] += 1
+        else:
+            job.worker_deaths += 1
+        return _too_many(job.worker_deaths, self._lost[job.prompt_id])
+
+    def _report_death(self, job: Job, node: str | None, death: Death) -> None:
+        """Report in the log, in the job's messages and to its client that the job runs again."""
+        what = "was lost" if death.lost else "died"
+        log.warning("its worker %s (%s); it runs again", what, death.reason, extra={"prompt_id": job.prompt_id})
+        said = {"prompt_id": job.prompt_id, "node_id": node, "reason": death.reason}
+        message = {**said, "timestamp": int(time.time() * 1000)}
+        job.messages.append(["worker_died", message])
         if job.client_id is not None:
-            self.hub.send(job.client_id, "worker_died", lost)
+            self.hub.send(job.client_id, "worker_died", message)
 
     # -- sweeps --------------------------------------------------------------------------------------------------
 
@@ -294,7 +308,7 @@ class Scheduler:
                 worker, job, lambda: sweep.request_for(part), lambda event: sweep.messages.handle_part(part, event)
             )
         except WorkerDied as death:
-            await self._handle_part_death(running, sweep, part, str(death))
+            await self._handle_part_death(running, sweep, part, death.death)
             raise
         if isinstance(outcome, RunSucceeded):
             sweep.finished(part)
@@ -307,23 +321,20 @@ class Scheduler:
             await self._stop(job.prompt_id)
         await self._end_sweep(running, sweep)
 
-    async def _handle_part_death(self, running: Running, sweep: SweepRun, part: Part, reason: str) -> None:
+    async def _handle_part_death(self, running: Running, sweep: SweepRun, part: Part, death: Death) -> None:
         job = running.job
-        job.worker_deaths += 1
         node = running.node
-        lost = {"prompt_id": job.prompt_id, "node_id": node, "reason": reason, "timestamp": int(time.time() * 1000)}
-        if not sweep.died(part, MAX_WORKER_DEATHS):
-            class_type = job.prompt.get(node or "", {}).get("class_type", "")
-            message = f"the worker died {MAX_WORKER_DEATHS} times while running {sweep.name_of(part)}: {reason}"
-            sweep.stop(RunFailed(job.prompt_id, node or "", node or "", class_type, "WorkerDied", message))
+        died, lost = sweep.died(part, death.lost)
+        job.worker_deaths += not death.lost
+        verdict = _too_many(died, lost)
+        if verdict:
+            message = f"{verdict} {sweep.name_of(part)}: {death.reason}"
+            sweep.stop(_worker_died(job, node, message))
             await self._stop(job.prompt_id)
         elif job.prompt_id in self._to_stop:
             sweep.stop(RunInterrupted(job.prompt_id, node, None))
         else:
-            log.warning("its worker died (%s); retrying once", reason, extra={"prompt_id": job.prompt_id})
-            job.messages.append(["worker_died", lost])
-            if job.client_id is not None:
-                self.hub.send(job.client_id, "worker_died", lost)
+            self._report_death(job, node, death)
         await self._end_sweep(running, sweep)
 
     async def _end_sweep(self, running: Running, sweep: SweepRun) -> None:
@@ -364,6 +375,20 @@ class Scheduler:
             if running.job.client_id == client_id
             for message in running.messages.greeting()
         ]
+
+
+def _too_many(died: int, lost: int) -> str:
+    """Return the beginning of the error's message if a job may not be retried after so many deaths, else ""."""
+    if died >= MAX_WORKER_DEATHS:
+        return f"the worker died {died} times while running"
+    if lost >= MAX_WORKERS_LOST:
+        return f"{lost} workers were lost while running"
+    return ""
+
+
+def _worker_died(job: Job, node: str | None, message: str) -> RunFailed:
+    class_type = job.prompt.get(node or "", {}).get("class_type", "")
+    return RunFailed(job.prompt_id, node or "", node or "", class_type, "WorkerDied", message)
 
 
 def _request(job: Job) -> RunRequest:

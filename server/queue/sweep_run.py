@@ -54,6 +54,7 @@ class SweepRun:
         self._waiting: list[Part] = [number for number in sweep.order() if sweep.targets(number, request.targets)]
         self._active: set[Part] = set()
         self._deaths: Counter[Part] = Counter()
+        self._lost: Counter[Part] = Counter()
         self._any_done = False
         self._grid_done = GRID_NODE not in registry
         self._outcome: Outcome | None = None
@@ -118,16 +119,17 @@ class SweepRun:
             outcome = dataclasses.replace(outcome, message=f"{outcome.message}\nin {self.name_of(part)} of the sweep")
         self.stop(outcome)
 
-    def died(self, part: Part, most: int) -> bool:
-        """Put back a part whose worker died. Returns False if it has now killed ``most`` workers."""
+    def died(self, part: Part, lost: bool) -> tuple[int, int]:
+        """Put back a part whose worker died. Returns how many workers it has killed, and how many were lost during it.
+
+        ``lost``: the worker was ended from outside.
+        """
         self._active.discard(part)
         self.messages.part_lost(part)
-        self._deaths[part] += 1
-        if self._deaths[part] >= most:
-            return False
+        (self._lost if lost else self._deaths)[part] += 1
         if part is not None:
             self._waiting.insert(0, part)
-        return True
+        return self._deaths[part], self._lost[part]
 
     def stop(self, outcome: Outcome) -> None:
         """Let no further part begin; the sweep ends with ``outcome`` unless it has another already."""

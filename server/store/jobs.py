@@ -16,6 +16,9 @@ PREVIEW_METHODS: Final = ("none", "auto", "latent2rgb", "taesd")
 MAX_WORKER_DEATHS = 2
 """Number of workers that a job may kill before it is not retried any more."""
 
+MAX_WORKERS_LOST = 5
+"""Number of workers that may be lost from outside while they run a job before it is not retried any more."""
+
 
 @dataclass
 class Job:

@@ -17,6 +17,7 @@ from graph.events import Event, NodeOutput
 from graph.folders import Folders
 from server.workers.engine_host import EngineHost, PackConnection
 from server.workers.interface import (
+    Death,
     Description,
     OnEvent,
     OnPackMessage,
@@ -54,7 +55,7 @@ class InProcessWorker:
         self._warm_up = warm_up
         self._files_to = files_to
         self._host: EngineHost | None = None
-        self._ended: asyncio.Future[str] | None = None
+        self._ended: asyncio.Future[Death] | None = None
         self._running: str | None = None
         self.on_pack_message: OnPackMessage = lambda event, data, client_id: None
         self.on_pack_question: OnPackQuestion = refuse_question
@@ -134,7 +135,7 @@ class InProcessWorker:
     def stats(self) -> Stats:
         return self._alive().stats()
 
-    async def died(self) -> str:
+    async def died(self) -> Death:
         assert self._ended is not None
         return await asyncio.shield(self._ended)
 
@@ -143,7 +144,7 @@ class InProcessWorker:
         if host is None:
             return
         if self._ended is not None and not self._ended.done():
-            self._ended.set_result("it was closed")
+            self._ended.set_result(Death("it was closed"))
         if self._running is not None:
             host.interrupt(self._running)
         await asyncio.to_thread(host.engine.close)

@@ -1,4 +1,4 @@
-"""The interface of all workers: threads, processes and, later, other machines."""
+"""The interface of all workers: threads, processes, and actors of a Ray cluster."""
 
 from __future__ import annotations
 
@@ -43,8 +43,21 @@ class PackAnswer(NamedTuple):
     body: bytes
 
 
+@dataclass(frozen=True)
+class Death:
+    """How a worker ended. ``lost``: it was ended from outside (its machine failed, another process killed it), so the
+    job that ran on it is not to blame."""
+
+    reason: str
+    lost: bool = False
+
+
 class WorkerDied(SumiError):
-    """The worker ended or stopped responding; the message says how. Another worker may retry its job."""
+    """The worker ended or stopped responding; ``death`` says how. Another worker may retry its job."""
+
+    def __init__(self, death: Death | str):
+        self.death = Death(death) if isinstance(death, str) else death
+        super().__init__(self.death.reason)
 
 
 class UnansweredError(SumiError):
@@ -162,8 +175,8 @@ class Worker(Protocol):
     def stats(self) -> Stats:
         """Return the state at the last heartbeat, without waiting."""
 
-    async def died(self) -> str:
-        """Wait until the worker has ended. Returns a description of how it ended."""
+    async def died(self) -> Death:
+        """Wait until the worker has ended. Returns how it ended."""
 
     async def close(self) -> None:
         """End the worker, even during a run."""

@@ -1,53 +1,25 @@
-"""A worker in a separate process: starts it, reads its messages, watches and stops it."""
+"""A worker in a separate process on this machine, connected by pipes."""
 
 from __future__ import annotations
 
 import asyncio
-import logging
 from asyncio.subprocess import PIPE, Process
-from collections import deque
 from collections.abc import Mapping, Sequence
-from typing import Any, Final
+from typing import Final
 
-from graph.errors import Problem, SumiError
-from graph.events import NodeOutput
 from graph.folders import Folders
-from graph.operating_system import violent_end
-from graph.results import SavedFile
-from server.workers import wire
-from server.workers.interface import (
-    HEARTBEAT_SECONDS,
-    Description,
-    OnEvent,
-    OnPackMessage,
-    OnPackQuestion,
-    Outcome,
-    PackAnswer,
-    PackRequest,
-    RunRequest,
-    Stats,
-    UnansweredError,
-    WorkerDied,
-    refuse_question,
-)
-from server.workers.travelling_files import Arrivals
+from graph.machine_memory import out_of_memory_kills
+from server.workers.interface import HEARTBEAT_SECONDS, WorkerDied
+from server.workers.transport import Ending, OnLogLine
+from server.workers.wire_worker import SILENT_SECONDS, WireWorker
 
-log = logging.getLogger(__name__)
-
-SILENT_SECONDS: Final = 60.0
-"""Seconds without a heartbeat after which a worker is killed. Loading a large model may delay heartbeats."""
-
-_CLOSING_SECONDS: Final = 3.0
 _LAST_LINES_SECONDS: Final = 1.0
 _POLL_SECONDS: Final = 0.2
-_LAST_LINES: Final = 10
+_LONGEST_LINE: Final = 65536
 
 
-class ProcessWorker:
-    """A worker process. ``command`` starts it; it runs a WorkerLoop on its standard input and output.
-
-    Lines of its standard error go to the log. Files that it sends are stored in ``files_to``.
-    """
+class ProcessWorker(WireWorker):
+    """A worker process. ``command`` starts it; it runs a WorkerLoop on its standard input and output."""
 
     def __init__(
         self,
@@ -57,250 +29,87 @@ class ProcessWorker:
         silent_seconds: float = SILENT_SECONDS,
         files_to: Folders | None = None,
     ):
-        self.name = name
+        self._pipes = Pipes(command, environment)
+        super().__init__(name, self._pipes, silent_seconds, files_to)
+
+    @property
+    def pid(self) -> int | None:
+        """The id of the process, once it is started."""
+        return self._pipes.pid
+
+
+class Pipes:
+    """The standard streams of a process that ``command`` starts: a :class:`~server.workers.transport.Transport`."""
+
+    def __init__(self, command: Sequence[str], environment: Mapping[str, str] | None = None):
+        self.on_log_line: OnLogLine = lambda line: None
         self._command = list(command)
         self._environment = environment
-        self._silent_seconds = silent_seconds
-        self._files_to = files_to
-        self._arrivals: Arrivals | None = None
         self._process: Process | None = None
-        self._tasks: list[asyncio.Task[Any]] = []
-        self._ended: asyncio.Future[str] | None = None
-        self._description: asyncio.Future[Description] | None = None
-        self._outcome: asyncio.Future[Outcome] | None = None
-        self._on_event: OnEvent = lambda event: None
-        self.on_pack_message: OnPackMessage = lambda event, data, client_id: None
-        self.on_pack_question: OnPackQuestion = refuse_question
-        self._questions: dict[int, asyncio.Future[wire.Frame]] = {}
-        self._answering: set[asyncio.Task[None]] = set()
-        self._asked = 0
-        self._stats = Stats()
-        self._last_frame_time = 0.0
-        self._last_lines: deque[str] = deque(maxlen=_LAST_LINES)
-        self._silent = False
+        self._log: asyncio.Task[None] | None = None
+        self._watch: asyncio.Task[None] | None = None
+        self._memory_kills: int | None = None
 
     @property
     def pid(self) -> int | None:
         """The id of the process, once it is started."""
         return self._process.pid if self._process is not None else None
 
-    async def start(self) -> Description:
-        loop = asyncio.get_running_loop()
-        self._ended, self._description = loop.create_future(), loop.create_future()
-        self._last_frame_time = loop.time()
+    async def open(self) -> None:
         try:
             self._process = await asyncio.create_subprocess_exec(
                 *self._command, stdin=PIPE, stdout=PIPE, stderr=PIPE, env=self._environment
             )
         except OSError as error:
             raise WorkerDied(f"cannot start {self._command[0]}: {error}") from error
-        readers: list[asyncio.Task[Any]] = [
-            asyncio.create_task(self._listen(self._process)),
-            asyncio.create_task(self._relay_log(self._process)),
-        ]
-        self._tasks = [
-            *readers,
-            asyncio.create_task(self._report_death(self._process, readers)),
-            asyncio.create_task(self._watch(self._process)),
-        ]
-        return await self._unless_dead(self._description)
+        self._log = asyncio.create_task(self._relay_log(self._process))
+        self._watch = asyncio.create_task(self._watch_memory())
 
-    async def validate(self, prompt: Mapping[str, Any], targets: list[str]) -> list[Problem]:
-        problems, _ = await self._ask({"type": "validate", "prompt": prompt, "targets": targets})
-        return [wire.problem_from_data(data) for data in problems]
+    async def send(self, data: bytes) -> None:
+        process = self._process
+        if process is None or process.stdin is None or process.returncode is not None:
+            raise ConnectionError("the process has ended")
+        process.stdin.write(data)
+        await process.stdin.drain()
 
-    async def redeclare(self, names: Sequence[str] | None) -> list[dict[str, Any]]:
-        nodes: list[dict[str, Any]]
-        nodes, _ = await self._ask({"type": "redeclare", "names": names})
-        return nodes
+    async def read(self, n: int) -> bytes:
+        assert self._process is not None and self._process.stdout is not None
+        try:
+            return await self._process.stdout.read(n)
+        except ConnectionError:
+            return b""
 
-    async def handle_prompt(self, body: Mapping[str, Any]) -> Any:
-        changed, _ = await self._ask({"type": "handle prompt", "prompt": body})
-        return changed
+    def kill(self) -> None:
+        if self._process is not None and self._process.returncode is None:
+            self._process.kill()
 
-    async def ask_packs(self, request: PackRequest) -> PackAnswer:
-        header = {"type": "pack request", "method": request.method, "path": request.path}
-        value, body = await self._ask({**header, "headers": dict(request.headers)}, request.body)
-        return PackAnswer(value["status"], [(name, text) for name, text in value["headers"]], bytes(body))
-
-    async def run(self, request: RunRequest, on_event: OnEvent) -> Outcome:
-        self._outcome = asyncio.get_running_loop().create_future()
-        self._on_event = on_event
-        self._arrivals = Arrivals(self._files_to) if self._files_to is not None else None
-        await self._send(
-            {
-                "type": "run",
-                "prompt_id": request.prompt_id,
-                "prompt": request.prompt,
-                "targets": request.targets,
-                "extra_pnginfo": request.extra_pnginfo,
-                "previews": request.previews,
-                "client_id": request.client_id,
-                "part": request.part,
-            }
-        )
-        return await self._unless_dead(self._outcome)
-
-    async def interrupt(self, prompt_id: str) -> None:
-        await self._send({"type": "interrupt", "prompt_id": prompt_id})
-
-    async def free(self, unload_models: bool, free_memory: bool) -> None:
-        await self._send({"type": "free", "unload_models": unload_models, "free_memory": free_memory})
-
-    def stats(self) -> Stats:
-        return self._stats
-
-    async def died(self) -> str:
-        assert self._ended is not None
-        return await asyncio.shield(self._ended)
+    async def ended(self) -> Ending:
+        assert self._process is not None and self._log is not None
+        await _exited(self._process)
+        # Processes that its nodes have forked may hold the streams open for longer.
+        await asyncio.wait([self._log], timeout=_LAST_LINES_SECONDS)
+        before, now = self._memory_kills, out_of_memory_kills()
+        return Ending(self._process.returncode, memory_ran_out=None if before is None or now is None else now > before)
 
     async def close(self) -> None:
-        process = self._process
-        if process is not None and process.returncode is None:
-            try:
-                await asyncio.wait_for(self._request_end(process), _CLOSING_SECONDS)
-            except TimeoutError:
-                process.kill()
-                await _exited(process)
-        for task in (*self._tasks, *self._answering):
+        tasks = [task for task in (self._log, self._watch) if task is not None]
+        for task in tasks:
             task.cancel()
-        await asyncio.gather(*self._tasks, *self._answering, return_exceptions=True)
-        if process is not None:
+        await asyncio.gather(*tasks, return_exceptions=True)
+        if self._process is not None:
+            self.kill()
+            await _exited(self._process)
             # Its child processes may hold the pipes open, and asyncio has no public way to close them on this side.
-            process._transport.close()  # type: ignore[attr-defined]
-        if self._ended is not None and not self._ended.done():
-            self._ended.set_result("it was closed")
-
-    async def _ask(self, header: Mapping[str, Any], body: bytes = b"") -> tuple[Any, bytes]:
-        """Ask the process and return its answer: data and bytes. Raises UnansweredError."""
-        self._asked += 1
-        number = self._asked
-        answer: asyncio.Future[wire.Frame] = asyncio.get_running_loop().create_future()
-        self._questions[number] = answer
-        try:
-            await self._send({**header, "id": number}, body)
-            found, found_body = await self._unless_dead(answer)
-        finally:
-            del self._questions[number]
-        if "error" in found:
-            raise UnansweredError(found["error"])
-        return found["value"], found_body
-
-    async def _request_end(self, process: Process) -> None:
-        try:
-            await self._send({"type": "close"})
-        except WorkerDied:
-            log.debug("%s had already ended", self.name)
-        await _exited(process)
-
-    async def _send(self, header: Mapping[str, Any], body: bytes = b"") -> None:
-        process = self._process
-        if process is None or process.stdin is None or (self._ended is not None and self._ended.done()):
-            raise WorkerDied("it is not running")
-        try:
-            process.stdin.write(wire.encode(header, body))
-            await process.stdin.drain()
-        except ConnectionError:
-            raise WorkerDied(await self.died()) from None
-
-    async def _unless_dead(self, answer: asyncio.Future[Any]) -> Any:
-        assert self._ended is not None
-        await asyncio.wait([answer, self._ended], return_when=asyncio.FIRST_COMPLETED)
-        if answer.done():
-            return answer.result()
-        raise WorkerDied(self._ended.result())
-
-    # -- reading ------------------------------------------------------------------------------------------------
-
-    async def _listen(self, process: Process) -> str:
-        """Handle its messages until it ends or sends an invalid one. Returns the reason in the second case."""
-        assert process.stdout is not None
-        try:
-            stream = wire.FrameStream(process.stdout)
-            while frames := await stream.next():
-                self._last_frame_time = asyncio.get_running_loop().time()
-                for frame in frames:
-                    if frame[0]["type"] == "file" and self._arrivals is not None:
-                        await self._keep_file(self._arrivals, frame)
-                    else:
-                        self._handle(frame)
-        except wire.WireError as error:
-            process.kill()
-            return f"{error}; "
-        except Exception as error:  # for example a frame of another version; without ending here, the job would hang
-            log.exception("%s: cannot handle a message", self.name)
-            process.kill()
-            return f"cannot handle its message ({type(error).__name__}: {error}); "
-        return ""
-
-    async def _report_death(self, process: Process, readers: list[asyncio.Task[Any]]) -> None:
-        """Report its death once it has ended and its last log lines are read. Processes that its nodes have forked may
-        hold the streams open for longer."""
-        assert self._ended is not None
-        await _exited(process)
-        done, _ = await asyncio.wait(readers, timeout=_LAST_LINES_SECONDS)
-        reason = next((str(task.result()) for task in done if task.result()), "")
-        if not self._ended.done():
-            self._ended.set_result(reason + self._how_it_ended(process))
-
-    async def _keep_file(self, arrivals: Arrivals, frame: wire.Frame) -> None:
-        file = SavedFile(**frame[0]["file"])
-        try:
-            await asyncio.to_thread(arrivals.take, file, frame[1])
-        except (OSError, SumiError) as error:
-            log.error("cannot store a file from %s (%s): %s", self.name, file.relative, error)
-
-    def _handle(self, frame: wire.Frame) -> None:
-        header, body = frame
-        match header["type"]:
-            case "events":
-                for event in wire.events_from_frame(frame):
-                    if isinstance(event, NodeOutput) and self._arrivals is not None:
-                        event = self._arrivals.renamed(event)
-                    self._on_event(event)
-            case "outcome" if self._outcome is not None and not self._outcome.done():
-                outcome = wire.event_from_data(header["event"])
-                assert isinstance(outcome, Outcome), f"a run ended with {type(outcome).__name__}"
-                self._outcome.set_result(outcome)
-            case "heartbeat" if header["stats"]:
-                self._stats = Stats(**header["stats"])
-            case "description" if self._description is not None and not self._description.done():
-                fields = {name: value for name, value in header.items() if name != "type"}
-                self._description.set_result(Description(**fields))
-            case "answer" if header["id"] in self._questions:
-                answer = self._questions[header["id"]]
-                if not answer.done():
-                    answer.set_result(frame)
-            case "pack message":
-                data = bytes(body) if header["binary"] else header["data"]
-                self.on_pack_message(header["event"], data, header["client_id"])
-            case "pack question":
-                answering = asyncio.create_task(self._answer_pack(header))
-                self._answering.add(answering)
-                answering.add_done_callback(self._answering.discard)
-
-    async def _answer_pack(self, question: Mapping[str, Any]) -> None:
-        reply = {"type": "pack reply", "id": question["id"]}
-        try:
-            reply["value"] = await self.on_pack_question(question["what"], question["about"])
-        except SumiError as error:
-            reply["error"] = str(error)
-        except Exception as error:  # the pack waits for an answer
-            log.exception("cannot answer a node pack's question about %r", question["what"])
-            reply["error"] = f"{type(error).__name__}: {error}"
-        try:
-            await self._send(reply)
-        except WorkerDied:
-            log.debug("%s ended before its question was answered", self.name)
+            self._process._transport.close()  # type: ignore[attr-defined]
 
     async def _relay_log(self, process: Process) -> None:
         assert process.stderr is not None
         rest = b""
-        while chunk := await process.stderr.read(65536):
+        while chunk := await process.stderr.read(_LONGEST_LINE):
             *lines, rest = (rest + chunk).replace(b"\r", b"\n").split(b"\n")
             for line in lines:
                 self._log_line(line)
-            if len(rest) > 65536:
+            if len(rest) > _LONGEST_LINE:
                 self._log_line(rest)
                 rest = b""
         self._log_line(rest)
@@ -308,33 +117,13 @@ class ProcessWorker:
     def _log_line(self, line: bytes) -> None:
         text = line.decode(errors="replace").rstrip()
         if text:
-            self._last_lines.append(text)
-            log.info("%s: %s", self.name, text)
+            self.on_log_line(text)
 
-    async def _watch(self, process: Process) -> None:
-        """Kill the process if its heartbeats stop."""
-        loop = asyncio.get_running_loop()
-        warned = False
-        while process.returncode is None:
+    async def _watch_memory(self) -> None:
+        """Keep count of the system's kills for lack of memory, to tell whether one of them ended the process."""
+        while True:
+            self._memory_kills = out_of_memory_kills()
             await asyncio.sleep(HEARTBEAT_SECONDS)
-            silent = loop.time() - self._last_frame_time
-            if silent > self._silent_seconds:
-                self._silent = True
-                process.kill()
-                return
-            if silent > 5 * HEARTBEAT_SECONDS and not warned:
-                log.warning("%s has sent nothing for %.0f s", self.name, silent)
-            warned = silent > 5 * HEARTBEAT_SECONDS
-
-    def _how_it_ended(self, process: Process) -> str:
-        code = process.returncode or 0
-        if self._silent:
-            return f"it did not respond for {self._silent_seconds:g} s and was killed"
-        end = violent_end(code)
-        if end is not None:
-            return end
-        last = f": {self._last_lines[-1]}" if self._last_lines else ""
-        return f"it ended with status {code}{last}"
 
 
 async def _exited(process: Process) -> None:

@@ -5,13 +5,12 @@ A frame consists of the header's length (``>I``), the body's length (``>Q``), th
 
 from __future__ import annotations
 
-import asyncio
 import dataclasses
 import json
 import struct
 from collections.abc import Callable, Mapping, Sequence
 from operator import attrgetter
-from typing import Any, BinaryIO, Final
+from typing import Any, BinaryIO, Final, Protocol
 
 from graph import events
 from graph.errors import Problem, SumiError
@@ -37,10 +36,15 @@ def encode(header: Mapping[str, Any], body: bytes = b"") -> bytes:
 _json: Final = json.JSONEncoder(separators=(",", ":"), default=repr).encode
 
 
+class _Bytes(Protocol):
+    async def read(self, n: int) -> bytes:
+        """Return the next bytes, at least one; none at the end."""
+
+
 class FrameStream:
     """Reads frames from a stream of bytes, as many at a time as have arrived."""
 
-    def __init__(self, stream: asyncio.StreamReader):
+    def __init__(self, stream: _Bytes):
         self._stream = stream
         self._bytes = bytearray()
 

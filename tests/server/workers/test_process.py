@@ -46,9 +46,24 @@ def test_a_killed_worker_is_noticed_at_once(worker_command: list[str]) -> None:
     async def body() -> None:
         worker = ProcessWorker("worker 0", worker_command)
         await worker.start()
-        with pytest.raises(WorkerDied, match=r"SIGKILL.*memory"):
+        running = asyncio.ensure_future(run(worker, prompt("ProbeSteps", count=10_000, seconds=0.05)))
+        assert worker.pid is not None
+        os.kill(worker.pid, signal.SIGKILL)
+        with pytest.raises(WorkerDied, match="SIGKILL"):
+            await running
+        assert (await worker.died()).lost, "the job is not to blame"
+        await worker.close()
+
+    asyncio.run(body())
+
+
+def test_a_job_that_kills_its_worker_is_to_blame(worker_command: list[str]) -> None:
+    async def body() -> None:
+        worker = ProcessWorker("worker 0", worker_command)
+        await worker.start()
+        with pytest.raises(WorkerDied, match=r"status 137 \(SIGKILL, sent by its own code\)"):
             await run(worker, prompt("ProbeDie"))
-        assert "SIGKILL" in await worker.died()
+        assert not (await worker.died()).lost
         await worker.close()
 
     asyncio.run(body())
@@ -85,7 +100,7 @@ def test_a_worker_that_hangs_is_killed(worker_command: list[str]) -> None:
         assert worker.pid is not None
         os.kill(worker.pid, signal.SIGSTOP)
         async with asyncio.timeout(20):
-            assert "did not respond" in await worker.died()
+            assert "did not respond" in (await worker.died()).reason
         await worker.close()
 
     asyncio.run(body())
@@ -117,8 +132,9 @@ def test_the_worker_goes_when_the_server_does(worker_command: list[str]) -> None
         await worker.start()
         running = asyncio.ensure_future(run(worker, prompt("ProbeSteps", count=10_000, seconds=0.05)))
         await asyncio.sleep(0.3)
-        assert worker._process is not None and worker._process.stdin is not None
-        worker._process.stdin.close()  # what the worker sees of a server that was killed
+        process = worker._pipes._process
+        assert process is not None and process.stdin is not None
+        process.stdin.close()  # what the worker sees of a server that was killed
         async with asyncio.timeout(5):
             await worker.died()
         with pytest.raises(WorkerDied):
