@@ -19,6 +19,7 @@ from nodes.packs.loading import dialect, loaded_dialect
 from server.workers.engine_host import EngineHost, PackConnection
 from server.workers.interface import RunRequest
 from server.workers.loop import WorkerLoop
+from server.workers.own_folders import claim_folders
 
 _SIGKILL: Final = 9  # which Windows does not name
 
@@ -40,6 +41,9 @@ def host_of(options: argparse.Namespace) -> EngineHost:
 
     with uncollected():
         folders = folders_of(options)
+        own_folders = claim_folders(folders.user / "work") if options.send_files else None
+        if own_folders is not None:
+            folders = own_folders.folders(folders)
         registry, custom = registry_and_packs_of(options, folders)
     nodes.pictures.metadata.enabled = not options.disable_metadata
     return EngineHost(
@@ -61,6 +65,7 @@ def host_of(options: argparse.Namespace) -> EngineHost:
         devices=device_stats,
         models=_models,
         unload=_unload,
+        own_folders=own_folders,
     )
 
 

@@ -13,7 +13,7 @@ import os
 import re
 import time
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Final, NamedTuple
 
@@ -100,6 +100,20 @@ class Folders:
                 found.add(name)
         return sorted(found, key=lambda name: (name.lower(), name))
 
+    def with_work_folders(self, input: Path, output: Path, temp: Path) -> Folders:
+        """Return these folders with other work folders. Model folders below the output folder are searched in both."""
+
+        def both(directory: Path) -> tuple[Path, ...]:
+            if not directory.is_relative_to(self.output):
+                return (directory,)
+            return (output / directory.relative_to(self.output), directory)
+
+        models = {
+            name: replace(folder, directories=tuple(path for one in folder.directories for path in both(one)))
+            for name, folder in self.models.items()
+        }
+        return replace(self, input=input, output=output, temp=temp, models=models)
+
     def place(self, folder: str) -> Path:
         """Return the directory of a work folder. Raises InputFileError for any other name."""
         if folder not in WORK_FOLDERS:
@@ -142,7 +156,7 @@ class Folders:
         try:
             directory.mkdir(parents=True, exist_ok=True)
             check_inside(directory, root, prefix, folder)
-            counter = 1 + max(_counters(directory, stem), default=0)
+            counter = next_counter(directory, stem)
         except OSError as error:
             raise OutputFileError(
                 f"{folder} folder {directory}: cannot be written to ({error.strerror or error}); "
@@ -233,6 +247,11 @@ def check_inside(path: Path, directory: Path, name: str, folder: str) -> None:
     """Raise InputFileError if ``path``, with its symbolic links resolved, lies outside ``directory``."""
     if not path.resolve().is_relative_to(directory.resolve()):
         raise InputFileError(f"file name {name!r}: is a link that leads out of the {folder} folder")
+
+
+def next_counter(directory: Path, stem: str) -> int:
+    """Return one above the largest counter of the files ``{stem}_{counter}…``; 1 without any. Raises OSError."""
+    return 1 + max(_counters(directory, stem), default=0)
 
 
 def _substitute(prefix: str, width: int, height: int) -> str:

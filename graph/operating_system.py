@@ -11,7 +11,7 @@ import signal
 import time
 from io import TextIOWrapper
 from pathlib import Path
-from typing import Final, TextIO
+from typing import BinaryIO, Final, TextIO
 
 WINDOWS: Final = os.name == "nt"
 
@@ -77,6 +77,32 @@ def _reserve_and_replace(part: Path, path: Path) -> bool:
         path.unlink(missing_ok=True)
         raise
     return True
+
+
+def lock_file(path: Path) -> BinaryIO | None:
+    """Lock ``path``, which is created, for this process alone. Returns None if another process has locked it.
+
+    The lock ends when the returned file is closed or the process ends, in whatever way. Raises OSError.
+    """
+    file = open(path, "ab")  # noqa: SIM115 - the caller keeps it
+    try:
+        _lock(file)
+    except (BlockingIOError, PermissionError):
+        file.close()
+        return None
+    return file
+
+
+def _lock(file: BinaryIO) -> None:
+    if WINDOWS:
+        import msvcrt
+
+        file.seek(0)
+        msvcrt.locking(file.fileno(), msvcrt.LK_NBLCK, 1)  # type: ignore[attr-defined, unused-ignore]
+    else:
+        import fcntl
+
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
 
 
 def flush_file(path: Path) -> None:

@@ -20,6 +20,7 @@ from functools import cache
 from pathlib import Path
 from typing import Final, NamedTuple
 
+from graph.content import content_hash
 from graph.errors import InputFileError
 from graph.fingerprints import FileMark
 from graph.folders import Folders
@@ -29,8 +30,6 @@ log = logging.getLogger(__name__)
 
 HASHED_AT_ONCE: Final = 128 << 20
 """Bytes of the largest file that is hashed while the caller waits: about 0.2 s."""
-
-_BLOCK: Final = 4 << 20
 
 
 class _State(NamedTuple):
@@ -136,15 +135,6 @@ def identity(path: Path, folders: Folders) -> FileMark:
     Raises InputFileError if the file cannot be read.
     """
     return _identities(folders.user / "identities").of(path)
-
-
-def content_hash(path: Path) -> str:
-    """Return a hash of all bytes of the file; name and date do not matter. Raises OSError."""
-    digest = hashlib.blake2b(digest_size=20)
-    with open(path, "rb", buffering=0) as file:
-        while block := file.read(_BLOCK):
-            digest.update(block)
-    return digest.hexdigest()
 
 
 @cache

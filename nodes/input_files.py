@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from typing import Annotated
 
+from graph.content import content_hash
 from graph.errors import InputFileError
 from graph.folders import Folders
 from graph.node import Files, Hint
-from nodes.file_identity import content_hash
 
 PICTURES = (".png", ".jpg", ".jpeg", ".jpe", ".jfif", ".webp", ".gif", ".bmp", ".tif", ".tiff", ".avif", ".mpo", ".ico")
 """File endings that picture-loading nodes list."""

@@ -6,11 +6,11 @@ from collections.abc import Sequence
 from functools import partial
 from typing import Annotated, Literal, NamedTuple
 
+from graph.content import content_hash
 from graph.context import Context
 from graph.folders import Folders
 from graph.node import AddedLater, Choices, ExtraPngInfo, Hint, Listed, Prompt, Range, Socket, UniqueId, node
 from graph.results import NodeResult
-from nodes.file_identity import content_hash
 from nodes.input_files import ImageFile, image_content, image_is_there, is_there
 from nodes.types import Image, ImageAndMask, Mask, Tensor
 

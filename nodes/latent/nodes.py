@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Annotated, Literal
 
+from graph.content import content_hash
 from graph.context import Context
 from graph.folders import Folders
 from graph.node import AddedLater, Choices, ExtraPngInfo, Files, Listed, Prompt, Range, Socket, node
 from graph.results import NodeResult
-from nodes.file_identity import content_hash
 from nodes.input_files import LATENTS, is_there
 from nodes.types import Latent, LatentDict, LatentOperation, Mask
 

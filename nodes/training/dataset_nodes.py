@@ -30,7 +30,9 @@ def _dataset_state(*, folder: str, folders: Folders) -> str:
 
 
 @node("LoadCaptionedPictures", display_name="Load Captioned Pictures", category="training", fingerprint=_dataset_state)
-def load_captioned_pictures(*, folder: str = "dataset", context: Context) -> DatasetSocket:
+def load_captioned_pictures(
+    *, folder: Annotated[str, Hint(input_folder=True)] = "dataset", context: Context
+) -> DatasetSocket:
     """List the pictures of a folder in the input folder, with captions from text files or metadata.jsonl.
 
     Raises DatasetError naming the file and the wrong line.

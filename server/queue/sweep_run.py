@@ -10,7 +10,7 @@ from typing import Final
 from graph.events import RunFailed, RunInterrupted, RunSucceeded
 from graph.folders import Folders
 from graph.formats.api import read_api
-from graph.results import files_in
+from graph.results import SavedFile, files_in
 from graph.schema import Registry
 from graph.sweep.grid import GRID_NODE, grid_workflow
 from graph.sweep.sweep import Axis, Sweep
@@ -89,10 +89,10 @@ class SweepRun:
         if part is None:
             grid = self._grid()
             extra["sweep"] = self.sweep.as_data()
-            prompt, targets = grid.to_api(), tuple(grid.nodes)
+            prompt, targets, files = grid.to_api(), tuple(grid.nodes), self._files()
         else:
             prompt = self.sweep.workflow(part).to_api()
-            targets = tuple(self.sweep.targets(part, self._request.targets))
+            targets, files = tuple(self.sweep.targets(part, self._request.targets)), ()
             if isinstance(extra.get("workflow"), dict):
                 document = with_values(extra["workflow"], self.sweep.values(part), self.registry)
                 extra.pop("workflow")
@@ -100,7 +100,7 @@ class SweepRun:
                     extra["workflow"] = document
         name = "grid" if part is None else str(part)
         return dataclasses.replace(
-            self._request, prompt=prompt, targets=targets, extra_pnginfo=extra or None, part=f"/{name}"
+            self._request, prompt=prompt, targets=targets, extra_pnginfo=extra or None, part=f"/{name}", files=files
         )
 
     def finished(self, part: Part) -> None:
@@ -152,6 +152,12 @@ class SweepRun:
     def _grid(self) -> Workflow:
         shown = {number: shown for number, shown in self.messages.shown.items() if number is not None}
         return grid_workflow(self.sweep, shown, self._request.targets, self.job.prompt)
+
+    def _files(self) -> tuple[SavedFile, ...]:
+        """Return the files of all combinations, which the grid's node reads."""
+        return tuple(
+            file for shown in self.messages.shown.values() for output in shown.values() for file in files_in(output)
+        )
 
     def name_of(self, part: Part) -> str:
         """Return a part's name for logs and errors."""

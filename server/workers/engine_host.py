@@ -24,6 +24,7 @@ from graph.schema import NodeType, Registry
 from graph.validation.validate import validate_outputs
 from graph.workflow import Workflow
 from server.workers.interface import Description, OnPackMessage, Outcome, PackAnswer, PackRequest, RunRequest, Stats
+from server.workers.own_folders import OwnFolders
 
 log = logging.getLogger(__name__)
 
@@ -84,6 +85,8 @@ class EngineHost:
     devices: Callable[[], list[dict[str, Any]]] = list
     models: Callable[[], list[str]] = list
     unload: Callable[[], None] = lambda: None
+    own_folders: OwnFolders | None = None
+    """The work folders of a worker that does not share the server's."""
     trouble: str = ""
     """The reason why nodes cannot compute here; "" if they can."""
 

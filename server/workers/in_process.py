@@ -13,9 +13,9 @@ from collections.abc import Callable, Coroutine, Mapping, Sequence
 from typing import Any
 
 from graph.errors import Problem
-from graph.events import Event, NodeOutput
-from graph.folders import Folders
+from graph.events import Event, NodeOutput, RunInterrupted
 from server.workers.engine_host import EngineHost, PackConnection
+from server.workers.input_files import Courier, InputFile
 from server.workers.interface import (
     Death,
     Description,
@@ -31,7 +31,8 @@ from server.workers.interface import (
     WorkerDied,
     refuse_question,
 )
-from server.workers.travelling_files import Arrivals, contents_of_files
+from server.workers.own_folders import OwnFolders
+from server.workers.travelling_files import ServerFiles, contents_of_files
 
 log = logging.getLogger(__name__)
 
@@ -40,20 +41,21 @@ class InProcessWorker:
     """Runs nodes on a thread.
 
     ``make`` builds the engine on a thread. Then ``warm_up`` is called on another thread; it returns the reason why
-    nodes cannot compute, or "". Output files are copied to ``files_to``, if given.
+    nodes cannot compute, or "". ``files``: the server's files, if the engine has separate folders.
     """
 
     def __init__(
         self,
         name: str,
         make: Callable[[], EngineHost],
-        files_to: Folders | None = None,
+        files: ServerFiles | None = None,
         warm_up: Callable[[], str] = str,
     ):
         self.name = name
         self._make = make
         self._warm_up = warm_up
-        self._files_to = files_to
+        self._files = files
+        self._courier: Courier | None = None
         self._host: EngineHost | None = None
         self._ended: asyncio.Future[Death] | None = None
         self._running: str | None = None
@@ -76,6 +78,9 @@ class InProcessWorker:
             )
         )
         description = await asyncio.to_thread(self._host.describe)
+        if self._files is not None and self._host.own_folders is not None:
+            self._courier = Courier(self._files.inputs, _ThreadReceiver(self._host.own_folders))
+            self._courier.learn(description)
         threading.Thread(target=self._prepare, args=(self._host,), name="warm-up", daemon=True).start()
         return description
 
@@ -86,6 +91,8 @@ class InProcessWorker:
 
     async def validate(self, prompt: Mapping[str, Any], targets: list[str]) -> list[Problem]:
         host = self._alive()
+        if self._courier is not None:
+            await self._courier.bring(prompt)
         return await self._unless_closed(_on_own_thread(lambda: host.validate(prompt, targets)))
 
     async def redeclare(self, names: Sequence[str] | None) -> list[dict[str, Any]]:
@@ -104,8 +111,9 @@ class InProcessWorker:
 
     async def run(self, request: RunRequest, on_event: OnEvent) -> Outcome:
         host, loop = self._alive(), asyncio.get_running_loop()
-
-        arrivals = Arrivals(self._files_to) if self._files_to is not None else None
+        if self._courier is not None and not await self._courier.bring_for(request):
+            return RunInterrupted(request.prompt_id, None, None)
+        arrivals = self._files.arrivals(request) if self._files is not None else None
 
         def listen(event: Event) -> None:
             if arrivals is not None and isinstance(event, NodeOutput):
@@ -117,9 +125,12 @@ class InProcessWorker:
         host.expect(request.prompt_id)
         self._running = request.prompt_id
         try:
-            return await self._unless_closed(_on_own_thread(lambda: host.run(request, listen)))
+            outcome: Outcome = await self._unless_closed(_on_own_thread(lambda: host.run(request, listen)))
         finally:
             self._running = None
+        if self._files is not None:
+            self._files.run_ended(request)
+        return outcome
 
     async def ask_packs(self, request: PackRequest) -> PackAnswer:
         host = self._alive()
@@ -127,6 +138,8 @@ class InProcessWorker:
         return answer
 
     async def interrupt(self, prompt_id: str) -> None:
+        if self._courier is not None and self._courier.stop(prompt_id):
+            return
         self._alive().interrupt(prompt_id)
 
     async def free(self, unload_models: bool, free_memory: bool) -> None:
@@ -163,6 +176,26 @@ class InProcessWorker:
             return task.result()
         task.cancel()
         raise WorkerDied(self._ended.result())
+
+
+class _ThreadReceiver:
+    """Brings files to folders of this machine, on threads."""
+
+    def __init__(self, own: OwnFolders):
+        self._own = own
+
+    async def lacking(self, contents: Sequence[str]) -> list[str]:
+        return await asyncio.to_thread(self._own.lacking, contents)
+
+    async def take(self, transfer: int, content: str, data: bytes, last: bool) -> None:
+        await asyncio.to_thread(self._own.take, transfer, content, data, last)
+
+    async def abandon(self, transfer: int) -> None:
+        self._own.abandon(transfer)
+
+    async def place(self, files: Sequence[InputFile], for_run: bool) -> list[str]:
+        listed = [(file.folder, file.name, file.content, file.size) for file in files]
+        return await asyncio.to_thread(self._own.place, listed, for_run)
 
 
 async def _answered(answer: OnPackQuestion, what: str, about: Mapping[str, Any]) -> Any:

@@ -8,6 +8,7 @@ from typing import Any, Final, NamedTuple, Protocol
 
 from graph.errors import Problem, SumiError
 from graph.events import Event, RunFailed, RunInterrupted, RunSucceeded
+from graph.results import SavedFile
 
 HEARTBEAT_SECONDS: Final = 2.0
 
@@ -78,7 +79,8 @@ class RunRequest:
     """One run. ``prompt`` is in the API dialect, ``targets`` are the output nodes to run, ``client_id`` queued it.
 
     ``previews``: whether the client wants previews; None means the worker's setting. ``part`` tells apart several
-    runs of one job, a sweep's combinations.
+    runs of one job, a sweep's combinations. ``files`` are files that the run reads besides those that its inputs name;
+    a worker with separate folders gets them before it starts.
     """
 
     prompt_id: str
@@ -88,6 +90,7 @@ class RunRequest:
     previews: bool | None = None
     client_id: str | None = None
     part: str = ""
+    files: tuple[SavedFile, ...] = ()
 
 
 @dataclass(frozen=True)

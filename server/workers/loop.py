@@ -21,6 +21,7 @@ from graph.events import Event, NodeOutput, NodePreview
 from server.workers import wire
 from server.workers.engine_host import EngineHost, PackConnection
 from server.workers.interface import HEARTBEAT_SECONDS, PackRequest, RunRequest, Stats, UnansweredError
+from server.workers.own_folders import OwnFolders
 from server.workers.travelling_files import contents_of_files
 
 log = logging.getLogger(__name__)
@@ -105,6 +106,14 @@ class WorkerLoop:
                 self._reply(header, lambda: (host.redeclare(header["names"]), b""))
             case "handle prompt":
                 self._reply(header, lambda: (host.handle_prompt(header["prompt"]), b""))
+            case "lacking contents":
+                self._reply(header, lambda: (_own(host).lacking(header["contents"]), b""))
+            case "content":
+                _own(host).take(header["transfer"], header["content"], body, header["last"])
+            case "abandon content":
+                _own(host).abandon(header["transfer"])
+            case "place files":
+                self._reply(header, lambda: (_own(host).place(header["files"], header["for_run"]), b""))
             case "pack request":
                 wanted = PackRequest(header["method"], header["path"], header["headers"], bytes(body))
                 self._reply(header, lambda: _answered(host, wanted))
@@ -259,6 +268,11 @@ def _frames(items: Iterable[bytes | Event]) -> Iterator[bytes]:
             yield from group  # type: ignore[misc]
         else:
             yield wire.encode(*wire.events_to_frame(list(group)))  # type: ignore[arg-type]
+
+
+def _own(host: EngineHost) -> OwnFolders:
+    assert host.own_folders is not None, "the server sent files to a worker that shares its folders"
+    return host.own_folders
 
 
 def _answered(host: EngineHost, request: PackRequest) -> tuple[Any, bytes]:

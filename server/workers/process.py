@@ -7,10 +7,10 @@ from asyncio.subprocess import PIPE, Process
 from collections.abc import Mapping, Sequence
 from typing import Final
 
-from graph.folders import Folders
 from graph.machine_memory import out_of_memory_kills
 from server.workers.interface import HEARTBEAT_SECONDS, WorkerDied
 from server.workers.transport import Ending, OnLogLine
+from server.workers.travelling_files import ServerFiles
 from server.workers.wire_worker import SILENT_SECONDS, WireWorker
 
 _LAST_LINES_SECONDS: Final = 1.0
@@ -27,10 +27,10 @@ class ProcessWorker(WireWorker):
         command: Sequence[str],
         environment: Mapping[str, str] | None = None,
         silent_seconds: float = SILENT_SECONDS,
-        files_to: Folders | None = None,
+        files: ServerFiles | None = None,
     ):
         self._pipes = Pipes(command, environment)
-        super().__init__(name, self._pipes, silent_seconds, files_to)
+        super().__init__(name, self._pipes, silent_seconds, files)
 
     @property
     def pid(self) -> int | None:

@@ -10,10 +10,10 @@ from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
 from graph.errors import Problem, SumiError
-from graph.events import NodeOutput
-from graph.folders import Folders
+from graph.events import NodeOutput, RunInterrupted
 from graph.results import SavedFile
 from server.workers import wire
+from server.workers.input_files import Courier, WireReceiver
 from server.workers.interface import (
     HEARTBEAT_SECONDS,
     Death,
@@ -31,7 +31,7 @@ from server.workers.interface import (
     refuse_question,
 )
 from server.workers.transport import Transport, death_of
-from server.workers.travelling_files import Arrivals
+from server.workers.travelling_files import Arrivals, ServerFiles
 
 log = logging.getLogger(__name__)
 
@@ -46,7 +46,8 @@ _LAST_LINES: Final = 10
 class WireWorker:
     """A worker at the other end of ``transport``, where a WorkerLoop runs.
 
-    Lines of its standard error go to the log. Files that it sends are stored in ``files_to``. If nothing arrives for
+    Lines of its standard error go to the log. ``files``: the server's files, if the worker has separate folders; its
+    input files come from there, and the files that it sends are stored there. If nothing arrives for
     ``silent_seconds`` it is killed.
     """
 
@@ -55,12 +56,13 @@ class WireWorker:
         name: str,
         transport: Transport,
         silent_seconds: float = SILENT_SECONDS,
-        files_to: Folders | None = None,
+        files: ServerFiles | None = None,
     ):
         self.name = name
         self._transport = transport
         self._silent_seconds = silent_seconds
-        self._files_to = files_to
+        self._files = files
+        self._courier = Courier(files.inputs, WireReceiver(self._value, self._send)) if files is not None else None
         self._arrivals: Arrivals | None = None
         self._tasks: list[asyncio.Task[Any]] = []
         self._ended: asyncio.Future[Death] | None = None
@@ -89,9 +91,14 @@ class WireWorker:
             asyncio.create_task(self._report_death()),
             asyncio.create_task(self._watch()),
         ]
-        return await self._unless_dead(self._description)
+        description: Description = await self._unless_dead(self._description)
+        if self._courier is not None:
+            self._courier.learn(description)
+        return description
 
     async def validate(self, prompt: Mapping[str, Any], targets: list[str]) -> list[Problem]:
+        if self._courier is not None:
+            await self._courier.bring(prompt)
         problems, _ = await self._ask({"type": "validate", "prompt": prompt, "targets": targets})
         return [wire.problem_from_data(data) for data in problems]
 
@@ -110,9 +117,18 @@ class WireWorker:
         return PackAnswer(value["status"], [(name, text) for name, text in value["headers"]], bytes(body))
 
     async def run(self, request: RunRequest, on_event: OnEvent) -> Outcome:
+        if self._files is None or self._courier is None:
+            return await self._run(request, on_event)
+        if not await self._courier.bring_for(request):
+            return RunInterrupted(request.prompt_id, None, None)
+        self._arrivals = self._files.arrivals(request)
+        outcome = await self._run(request, on_event)
+        self._files.run_ended(request)
+        return outcome
+
+    async def _run(self, request: RunRequest, on_event: OnEvent) -> Outcome:
         self._outcome = asyncio.get_running_loop().create_future()
         self._on_event, self._prompt_id = on_event, request.prompt_id
-        self._arrivals = Arrivals(self._files_to) if self._files_to is not None else None
         await self._send(
             {
                 "type": "run",
@@ -126,11 +142,14 @@ class WireWorker:
             }
         )
         try:
-            return await self._unless_dead(self._outcome)
+            outcome: Outcome = await self._unless_dead(self._outcome)
         finally:
             self._prompt_id = None
+        return outcome
 
     async def interrupt(self, prompt_id: str) -> None:
+        if self._courier is not None and self._courier.stop(prompt_id):
+            return
         await self._send({"type": "interrupt", "prompt_id": prompt_id})
 
     async def free(self, unload_models: bool, free_memory: bool) -> None:
@@ -168,6 +187,10 @@ class WireWorker:
         if "error" in found:
             raise UnansweredError(found["error"])
         return found["value"], found_body
+
+    async def _value(self, header: Mapping[str, Any]) -> Any:
+        value, _ = await self._ask(header)
+        return value
 
     async def _request_end(self) -> None:
         try:

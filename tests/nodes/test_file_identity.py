@@ -11,8 +11,9 @@ from pathlib import Path
 
 import pytest
 
+from graph.content import content_hash
 from graph.errors import InputFileError
-from nodes.file_identity import FileIdentities, content_hash
+from nodes.file_identity import FileIdentities
 
 ROOT = Path(__file__).parents[2]
 SIZE = 9 << 20

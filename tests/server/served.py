@@ -32,6 +32,7 @@ from server.services import SERVICES, Services
 from server.store.job_store import JobStore
 from server.workers.engine_host import EngineHost
 from server.workers.in_process import InProcessWorker
+from server.workers.interface import WorkerFactory
 
 
 @node("Number", category="test")
@@ -200,9 +201,13 @@ async def serving(
     limits: Limits | None = None,
     prompt_limits: PromptLimits | None = None,
     seconds: float = 60,
+    factories: Mapping[str, WorkerFactory] | None = None,
     **options: Any,
 ) -> AsyncIterator[Served]:
-    """A server on a free port for the length of a ``with``; with workers it is ready at its start."""
+    """A server on a free port for the length of a ``with``; with workers it is ready at its start.
+
+    ``factories`` make other workers than threads with the nodes above.
+    """
     folders = folders_in(base)
     config = with_token(ServerConfig(folders, limits=limits or Limits(), **options))
     hub, store = Hub(), JobStore(config.database)
@@ -212,7 +217,8 @@ async def serving(
         engine = Engine(registry(), folders=folders, cache=CacheSettings(disk=None))
         return EngineHost(registry(), engine, folders, versions={"torch": "none", "sumi": "0"})
 
-    factories = {f"worker {index}": lambda: InProcessWorker("thread", host) for index in range(workers)}
+    if factories is None:
+        factories = {f"worker {index}": lambda: InProcessWorker("thread", host) for index in range(workers)}
     catalogue = Catalogue(folders, config.saved_nodes)
     scheduler = Scheduler(store, hub, catalogue, factories)
     webhooks = Webhooks(store, config.token, delays=(0, 0.05, 0.1))
@@ -233,7 +239,7 @@ async def serving(
             ) as session,
             asyncio.timeout(seconds),
         ):
-            while workers and not scheduler.ready:
+            while factories and not scheduler.ready:
                 await asyncio.sleep(0.01)
             yield Served(base, config, store, scheduler, hub, f"http://127.0.0.1:{port}", session, app[SERVICES])
     finally:

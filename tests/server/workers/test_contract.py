@@ -19,6 +19,7 @@ from main import parser
 from server.workers.in_process import InProcessWorker
 from server.workers.interface import RunRequest, Worker, WorkerDied
 from server.workers.process import ProcessWorker
+from server.workers.travelling_files import ServerFiles
 
 Make = Callable[[], Worker]
 
@@ -225,6 +226,49 @@ def test_closing_ends_what_runs(make: Make) -> None:
     check(make, test)
 
 
+def test_input_files_are_brought_and_changes_are_seen(make: Make, worker_command: list[str], tmp_path: Path) -> None:
+    """Validation finds the file, too. A file that has changed under its name is read anew; what it was is cached."""
+    here = Folders(tmp_path / "here/in", tmp_path / "here/out", tmp_path / "here/temp", tmp_path / "here/user")
+    (here.output / "sub").mkdir(parents=True)
+    here.input.mkdir(parents=True)
+    command = [*worker_command, "--send-files"]
+    options = parser().parse_args(command[2:])
+    (options.base_directory / "input").mkdir()
+    (options.base_directory / "input" / "a.txt").write_text("of the worker's owner")
+
+    def make_distant() -> Worker:
+        if isinstance(make(), ProcessWorker):
+            return ProcessWorker("worker 0", command, files=ServerFiles(here))
+        return InProcessWorker("worker 0", lambda: host_of(options), files=ServerFiles(here))
+
+    async def test(worker: Worker) -> None:
+        async def shown(prompt_id: str, name: str) -> Any:
+            nodes = {
+                "0": {"class_type": "ProbeRead", "inputs": {"file": name}},
+                "1": {"class_type": "ProbeShow", "inputs": {"thing": ["0", 0]}},
+            }
+            problems = await worker.validate(nodes, ["1"])
+            heard, outcome = await run(worker, RunRequest(prompt_id, nodes, ("1",)))
+            cached = not any(isinstance(event, events.NodeStarted) and event.node_id == "0" for event in heard)
+            texts = [event.ui["text"] for event in heard if isinstance(event, events.NodeOutput)]
+            return problems and [problem.message for problem in problems], texts, cached
+
+        (here.input / "a.txt").write_text("one")
+        assert await shown("a", "a.txt") == ([], [["one"]], False)
+        (here.input / "a.txt").write_text("two")
+        assert await shown("b", "a.txt") == ([], [["two"]], False)
+        (here.input / "a.txt").write_text("one")
+        assert await shown("c", "a.txt") == ([], [["one"]], True)
+        (here.output / "sub/b.txt").write_text("three" * 500_000)
+        problems, texts, _ = await shown("d", "sub/b.txt [output]")
+        assert problems == [] and texts == [["three" * 500_000]]
+        problems, texts, _ = await shown("e", "c.txt")
+        assert len(problems) == 1 and texts == []
+        assert (options.base_directory / "input" / "a.txt").read_text() == "of the worker's owner"
+
+    check(make_distant, test)
+
+
 def test_files_made_elsewhere_are_brought_here(make: Make, worker_command: list[str], tmp_path: Path) -> None:
     """The worker's output folder is not the server's; the same picture twice is one file, another one another."""
     here = Folders(tmp_path / "here/in", tmp_path / "here/out", tmp_path / "here/temp", tmp_path / "here/user")
@@ -235,8 +279,8 @@ def test_files_made_elsewhere_are_brought_here(make: Make, worker_command: list[
 
     def make_distant() -> Worker:
         if isinstance(make(), ProcessWorker):
-            return ProcessWorker("worker 0", command, files_to=here)
-        return InProcessWorker("worker 0", lambda: host_of(options), files_to=here)
+            return ProcessWorker("worker 0", command, files=ServerFiles(here))
+        return InProcessWorker("worker 0", lambda: host_of(options), files=ServerFiles(here))
 
     nodes = {
         "0": {"class_type": "EmptyImage", "inputs": {"width": 16, "height": 16, "batch_size": 1, "color": 255}},
@@ -249,12 +293,13 @@ def test_files_made_elsewhere_are_brought_here(make: Make, worker_command: list[
             assert outcome == events.RunSucceeded(prompt_id)
             (shown,) = [event.ui["images"] for event in heard if isinstance(event, events.NodeOutput)]
             assert [dict(entry) for entry in shown] == [
-                {"filename": "there_00001_ (1).png", "subfolder": "", "type": "output"}
+                {"filename": "there_00002_.png", "subfolder": "", "type": "output"}
             ]
-        made = (options.base_directory / "output" / "there_00001_.png").read_bytes()
+        (path,) = options.base_directory.glob("user/work/*/output/there_00001_.png")
+        made = path.read_bytes()
         assert {path.name: path.read_bytes() for path in here.output.iterdir()} == {
             "there_00001_.png": b"of somebody else",
-            "there_00001_ (1).png": made,
+            "there_00002_.png": made,
         }
 
     check(make_distant, test)

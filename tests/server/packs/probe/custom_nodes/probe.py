@@ -9,9 +9,12 @@ import time
 from pathlib import Path
 from typing import Annotated, Any
 
+from graph.content import content_hash
 from graph.context import Context, PreviewImage
+from graph.folders import Folders
 from graph.node import Files, Hint, Range, Socket, UniqueId, node
 from graph.results import NodeResult
+from nodes.input_files import is_there
 
 Thing = Annotated[Any, Socket("THING")]
 
@@ -95,6 +98,31 @@ def model(*, checkpoint: Annotated[str, Files("checkpoints")], seconds: float = 
     """Say which process was given the checkpoint."""
     time.sleep(seconds)
     return f"{checkpoint} in {os.getpid()}"
+
+
+def _read(*, file: str, folders: Folders) -> str:
+    return content_hash(folders.annotated(file))
+
+
+def _can_be_read(*, file: str, folders: Folders) -> bool | str:
+    return is_there(folders, file)
+
+
+@node("ProbeRead", category="probe", fingerprint=_read, validate=_can_be_read)
+def read(*, file: Annotated[str, Files("input")], context: Context) -> Thing:
+    """Read a text of the input folder."""
+    return context.folders.annotated(file).read_text()
+
+
+@node("ProbePaint", category="probe", output_node=True)
+def paint(*, context: Context, red: Annotated[int, Range(0, 255)] = 0, prefix: str = "probe") -> NodeResult:
+    """Save a picture of one colour."""
+    from PIL import Image
+
+    target = context.folders.save_target(prefix)
+    name = f"{target.stem}_{target.counter:05}_.png"
+    Image.new("RGB", (32, 32), (red, 0, 0)).save(target.directory / name)
+    return NodeResult(ui={"images": [{"filename": name, "subfolder": target.subfolder, "type": "output"}]})
 
 
 @node("ProbeShow", category="probe", output_node=True)
