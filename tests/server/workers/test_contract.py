@@ -248,7 +248,7 @@ def test_input_files_are_brought_and_changes_are_seen(make: Make, worker_command
                 "1": {"class_type": "ProbeShow", "inputs": {"thing": ["0", 0]}},
             }
             problems = await worker.validate(nodes, ["1"])
-            heard, outcome = await run(worker, RunRequest(prompt_id, nodes, ("1",)))
+            heard, _ = await run(worker, RunRequest(prompt_id, nodes, ("1",)))
             cached = not any(isinstance(event, events.NodeStarted) and event.node_id == "0" for event in heard)
             texts = [event.ui["text"] for event in heard if isinstance(event, events.NodeOutput)]
             return problems and [problem.message for problem in problems], texts, cached
