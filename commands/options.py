@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import logging
+import os
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -156,6 +157,12 @@ def cache_options() -> argparse.ArgumentParser:
         metavar="GB",
         help="disk space for results; 0 for none (default: 10)",
     )
+    group.add_argument(
+        "--cache-url",
+        metavar="URL",
+        help="also share results with other machines, at file://…, s3://… or any other URL that fsspec knows (default: "
+        "SUMI_CACHE_URL in the environment); needs: python install.py --extra cluster",
+    )
     group.add_argument("--cache-none", "--no-cache", action="store_true", help="keep no results between runs")
     group.add_argument(
         "--cache-lru",
@@ -271,7 +278,7 @@ def _pack_directories(options: argparse.Namespace, folders: Folders) -> list[Pat
 
 
 def engine_of(options: argparse.Namespace, registry: Registry, folders: Folders) -> Engine:
-    """Return an engine with the cache from the options."""
+    """Return an engine with the cache from the options. Raises CacheUrlError."""
     from graph import CacheSettings, Engine
 
     in_memory_only = options.cache_lru > 0 or options.cache_disk == 0
@@ -281,8 +288,28 @@ def engine_of(options: argparse.Namespace, registry: Registry, folders: Folders)
         disk_bytes=options.cache_disk,
         lru=options.cache_lru or None,
         enabled=not options.cache_none,
+        shared=cache_url_of(options),
     )
     return Engine(registry, folders=folders, cache=settings, check_values=options.check_values)
+
+
+def check_cache_options(options: argparse.Namespace) -> None:
+    """Raise OptionError or CacheUrlError if the URL of the shared cache cannot be used."""
+    if options.cache_url is not None and (options.cache_none or options.cache_lru):
+        off = "--cache-none" if options.cache_none else "--cache-lru"
+        raise OptionError(f"{off} keeps no results that machines could share; remove it or --cache-url")
+    url = cache_url_of(options)
+    if url is not None:
+        from graph.cache.shared import check_cache_url
+
+        check_cache_url(url)
+
+
+def cache_url_of(options: argparse.Namespace) -> str | None:
+    """Return the URL of the shared cache: ``--cache-url``, or else ``SUMI_CACHE_URL`` in the environment."""
+    if options.cache_none or options.cache_lru:
+        return None
+    return options.cache_url or os.environ.get("SUMI_CACHE_URL") or None
 
 
 def _count(text: str) -> int:

@@ -15,7 +15,7 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
-from commands.options import engine_of, folders_of, registry_of
+from commands.options import check_cache_options, engine_of, folders_of, registry_of
 from commands.overrides import with_changes
 from graph import events
 from graph.errors import Interrupted, SumiError, ValidationError
@@ -44,6 +44,7 @@ def run_read(options: argparse.Namespace, read: Callable[[argparse.Namespace, Re
     from graph import validate
 
     try:
+        check_cache_options(options)
         with uncollected():
             folders = folders_of(options)
             registry = registry_of(options, folders)

@@ -12,7 +12,7 @@ from functools import partial
 from pathlib import Path
 
 from commands.example_pictures import copy_example_pictures
-from commands.options import ROOT, OptionError, configure_device, folders_of, nodes_state
+from commands.options import ROOT, OptionError, check_cache_options, configure_device, folders_of, nodes_state
 from commands.run import DONE, INVALID
 from commands.server_options import take_token_from_environment, without_secrets
 from graph.errors import SumiError
@@ -36,6 +36,7 @@ def serve(options: argparse.Namespace) -> int:
         folders = folders_of(options)
         copy_example_pictures(folders)
         configure_device(options)
+        check_cache_options(options)
         if options.ignored:
             log.warning("these flags of ComfyUI have no effect in Sumi and are ignored: %s", " ".join(options.ignored))
         asyncio.run(run_service(config_of(options, folders), worker_factories(options)))

@@ -1,34 +1,28 @@
 """The disk tier: one safetensors file per result, named by its key.
 
-A file's tensors are the blobs that codecs made of the result's leaves; the rest is JSON in
-its metadata, with a checksum over both. A separate thread writes each file under a temporary
-name and renames it, so several processes may share a folder. A damaged file counts as a miss
-and is removed.
+A separate thread writes each file under a temporary name and renames it, so several processes may share a folder. A
+damaged file counts as a miss and is removed.
 """
 
 from __future__ import annotations
 
-import json
 import logging
 import os
 import queue
 import secrets
 import threading
 import time
-import zlib
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any, Final
 
-from graph.cache.entry import Entry, FileRecord
-from graph.cache.tree import Encoded, decode, encode
-from graph.codec import Blob, Codec
+from graph.cache.entry import Entry
+from graph.cache.file_format import DAMAGED, ENDING, pack, unpack
+from graph.codec import Codec
 from graph.operating_system import replace_file
 
 log = logging.getLogger(__name__)
 
-_ENDING: Final = ".safetensors"
-_FORMAT: Final = "sumi-result-1"
 _QUEUE_LENGTH: Final = 64
 """Length of the write queue at which :meth:`DiskCache.put` starts to wait."""
 _KEEP_FRACTION: Final = 0.9
@@ -68,8 +62,8 @@ class DiskCache:
         except OSError:
             return None
         try:
-            entry = _unpack(memoryview(data), self._codecs)
-        except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
+            entry = unpack(memoryview(data), self._codecs)
+        except DAMAGED as error:
             log.warning("cache file %s is damaged and was removed: %s", path, error)
             _remove(path)
             return None
@@ -115,14 +109,14 @@ class DiskCache:
 
     def keys(self) -> list[str]:
         """Return the keys of all results in the folder, also of those that other processes wrote."""
-        return [os.path.basename(path).removesuffix(_ENDING) for path, _ in self._files()]
+        return [os.path.basename(path).removesuffix(ENDING) for path, _ in self._files()]
 
     def stats(self) -> dict[str, Any]:
         sizes = [status.st_size for _, status in self._files()]
         return {"disk_entries": len(sizes), "disk_bytes": sum(sizes), "disk_limit": self.limit_bytes}
 
     def _path(self, key: str) -> str:
-        return f"{self.folder}/{key[:2]}/{key}{_ENDING}"
+        return f"{self.folder}/{key[:2]}/{key}{ENDING}"
 
     def _write_all(self) -> None:
         while (key := self._queue.get()) is not None:
@@ -140,7 +134,7 @@ class DiskCache:
         self._queue.task_done()
 
     def _write(self, key: str, entry: Entry) -> None:
-        packed = _pack(entry, self._codecs)
+        packed = pack(entry, self._codecs)
         if packed is None:
             return
         size = sum(memoryview(part).nbytes for part in packed)
@@ -196,64 +190,10 @@ class DiskCache:
                     status = file.stat()
                 except OSError:
                     continue
-                if file.name.endswith(_ENDING):
+                if file.name.endswith(ENDING):
                     yield file.path, status
                 elif file.name.endswith(".tmp") and now - status.st_mtime > _STALE_SECONDS:
                     _remove(file.path)
-
-
-def _pack(entry: Entry, codecs: Sequence[Codec]) -> list[bytes | bytearray | memoryview] | None:
-    """Return ``entry`` as the parts of a safetensors file, or None if one of its values must stay in memory."""
-    encoded = encode([entry.outputs, entry.ui], codecs)
-    if encoded is None:
-        return None
-    files = [[file.folder, file.path, file.size, file.mtime] for file in entry.files]
-    result = json.dumps({"tokens": encoded.tokens, "files": files})
-    checksum = zlib.crc32(result.encode())
-    header: dict[str, Any] = {}
-    offset = 0
-    for index, blob in enumerate(encoded.blobs):
-        end = offset + memoryview(blob.data).nbytes
-        header[str(index)] = {"dtype": blob.dtype, "shape": blob.shape, "data_offsets": [offset, end]}
-        checksum = _checksum(blob, checksum)
-        offset = end
-    header["__metadata__"] = {"format": _FORMAT, "result": result, "crc32": str(checksum)}
-    text = json.dumps(header).encode()
-    text += b" " * (-len(text) % 8)
-    return [len(text).to_bytes(8, "little"), text, *(blob.data for blob in encoded.blobs)]
-
-
-def _unpack(data: memoryview, codecs: Sequence[Codec]) -> Entry:
-    """Undo :func:`_pack`. Raises ValueError, KeyError, TypeError or AttributeError for data that :func:`_pack` did
-    not write, LookupError if a codec is missing."""
-    length = int.from_bytes(data[:8], "little")
-    if not 2 <= length <= len(data) - 8:
-        raise ValueError("it is cut short")
-    header = json.loads(bytes(data[8 : 8 + length]))
-    metadata = header.pop("__metadata__")
-    if metadata["format"] != _FORMAT:
-        raise ValueError(f"its format is {metadata['format']!r}")
-    blobs = [_blob(header[str(index)], data[8 + length :]) for index in range(len(header))]
-    checksum = zlib.crc32(metadata["result"].encode())
-    for blob in blobs:
-        checksum = _checksum(blob, checksum)
-    if str(checksum) != metadata["crc32"]:
-        raise ValueError("its checksum is wrong")
-    result = json.loads(metadata["result"])
-    outputs, ui = decode(Encoded(result["tokens"], blobs), codecs)
-    return Entry(outputs, ui, tuple(FileRecord(*record) for record in result["files"]))
-
-
-def _blob(described: Mapping[str, Any], data: memoryview) -> Blob:
-    begin, end = described["data_offsets"]
-    if not 0 <= begin <= end <= len(data):
-        raise ValueError("it is cut short")
-    return Blob(described["dtype"], tuple(described["shape"]), data[begin:end])
-
-
-def _checksum(blob: Blob, before: int) -> int:
-    described = zlib.crc32(f"{blob.dtype}{list(blob.shape)}".encode(), before)
-    return zlib.crc32(blob.data, described)
 
 
 def _scan(folder: str | Path) -> list[os.DirEntry[str]]:

@@ -51,6 +51,7 @@ class Kind:
         "inputs",
         "name",
         "output_is_list",
+        "shareable",
         "type",
         "versioned",
     )
@@ -60,6 +61,9 @@ class Kind:
         self.name = node_type.name
         self.function = node_type.function
         self.versioned = node_type.version is not None
+        self.shareable = self.versioned and node_type.environment and not node_type.output_node
+        """Whether results are worth a look into the cache that machines share: of nodes that compute. Files that an
+        output node's result names are on one machine."""
         self.inputs = tuple(
             (declared, declared.name, declared.parameter or declared.name, _EXACT.get(declared.type))
             for declared in node_type.inputs

@@ -176,7 +176,7 @@ class Plan:
             entry = self._load(state)
             state.set_entry(entry)
         else:
-            entry = self._cache.touch(key, state.storable)
+            entry = self._cache.touch(key, state.storable, state.kind.shareable)
         if entry is None:
             return False
         if entry.expanded is not None:
@@ -186,7 +186,7 @@ class Plan:
 
     def _load(self, state: NodeState) -> Entry | None:
         assert state.key is not None
-        return self._cache.get(state.key, state.storable)
+        return self._cache.get(state.key, state.storable, state.kind.shareable)
 
     def hold(self, state: NodeState) -> None:
         """Count ``state`` among the nodes that may ask for its sources' values, and so on upstream."""

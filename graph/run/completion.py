@@ -169,7 +169,7 @@ class Completion:
             if has_expanded and state.identity is not None:
                 entry.expanded = (state.identity, state.storable)
             storable = state.storable and not has_expanded
-            self._cache.put(state.key, entry, seconds, storable, kind.type.output_node)
+            self._cache.put(state.key, entry, seconds, storable, kind.type.output_node, kind.shareable)
         if ui is not None:
             self._emitter.node_output(state, ui)
         self._emitter.node_finished(state, seconds)

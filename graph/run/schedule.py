@@ -266,7 +266,7 @@ class Schedule:
         """Return the result of ``state``, from the cache if necessary; None if the cache has evicted it."""
         if state.entry is None and state.known:
             assert state.key is not None
-            state.set_entry(self._cache.get(state.key, state.storable))
+            state.set_entry(self._cache.get(state.key, state.storable, state.kind.shareable))
             if state.entry is None:
                 state.mark_evicted()
             elif self._check is not None:
