@@ -16,6 +16,9 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from nodes import strips
+from nodes.heap import freed
+from nodes.silu import silu
 from nodes.winograd import convolved, is_faster
 
 _WINOGRAD: Final = ((3, 3), (1, 1), (1, 1), (1, 1), 1)
@@ -70,6 +73,9 @@ class TokenConvolution(nn.Conv2d):
 class Convolution(nn.Conv2d):
     """A 2-D convolution, with an optional ``plus`` [B, out, h, w] added to its result.
 
+    A 3x3 convolution with padding 1 also takes its input, and then also ``plus``, as :class:`nodes.strips.Rows`, and
+    computes strip by strip. With ``in_rows``, the result of a 1x1 convolution of a large map is such rows.
+
     On a CPU, large 3x3 convolutions in float32 are computed with fewer multiplications (:mod:`nodes.winograd`).
 
     For the others, the first call puts the weight into oneDNN's blocked order and keeps it there. Otherwise each call
@@ -77,19 +83,36 @@ class Convolution(nn.Conv2d):
     loading, copying, moving), the weight has the usual order.
     """
 
-    def forward(self, x: Tensor, plus: Tensor | None = None) -> Tensor:
+    def forward(self, x: strips.Map, plus: strips.Map | None = None, *, in_rows: bool = False) -> Any:
+        if isinstance(x, Tensor):
+            if in_rows and strips.is_large(x):
+                return _Convolved(x, self)
+            whole = plus if plus is None or isinstance(plus, Tensor) else plus.rows(0, plus.shape[2])
+            return self._convolved(x, whole, _pair(self.padding))
+        batch, _, height, width = x.shape
+        result = torch.empty(batch, height, width, self.out_channels, dtype=x.dtype).permute(0, 3, 1, 2)
+        more = strips.Part(plus) if isinstance(plus, Tensor) else plus
+        for first, end in strips.strips(x.shape, x.dtype.itemsize):
+            added = None if more is None else more.rows(first, end)
+            rows = strips.with_neighbours(x, first, end).contiguous(memory_format=torch.channels_last)
+            result[:, :, first:end] = self._convolved(rows, added, (0, 1))
+        return result
+
+    def _convolved(self, x: Tensor, plus: Tensor | None, padding: tuple[int, int]) -> Tensor:
         if not _onednn(x, self.weight, self.bias, plus):
             self.unpack()
-            result = super().forward(x)
+            result = F.conv2d(x, self.weight, self.bias, self.stride, padding, self.dilation, self.groups)
             return result if plus is None else result + plus
         if self._suits_winograd(x):
             weight = self.weight.to_dense() if self.weight.is_mkldnn else self.weight
-            return convolved(x, weight, self.bias, plus)
+            return convolved(x, weight, self.bias, plus, rows_padded=padding[0] == 0)
         ops = torch.ops.mkldnn
-        geometry = (self.padding, self.stride, self.dilation, self.groups)
+        geometry = (padding, self.stride, self.dilation, self.groups)
         if not self.weight.is_mkldnn:
+            size = self.weight.nbytes
             packed = ops._reorder_convolution_weight(self.weight, *geometry, x.shape)
             self.weight = nn.Parameter(packed, requires_grad=False)
+            freed(size)
         if plus is None:
             return ops._convolution_pointwise(x, self.weight, self.bias, *geometry, "none", [], "")
         return ops._convolution_pointwise.binary(
@@ -123,17 +146,37 @@ class Convolution(nn.Conv2d):
         return self.__dict__
 
 
-class GroupNorm(nn.GroupNorm):
-    """Group normalisation (arXiv:1803.08494).
+class _Convolved:
+    """The rows of a 1x1 convolution of ``x``."""
 
+    def __init__(self, x: Tensor, layer: Convolution):
+        self.shape, self.dtype = torch.Size((x.shape[0], layer.out_channels, *x.shape[2:])), x.dtype
+        self._x, self._layer = x, layer
+
+    def rows(self, first: int, end: int) -> Tensor:
+        rows = self._x[:, :, first:end].contiguous(memory_format=torch.channels_last)
+        return self._layer._convolved(rows, None, (0, 0))
+
+
+class GroupNorm(nn.GroupNorm):
+    """Group normalisation (arXiv:1803.08494); with ``activated``, SiLU of its result.
+
+    With ``activated``, the result for a large map is :class:`nodes.strips.Rows` if no gradient is needed.
     On a CPU, its backward pass takes several times as long in bfloat16 as in float32, so it uses float32.
     """
 
-    def forward(self, x: Tensor) -> Tensor:
+    def forward(self, x: Tensor, *, activated: bool = False) -> Any:
+        if activated:
+            return strips.Activated(x, self) if strips.is_large(x) else silu(self.forward(x))
         if x.dtype == torch.bfloat16 and x.device.type == "cpu" and _needs_gradients(x):
             weight, bias = self.weight.float(), self.bias.float()
             return F.group_norm(x.float(), self.num_groups, weight, bias, self.eps).to(x.dtype)
         return super().forward(x)
+
+
+def _pair(padding: Any) -> tuple[int, int]:
+    above, beside = padding
+    return above, beside
 
 
 def _onednn(x: Tensor, *others: Tensor | None) -> bool:

@@ -40,6 +40,22 @@ def give_back_freed_memory() -> None:
         libc.malloc_trim(0)
 
 
+def freed(size: int) -> None:
+    """Count ``size`` bytes that were freed, and return free memory to the system now and then.
+
+    Blocks that are replaced one by one by slightly larger ones otherwise leave gaps that nothing fills.
+    """
+    global _freed
+    _freed += size
+    if _freed >= _RETURNED_AT:
+        _freed = 0
+        give_back_freed_memory()
+
+
+_RETURNED_AT: Final = 128 << 20
+_freed = 0
+
+
 def _glibc() -> ctypes.CDLL | None:
     if sys.platform != "linux":
         return None

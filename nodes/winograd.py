@@ -35,17 +35,22 @@ def is_faster(x: Tensor, weight: Tensor) -> bool:
     return positions >= FEWEST_POSITIONS and weight.shape[0] * weight.shape[1] >= FEWEST_PRODUCTS
 
 
-def convolved(x: Tensor, weight: Tensor, bias: Tensor | None, plus: Tensor | None = None) -> Tensor:
+def convolved(
+    x: Tensor, weight: Tensor, bias: Tensor | None, plus: Tensor | None = None, *, rows_padded: bool = False
+) -> Tensor:
     """Compute a 3x3 convolution with stride 1 and padding 1 of ``x`` [B, C, h, w], float32, without gradients.
 
-    ``weight`` is [out, C, 3, 3]; ``plus`` [B, out, h, w] is added. The result is in channels-last order.
+    ``weight`` is [out, C, 3, 3]; ``plus`` [B, out, h, w] is added. The result is in channels-last order. With
+    ``rows_padded``, ``x`` [B, C, h + 2, w] has the row before the first and the row after the last already.
     """
     batch, channels, height, width = x.shape
+    height -= 2 if rows_padded else 0
+    above = 0 if rows_padded else 1
     out_channels = weight.shape[0]
     rows, columns = -(-height // OUTPUTS), -(-width // OUTPUTS)
     to_tiles, to_filters, to_outputs = _transforms()
     filters = (to_filters @ weight.permute(2, 3, 1, 0).reshape(TAPS * TAPS, -1)).view(-1, channels, out_channels)
-    around = (0, 0, 1, 1 + columns * OUTPUTS - width, 1, 1 + rows * OUTPUTS - height)
+    around = (0, 0, 1, 1 + columns * OUTPUTS - width, above, above + rows * OUTPUTS - height)
     padded = F.pad(x.permute(0, 2, 3, 1), around)
     result = x.new_empty(batch, height, width, out_channels)
     rows_at_once = max(1, _TILES // columns)

@@ -46,7 +46,7 @@ _HEADER_LIMIT = 100_000_000
 _OLDER_TEXT_ENCODER = re.compile(r"^(cond_stage_model\.transformer\.)(?=embeddings\.|encoder\.|final_layer_norm\.)")
 """Some early SD1 checkpoints lack ``text_model.`` in tensor names; it is added here, so other code can rely on it."""
 
-_RELEASE_AFTER = 256 * 2**20
+_RELEASE_AFTER = 96 * 2**20
 """Bytes after which a mapped file is unmapped. Until then, its pages count as resident memory; unmapping it regularly
 limits the memory for converting a checkpoint to its converted weights."""
 

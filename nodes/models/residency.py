@@ -22,7 +22,7 @@ from typing import Any, Final
 import torch
 from torch import nn
 
-from nodes.heap import give_back_freed_memory
+from nodes.heap import freed, give_back_freed_memory
 from nodes.models.layers import Layer, Tensors, copied, layer_modules, own_tensors, share_weights, with_modules
 from nodes.models.stored_network import Source
 from nodes.models.uploads import Uploads
@@ -399,6 +399,7 @@ def _filled(layer: Layer) -> bool:
         layer.fill()
     except torch.OutOfMemoryError:
         return False
+    freed(layer.nbytes)  # what the conversion of its weights took
     return True
 
 

@@ -6,13 +6,18 @@ self-attention in the middle, KL-regularised latents (Kingma & Welling, arXiv:13
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Iterator
+from itertools import chain
+from typing import Any
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from nodes.fused import Convolution
+from nodes.fused import Convolution, GroupNorm
+from nodes.heap import freed
 from nodes.models.vae_config import NORM_GROUPS, VaeConfig
-from nodes.silu import silu
+from nodes.strips import Doubled, is_large
 
 _NORM_EPS = 1e-6
 
@@ -62,10 +67,10 @@ class Encoder(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         x = self.conv_in(x)
-        for level in self.down:
-            x = level(x)
+        for stage in _stages(self.down):
+            x = stage(x)
         x = self.mid(x)
-        return self.conv_out(silu(self.norm_out(x)))
+        return self.conv_out(self.norm_out(x, activated=True))
 
 
 class Decoder(nn.Module):
@@ -85,9 +90,11 @@ class Decoder(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         x = self.mid(self.conv_in(x))
-        for level in reversed(self.up):
-            x = level(x)
-        return self.conv_out(silu(self.norm_out(x)))
+        # No caller keeps a stage's input: at full resolution, each map takes 128 MB or more in float32.
+        for stage in _stages(reversed(self.up)):
+            x = stage(x)
+            freed(x.nbytes)
+        return self.conv_out(self.norm_out(x, activated=True))
 
 
 class Down(nn.Module):
@@ -98,10 +105,8 @@ class Down(nn.Module):
         self.block = _residual_blocks(in_channels, out_channels, blocks)
         self.downsample = Downsample(out_channels) if halve else None
 
-    def forward(self, x: Tensor) -> Tensor:
-        for block in self.block:
-            x = block(x)
-        return self.downsample(x) if self.downsample is not None else x
+    def stages(self) -> list[nn.Module]:
+        return [*self.block, *([] if self.downsample is None else [self.downsample])]
 
 
 class Up(nn.Module):
@@ -112,10 +117,8 @@ class Up(nn.Module):
         self.block = _residual_blocks(in_channels, out_channels, blocks)
         self.upsample = Upsample(out_channels) if double else None
 
-    def forward(self, x: Tensor) -> Tensor:
-        for block in self.block:
-            x = block(x)
-        return self.upsample(x) if self.upsample is not None else x
+    def stages(self) -> list[nn.Module]:
+        return [*self.block, *([] if self.upsample is None else [self.upsample])]
 
 
 class Middle(nn.Module):
@@ -144,13 +147,9 @@ class ResidualBlock(nn.Module):
             self.nin_shortcut = Convolution(in_channels, out_channels, 1)
 
     def forward(self, x: Tensor) -> Tensor:
-        # One variable for every stage: at full resolution, each map that is kept alive takes 128 MB or more.
-        h = self.norm1(x)
-        h = self.conv1(silu(h))
-        h = self.norm2(h)
-        if self.conv1.in_channels != self.conv1.out_channels:
-            x = self.nin_shortcut(x)
-        return self.conv2(silu(h), plus=x)
+        h = self.conv1(self.norm1(x, activated=True))
+        plus = x if self.conv1.in_channels == self.conv1.out_channels else self.nin_shortcut(x, in_rows=True)
+        return self.conv2(self.norm2(h, activated=True), plus=plus)
 
 
 class TokenConvolution(nn.Conv2d):
@@ -199,7 +198,14 @@ class Upsample(nn.Module):
         self.conv = Convolution(channels, channels, 3, padding=1)
 
     def forward(self, x: Tensor) -> Tensor:
+        if is_large(x, scale=2):
+            return self.conv(Doubled(x))
         return self.conv(F.interpolate(x, scale_factor=2.0, mode="nearest"))
+
+
+def _stages(levels: Iterable[Any]) -> Iterator[nn.Module]:
+    """Yield the residual blocks and the change of size of each level, in the order of a call."""
+    return chain.from_iterable(level.stages() for level in levels)
 
 
 def _residual_blocks(in_channels: int, out_channels: int, count: int) -> nn.ModuleList:
@@ -208,8 +214,8 @@ def _residual_blocks(in_channels: int, out_channels: int, count: int) -> nn.Modu
     )
 
 
-def _norm(channels: int) -> nn.GroupNorm:
-    return nn.GroupNorm(NORM_GROUPS, channels, eps=_NORM_EPS)
+def _norm(channels: int) -> GroupNorm:
+    return GroupNorm(NORM_GROUPS, channels, eps=_NORM_EPS)
 
 
 def _tokens(x: Tensor) -> Tensor:

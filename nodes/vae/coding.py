@@ -18,6 +18,7 @@ from graph.context import current, warn
 from graph.errors import SumiError
 from graph.machine_memory import available_memory
 from nodes.compiling import compiled_by_option
+from nodes.heap import give_back_freed_memory
 from nodes.models import residency
 from nodes.tiles import tiled_thrice
 from nodes.vae.autoencoder import AutoencoderKL
@@ -57,6 +58,7 @@ def decode(network: AutoencoderKL, samples: Tensor) -> Tensor:
     _check_latents(network, samples)
     factor = network.config.factor
     height, width = samples.shape[2] * factor, samples.shape[3] * factor
+    give_back_freed_memory()  # what sampling used; decoding needs other sizes
     decoded = _each(network, _decoder(network), samples, network.config.decoder_widths, height, width)
     if decoded is None:
         _say_tiles("decoding", samples.shape)
