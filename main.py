@@ -37,6 +37,10 @@ def parser() -> argparse.ArgumentParser:
     _add_server_command(commands, "serve", help="start the server and its editor (the default)")
     _add_server_command(commands, "worker")  # started by the server, with the server's own options
 
+    cluster = commands.add_parser("cluster")  # started by the server
+    cluster.add_argument("address")
+    cluster.add_argument("--cpus", type=int)
+
     changes = workflow_changes()
     run = commands.add_parser(
         "run", parents=[folders, device, cache, run_options(), changes], help="run a workflow without a server"

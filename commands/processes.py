@@ -1,4 +1,4 @@
-"""The end of a process of the command line."""
+"""The beginning and the end of a process of the command line."""
 
 from __future__ import annotations
 
@@ -7,7 +7,17 @@ import contextlib
 import os
 import sys
 import threading
-from typing import NoReturn
+from typing import BinaryIO, NoReturn
+
+
+def take_standard_streams() -> tuple[BinaryIO, BinaryIO]:
+    """Take over the two pipes to the server, so that a node that prints cannot write into them."""
+    incoming, outgoing = os.fdopen(os.dup(0), "rb"), os.fdopen(os.dup(1), "wb")
+    nothing = os.open(os.devnull, os.O_RDONLY)
+    os.dup2(nothing, 0)
+    os.dup2(2, 1)
+    os.close(nothing)
+    return incoming, outgoing
 
 
 def leave(status: int) -> NoReturn:

@@ -5,21 +5,21 @@ from __future__ import annotations
 import argparse
 import asyncio
 import logging
-import os
 import sys
-from collections.abc import Mapping
 from functools import partial
-from pathlib import Path
 
+from commands.cluster_workers import cluster_plan
+from commands.devices import devices_of
 from commands.example_pictures import copy_example_pictures
 from commands.options import ROOT, OptionError, check_cache_options, configure_device, folders_of, nodes_state
 from commands.run import DONE, INVALID
-from commands.server_options import take_token_from_environment, without_secrets
+from commands.server_options import WorkerCount, take_token_from_environment, without_secrets
 from graph.errors import SumiError
 from graph.folders import Folders
 from server.config import MEBIBYTE, ServerConfig
 from server.monitoring.logs import configure_logs
 from server.workers.interface import Worker, WorkerFactory
+from server.workers.plan import WorkerPlan
 from server.workers.process import ProcessWorker
 
 log = logging.getLogger(__name__)
@@ -39,7 +39,7 @@ def serve(options: argparse.Namespace) -> int:
         check_cache_options(options)
         if options.ignored:
             log.warning("these flags of ComfyUI have no effect in Sumi and are ignored: %s", " ".join(options.ignored))
-        asyncio.run(run_service(config_of(options, folders), worker_factories(options)))
+        asyncio.run(run_service(config_of(options, folders), worker_plan(options)))
     except SumiError as error:
         print(f"error: {error}", file=sys.stderr)
         return INVALID
@@ -69,25 +69,32 @@ def config_of(options: argparse.Namespace, folders: Folders) -> ServerConfig:
     )
 
 
-def worker_factories(options: argparse.Namespace) -> Mapping[str, WorkerFactory]:
-    """Return a factory for each worker, by name: one per device, or ``--workers`` of them taking turns on the devices.
+def worker_plan(options: argparse.Namespace) -> WorkerPlan:
+    """Return a factory for each worker, by name, and how many of them always run.
 
-    With ``--in-process`` the only worker is a thread of this process. Raises OptionError if more are requested.
+    Without ``--workers`` there is one per device; else they take turns on the devices. With ``--in-process`` the only
+    worker is a thread of this process, with ``--cluster`` they are actors of a Ray cluster. Raises OptionError.
     """
+    count: WorkerCount | None = options.workers
+    if options.cluster is not None:
+        return cluster_plan(options)
     if options.in_process:
-        if (options.workers or 1) > 1:
-            raise OptionError(f"--in-process runs one worker, but --workers is {options.workers}; remove one of them")
-        return {"worker 0": partial(_in_process_worker, options)}
+        if count is not None and count.most > 1:
+            raise OptionError(f"--in-process runs one worker, but --workers is {count}; remove one of them")
+        return WorkerPlan({"worker 0": partial(_in_process_worker, options)})
+    if options.worker_resources is not None:
+        raise OptionError("--worker-resources needs --cluster; the workers of this machine have all of its resources")
     devices = devices_of(options.device)
-    count = options.workers or len(devices)
-    return {
+    count = count or WorkerCount(len(devices), len(devices))
+    factories: dict[str, WorkerFactory] = {
         f"worker {index}": partial(
             ProcessWorker,
             f"worker {index}",
             [*worker_command(options, devices[index % len(devices)]), "--import-record", f"importing-{index}.json"],
         )
-        for index in range(count)
+        for index in range(count.most)
     }
+    return WorkerPlan(factories, count.least)
 
 
 def _in_process_worker(options: argparse.Namespace) -> Worker:
@@ -101,26 +108,3 @@ def worker_command(options: argparse.Namespace, device: str) -> list[str]:
     """Return the command line of a worker that computes on ``device``."""
     arguments = without_secrets(options.arguments)
     return [sys.executable, str(ROOT / "main.py"), "worker", *arguments, "--device", device]
-
-
-def devices_of(name: str) -> list[str]:
-    """Return the devices that ``--device`` stands for: with auto and cuda every GPU, if there are several.
-
-    Does not import torch: on a machine with one GPU or none, the worker decides what ``auto`` means.
-    """
-    from nodes import device
-
-    if name not in ("auto", "cuda") or "+cpu" in device.torch_version():
-        return [name]
-    count = _gpu_count()
-    return [f"cuda:{index}" for index in range(count)] if count > 1 else [name]
-
-
-def _gpu_count() -> int:
-    visible = os.environ.get("CUDA_VISIBLE_DEVICES")
-    if visible is not None:
-        return len([entry for entry in visible.split(",") if entry.strip()])
-    try:
-        return len(list(Path("/proc/driver/nvidia/gpus").iterdir()))
-    except OSError:
-        return 1

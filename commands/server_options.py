@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import argparse
+import json
 import os
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
@@ -27,6 +29,43 @@ _IGNORED_FLAGS_WITH_VALUE: Final = (
     "default-hashing-function", "front-end-version", "comfy-api-base", "database-url",
 )  # fmt: skip
 _IGNORED_FLAGS_WITH_VALUES: Final = ("fast",)
+
+
+@dataclass(frozen=True)
+class WorkerCount:
+    """How many workers run at least and at most."""
+
+    least: int
+    most: int
+
+    def __str__(self) -> str:
+        return str(self.most) if self.least == self.most else f"{self.least}..{self.most}"
+
+
+def _worker_count(text: str) -> WorkerCount:
+    least, dots, most = text.partition("..")
+    try:
+        count = WorkerCount(int(least), int(most if dots else least))
+    except ValueError:
+        count = WorkerCount(-1, -1)
+    if not 0 <= count.least <= count.most or count.most < 1:
+        raise argparse.ArgumentTypeError(f"{text!r}: expected a number of workers, such as 2, or a range, such as 0..8")
+    return count
+
+
+def _resources(text: str) -> dict[str, Any]:
+    try:
+        found = json.loads(text)
+    except ValueError as error:
+        raise argparse.ArgumentTypeError(f'{text!r}: expected JSON, such as {{"num_gpus": 1}} ({error})') from error
+    if not isinstance(found, dict) or (unknown := found.keys() - _RESOURCES):
+        wrong = f"{min(unknown)!r} is not among" if isinstance(found, dict) else "expected an object with"
+        raise argparse.ArgumentTypeError(f"{text!r}: {wrong} {', '.join(sorted(_RESOURCES))}")
+    return found
+
+
+_RESOURCES: Final = frozenset({"num_cpus", "num_gpus", "memory", "resources", "accelerator_type", "label_selector"})
+"""Options of a Ray actor that say what it needs."""
 
 
 class _Ignored(argparse.Action):
@@ -73,7 +112,23 @@ def add_server_options(parser: argparse.ArgumentParser) -> None:
         help="accept this name in the Host header, for example behind a proxy; may be repeated",
     )
     group.add_argument(
-        "--workers", type=int, metavar="N", help="number of worker processes (default: one per GPU, else 1)"
+        "--workers",
+        type=_worker_count,
+        metavar="N|MIN..MAX",
+        help="number of workers (default: one per GPU, else 1); with MIN..MAX, more start while jobs wait, and end "
+        "after a minute without a job",
+    )
+    group.add_argument(
+        "--cluster",
+        metavar="HOST:PORT|auto",
+        help="run the workers on the Ray cluster whose head is at HOST:PORT; auto: on a new one of this machine alone",
+    )
+    group.add_argument(
+        "--worker-resources",
+        type=_resources,
+        metavar="JSON",
+        help='what each worker takes of the cluster\'s resources, as Ray names them (default: {"num_cpus": 1}; with '
+        "auto: a GPU, or without one an equal share of the CPUs)",
     )
     group.add_argument(
         "--in-process",

@@ -11,9 +11,10 @@ import platform
 import signal
 import sys
 from collections.abc import Callable
-from typing import Any, BinaryIO, Final
+from typing import Any, Final
 
 from commands.options import engine_of, folders_of, registry_and_packs_of
+from commands.processes import take_standard_streams
 from graph.garbage import uncollected
 from nodes.packs.loading import dialect, loaded_dialect
 from server.workers.engine_host import EngineHost, PackConnection
@@ -26,7 +27,7 @@ _SIGKILL: Final = 9  # which Windows does not name
 
 def worker(options: argparse.Namespace) -> int:
     """Run jobs for the server that started this process, until that server ends."""
-    incoming, outgoing = _take_standard_streams()
+    incoming, outgoing = take_standard_streams()
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl+C is for the server, which then ends its workers
     sys.addaudithook(_exit_instead_of_killing)
     WorkerLoop(incoming, outgoing, lambda: host_of(options), warm_up_of(options), options.send_files).serve()
@@ -125,13 +126,3 @@ def _exit_instead_of_killing(event: str, arguments: tuple[Any, ...]) -> None:
     """
     if event == "os.kill" and arguments == (os.getpid(), _SIGKILL):
         os._exit(128 + _SIGKILL)
-
-
-def _take_standard_streams() -> tuple[BinaryIO, BinaryIO]:
-    """Take over the two pipes to the server, so that a node that prints cannot write into them."""
-    incoming, outgoing = os.fdopen(os.dup(0), "rb"), os.fdopen(os.dup(1), "wb")
-    nothing = os.open(os.devnull, os.O_RDONLY)
-    os.dup2(nothing, 0)
-    os.dup2(2, 1)
-    os.close(nothing)
-    return incoming, outgoing

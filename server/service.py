@@ -7,7 +7,6 @@ import errno
 import logging
 import signal
 import ssl
-from collections.abc import Mapping
 from typing import Final
 
 from aiohttp import web
@@ -25,7 +24,7 @@ from server.queue.prompts import Prompts
 from server.queue.scheduler import Scheduler
 from server.queue.webhooks import Webhooks
 from server.store.job_store import JobStore
-from server.workers.interface import WorkerFactory
+from server.workers.plan import WorkerPlan
 
 log = logging.getLogger(__name__)
 
@@ -34,7 +33,7 @@ class ListenError(SumiError):
     """The server cannot listen on an address."""
 
 
-async def run_service(config: ServerConfig, factories: Mapping[str, WorkerFactory]) -> None:
+async def run_service(config: ServerConfig, plan: WorkerPlan) -> None:
     """Serve until SIGTERM or SIGINT. Listens before the workers are up.
 
     Raises StoreError if the user folder cannot be used, ListenError for a port that is taken.
@@ -50,7 +49,7 @@ async def run_service(config: ServerConfig, factories: Mapping[str, WorkerFactor
             await store.set_paused(True)
         catalogue = Catalogue(config.folders, config.saved_nodes, config.nodes_state)
         await catalogue.recall()
-        scheduler = Scheduler(store, hub, catalogue, factories)
+        scheduler = Scheduler(store, hub, catalogue, plan)
         prompts = Prompts(store, scheduler, webhook_hosts=config.webhook_hosts)
         webhooks = Webhooks(store, None if config.no_auth else config.token)
         scheduler.on_job_ended.append(webhooks.job_ended)
@@ -68,6 +67,7 @@ async def run_service(config: ServerConfig, factories: Mapping[str, WorkerFactor
         finally:
             await hub.close()
             await scheduler.close()
+            await plan.close()
             await webhooks.close()
             await runner.cleanup()
     finally:

@@ -34,6 +34,7 @@ from server.workers.interface import (
     WorkerFactory,
     refuse_question,
 )
+from server.workers.plan import WorkerPlan
 
 log = logging.getLogger(__name__)
 
@@ -61,20 +62,20 @@ class Running:
 
 
 class Scheduler:
-    """Keeps one worker for each of ``factories`` and gives them jobs.
+    """Keeps the workers of ``plan`` and gives them jobs. A mapping of factories stands for workers that always run.
 
-    A factory makes a new worker without starting it; it is called again after a worker has died.
     ``on_node_finished(class, seconds)`` and ``on_job_ended(job)`` are for metrics. ``questions`` asks any running
     worker. ``on_pack_question`` answers questions of node packs in the workers.
     """
 
-    def __init__(self, store: JobStore, hub: Hub, catalogue: Catalogue, factories: Mapping[str, WorkerFactory]):
+    def __init__(self, store: JobStore, hub: Hub, catalogue: Catalogue, plan: WorkerPlan | Mapping[str, WorkerFactory]):
+        plan = plan if isinstance(plan, WorkerPlan) else WorkerPlan(plan)
         self.store, self.hub, self.catalogue = store, hub, catalogue
         self.running: dict[str, Running] = {}
         self.on_node_finished: list[Callable[[str, float], None]] = []
         self.on_job_ended: list[Callable[[Job], None]] = []
-        self._slots = WorkerSlots(factories, catalogue, self._connect, self._run, self._changed)
-        self._tasks: list[asyncio.Task[None]] = []
+        self._slots = WorkerSlots(plan, catalogue, self._connect, self._run, self._changed, self._waiting)
+        self._dispatching: asyncio.Task[None] | None = None
         self._to_stop: set[str] = set()
         self._lost: Counter[str] = Counter()
         self._ending: set[asyncio.Task[None]] = set()
@@ -82,22 +83,23 @@ class Scheduler:
         self.on_pack_question: OnPackQuestion = refuse_question
         self.questions = WorkerQuestions(self._slots.workers)
         catalogue.ask = self.questions.redeclare
-        catalogue.awaits_workers = bool(factories)
+        catalogue.awaits_workers = bool(plan.factories)
         store.on_change = self._changed
         hub.queue_remaining = store.queue_remaining
         hub.greeting = self._greeting
 
     async def start(self) -> None:
         """Start the workers. Returns at once, before they are ready."""
-        self._tasks = [*self._slots.start(), asyncio.create_task(self._dispatch(), name="dispatch")]
+        self._slots.start()
+        self._dispatching = asyncio.create_task(self._dispatch(), name="dispatch")
 
     async def close(self) -> None:
         """End the workers. Their running jobs stay in the queue for the next start."""
-        for task in self._tasks:
-            task.cancel()
-        await asyncio.gather(*self._tasks, return_exceptions=True)
+        if self._dispatching is not None:
+            self._dispatching.cancel()
+            await asyncio.gather(self._dispatching, return_exceptions=True)
+        await self._slots.close()
         await asyncio.gather(*self._ending, return_exceptions=True)
-        await asyncio.gather(*(worker.close() for worker in self._slots.workers()))
         for running in list(self.running.values()):
             running.messages.abandon()
             running.job.start_over()
@@ -111,6 +113,10 @@ class Scheduler:
     def stats(self) -> list[tuple[str, Stats]]:
         """Return the stats of every running worker."""
         return self._slots.stats()
+
+    def troubles(self) -> dict[str, str]:
+        """Return, by worker, why it cannot compute or has not started; without workers of which nothing is known."""
+        return self._slots.troubles()
 
     @property
     def worker_deaths(self) -> int:
@@ -160,11 +166,17 @@ class Scheduler:
             try:
                 while self._slots.free() and (self._give_part() or await self._give_next()):
                     pass
+                self._slots.grow()
             except Exception:
                 log.exception("cannot take a job from the queue; next attempt in %g s", _STORE_WAIT)
                 await asyncio.sleep(_STORE_WAIT)
                 continue
             await self._news.wait()
+
+    def _waiting(self) -> int:
+        """Return how many more workers would have a job at once."""
+        parts = sum(running.sweep.ready() for running in self.running.values() if running.sweep is not None)
+        return self.store.pending_now() + parts
 
     async def _give_next(self) -> bool:
         """Give the first job of the queue to a free worker. Returns False if no job waits."""

@@ -72,16 +72,19 @@ class SweepRun:
 
     def take(self) -> tuple[Part] | None:
         """Return the part that a free worker should run now, in a tuple; None if there is none at the moment."""
-        if self._outcome is not None or (self._active and not self._any_done):
+        if not self.ready():
             return None
-        if self._waiting:
-            part = self._waiting.pop(0)
-        elif not self._active and not self._grid_done:
-            part = GRID
-        else:
-            return None
+        part = self._waiting.pop(0) if self._waiting else GRID
         self._active.add(part)
         return (part,)
+
+    def ready(self) -> int:
+        """Return how many parts free workers could take now."""
+        if self._outcome is not None or (self._active and not self._any_done):
+            return 0
+        if self._waiting:
+            return len(self._waiting) if self._any_done else 1
+        return int(not self._active and not self._grid_done)
 
     def request_for(self, part: Part) -> RunRequest:
         """Return the run of one part. May take a while with a large editor's document."""

@@ -1,17 +1,18 @@
-"""Keeps the workers running: one in each slot, and a new one whenever one dies."""
+"""Keeps the workers running: one in each slot, and a new one whenever one dies; more slots while jobs wait."""
 
 from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from typing import Final
 
 from server.queue.catalogue import Catalogue
 from server.queue.sweep_run import GRID, Part
 from server.store.jobs import Job
-from server.workers.interface import Stats, Worker, WorkerDied, WorkerFactory
+from server.workers.interface import Description, Stats, Worker, WorkerDied, WorkerFactory
+from server.workers.plan import WorkerPlan
 
 log = logging.getLogger(__name__)
 
@@ -26,40 +27,69 @@ class WorkerSlot:
     name: str
     make: WorkerFactory
     worker: Worker | None = None
+    """The worker, once it is ready."""
+    starting: Worker | None = None
+    """The worker while it starts."""
+    trouble: str = ""
+    """Why the last worker did not start, or ""."""
     job: Job | None = None
     part: Part = GRID
     """The part of the job to run, if the job is a sweep."""
     files: frozenset[tuple[str, str]] = frozenset()
     """Model files of the last job; they are probably still in memory."""
     wake: asyncio.Event = field(default_factory=asyncio.Event)
+    task: asyncio.Task[None] | None = None
+    """Keeps a worker here; None while the slot is not in use."""
 
 
 class WorkerSlots:
-    """One slot for each of ``factories``.
+    """One slot for each worker of ``plan``.
 
-    A factory makes a new worker without starting it; it is called again after a worker has died. ``connect`` prepares a
-    new worker. ``run(slot, worker, job)`` runs the job that was put into a slot, and raises WorkerDied if the worker
-    dies. ``changed`` is called when a slot has become free.
+    ``connect`` prepares a new worker. ``run(slot, worker, job)`` runs the job that was put into a slot, and raises
+    WorkerDied if the worker dies. ``changed`` is called when a slot has become free. ``waiting`` returns how many more
+    workers would have a job at once.
     """
 
     def __init__(
         self,
-        factories: Mapping[str, WorkerFactory],
+        plan: WorkerPlan,
         catalogue: Catalogue,
         connect: Callable[[Worker], None],
         run: Callable[[WorkerSlot, Worker, Job], Awaitable[None]],
         changed: Callable[[], None],
+        waiting: Callable[[], int],
     ):
         self.deaths = 0
-        self._slots = [WorkerSlot(name, make) for name, make in factories.items()]
+        self._plan = plan
+        self._least = len(plan.factories) if plan.least is None else plan.least
+        self._slots = [WorkerSlot(name, make) for name, make in plan.factories.items()]
         self._catalogue = catalogue
         self._connect = connect
         self._run = run
         self._changed = changed
+        self._waiting = waiting
 
-    def start(self) -> list[asyncio.Task[None]]:
-        """Start the workers, and return the tasks that keep them."""
-        return [asyncio.create_task(self._keep(slot), name=slot.name) for slot in self._slots]
+    def start(self) -> None:
+        """Start the workers that always run. Returns at once."""
+        for slot in self._slots[: self._least]:
+            self._use(slot)
+
+    async def close(self) -> None:
+        """End all workers, even during a run."""
+        tasks = [slot.task for slot in self._slots if slot.task is not None]
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+
+    def grow(self) -> None:
+        """Start as many more workers as jobs wait, beyond those that are free or start already."""
+        if self._least == len(self._slots):
+            return
+        soon_free = sum(slot.task is not None and slot.job is None for slot in self._slots)
+        unused = [slot for slot in self._slots if slot.task is None]
+        for slot in unused[: max(0, self._waiting() - soon_free)]:
+            log.info("%s is started for waiting jobs", slot.name)
+            self._use(slot)
 
     def free(self) -> list[WorkerSlot]:
         """Return the slots whose worker is ready and has no job."""
@@ -82,6 +112,16 @@ class WorkerSlots:
         """Return the stats of every running worker, with its name."""
         return [(slot.name, slot.worker.stats()) for slot in self._slots if slot.worker is not None]
 
+    def troubles(self) -> dict[str, str]:
+        """Return, by name, why a worker cannot compute or has not started, for all slots of which that is known."""
+        found = {}
+        for slot in self._slots:
+            if slot.worker is not None:
+                found[slot.name] = slot.worker.stats().trouble
+            elif slot.task is not None:
+                found[slot.name] = (slot.starting.waits_for if slot.starting is not None else "") or slot.trouble
+        return {name: trouble for name, trouble in found.items() if trouble}
+
     async def free_memory(self, unload_models: bool, free_memory: bool) -> None:
         """Free models or results in every worker."""
         for slot in self._slots:
@@ -92,40 +132,69 @@ class WorkerSlots:
                 except WorkerDied:
                     log.info("%s died, so there is nothing to free", slot.name)
 
+    def _use(self, slot: WorkerSlot) -> None:
+        slot.task = asyncio.create_task(self._keep(slot), name=slot.name)
+
+    def _is_superfluous(self) -> bool:
+        """Whether more workers run than always must, and none of the waiting jobs needs another."""
+        return sum(slot.task is not None for slot in self._slots) > self._least and self._waiting() == 0
+
     async def _keep(self, slot: WorkerSlot) -> None:
-        """Keep a worker running in ``slot``: start one, and a new one whenever it dies."""
+        """Keep a worker running in ``slot``: start one, and a new one whenever it dies. End when it is superfluous."""
         wait = _FIRST_RESTART_WAIT
         while True:
-            worker = slot.make()
+            worker = slot.starting = slot.make()
             self._connect(worker)
             try:
-                description = await worker.start()
+                description = await self._started(worker)
+                if description is None:
+                    break
                 await self._catalogue.update(description)
                 log.info("%s is ready: %d nodes", slot.name, len(description.nodes))
-                slot.worker, wait = worker, _FIRST_RESTART_WAIT
+                slot.worker, slot.starting, slot.trouble, wait = worker, None, "", _FIRST_RESTART_WAIT
                 self._changed()
                 await self._serve(slot, worker)
+                log.info("%s had no job for %g s and is ended", slot.name, self._plan.idle_seconds)
+                break
             except Exception as error:
                 if not isinstance(error, WorkerDied):
                     log.exception("%s: the server failed to use it", slot.name)
                 if slot.worker is None:
+                    slot.trouble = f"it did not start: {error}"
                     log.error("%s did not start: %s; next attempt in %g s", slot.name, error, wait)
                 else:
                     self.deaths += 1
                     log.error("%s died: %s; starting a new one", slot.name, error)
             finally:
-                slot.worker, slot.files = None, frozenset()
+                slot.worker, slot.starting, slot.files = None, None, frozenset()
                 await worker.close()
             await asyncio.sleep(wait)
             wait = min(2 * wait, _LONGEST_RESTART_WAIT)
+        slot.task = None
+        self.grow()
+
+    async def _started(self, worker: Worker) -> Description | None:
+        """Start the worker and return its description; None if it became superfluous before it was ready."""
+        starting = asyncio.ensure_future(worker.start())
+        try:
+            while True:
+                await asyncio.wait([starting], timeout=self._plan.idle_seconds)
+                if starting.done():
+                    return starting.result()
+                if self._is_superfluous():
+                    return None
+        finally:
+            starting.cancel()
 
     async def _serve(self, slot: WorkerSlot, worker: Worker) -> None:
-        """Run the jobs given to ``slot`` until the worker dies. Raises WorkerDied."""
+        """Run the jobs given to ``slot`` until the worker is superfluous. Raises WorkerDied if it dies."""
         death = asyncio.ensure_future(worker.died())
         try:
             while True:
                 given = asyncio.ensure_future(slot.wake.wait())
-                await asyncio.wait([given, death], return_when=asyncio.FIRST_COMPLETED)
+                done, _ = await asyncio.wait(
+                    [given, death], timeout=self._plan.idle_seconds, return_when=asyncio.FIRST_COMPLETED
+                )
                 given.cancel()
                 if slot.job is not None:
                     slot.wake.clear()
@@ -136,5 +205,8 @@ class WorkerSlots:
                         self._changed()
                 if death.done():
                     raise WorkerDied(death.result())
+                if not done and self._is_superfluous():
+                    slot.worker = None  # nothing is given to it from now on
+                    return
         finally:
             death.cancel()

@@ -69,7 +69,7 @@ async def readyz(request: web.Request) -> web.StreamResponse:
     ready = here.scheduler.ready
     answer = {
         "ready": ready,
-        "workers": {name: stats.trouble for name, stats in here.scheduler.stats() if stats.trouble},
+        "workers": here.scheduler.troubles(),
         "packs": problems_of(here.catalogue.packs),
     }
     return web.json_response(answer, status=200 if ready else 503, headers=None if ready else {"Retry-After": "1"})

@@ -319,6 +319,10 @@ class JobStore:
         """Return the number of pending and running jobs."""
         return len(self._order) + len(self._running)
 
+    def pending_now(self) -> int:
+        """Return the number of jobs that a worker could take now: none while the queue is paused."""
+        return 0 if self._paused else len(self._order)
+
     def queue_bytes(self) -> int:
         """Return the bytes of memory that the text of these jobs takes."""
         return sum(map(len, self._tails.values()))

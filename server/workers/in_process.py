@@ -52,6 +52,7 @@ class InProcessWorker:
         warm_up: Callable[[], str] = str,
     ):
         self.name = name
+        self.waits_for = ""
         self._make = make
         self._warm_up = warm_up
         self._files = files

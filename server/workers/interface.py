@@ -142,6 +142,10 @@ class Worker(Protocol):
     on_pack_question: OnPackQuestion
     """Answers questions of node packs, on the event loop."""
 
+    @property
+    def waits_for(self) -> str:
+        """What the worker waits for before it can start, as a sentence; "" if it does not wait."""
+
     async def start(self) -> Description:
         """Start the worker. Returns when it can run prompts."""
 

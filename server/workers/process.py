@@ -43,6 +43,7 @@ class Pipes:
 
     def __init__(self, command: Sequence[str], environment: Mapping[str, str] | None = None):
         self.on_log_line: OnLogLine = lambda line: None
+        self.waits_for = ""
         self._command = list(command)
         self._environment = environment
         self._process: Process | None = None

@@ -33,6 +33,10 @@ class Transport(Protocol):
 
     on_log_line: OnLogLine
 
+    @property
+    def waits_for(self) -> str:
+        """What the process waits for before it can start, as a sentence; "" if it does not wait."""
+
     async def open(self) -> None:
         """Start the process. Raises WorkerDied if that is impossible."""
 
@@ -63,7 +67,7 @@ def death_of(ending: Ending, last_line: str = "") -> Death:
     for lack of memory are. Where the system does not report kills for lack of memory, SIGKILL counts as one.
     """
     if ending.status is None:
-        return Death(ending.reason or "the connection was lost", lost=True)
+        return Death(ending.reason or "the connection was lost", lost=not ending.memory_ran_out)
     violence = violent_end(ending.status)
     if violence is None:
         return Death(f"it ended with status {_named(ending.status)}" + (f": {last_line}" if last_line else ""))

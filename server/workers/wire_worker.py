@@ -81,6 +81,11 @@ class WireWorker:
         self._failure = ""
         transport.on_log_line = self._log_line
 
+    @property
+    def waits_for(self) -> str:
+        """What the worker waits for before it can start, or ""."""
+        return self._transport.waits_for
+
     async def start(self) -> Description:
         loop = asyncio.get_running_loop()
         self._ended, self._description = loop.create_future(), loop.create_future()

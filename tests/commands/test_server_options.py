@@ -9,8 +9,9 @@ from pathlib import Path
 
 import pytest
 
+from commands.devices import devices_of
 from commands.options import OptionError, configure_device, folders_of
-from commands.serve import config_of, devices_of, worker_command, worker_factories
+from commands.serve import config_of, worker_command, worker_plan
 from commands.server_options import take_token_from_environment, without_secrets
 from main import parser
 from nodes import vram
@@ -120,14 +121,14 @@ def test_the_token_of_the_environment_is_taken_out_of_it(monkeypatch: pytest.Mon
 
 
 def test_as_many_workers_as_asked_for() -> None:
-    assert list(worker_factories(parsed("--workers", "3", "--cpu"))) == ["worker 0", "worker 1", "worker 2"]
+    assert list(worker_plan(parsed("--workers", "3", "--cpu")).factories) == ["worker 0", "worker 1", "worker 2"]
     assert devices_of("cpu") == ["cpu"] and devices_of("cuda:1") == ["cuda:1"]
 
 
 def test_in_process_there_is_one_worker() -> None:
-    assert list(worker_factories(parsed("--in-process", "--cpu"))) == ["worker 0"]
+    assert list(worker_plan(parsed("--in-process", "--cpu")).factories) == ["worker 0"]
     with pytest.raises(OptionError, match="--in-process runs one worker, but --workers is 2"):
-        worker_factories(parsed("--in-process", "--workers", "2"))
+        worker_plan(parsed("--in-process", "--workers", "2"))
 
 
 def test_without_a_command_it_serves_and_says_what_is_wrong_with_a_flag() -> None:
