@@ -6,7 +6,7 @@ python install.py --only node         only find Node.js; without a recent one, i
 python install.py --only npm          only Node.js and the packages of the editor's build
 python install.py --only editor       only the editor's build
 python install.py --torch SPEC        choose the build of torch: "torch==2.13.0", "torch --index-url ADDRESS"
-python install.py --extra test        also install the packages for tests (or: lint, upscale, pictures)
+python install.py --extra test        also install the packages for tests (or: lint, upscale, openvino, cluster …)
 
 main.py calls `prepare` when it starts, and make calls the single steps.
 """

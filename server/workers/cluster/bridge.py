@@ -8,6 +8,7 @@ server in frames over its standard streams; when the server is gone it ends, and
 from __future__ import annotations
 
 import asyncio
+import logging
 import os
 import shutil
 import socket
@@ -82,7 +83,7 @@ class Bridge:
                     self._start_here(ray)
                 else:
                     _check_port(self._address)
-                    ray.init(address=self._address, log_to_driver=False, logging_level="WARNING")
+                    ray.init(address=self._address, log_to_driver=False, logging_level=logging.WARNING)
             except Exception as error:  # Ray raises errors of any class
                 self._tell({"type": "waiting", "reason": _first_line(error)})
                 ray.shutdown()
@@ -99,7 +100,7 @@ class Bridge:
             include_dashboard=False,
             object_store_memory=_STORE_BYTES,
             log_to_driver=False,
-            logging_level="WARNING",
+            logging_level=logging.WARNING,
             _temp_dir=self._folder,
         )
 

@@ -184,7 +184,8 @@ class ActorTransport:
         self._ending = asyncio.get_running_loop().create_future()
         await self._cluster.add(self, self._start)
         begun = asyncio.ensure_future(self._begun.wait())
-        await asyncio.wait([begun, self._ending], return_when=asyncio.FIRST_COMPLETED)
+        either: list[asyncio.Future[Any]] = [begun, self._ending]
+        await asyncio.wait(either, return_when=asyncio.FIRST_COMPLETED)
         begun.cancel()
         if self._ending.done():
             raise WorkerDied(self._ending.result().reason)
