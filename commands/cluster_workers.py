@@ -11,11 +11,12 @@ from functools import partial
 from typing import Any, Final
 
 from commands.devices import devices_of, gpu_count
-from commands.options import ROOT, OptionError
+from commands.options import ROOT, OptionError, folders_of
 from commands.server_options import WorkerCount, without_secrets
 from server.workers.cluster.bridge import AUTO
 from server.workers.cluster.cluster import Cluster
 from server.workers.plan import WorkerPlan
+from server.workers.travelling_files import ServerFiles
 from server.workers.wire_worker import WireWorker
 
 _OF_THIS_MACHINE: Final = ("--base-directory", "--user-directory", "--input-directory", "--output-directory")
@@ -31,18 +32,21 @@ def cluster_plan(options: argparse.Namespace) -> WorkerPlan:
     cpus = max(os.cpu_count() or 1, count.most * int(resources.get("num_cpus", 1))) if is_auto else None
     command = [sys.executable, str(ROOT / "main.py"), "cluster", options.cluster]
     cluster = Cluster([*command, *(["--cpus", str(cpus)] if cpus is not None else [])])
+    files = ServerFiles(folders_of(options))
     factories = {
-        f"worker {index}": partial(_worker, cluster, f"worker {index}", options, resources)
+        f"worker {index}": partial(_worker, cluster, f"worker {index}", options, resources, files)
         for index in range(count.most)
     }
     return WorkerPlan(factories, count.least, close=cluster.close)
 
 
-def _worker(cluster: Cluster, name: str, options: argparse.Namespace, resources: Mapping[str, Any]) -> WireWorker:
+def _worker(
+    cluster: Cluster, name: str, options: argparse.Namespace, resources: Mapping[str, Any], files: ServerFiles
+) -> WireWorker:
     transport = cluster.transport(
-        str(ROOT), os.path.abspath(options.base_directory), worker_arguments(options.arguments), resources
+        name, str(ROOT), os.path.abspath(options.base_directory), worker_arguments(options.arguments), resources
     )
-    return WireWorker(name, transport)
+    return WireWorker(name, transport, files=files)
 
 
 def worker_arguments(arguments: Sequence[str]) -> list[str]:

@@ -40,14 +40,16 @@ class Cluster:
         self.waits_for = "the connection to the Ray cluster is starting"
         """Why the cluster cannot be used now; "" if it can."""
 
-    def transport(self, home: str, base: str, arguments: Sequence[str], resources: Mapping[str, Any]) -> ActorTransport:
-        """Return the transport of a new worker.
+    def transport(
+        self, name: str, home: str, base: str, arguments: Sequence[str], resources: Mapping[str, Any]
+    ) -> ActorTransport:
+        """Return the transport of a new worker, which the log calls ``name``.
 
         ``home`` is the server's folder with Sumi's main.py, ``base`` its base directory; they are used on nodes that
         have them. ``arguments``: for ``main.py worker``. ``resources``: Ray's options of an actor (``num_gpus``…).
         """
         start = {"home": home, "base": base, "arguments": list(arguments), "resources": dict(resources)}
-        return ActorTransport(self, next(self._numbers), start)
+        return ActorTransport(self, name, next(self._numbers), start)
 
     async def close(self) -> None:
         """End the process and with it all workers."""
@@ -131,7 +133,7 @@ class Cluster:
                 self._connected.set()
             case "waiting" if actor is not None:
                 actor.waits_for = header["reason"]
-                log.warning("%s", header["reason"])
+                log.warning("%s: %s", actor.name, header["reason"])
             case "waiting" if "worker" not in header:
                 if self.waits_for != header["reason"]:
                     log.warning("waiting for the Ray cluster: %s", header["reason"])
@@ -159,8 +161,9 @@ class Cluster:
 class ActorTransport:
     """The stream of one worker of the cluster: a :class:`~server.workers.transport.Transport`."""
 
-    def __init__(self, cluster: Cluster, number: int, start: Mapping[str, Any]):
+    def __init__(self, cluster: Cluster, name: str, number: int, start: Mapping[str, Any]):
         self.on_log_line: OnLogLine = lambda line: None
+        self.name = name
         self.number = number
         self.node = ""
         """The name of the node where it runs."""
@@ -221,7 +224,7 @@ class ActorTransport:
     def begin(self, node: str) -> None:
         """The worker has started on the node of that name."""
         self.node, self._waits_for = node, ""
-        log.info("a worker starts on node %s", node)
+        log.info("%s starts on node %s", self.name, node)
         self._begun.set()
 
     def feed(self, data: bytes) -> None:

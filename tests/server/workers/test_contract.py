@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import argparse
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable
+import sys
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import pytest
 
@@ -16,24 +17,51 @@ from graph import events
 from graph.folders import Folders
 from graph.node_types.schema_data import node_type_from_data
 from main import parser
+from server.workers.cluster.cluster import Cluster
 from server.workers.in_process import InProcessWorker
 from server.workers.interface import RunRequest, Worker, WorkerDied
 from server.workers.process import ProcessWorker
 from server.workers.travelling_files import ServerFiles
+from server.workers.wire_worker import WireWorker
+from tests.server.conftest import ROOT
 
-Make = Callable[[], Worker]
+
+class Make(Protocol):
+    """Makes a worker; with ``files`` it has folders of its own and gets these."""
+
+    def __call__(self, files: ServerFiles | None = None) -> Worker: ...
 
 
-@pytest.fixture(params=["in process", "process"])
+class _ClusterWorker(WireWorker):
+    """A worker of the Ray cluster at ``address``, with a connection for itself."""
+
+    def __init__(self, address: str, arguments: Sequence[str], base: Path, files: ServerFiles | None):
+        self._cluster = Cluster([sys.executable, str(ROOT / "main.py"), "cluster", address])
+        transport = self._cluster.transport("worker 0", str(ROOT), str(base), arguments, {"num_cpus": 1})
+        super().__init__("worker 0", transport, files=files)
+
+    async def close(self) -> None:
+        await super().close()
+        await self._cluster.close()
+
+
+@pytest.fixture(params=["in process", "process", pytest.param("cluster", marks=pytest.mark.slow)])
 def make(request: pytest.FixtureRequest, base: Path, worker_command: list[str]) -> Make:
-    if request.param == "process":
-        return lambda: ProcessWorker("worker 0", worker_command)
-    options: argparse.Namespace = parser().parse_args(worker_command[2:])
-    return lambda: InProcessWorker("worker 0", lambda: host_of(options))
+    def made(files: ServerFiles | None = None) -> Worker:
+        command = [*worker_command, "--send-files"] if files is not None else worker_command
+        options: argparse.Namespace = parser().parse_args(command[2:])
+        match request.param:
+            case "cluster":
+                return _ClusterWorker(request.getfixturevalue("nodes").address, command[3:], base, files)
+            case "process":
+                return ProcessWorker("worker 0", command, files=files)
+        return InProcessWorker("worker 0", lambda: host_of(options), files=files)
+
+    return made
 
 
 @asynccontextmanager
-async def started(make: Make) -> AsyncIterator[Worker]:
+async def started(make: Callable[[], Worker]) -> AsyncIterator[Worker]:
     worker = make()
     try:
         await worker.start()
@@ -75,7 +103,7 @@ async def at_work(worker: Worker, wanted: RunRequest) -> asyncio.Task[Any]:
     return running
 
 
-def check(make: Make, test: Callable[[Worker], Awaitable[None]]) -> None:
+def check(make: Callable[[], Worker], test: Callable[[Worker], Awaitable[None]]) -> None:
     async def body() -> None:
         async with asyncio.timeout(60), started(make) as worker:
             await test(worker)
@@ -226,20 +254,13 @@ def test_closing_ends_what_runs(make: Make) -> None:
     check(make, test)
 
 
-def test_input_files_are_brought_and_changes_are_seen(make: Make, worker_command: list[str], tmp_path: Path) -> None:
+def test_input_files_are_brought_and_changes_are_seen(make: Make, base: Path, tmp_path: Path) -> None:
     """Validation finds the file, too. A file that has changed under its name is read anew; what it was is cached."""
     here = Folders(tmp_path / "here/in", tmp_path / "here/out", tmp_path / "here/temp", tmp_path / "here/user")
     (here.output / "sub").mkdir(parents=True)
     here.input.mkdir(parents=True)
-    command = [*worker_command, "--send-files"]
-    options = parser().parse_args(command[2:])
-    (options.base_directory / "input").mkdir()
-    (options.base_directory / "input" / "a.txt").write_text("of the worker's owner")
-
-    def make_distant() -> Worker:
-        if isinstance(make(), ProcessWorker):
-            return ProcessWorker("worker 0", command, files=ServerFiles(here))
-        return InProcessWorker("worker 0", lambda: host_of(options), files=ServerFiles(here))
+    (base / "input").mkdir()
+    (base / "input" / "a.txt").write_text("of the worker's owner")
 
     async def test(worker: Worker) -> None:
         async def shown(prompt_id: str, name: str) -> Any:
@@ -264,23 +285,16 @@ def test_input_files_are_brought_and_changes_are_seen(make: Make, worker_command
         assert problems == [] and texts == [["three" * 500_000]]
         problems, texts, _ = await shown("e", "c.txt")
         assert len(problems) == 1 and texts == []
-        assert (options.base_directory / "input" / "a.txt").read_text() == "of the worker's owner"
+        assert (base / "input" / "a.txt").read_text() == "of the worker's owner"
 
-    check(make_distant, test)
+    check(lambda: make(ServerFiles(here)), test)
 
 
-def test_files_made_elsewhere_are_brought_here(make: Make, worker_command: list[str], tmp_path: Path) -> None:
+def test_files_made_elsewhere_are_brought_here(make: Make, base: Path, tmp_path: Path) -> None:
     """The worker's output folder is not the server's; the same picture twice is one file, another one another."""
     here = Folders(tmp_path / "here/in", tmp_path / "here/out", tmp_path / "here/temp", tmp_path / "here/user")
     here.output.mkdir(parents=True)
     (here.output / "there_00001_.png").write_bytes(b"of somebody else")
-    command = [*worker_command, "--send-files"]
-    options = parser().parse_args(command[2:])
-
-    def make_distant() -> Worker:
-        if isinstance(make(), ProcessWorker):
-            return ProcessWorker("worker 0", command, files=ServerFiles(here))
-        return InProcessWorker("worker 0", lambda: host_of(options), files=ServerFiles(here))
 
     nodes = {
         "0": {"class_type": "EmptyImage", "inputs": {"width": 16, "height": 16, "batch_size": 1, "color": 255}},
@@ -295,11 +309,11 @@ def test_files_made_elsewhere_are_brought_here(make: Make, worker_command: list[
             assert [dict(entry) for entry in shown] == [
                 {"filename": "there_00002_.png", "subfolder": "", "type": "output"}
             ]
-        (path,) = options.base_directory.glob("user/work/*/output/there_00001_.png")
+        (path,) = base.glob("user/work/*/output/there_00001_.png")
         made = path.read_bytes()
         assert {path.name: path.read_bytes() for path in here.output.iterdir()} == {
             "there_00001_.png": b"of somebody else",
             "there_00002_.png": made,
         }
 
-    check(make_distant, test)
+    check(lambda: make(ServerFiles(here)), test)
