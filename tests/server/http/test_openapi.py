@@ -6,7 +6,7 @@ import asyncio
 import re
 from pathlib import Path
 
-from server.app import THEMES, make_app
+from server.app import ON_DEMAND, THEMES, make_app
 from server.config import ServerConfig
 from server.http.hub import Hub
 from server.http.openapi import plain_path
@@ -43,13 +43,19 @@ def routes(base: Path) -> set[tuple[str, str]]:
     }
 
 
+def refusals() -> set[tuple[str, str]]:
+    """Method and path of the answers that only name the option for an interface that is off."""
+    roots = {endpoint.path.split("/")[1] for theme in ON_DEMAND.values() for endpoint in theme}
+    return {("*", f"{prefix}/{root}{{rest}}") for root in roots for prefix in ("", "/api")}
+
+
 def test_it_describes_exactly_the_routes_that_exist(tmp_path: Path) -> None:
     async def check() -> None:
         async with serving(tmp_path, workers=0) as server:
             document = await server.get("/openapi.json")
         described = {(method.upper(), path) for path, methods in document["paths"].items() for method in methods}
         real = routes(tmp_path)
-        assert real == described | {(method, f"/api{path}") for method, path in described}
+        assert real == described | {(method, f"/api{path}") for method, path in described} | refusals()
 
     asyncio.run(check())
 
