@@ -78,7 +78,7 @@ def device_options() -> argparse.ArgumentParser:
         "--backend",
         default="torch",
         choices=("torch", "openvino"),
-        help="library that computes U-Nets on a CPU; openvino is faster in bf16 on Intel's and needs: "
+        help="library that computes U-Nets on a CPU; openvino is faster on some of Intel's and needs: "
         "python install.py --extra openvino (default: torch)",
     )
     group.add_argument(
