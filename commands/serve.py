@@ -8,12 +8,13 @@ import logging
 import sys
 from functools import partial
 
+from commands.access_options import access_of, take_tokens_from_environment
 from commands.cluster_workers import cluster_plan
 from commands.devices import devices_of
 from commands.example_pictures import copy_example_pictures
 from commands.options import ROOT, OptionError, check_cache_options, configure_device, folders_of, nodes_state
 from commands.run import DONE, INVALID
-from commands.server_options import WorkerCount, take_token_from_environment, without_secrets
+from commands.server_options import WorkerCount, without_secrets
 from graph.errors import SumiError
 from graph.folders import Folders
 from server.config import MEBIBYTE, ServerConfig
@@ -30,7 +31,7 @@ def serve(options: argparse.Namespace) -> int:
     from server.service import run_service
 
     configure_logs(options.verbose, as_json=options.log_json)
-    inherited = take_token_from_environment()
+    inherited = take_tokens_from_environment()
     options.token = options.token or inherited
     try:
         folders = folders_of(options)
@@ -47,7 +48,8 @@ def serve(options: argparse.Namespace) -> int:
 
 
 def config_of(options: argparse.Namespace, folders: Folders) -> ServerConfig:
-    """Return the server's configuration from the options."""
+    """Return the server's configuration from the options. Raises OptionError."""
+    access = access_of(options)
     return ServerConfig(
         folders=folders,
         listen=tuple(address.strip() for address in options.listen.split(",") if address.strip()),
@@ -57,7 +59,10 @@ def config_of(options: argparse.Namespace, folders: Folders) -> ServerConfig:
         enable_cors_header=options.enable_cors_header,
         max_upload_size=int(options.max_upload_size * MEBIBYTE),
         front_end_root=options.front_end_root,
-        token=options.token,
+        token=access.token,
+        user_tokens=access.user_tokens,
+        multi_user=access.multi_user,
+        trust_user_header=access.trust_user_header,
         no_auth=options.no_auth,
         trusted_hosts=tuple(options.trusted_host),
         start_paused=options.start_paused,

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import argparse
 import json
-import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
+from commands.access_options import add_access_options
 from server.store.jobs import PREVIEW_METHODS
 
 _IGNORED_FLAGS: Final = (
@@ -21,7 +21,7 @@ _IGNORED_FLAGS: Final = (
     "disable-xformers", "force-upcast-attention", "dont-upcast-attention",
     "disable-async-offload", "force-non-blocking", "disable-smart-memory", "deterministic",
     "mmap-torch-files", "disable-mmap", "dont-print-server", "quick-test-for-ci", "windows-standalone-build",
-    "disable-api-nodes", "multi-user", "log-stdout", "enable-compress-response-body", "disable-assets-autoscan",
+    "disable-api-nodes", "log-stdout", "enable-compress-response-body", "disable-assets-autoscan",
     "enable-manager", "disable-manager-ui", "enable-manager-legacy-ui", "disable-pinned-memory",
 )  # fmt: skip
 _IGNORED_FLAGS_WITH_VALUE: Final = (
@@ -98,12 +98,7 @@ def add_server_options(parser: argparse.ArgumentParser) -> None:
     )
     group.add_argument("--max-upload-size", type=float, default=100.0, metavar="MB", help="(default: 100)")
     group.add_argument("--front-end-root", type=Path, metavar="DIR", help="serve DIR at / instead of Sumi's editor")
-    group.add_argument(
-        "--token",
-        help="token that clients on other machines must send (default: the environment's SUMI_TOKEN, which other users "
-        "cannot read; else a new one, which is printed)",
-    )
-    group.add_argument("--no-auth", action="store_true", help="let other machines use the server without a token")
+    add_access_options(group)
     group.add_argument(
         "--trusted-host",
         action="append",
@@ -210,8 +205,3 @@ def without_secrets(arguments: Sequence[str]) -> list[str]:
         elif not argument.startswith("--token="):
             kept.append(argument)
     return kept
-
-
-def take_token_from_environment() -> str | None:
-    """Return the environment's SUMI_TOKEN, or None. Remove it from there: workers and packs must not inherit it."""
-    return os.environ.pop("SUMI_TOKEN", "").strip() or None

@@ -10,15 +10,15 @@ from typing import Final
 from aiohttp import hdrs, web
 
 from server.config import ServerConfig
-from server.files.settings import Settings
+from server.files.users import Users
 from server.http.answer_errors import answer_errors
 from server.http.endpoint import Endpoint, Endpoints, Handler
 from server.http.gate import Gate
 from server.http.hub import Hub
+from server.http.identity import Identities
 from server.http.request_error import RequestError
 from server.http.safety import Guard
 from server.interfaces.a1111.activity import ACTIVITIES, Activities
-from server.interfaces.a1111.options import FILE as OPTIONS_FILE
 from server.monitoring.log_buffer import LogBuffer
 from server.monitoring.metrics import Metrics
 from server.queue.prompts import Prompts
@@ -45,6 +45,7 @@ from server.routes import (
     templates,
     upload,
     user_data,
+    users,
     view,
     websocket,
 )
@@ -71,6 +72,7 @@ THEMES: Final[tuple[Endpoints, ...]] = (
     apps.endpoints,
     openai.endpoints,
     settings.endpoints,
+    users.endpoints,
     user_data.endpoints,
     status.endpoints,
     internal.endpoints,
@@ -91,7 +93,8 @@ def make_app(
     on_demand = [theme for name, theme in ON_DEMAND.items() if name in config.interfaces]
     endpoints = tuple(endpoint for theme in (*on_demand, *THEMES) for endpoint in theme)
     gate = Gate(config.limits)
-    guard = Guard(config)
+    known_users = Users(config.folders.user, (user for user, _ in config.user_tokens), listed=config.trust_user_header)
+    guard = Guard(config, Identities(config, known_users))
     hub.features.update({"supports_preview_metadata": True, "max_upload_size": config.max_upload_size})
     app = web.Application(
         client_max_size=config.max_upload_size,
@@ -113,13 +116,13 @@ def make_app(
         hub=hub,
         prompts=prompts or Prompts(store, scheduler),
         gate=gate,
-        settings=Settings(config.user_data / "comfy.settings.json"),
+        users=known_users,
         logs=LogBuffer(hub),
         metrics=Metrics(scheduler, hub, gate),
         endpoints={endpoint.handler: endpoint for endpoint in endpoints},
         started=time.time(),
     )
-    app[ACTIVITIES] = Activities(Settings(config.folders.user / OPTIONS_FILE))
+    app[ACTIVITIES] = Activities()
     app.on_response_prepare.append(guard.mark)
     app.cleanup_ctx.append(_collecting_logs)
     for prefix in ("", "/api"):

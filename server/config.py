@@ -37,7 +37,9 @@ class Limits:
 class ServerConfig:
     """The server's configuration.
 
-    ``listen``: addresses. ``max_upload_size``: bytes. ``token``: None makes one if other machines have access.
+    ``listen``: addresses. ``max_upload_size``: bytes. ``token``: the operator's; with none at all, one is made if other
+    machines have access. ``user_tokens``: (user, token) pairs; a user may have several. ``multi_user``: answer
+    ``/users`` as ComfyUI does with several users. ``trust_user_header``: believe the header that names the user.
     ``enable_cors_header``: the origin whose web pages may use this server, ``*`` for any, None for none.
     ``front_end_root``: folder to serve at ``/`` instead of Sumi's editor. ``trusted_hosts``: other names
     under which a browser may reach the server. ``default_model``: the checkpoint or app for requests that name none.
@@ -55,6 +57,9 @@ class ServerConfig:
     max_upload_size: int = 100 * MEBIBYTE
     front_end_root: Path | None = None
     token: str | None = None
+    user_tokens: tuple[tuple[str, str], ...] = ()
+    multi_user: bool = False
+    trust_user_header: bool = False
     no_auth: bool = False
     trusted_hosts: tuple[str, ...] = ()
     start_paused: bool = False
@@ -76,6 +81,20 @@ class ServerConfig:
         return self.folders.user / "nodes.json"
 
     @property
-    def user_data(self) -> Path:
-        """The folder of editors' workflows and settings; ComfyUI uses the same one."""
-        return self.folders.user / "default"
+    def tokens(self) -> tuple[tuple[str | None, str], ...]:
+        """All tokens with their users; None is the operator."""
+        return self.user_tokens if self.token is None else ((None, self.token), *self.user_tokens)
+
+    @property
+    def has_users(self) -> bool:
+        """Whether jobs, settings and workflows belong to users."""
+        return bool(self.user_tokens) or self.trust_user_header
+
+    def signing_token(self, user: str | None) -> str | None:
+        """Return the token that signs addresses and webhooks for a user: the user's own, or else the operator's.
+
+        None if requests need no token.
+        """
+        if self.no_auth:
+            return None
+        return next((token for owner, token in self.user_tokens if owner == user), self.token)

@@ -51,7 +51,7 @@ async def run_service(config: ServerConfig, plan: WorkerPlan) -> None:
         await catalogue.recall()
         scheduler = Scheduler(store, hub, catalogue, plan)
         prompts = Prompts(store, scheduler, webhook_hosts=config.webhook_hosts)
-        webhooks = Webhooks(store, None if config.no_auth else config.token)
+        webhooks = Webhooks(store, config.signing_token)
         scheduler.on_job_ended.append(webhooks.job_ended)
         scheduler.on_pack_question = PackQuestions(scheduler, prompts).answer
         app = make_app(config, store, scheduler, hub, prompts)

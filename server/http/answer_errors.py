@@ -13,7 +13,7 @@ from graph.errors import FormatError, InputFileError
 from server.http.address_methods import address_methods
 from server.http.endpoint import Handler
 from server.http.request_error import RequestError, error_response
-from server.services import services
+from server.services import SERVICES
 from server.store.writer import StoreError, StoreFullError
 
 log = logging.getLogger(__name__)
@@ -51,7 +51,7 @@ async def answer_errors(request: web.Request, handler: Handler) -> web.StreamRes
 
 def _form(request: web.Request) -> Callable[[RequestError], web.Response]:
     """Return the function that makes error responses for the endpoint of this request."""
-    endpoint = services(request).endpoints.get(request.match_info.handler)
+    endpoint = request.app[SERVICES].endpoints.get(request.match_info.handler)
     return endpoint.error_form if endpoint is not None else error_response
 
 

@@ -1,5 +1,6 @@
 """Sends messages to WebSocket clients: each gets its messages in order, and no client delays another.
 
+Messages about a job reach only clients of its user, whatever client ids others choose, and those of the operator.
 Every client has its own queue and a task that sends from it. For a slow client, previews are dropped;
 a client that reads nothing for a while is disconnected.
 """
@@ -19,8 +20,9 @@ from typing import Any, Final, Protocol
 
 from aiohttp import WSMsgType, web
 
+from server.http.identity import OPERATOR, Caller
 from server.http.websocket_frames import binary_frame, text_frame
-from server.store.jobs import compact_json
+from server.store.jobs import compact_json, may_see
 
 log = logging.getLogger(__name__)
 
@@ -38,7 +40,19 @@ _LARGEST_WRITE: Final = 256 * 1024
 STATUS_INTERVAL: Final = 0.05
 """Least number of seconds between two ``status`` messages."""
 
-Greeting = Callable[[str], Iterable[tuple[str, Mapping[str, Any]]]]
+_MOST_ADOPTED: Final = 10_000
+"""Client ids whose users are remembered for connections without ComfyUI's header."""
+
+
+class Everyone:
+    """Stands for all users where a message concerns them all."""
+
+
+EVERYONE: Final = Everyone()
+Concerned = str | None | Everyone
+"""Whom a message concerns: a user, the operator (None), or everyone."""
+
+Greeting = Callable[[str, str | None], Iterable[tuple[str, Mapping[str, Any]]]]
 
 
 class Follower(Protocol):
@@ -54,8 +68,9 @@ class Follower(Protocol):
 class Client:
     """One connection. Several may share a client id: a reloaded page, or two tabs."""
 
-    def __init__(self, socket: web.WebSocketResponse, client_id: str):
+    def __init__(self, socket: web.WebSocketResponse, client_id: str, caller: Caller):
         self.client_id = client_id
+        self.caller = caller
         self.features: Mapping[str, Any] = {}
         self.closed = False
         self._socket = socket
@@ -133,27 +148,32 @@ class Hub:
     """All connected clients.
 
     ``features`` is the server's answer to a client's feature flags. ``greeting`` returns the messages for a client id
-    that connects, which follow ``status``; ``queue_remaining`` returns the number in ``status``.
+    and user that connect, which follow ``status``; ``queue_remaining`` returns the number in a user's ``status``.
+    In all methods, ``user`` is whom a message concerns. Only this user's clients and the operator's receive it.
     """
 
     def __init__(self, features: Mapping[str, Any] | None = None):
         self.features = dict(features or {"supports_preview_metadata": True})
-        self.greeting: Greeting = lambda client_id: ()
-        self.queue_remaining: Callable[[], int] = lambda: 0
+        self.greeting: Greeting = lambda client_id, user: ()
+        self.queue_remaining: Callable[[str | None], int] = lambda user: 0
         self._clients: dict[str, list[Client]] = {}
         self._followers: dict[str, Follower] = {}
+        self._adopted: dict[str, str | None] = {}
         self._status_due = False
         self._status_sent = 0.0
 
     def __len__(self) -> int:
         return sum(map(len, self._clients.values()))
 
-    async def serve(self, socket: web.WebSocketResponse, client_id: str | None) -> None:
-        """Serve one prepared WebSocket until it closes."""
-        client = Client(socket, client_id or uuid.uuid4().hex)
+    async def serve(self, socket: web.WebSocketResponse, client_id: str | None, caller: Caller = OPERATOR) -> None:
+        """Serve one prepared WebSocket of ``caller`` until it closes."""
+        client = Client(socket, client_id or uuid.uuid4().hex, caller)
+        if caller.adoptable and client.client_id in self._adopted:
+            client.caller = Caller(self._adopted[client.client_id], adoptable=True)
         self._clients.setdefault(client.client_id, []).append(client)
-        client.put(_text("status", {**self._status(), "sid": client.client_id}))
-        for event, data in self.greeting(client.client_id):
+        user = client.caller.user
+        client.put(_text("status", {**self._status(user), "sid": client.client_id}))
+        for event, data in self.greeting(client.client_id, user):
             client.put(_text(event, data))
         sender = asyncio.create_task(client.send_queued())
         try:
@@ -168,6 +188,20 @@ class Hub:
             if not remaining:
                 del self._clients[client.client_id]
 
+    def adopt(self, client_id: str, user: str | None) -> None:
+        """Let connections with this client id that are open to it belong to a user: the one who queues prompts with it.
+
+        ComfyUI's front end names its user in requests, but not in its WebSocket.
+        """
+        self._adopted.pop(client_id, None)
+        self._adopted[client_id] = user
+        while len(self._adopted) > _MOST_ADOPTED:
+            del self._adopted[next(iter(self._adopted))]
+        for client in self._clients.get(client_id, ()):
+            if client.caller.adoptable and client.caller.user != user:
+                client.caller = Caller(user, adoptable=True)
+                client.put(_text("status", self._status(user)))
+
     def client_ids(self) -> list[str]:
         """Return the ids of the connected clients."""
         return list(self._clients)
@@ -181,36 +215,42 @@ class Hub:
         finally:
             del self._followers[client_id]
 
-    def send(self, client_id: str | None, event: str, data: Mapping[str, Any]) -> None:
-        """Send a message to the client with that id, or to everyone for None."""
+    def send(self, client_id: str | None, event: str, data: Mapping[str, Any], user: Concerned = None) -> None:
+        """Send a message to the clients with that id, or to all for None."""
         if client_id in self._followers:
             self._followers[client_id].receive(event, data)
-        clients = list(self._to(client_id))
-        if clients:
-            frame = _text(event, data)
-            for client in clients:
-                client.put(frame)
+        frame: bytes | None = None
+        for client in self._to(client_id, user):
+            frame = frame or _text(event, data)
+            client.put(frame)
 
-    def send_preview(self, client_id: str | None, metadata: Mapping[str, Any], image_format: str, image: bytes) -> None:
+    def send_preview(
+        self,
+        client_id: str | None,
+        metadata: Mapping[str, Any],
+        image_format: str,
+        image: bytes,
+        user: Concerned = None,
+    ) -> None:
         """Send a preview in the form that each client understands. It may be dropped."""
         if client_id in self._followers:
             self._followers[client_id].receive_preview(metadata, image_format, image)
         frames: dict[bool, bytes] = {}
-        for client in self._to(client_id):
+        for client in self._to(client_id, user):
             form = bool(client.features.get("supports_preview_metadata"))
             if form not in frames:
                 encode = partial(preview_with_metadata, metadata) if form else preview
                 frames[form] = binary_frame(encode(image_format, image))
             client.put_preview(frames[form])
 
-    def send_binary(self, client_id: str | None, message: bytes) -> None:
+    def send_binary(self, client_id: str | None, message: bytes, user: Concerned = None) -> None:
         """Send a binary message that must arrive."""
         frame = binary_frame(message)
-        for client in self._to(client_id):
+        for client in self._to(client_id, user):
             client.put(frame)
 
     def queue_changed(self) -> None:
-        """Send everyone the queue's length soon: one message for all changes within ``STATUS_INTERVAL``.
+        """Send everyone the length of their queue soon: one message for all changes within ``STATUS_INTERVAL``.
 
         Otherwise thousands of prompts and hundreds of clients would cause millions of messages.
         """
@@ -231,15 +271,24 @@ class Hub:
     def _send_status(self) -> None:
         self._status_due = False
         self._status_sent = asyncio.get_running_loop().time()
-        self.send(None, "status", self._status())
+        frames: dict[str | None, bytes] = {}
+        for client in self._to(None, EVERYONE):
+            user = client.caller.user
+            if user not in frames:
+                frames[user] = _text("status", self._status(user))
+            client.put(frames[user])
 
-    def _status(self) -> dict[str, Any]:
-        return {"status": {"exec_info": {"queue_remaining": self.queue_remaining()}}}
+    def _status(self, user: str | None) -> dict[str, Any]:
+        return {"status": {"exec_info": {"queue_remaining": self.queue_remaining(user)}}}
 
-    def _to(self, client_id: str | None) -> Iterable[Client]:
+    def _to(self, client_id: str | None, user: Concerned) -> Iterable[Client]:
         if client_id is not None:
-            return self._clients.get(client_id, ())
-        return [client for group in self._clients.values() for client in group]
+            clients: Iterable[Client] = self._clients.get(client_id, ())
+        else:
+            clients = [client for group in self._clients.values() for client in group]
+        if isinstance(user, Everyone):
+            return clients
+        return [client for client in clients if may_see(client.caller.user, user)]
 
     def _receive(self, client: Client, text: str) -> None:
         try:

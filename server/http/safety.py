@@ -1,4 +1,4 @@
-"""Access control: host names, origins of pages, and tokens.
+"""Access control: host names, origins of pages, and tokens (which ``identity.py`` reads).
 
 The Host header is checked against DNS rebinding (an attacker's domain that resolves to this machine). Origin and
 Sec-Fetch-Site, which browsers set and pages cannot, are checked against pages of other origins. Other machines need a
@@ -7,10 +7,7 @@ token. Requests without these headers come from scripts, which web pages cannot 
 
 from __future__ import annotations
 
-import base64
 import dataclasses
-import hashlib
-import hmac
 import ipaddress
 import logging
 import secrets
@@ -22,17 +19,15 @@ from aiohttp import hdrs, web
 
 from server.config import ServerConfig
 from server.http.endpoint import Handler
+from server.http.identity import USER_HEADER, Identities
 from server.http.request_error import RequestError
-from server.http.signed_addresses import is_signed
 
 log = logging.getLogger(__name__)
 
-_WITHOUT_TOKEN: Final = frozenset({"/healthz", "/readyz", "/api/healthz", "/api/readyz"})
-"""Routes that need no token: probes send none, and these answers reveal nothing private."""
 _COOKIE_SECONDS: Final = 30 * 86400
 _DEFAULT_PORTS: Final = {"http": 80, "https": 443}
 _CORS_METHODS: Final = "GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS"
-_CORS_HEADERS: Final = "Authorization, Content-Type, Comfy-User, Range"
+_CORS_HEADERS: Final = f"Authorization, Content-Type, {USER_HEADER}, Range"
 
 
 def with_token(config: ServerConfig) -> ServerConfig:
@@ -48,10 +43,11 @@ def with_token(config: ServerConfig) -> ServerConfig:
         log.warning("listening on %s without a token: everyone who can reach this machine can use the server", shown)
         return config
     log.warning("listening on %s: other machines can reach this server; they need its token", shown)
-    token = config.token or secrets.token_urlsafe(24)
-    if config.token is None:
-        scheme = "https" if config.tls_certfile else "http"
-        print(f"token: {token}\nopen {scheme}://{socket.gethostname()}:{config.port}/?token={token}", flush=True)
+    if config.tokens:
+        return config
+    token = secrets.token_urlsafe(24)
+    scheme = "https" if config.tls_certfile else "http"
+    print(f"token: {token}\nopen {scheme}://{socket.gethostname()}:{config.port}/?token={token}", flush=True)
     return dataclasses.replace(config, token=token)
 
 
@@ -66,7 +62,7 @@ def is_loopback(host: str) -> bool:
 class Guard:
     """Checks whether a request is allowed. Its three checks and :meth:`answer_preflight` are aiohttp middlewares."""
 
-    def __init__(self, config: ServerConfig):
+    def __init__(self, config: ServerConfig, identities: Identities):
         self._cors_origin = config.enable_cors_header
         self._names = {_bare(name) for name in config.trusted_hosts}
         self._names |= {_bare(address) for address in config.listen}
@@ -74,8 +70,7 @@ class Guard:
         if self._any_address:
             own = _bare(socket.gethostname())
             self._names |= {own, f"{own}.local"}
-        self._token = None if config.no_auth else config.token
-        self._cookie_name = f"sumi_{config.port}"  # cookies are shared by all ports of a host
+        self._identities = identities
         self._secure = config.tls_certfile is not None
 
     # -- host names ----------------------------------------------------------------------------------------------
@@ -147,35 +142,9 @@ class Guard:
 
     @web.middleware
     async def check_token(self, request: web.Request, handler: Handler) -> web.StreamResponse:
-        """Answer 401 without the token. It may be in the header, the query, or the cookie that the query has set."""
-        if self._token is None or request.path in _WITHOUT_TOKEN:
-            return await handler(request)
-        if not (
-            self._is_token(_bearer(request))
-            or self._is_token(_basic_password(request))
-            or self._is_token(request.query.get("token"))
-            or self._is_cookie(request.cookies.get(self._cookie_name))
-            or is_signed(request, self._token)
-        ):
-            raise RequestError(
-                401,
-                "token_required",
-                "this server requires a token",
-                "send Authorization: Bearer TOKEN, Basic with the token as the password, or ?token=TOKEN",
-            )
+        """Answer 401 without a valid token, and find out whose it is."""
+        await self._identities.identify(request)
         return await handler(request)
-
-    def _is_token(self, given: str | None) -> bool:
-        assert self._token is not None
-        return given is not None and _equal(given, self._token)
-
-    def _is_cookie(self, given: str | None) -> bool:
-        return given is not None and _equal(given, self._cookie_value())
-
-    def _cookie_value(self) -> str:
-        """Return a cookie value that proves knowledge of the token without revealing it in the browser's files."""
-        assert self._token is not None
-        return hmac.new(self._token.encode(errors="replace"), b"sumi cookie", hashlib.sha256).hexdigest()
 
     # -- response headers -----------------------------------------------------------------------------------------
 
@@ -196,11 +165,12 @@ class Guard:
             headers["Cross-Origin-Resource-Policy"] = "same-origin"
             headers["Cross-Origin-Opener-Policy"] = "same-origin-allow-popups"
             headers["X-Frame-Options"] = "SAMEORIGIN"
-        if self._token is not None and self._is_token(request.query.get("token")):
+        cookie = self._identities.cookie_for(request)
+        if cookie is not None:
             secure = "; Secure" if self._secure else ""
             headers.add(
                 hdrs.SET_COOKIE,
-                f"{self._cookie_name}={self._cookie_value()}; Max-Age={_COOKIE_SECONDS}; Path=/; "
+                f"{self._identities.cookie_name}={cookie}; Max-Age={_COOKIE_SECONDS}; Path=/; "
                 f"HttpOnly; SameSite=Strict{secure}",
             )
 
@@ -246,24 +216,3 @@ def _address(host: str) -> ipaddress.IPv4Address | ipaddress.IPv6Address | None:
 
 def _bare(name: str) -> str:
     return name.lower().rstrip(".").strip("[]")
-
-
-def _bearer(request: web.Request) -> str | None:
-    scheme, _, value = request.headers.get(hdrs.AUTHORIZATION, "").partition(" ")
-    return value.strip() if scheme.lower() == "bearer" else None
-
-
-def _basic_password(request: web.Request) -> str | None:
-    """Return the password of Basic authentication, which A1111's clients send; the user may be any."""
-    scheme, _, value = request.headers.get(hdrs.AUTHORIZATION, "").partition(" ")
-    if scheme.lower() != "basic":
-        return None
-    try:
-        given = base64.b64decode(value.strip(), validate=True).decode()
-    except ValueError:
-        return None
-    return given.partition(":")[2]
-
-
-def _equal(given: str, wanted: str) -> bool:
-    return hmac.compare_digest(given.encode(errors="replace"), wanted.encode(errors="replace"))

@@ -50,7 +50,7 @@ def read_saved(saved: SavedApp, registry: Registry) -> CallableApp:
 
 async def find_callable(here: Services, name: str) -> tuple[CallableApp, Registry]:
     """Return the app of this name, and the nodes. Raises RequestError (404, or 400 for no workflow)."""
-    saved = await asyncio.to_thread(find_app, name, here.config.user_data, EXAMPLES)
+    saved = await asyncio.to_thread(find_app, name, here.user_data, EXAMPLES)
     if saved is None:
         raise RequestError(404, "not_found", f"there is no app {name[:100]!r}", "GET /apps lists them")
     registry = await current_registry(here)

@@ -90,6 +90,11 @@ class Run:
         self._news = asyncio.Event()
 
     @property
+    def user(self) -> str | None:
+        """Who queued the job; None is the operator."""
+        return self._here.user
+
+    @property
     def progress(self) -> Progress:
         """The present progress; ``done`` is 0 while the job waits."""
         running = self._here.scheduler.running.get(self.prompt_id)
@@ -142,7 +147,7 @@ class Run:
 
     async def stop(self) -> None:
         """Stop the job, whether it runs or waits."""
-        await self._here.scheduler.interrupt(self.prompt_id)
+        await self._here.scheduler.interrupt(self.prompt_id, self._here.user)
 
     # -- what the hub calls --------------------------------------------------------------------------------------
 
@@ -197,7 +202,7 @@ async def submit(here: Services, wanted: RunRequest, client_id: str | None = Non
         body["client_id"] = client_id
     if wanted.targets is not None:
         body["partial_execution_targets"] = list(wanted.targets)
-    status, answer = await here.prompts.submit(body)
+    status, answer = await here.prompts.submit(body, here.user)
     if status == 200:
         return str(answer["prompt_id"])
     error = answer["error"]
@@ -220,20 +225,20 @@ async def wait_until_ended(
     """
     loop = asyncio.get_running_loop()
     late = None if seconds is None else loop.time() + seconds
-    while here.store.is_queued(prompt_id):
+    while here.store.is_queued(prompt_id, here.user):
         left = _CHECK_SECONDS if late is None else late - loop.time()
         if left <= 0:
             return
         if request is not None and request.transport is None:
             if stop_if_gone:
-                await here.scheduler.interrupt(prompt_id)
+                await here.scheduler.interrupt(prompt_id, here.user)
             return
         await here.store.wait_ended(prompt_id, min(left, _CHECK_SECONDS))
 
 
 async def find_job(here: Services, prompt_id: str) -> Job:
     """Return the job of that id. Raises RequestError (404) if there is none."""
-    job = await here.store.get(prompt_id)
+    job = await here.store.get(prompt_id, here.user)
     if job is None:
         raise RequestError(404, "not_found", f"there is no job {prompt_id[:100]!r}")
     return job

@@ -11,7 +11,7 @@ from aiohttp.http import HttpProcessingError
 
 
 def configure_logs(level: str, as_json: bool = False) -> None:
-    """Log to standard error from ``level`` on. Records about a prompt carry ``extra={"prompt_id": …}``."""
+    """Log to standard error from ``level`` on. Records about a prompt carry ``extra=job.log_facts``."""
     handler = logging.StreamHandler()
     handler.setFormatter(JsonLines() if as_json else TextLines())
     logging.basicConfig(level=level, handlers=[handler], force=True)
@@ -26,18 +26,18 @@ def _is_ours(record: logging.LogRecord) -> bool:
 
 
 class TextLines(logging.Formatter):
-    """``12:00:00 INFO server.queue.scheduler [prompt id] message``."""
+    """``12:00:00 INFO server.queue.scheduler [prompt id] message``; ``[user, prompt id]`` if the prompt has a user."""
 
     def format(self, record: logging.LogRecord) -> str:
-        prompt_id = getattr(record, "prompt_id", None)
-        about = f" [{prompt_id}]" if prompt_id is not None else ""
+        facts = _facts(record)
+        about = f" [{', '.join(facts.values())}]" if facts else ""
         clock = time.strftime("%H:%M:%S", time.localtime(record.created))
         text = f"{clock} {record.levelname} {record.name}{about} {record.getMessage()}"
         return text + (f"\n{self.formatException(record.exc_info)}" if record.exc_info else "")
 
 
 class JsonLines(logging.Formatter):
-    """One JSON object per line: time, level, logger, message, and prompt_id and exception if there are any."""
+    """One JSON object per line: time, level, logger, message, and prompt_id, user and exception if there are any."""
 
     def format(self, record: logging.LogRecord) -> str:
         entry: dict[str, Any] = {
@@ -46,9 +46,13 @@ class JsonLines(logging.Formatter):
             "logger": record.name,
             "message": record.getMessage(),
         }
-        prompt_id = getattr(record, "prompt_id", None)
-        if prompt_id is not None:
-            entry["prompt_id"] = prompt_id
+        entry |= _facts(record)
         if record.exc_info:
             entry["exception"] = self.formatException(record.exc_info)
         return json.dumps(entry, ensure_ascii=False)
+
+
+def _facts(record: logging.LogRecord) -> dict[str, str]:
+    """Return whose prompt a record is about, and its id."""
+    found = {name: getattr(record, name, None) for name in ("user", "prompt_id")}
+    return {name: value for name, value in found.items() if value is not None}

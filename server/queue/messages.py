@@ -120,7 +120,7 @@ class RunMessages:
         """Send the messages from :meth:`ended`. Without a client, only an interruption is sent, to everyone."""
         for event, data in messages:
             if self._job.client_id is not None or event == "execution_interrupted":
-                self._hub.send(self._job.client_id, event, data)
+                self._hub.send(self._job.client_id, event, data, self._job.user)
 
     def abandon(self) -> None:
         """Stop sending messages, since this attempt has ended."""
@@ -170,11 +170,11 @@ class RunMessages:
         if self._job.client_id is None:
             return
         metadata = self._names(event.node_id, event.display_node_id, event.parent_node_id)
-        self._hub.send_preview(self._job.client_id, metadata, event.format, event.data)
+        self._hub.send_preview(self._job.client_id, metadata, event.format, event.data, self._job.user)
 
     def _node_text(self, event: events.NodeText) -> None:
         if self._job.client_id is not None:
-            self._hub.send_binary(self._job.client_id, text_on_node(event.node_id, event.text))
+            self._hub.send_binary(self._job.client_id, text_on_node(event.node_id, event.text), self._job.user)
 
     def _node_output(self, event: events.NodeOutput) -> None:
         output = dict(event.ui)
@@ -230,7 +230,7 @@ class RunMessages:
         if remember:
             self._job.messages.append([event, data])
         if self._job.client_id is not None:
-            self._hub.send(self._job.client_id, event, data)
+            self._hub.send(self._job.client_id, event, data, self._job.user)
 
     def _stamped(self, data: Mapping[str, Any] | None = None) -> dict[str, Any]:
         return {"prompt_id": self._job.prompt_id, **(data or {}), "timestamp": int(time.time() * 1000)}

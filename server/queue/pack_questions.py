@@ -16,15 +16,15 @@ class PackQuestionError(SumiError):
 
 
 class PackQuestions:
-    """Answers with plain data in the form that clients get over HTTP."""
+    """Answers with plain data in the form that clients get over HTTP. Packs see all users' jobs, like the operator."""
 
     def __init__(self, scheduler: Scheduler, prompts: Prompts):
         self._scheduler = scheduler
         self._store = scheduler.store
         self._prompts = prompts
 
-    async def answer(self, what: str, about: Mapping[str, Any]) -> Any:
-        """Return the answer to the question ``what``. Raises PackQuestionError."""
+    async def answer(self, what: str, about: Mapping[str, Any], user: str | None = None) -> Any:
+        """Return the answer to the question ``what``; prompts are queued for ``user``. Raises PackQuestionError."""
         match what:
             case "queue":
                 return json.loads(self._store.queue_json())
@@ -45,7 +45,7 @@ class PackQuestions:
             case "delete all history":
                 return await self._store.clear_history()
             case "prompt":
-                return await self._submit(about)
+                return await self._submit(about, user)
         raise PackQuestionError(f"the server has no answer to {what!r}")
 
     async def _history(self, prompt_id: str | None, max_items: int | None, offset: int | None) -> dict[str, Any]:
@@ -55,8 +55,8 @@ class PackQuestions:
         history: dict[str, Any] = json.loads(await self._store.history_json(max_items, offset))
         return history
 
-    async def _submit(self, body: Mapping[str, Any]) -> dict[str, Any]:
-        status, answer = await self._prompts.submit(dict(body))
+    async def _submit(self, body: Mapping[str, Any], user: str | None) -> dict[str, Any]:
+        status, answer = await self._prompts.submit(dict(body), user)
         if status != 200:
             raise PackQuestionError(f"the prompt was refused: {answer['error']['message']}")
         return answer

@@ -25,7 +25,7 @@ from server.queue.scheduler import Scheduler
 from server.queue.sweep_requests import SweepRequests
 from server.queue.webhooks import WebhookError, check_address
 from server.store.job_store import JobStore
-from server.store.jobs import Job, whole
+from server.store.jobs import Job, may_see, whole
 from server.store.writer import StoreFullError
 
 _LARGE_PROMPT: Final = 200
@@ -47,6 +47,16 @@ class PromptLimits:
     queue: int = 10_000
     queue_bytes: int = 1024**3
 
+    @property
+    def queue_of_user(self) -> int:
+        """The prompts of one user in the queue: half, so that nobody can fill it alone."""
+        return self.queue // 2
+
+    @property
+    def bytes_of_user(self) -> int:
+        """The bytes of one user's prompts in the queue."""
+        return self.queue_bytes // 2
+
 
 class Prompts:
     """Turns request bodies into jobs. ``webhook_hosts``: other machines that webhooks may name."""
@@ -64,17 +74,16 @@ class Prompts:
         self._sweeps = SweepRequests(scheduler)
         self._webhook_hosts = tuple(webhook_hosts)
 
-    async def submit(self, body: Any) -> Answer:
-        """Return status and answer of ``POST /prompt`` with that JSON body.
+    async def submit(self, body: Any, user: str | None = None) -> Answer:
+        """Return status and answer of ``POST /prompt`` with that JSON body from ``user``.
 
         200: the job is on disk, or its prompt_id is known already (then the answer is the first one again).
         400: the prompt is invalid. 413: too many nodes. 429: the queue is full. 507: the disk is full.
         """
         try:
-            job = await self._read(body)
+            job = await self._read(body, user)
             if isinstance(job, Job):
-                job = await self._store.add(job)
-                return _accepted(job)
+                return _accepted(await self._store.add(job), user)
             return job
         except PromptError as error:
             return error.status, {"error": error.body, "node_errors": error.node_errors}
@@ -110,24 +119,22 @@ class Prompts:
         first = sweep.workflow(0)
         return await self._check(first, targets, first.to_api())
 
-    async def _read(self, body: Any) -> Job | Answer:
+    async def _read(self, body: Any, user: str | None) -> Job | Answer:
         body = _whole_body(body)
         prompt_id = _identifier(body, "prompt_id")
         if prompt_id is not None and (known := await self._store.get(prompt_id)) is not None:
-            return _accepted(known)
+            return _accepted(known, user)
         body = await self._with_prompt_handlers(await self._converted(body))
         client_id = _identifier(body, "client_id")
+        if client_id is not None and user is not None:
+            self._scheduler.hub.adopt(client_id, user)
         extra_data = _object(body, "extra_data")
         if extra_data.get("webhook") is not None:
             self._check_webhook(extra_data["webhook"])
         number = _number(body)
         targets = _targets(body)
         workflow = await self._workflow(body["prompt"])
-        if self._store.queue_remaining() >= self._limits.queue:
-            raise PromptError("queue_full", f"{self._limits.queue} prompts are already waiting", status=429)
-        if self._store.queue_bytes() >= self._limits.queue_bytes:
-            message = f"the waiting prompts already take more than {self._limits.queue_bytes} bytes"
-            raise PromptError("queue_full", message, status=429)
+        self._check_room(user)
         sweep = await self._sweeps.read(extra_data, workflow)
         if sweep is None:
             found = await self._check(workflow, targets, body["prompt"])
@@ -155,7 +162,24 @@ class Prompts:
             client_id=client_id,
             outputs_to_execute=list(found.valid_outputs),
             node_errors=node_errors,
+            user=user,
         )
+
+    def _check_room(self, user: str | None) -> None:
+        """Raise PromptError (429) if the queue is full, or the user's share of it."""
+        limits = self._limits
+        if self._store.queue_remaining() >= limits.queue:
+            raise PromptError("queue_full", f"{limits.queue} prompts are already waiting", status=429)
+        if self._store.queue_bytes() >= limits.queue_bytes:
+            message = f"the waiting prompts already take more than {limits.queue_bytes} bytes"
+            raise PromptError("queue_full", message, status=429)
+        if user is None:
+            return
+        if self._store.queue_remaining(user) >= limits.queue_of_user:
+            raise PromptError("queue_full", f"{limits.queue_of_user} of your prompts are already waiting", status=429)
+        if self._store.queue_bytes(user) >= limits.bytes_of_user:
+            message = f"your waiting prompts already take more than {limits.bytes_of_user} bytes"
+            raise PromptError("queue_full", message, status=429)
 
     def _check_webhook(self, address: Any) -> None:
         try:
@@ -262,7 +286,9 @@ def _parse(prompt: dict[str, Any]) -> Workflow:
     return Workflow(read_api(check_json(prompt, "the prompt")))
 
 
-def _accepted(job: Job) -> Answer:
+def _accepted(job: Job, user: str | None) -> Answer:
+    if not may_see(user, job.user):
+        raise PromptError("invalid_prompt", "this prompt_id is already in use", "send another one, or none")
     return 200, {"prompt_id": job.prompt_id, "number": whole(job.number), "node_errors": job.node_errors}
 
 

@@ -6,14 +6,15 @@ import asyncio
 import logging
 import time
 from collections import Counter
-from collections.abc import Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, Final
 
 from graph.events import RunFailed, RunInterrupted, RunSucceeded
 from graph.schema import NodeType, Registry
 from graph.sweep.sweep import Sweep
-from server.http.hub import Hub
+from server.http.hub import EVERYONE, Hub
 from server.queue.catalogue import Catalogue
 from server.queue.messages import RunMessages
 from server.queue.sweep_messages import SweepMessages
@@ -21,11 +22,10 @@ from server.queue.sweep_run import Part, SweepRun, sweep_of
 from server.queue.worker_questions import WorkerQuestions
 from server.queue.worker_slots import WorkerSlot, WorkerSlots
 from server.store.job_store import JobStore
-from server.store.jobs import MAX_WORKER_DEATHS, MAX_WORKERS_LOST, PREVIEW_METHODS, Job
+from server.store.jobs import MAX_WORKER_DEATHS, MAX_WORKERS_LOST, PREVIEW_METHODS, Job, may_see
 from server.workers.interface import (
     Death,
     OnEvent,
-    OnPackQuestion,
     Outcome,
     RunRequest,
     Stats,
@@ -65,7 +65,8 @@ class Scheduler:
     """Keeps the workers of ``plan`` and gives them jobs. A mapping of factories stands for workers that always run.
 
     ``on_node_finished(class, seconds)`` and ``on_job_ended(job)`` are for metrics. ``questions`` asks any running
-    worker. ``on_pack_question`` answers questions of node packs in the workers.
+    worker. ``on_pack_question(what, about, user)`` answers questions of node packs in a worker that runs a job of
+    ``user``.
     """
 
     def __init__(self, store: JobStore, hub: Hub, catalogue: Catalogue, plan: WorkerPlan | Mapping[str, WorkerFactory]):
@@ -80,7 +81,7 @@ class Scheduler:
         self._lost: Counter[str] = Counter()
         self._ending: set[asyncio.Task[None]] = set()
         self._news = asyncio.Event()
-        self.on_pack_question: OnPackQuestion = refuse_question
+        self.on_pack_question: Callable[[str, Mapping[str, Any], str | None], Awaitable[Any]] = _refuse_question
         self.questions = WorkerQuestions(self._slots.workers)
         catalogue.ask = self.questions.redeclare
         catalogue.awaits_workers = bool(plan.factories)
@@ -123,19 +124,20 @@ class Scheduler:
         """The number of workers that have died."""
         return self._slots.deaths
 
-    async def interrupt(self, prompt_id: str | None = None) -> bool:
-        """Stop one job, or all running jobs for None. Returns whether there was a job to stop.
+    async def interrupt(self, prompt_id: str | None = None, user: str | None = None) -> bool:
+        """Stop one job of a user, or all running ones for None. Returns whether there was a job to stop.
 
-        A waiting job ends as interrupted without running. An ended job does not change.
+        The operator, None, can stop everyone's. A waiting job ends as interrupted without running. An ended job does
+        not change.
         """
         if prompt_id is None:
-            return any([await self._stop(running) for running in self.store.running()])
-        if prompt_id in self.store.running():
+            return any([await self._stop(running) for running in self.store.running(user)])
+        if prompt_id in self.store.running(user):
             return await self._stop(prompt_id)
-        job = await self.store.end_pending(prompt_id, _interrupted_before)
+        job = await self.store.end_pending(prompt_id, _interrupted_before, user)
         if job is None:
             return False
-        self.hub.send(job.client_id, "execution_interrupted", job.messages[-1][1])
+        self.hub.send(job.client_id, "execution_interrupted", job.messages[-1][1], job.user)
         self._job_ended(job)
         return True
 
@@ -144,18 +146,25 @@ class Scheduler:
         await self._slots.free_memory(unload_models, free_memory)
 
     def _connect(self, worker: Worker) -> None:
-        worker.on_pack_message, worker.on_pack_question = self._relay, self._answer_pack
+        worker.on_pack_message = partial(self._relay, worker)
+        worker.on_pack_question = partial(self._answer_pack, worker)
 
-    def _relay(self, event: str, data: Any, client_id: str | None) -> None:
-        """Send a node pack's message to its client or to everyone."""
+    def _relay(self, worker: Worker, event: str, data: Any, client_id: str | None) -> None:
+        """Send a node pack's message to its client or to everyone, while a job runs only to clients of its user.
+
+        A message to another client than the job's answers that client's request, so it goes there.
+        """
+        job = self._slots.job_of(worker)
+        concerned = EVERYONE if job is None or client_id not in (None, job.client_id) else job.user
         if isinstance(data, bytes):
             if event.isdecimal():
-                self.hub.send_binary(client_id, int(event).to_bytes(4, "big") + data)
+                self.hub.send_binary(client_id, int(event).to_bytes(4, "big") + data, concerned)
         else:
-            self.hub.send(client_id, event, data)
+            self.hub.send(client_id, event, data, concerned)
 
-    async def _answer_pack(self, what: str, about: Mapping[str, Any]) -> Any:
-        return await self.on_pack_question(what, about)
+    async def _answer_pack(self, worker: Worker, what: str, about: Mapping[str, Any]) -> Any:
+        job = self._slots.job_of(worker)
+        return await self.on_pack_question(what, about, None if job is None else job.user)
 
     # -- jobs ----------------------------------------------------------------------------------------------------
 
@@ -213,7 +222,7 @@ class Scheduler:
         if running.sweep is not None:
             await self._run_part(slot, worker, running, running.sweep)
             return
-        log.info("starts on %s", slot.name, extra={"prompt_id": job.prompt_id})
+        log.info("starts on %s", slot.name, extra=job.log_facts)
         try:
             outcome = await self._outcome(worker, job, _request(job), running.messages.handle)
         except WorkerDied as death:
@@ -234,7 +243,7 @@ class Scheduler:
         except WorkerDied:
             raise
         except Exception as error:
-            log.exception("the server failed while the job ran", extra={"prompt_id": job.prompt_id})
+            log.exception("the server failed while the job ran", extra=job.log_facts)
             return RunFailed(job.prompt_id, "", "", "", type(error).__name__, str(error))
 
     async def _end(self, running: Running, outcome: Outcome) -> None:
@@ -253,7 +262,7 @@ class Scheduler:
         del self._lost[job.prompt_id]
         running.messages.send_end(said)
         took = (job.ended or 0.0) - (job.started or 0.0)
-        log.info("%s after %.2f s", job.status, took, extra={"prompt_id": job.prompt_id})
+        log.info("%s after %.2f s", job.status, took, extra=job.log_facts)
         self._job_ended(job)
 
     async def _handle_death(self, running: Running, death: Death) -> None:
@@ -284,12 +293,12 @@ class Scheduler:
     def _report_death(self, job: Job, node: str | None, death: Death) -> None:
         """Report in the log, in the job's messages and to its client that the job runs again."""
         what = "was lost" if death.lost else "died"
-        log.warning("its worker %s (%s); it runs again", what, death.reason, extra={"prompt_id": job.prompt_id})
+        log.warning("its worker %s (%s); it runs again", what, death.reason, extra=job.log_facts)
         said = {"prompt_id": job.prompt_id, "node_id": node, "reason": death.reason}
         message = {**said, "timestamp": int(time.time() * 1000)}
         job.messages.append(["worker_died", message])
         if job.client_id is not None:
-            self.hub.send(job.client_id, "worker_died", message)
+            self.hub.send(job.client_id, "worker_died", message, job.user)
 
     # -- sweeps --------------------------------------------------------------------------------------------------
 
@@ -299,22 +308,29 @@ class Scheduler:
         run = SweepRun(job, sweep, _request(job), messages, registry, self.catalogue.folders)
         self.running[job.prompt_id] = Running(job, "", messages, run)
         run.restore(stored)
+        self.store.begin_sweep(job.prompt_id, run.parts_left)
         await self._end_sweep(self.running[job.prompt_id], run)
 
     def _give_part(self) -> bool:
-        """Give the next part of a running sweep to a free worker. Returns False if no part waits."""
-        for running in self.running.values():
+        """Give the next part of a running sweep to a free worker. Returns False if none waits, or a job comes first."""
+        for prompt_id, running in self._sweeps_in_turn():
             if running.sweep is not None and (taken := running.sweep.take()) is not None:
+                self.store.begin_part(prompt_id, running.sweep.parts_left)
                 slot = self._choose(running.job, running.sweep.registry)
                 slot.part = taken[0]
                 running.worker = slot.name
                 return True
         return False
 
+    def _sweeps_in_turn(self) -> list[tuple[str, Running]]:
+        """Return the running sweeps that come before the first waiting job, the one with the earliest turn first."""
+        sweeps = [prompt_id for prompt_id, running in self.running.items() if running.sweep is not None]
+        return [(prompt_id, self.running[prompt_id]) for prompt_id in self.store.sweeps_in_turn(sweeps)]
+
     async def _run_part(self, slot: WorkerSlot, worker: Worker, running: Running, sweep: SweepRun) -> None:
         """Run one part of a sweep. Raises WorkerDied, after the part has been put back or the job has ended."""
         job, part = running.job, slot.part
-        log.info("%s starts on %s", sweep.name_of(part), slot.name, extra={"prompt_id": job.prompt_id})
+        log.info("%s starts on %s", sweep.name_of(part), slot.name, extra=job.log_facts)
         try:
             outcome = await self._outcome(
                 worker, job, lambda: sweep.request_for(part), lambda event: sweep.messages.handle_part(part, event)
@@ -380,11 +396,11 @@ class Scheduler:
         self.hub.queue_changed()
         self._news.set()
 
-    def _greeting(self, client_id: str) -> list[tuple[str, dict[str, Any]]]:
+    def _greeting(self, client_id: str, user: str | None) -> list[tuple[str, dict[str, Any]]]:
         return [
             message
             for running in self.running.values()
-            if running.job.client_id == client_id
+            if running.job.client_id == client_id and may_see(user, running.job.user)
             for message in running.messages.greeting()
         ]
 
@@ -401,6 +417,10 @@ def _too_many(died: int, lost: int) -> str:
 def _worker_died(job: Job, node: str | None, message: str) -> RunFailed:
     class_type = job.prompt.get(node or "", {}).get("class_type", "")
     return RunFailed(job.prompt_id, node or "", node or "", class_type, "WorkerDied", message)
+
+
+async def _refuse_question(what: str, about: Mapping[str, Any], user: str | None) -> Any:
+    return await refuse_question(what, about)
 
 
 def _request(job: Job) -> RunRequest:

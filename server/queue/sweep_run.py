@@ -70,6 +70,11 @@ class SweepRun:
                 self.messages.restore(number, shown)
         self._settle()
 
+    @property
+    def parts_left(self) -> int:
+        """The number of parts that have not been given to workers, with the grid."""
+        return len(self._waiting) + (not self._grid_done and GRID not in self._active)
+
     def take(self) -> tuple[Part] | None:
         """Return the part that a free worker should run now, in a tuple; None if there is none at the moment."""
         if not self.ready():

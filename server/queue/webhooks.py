@@ -12,7 +12,7 @@ import hmac
 import ipaddress
 import logging
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Final
 from urllib.parse import urlsplit
 
@@ -91,7 +91,7 @@ def notice_of(job: Job) -> Notice | None:
             "error": job.error,
         },
     }
-    return Notice(job.prompt_id, address, compact_json(body))
+    return Notice(job.prompt_id, address, compact_json(body), user=job.user)
 
 
 def signature(prompt_id: str, timestamp: int, body: str, token: str) -> str:
@@ -104,12 +104,12 @@ def signature(prompt_id: str, timestamp: int, body: str, token: str) -> str:
 class Webhooks:
     """Delivers the notices of ended jobs. Those that are not delivered when the server ends go on at its next start.
 
-    ``token`` signs them; None leaves the signature out.
+    ``token_of`` returns the token that signs notices to a user; None leaves the signature out.
     """
 
-    def __init__(self, store: JobStore, token: str | None, delays: Sequence[float] = DELAYS):
+    def __init__(self, store: JobStore, token_of: Callable[[str | None], str | None], delays: Sequence[float] = DELAYS):
         self._store = store
-        self._token = token
+        self._token_of = token_of
         self._delays = delays
         self._tasks: set[asyncio.Task[None]] = set()
         self._places = asyncio.Semaphore(_AT_ONCE)
@@ -177,6 +177,7 @@ class Webhooks:
             "webhook-id": notice.prompt_id,
             "webhook-timestamp": str(timestamp),
         }
-        if self._token is not None:
-            headers["webhook-signature"] = signature(notice.prompt_id, timestamp, notice.body, self._token)
+        token = self._token_of(notice.user)
+        if token is not None:
+            headers["webhook-signature"] = signature(notice.prompt_id, timestamp, notice.body, token)
         return headers

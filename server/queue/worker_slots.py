@@ -108,6 +108,10 @@ class WorkerSlots:
             if slot.worker is not None and slot.job is not None and slot.job.prompt_id == prompt_id
         ]
 
+    def job_of(self, worker: Worker) -> Job | None:
+        """Return the job that the worker runs now."""
+        return next((slot.job for slot in self._slots if slot.worker is worker), None)
+
     def stats(self) -> list[tuple[str, Stats]]:
         """Return the stats of every running worker, with its name."""
         return [(slot.name, slot.worker.stats()) for slot in self._slots if slot.worker is not None]

@@ -140,20 +140,21 @@ async def read_png_info(request: web.Request) -> web.StreamResponse:
 )
 async def progress(request: web.Request) -> web.StreamResponse:
     """Report the progress of the request that is being answered, with its preview."""
-    return _json(activities(request).progress(with_picture=not query_flag(request, "skip_current_image")))
+    with_picture = not query_flag(request, "skip_current_image")
+    return _json(activities(request).progress(services(request).user, with_picture=with_picture))
 
 
 @endpoints.post(f"{_API}/interrupt", answer=FREE_OBJECT)
 async def interrupt(request: web.Request) -> web.StreamResponse:
     """Stop the request that is being answered; it answers with the pictures that are finished."""
-    await activities(request).stop()
+    await activities(request).stop(services(request).user)
     return _json({})
 
 
 @endpoints.post(f"{_API}/skip", answer=ANYTHING)
 async def skip(request: web.Request) -> web.StreamResponse:
     """Stop the request that is being answered, as interrupt does: its pictures are one job."""
-    await activities(request).stop(skip=True)
+    await activities(request).stop(services(request).user, skip=True)
     return _json(None)
 
 
@@ -163,13 +164,13 @@ async def skip(request: web.Request) -> web.StreamResponse:
 @endpoints.get(f"{_API}/options", answer=FREE_OBJECT)
 async def options(request: web.Request) -> web.StreamResponse:
     """Return the options; `sd_model_checkpoint` is the checkpoint for requests that name none."""
-    return _json(await read_options(services(request), activities(request).options))
+    return _json(await read_options(services(request)))
 
 
 @endpoints.post(f"{_API}/options", body=FREE_OBJECT, answer=ANYTHING, errors=_ERRORS)
 async def set_options(request: web.Request) -> web.StreamResponse:
     """Set options."""
-    await change_options(services(request), activities(request).options, await read_object(request))
+    await change_options(services(request), await read_object(request))
     return _json(None)
 
 
@@ -264,7 +265,7 @@ async def cmd_flags(request: web.Request) -> web.StreamResponse:
             "api": True,
             "port": config.port,
             "listen": any(address not in ("127.0.0.1", "::1") for address in config.listen),
-            "api_auth": None if config.token is None else "set",
+            "api_auth": "set" if config.tokens else None,
             "data_dir": str(config.folders.user),
             "nowebui": False,
         }

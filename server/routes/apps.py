@@ -89,7 +89,7 @@ async def apps(request: web.Request) -> web.StreamResponse:
     ``fields`` are in the order of the app's form; a workflow that cannot be read has none.
     """
     here = services(request)
-    found = await asyncio.to_thread(saved_apps, here.config.user_data, EXAMPLES)
+    found = await asyncio.to_thread(saved_apps, here.user_data, EXAMPLES)
     fields: dict[str, Any] = {}
     if query_flag(request, "fields", default=True):
         registry = await here.catalogue.registry()
@@ -150,7 +150,7 @@ async def app(request: web.Request) -> web.StreamResponse:
 
 async def _found(request: web.Request) -> SavedApp:
     name = request.match_info["name"]
-    found = await asyncio.to_thread(find_app, name, services(request).config.user_data, EXAMPLES)
+    found = await asyncio.to_thread(find_app, name, services(request).user_data, EXAMPLES)
     if found is None:
         raise RequestError(404, "not_found", f"there is no app {name[:100]!r}")
     return found
@@ -159,7 +159,7 @@ async def _found(request: web.Request) -> SavedApp:
 def _file_of(app: SavedApp, request: web.Request) -> dict[str, str]:
     if app.example:
         return {}
-    return {"file": app.path.relative_to(services(request).config.user_data / "workflows").as_posix()}
+    return {"file": app.path.relative_to(services(request).user_data / "workflows").as_posix()}
 
 
 def _form(document: Any, registry: Registry, folders: Folders) -> tuple[dict[str, Any], list[Any]]:

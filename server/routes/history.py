@@ -45,8 +45,9 @@ ENTRY: Final = record(
 )
 async def history(request: web.Request) -> web.StreamResponse:
     """List the ended prompts, oldest first."""
-    text = await services(request).store.history_json(
-        query_integer(request, "max_items"), query_integer(request, "offset")
+    here = services(request)
+    text = await here.store.history_json(
+        query_integer(request, "max_items"), query_integer(request, "offset"), here.user
     )
     return web.json_response(text=text)
 
@@ -55,7 +56,8 @@ async def history(request: web.Request) -> web.StreamResponse:
 async def entry(request: web.Request) -> web.StreamResponse:
     """Return one ended prompt; {} if it has not ended or does not exist."""
     prompt_id = request.match_info["prompt_id"]
-    job = await services(request).store.get(prompt_id)
+    here = services(request)
+    job = await here.store.get(prompt_id, here.user)
     found = {prompt_id: job.history_entry()} if job is not None and job.has_ended else {}
     return web.json_response(found, dumps=compact_json)
 
@@ -63,11 +65,11 @@ async def entry(request: web.Request) -> web.StreamResponse:
 @endpoints.post("/history", body=record(clear=BOOLEAN, delete=array(STRING)), errors=(400, 413, 507))
 async def forget(request: web.Request) -> web.StreamResponse:
     """Delete all or some ended prompts from the history. Pictures stay."""
-    store = services(request).store
+    here = services(request)
     body = await read_object(request)
     clear, delete = flag(body, "clear"), identifiers(body, "delete")
     if clear:
-        await store.clear_history()
+        await here.store.clear_history(here.user)
     if delete is not None:
-        await store.delete_history(delete)
+        await here.store.delete_history(delete, here.user)
     return web.Response()

@@ -13,7 +13,7 @@ from graph.folders import WORK_FOLDERS
 from server.http.endpoint import BOOLEAN, INTEGER, STRING, Endpoints, array, mapping, record
 from server.http.request_error import RequestError
 from server.routes.request_data import flag, read_object
-from server.services import services
+from server.services import require_operator, services
 from server.store.jobs import compact_json
 
 endpoints: Final = Endpoints("internal")
@@ -39,7 +39,9 @@ async def files(request: web.Request) -> web.StreamResponse:
 @endpoints.get("/internal/logs", answer=STRING)
 async def logs(request: web.Request) -> web.StreamResponse:
     """Return the latest lines of the log, as one text."""
-    lines = services(request).logs.lines()
+    here = services(request)
+    require_operator(here, "the log")
+    lines = here.logs.lines()
     return web.json_response("".join(f"{line['t']} - {line['m']}" for line in lines), dumps=compact_json)
 
 
@@ -54,7 +56,9 @@ async def logs(request: web.Request) -> web.StreamResponse:
 )
 async def raw_logs(request: web.Request) -> web.StreamResponse:
     """Return the latest lines of the log, each with its time."""
-    return web.json_response(services(request).logs.raw(), dumps=compact_json)
+    here = services(request)
+    require_operator(here, "the log")
+    return web.json_response(here.logs.raw(), dumps=compact_json)
 
 
 @endpoints.declare(
@@ -65,11 +69,13 @@ async def raw_logs(request: web.Request) -> web.StreamResponse:
 )
 async def subscribe(request: web.Request) -> web.StreamResponse:
     """Start or stop sending new lines of the log to a WebSocket client."""
+    here = services(request)
+    require_operator(here, "the log")
     body = await read_object(request)
     client_id, enabled = body.get("clientId"), flag(body, "enabled")
     if not isinstance(client_id, str) or enabled is None or len(client_id) > 200:
         raise RequestError(400, "invalid_body", "expected clientId and enabled")
-    services(request).logs.subscribe(client_id, enabled)
+    here.logs.subscribe(client_id, enabled)
     return web.Response()
 
 

@@ -65,6 +65,7 @@ async def job(request: web.Request) -> web.StreamResponse:
         ),
         Query("workflow_id", "only jobs of this workflow: the id that the editor gave it"),
         Query("search", "only jobs with these words in the texts of their inputs or in the names of their files"),
+        Query("user", "only jobs of this user, for the operator"),
         Query("since", "only jobs created at this time or later, in milliseconds", INTEGER),
         Query("until", "only jobs created before this time, in milliseconds", INTEGER),
         Query("existing", "leave files that no longer exist out of files", BOOLEAN),
@@ -90,6 +91,7 @@ async def job_list(request: web.Request) -> web.StreamResponse:
         )
     limit = min(LONGEST_PAGE, query_integer(request, "limit") or LONGEST_PAGE)
     offset = min(2**62, query_integer(request, "offset") or 0)
+    here = services(request)
     wanted = JobFilter(
         [STATUSES[word] for word in dict.fromkeys(words or STATUSES)],
         request.query.get("workflow_id") or None,
@@ -98,8 +100,8 @@ async def job_list(request: web.Request) -> web.StreamResponse:
         tuple(request.query.get("search", "").split()[:_MOST_WORDS]),
         query_integer(request, "since"),
         query_integer(request, "until"),
+        request.query.get("user") or None if here.user is None else here.user,
     )
-    here = services(request)
     found, total = await here.store.page(wanted, limit, offset)
     if query_flag(request, "existing"):
         found = await asyncio.to_thread(_with_existing_files, here, found)

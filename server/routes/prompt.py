@@ -48,6 +48,7 @@ async def submit(request: web.Request) -> web.StreamResponse:
 
     An editor's workflow is converted. A known prompt_id queues nothing again.
     """
+    here = services(request)
     try:
         body = await read_json(request)
     except RequestError as error:
@@ -60,7 +61,7 @@ async def submit(request: web.Request) -> web.StreamResponse:
             "extra_info": {},
         }
         return web.json_response({"error": answer, "node_errors": {}}, status=400, dumps=compact_json)
-    status, answered = await services(request).prompts.submit(body)
+    status, answered = await here.prompts.submit(body, here.user)
     headers = {"Retry-After": "1"} if status == 429 else None
     return web.json_response(answered, status=status, headers=headers, dumps=compact_json)
 
@@ -91,4 +92,5 @@ async def plan_sweep(request: web.Request) -> web.StreamResponse:
 @endpoints.get("/prompt", answer=record({"exec_info": record({"queue_remaining": INTEGER})}))
 async def remaining(request: web.Request) -> web.StreamResponse:
     """Return how many prompts wait or run."""
-    return web.json_response({"exec_info": {"queue_remaining": services(request).store.queue_remaining()}})
+    here = services(request)
+    return web.json_response({"exec_info": {"queue_remaining": here.store.queue_remaining(here.user)}})

@@ -9,7 +9,7 @@ from aiohttp import web
 from server.http.endpoint import ANYTHING, BOOLEAN, STRING, Endpoints, array, record
 from server.http.request_error import RequestError
 from server.routes.request_data import flag, identifiers, lenient_flag, read_object
-from server.services import services
+from server.services import require_operator, services
 
 endpoints: Final = Endpoints("queue")
 
@@ -26,7 +26,8 @@ ITEM: Final = {
 )
 async def queue(request: web.Request) -> web.StreamResponse:
     """List running and waiting jobs in order, and whether the queue is paused."""
-    return web.json_response(text=services(request).store.queue_json())
+    here = services(request)
+    return web.json_response(text=here.store.queue_json(here.user))
 
 
 @endpoints.post(
@@ -43,16 +44,20 @@ async def queue(request: web.Request) -> web.StreamResponse:
 )
 async def change_queue(request: web.Request) -> web.StreamResponse:
     """Clear or delete waiting prompts, pause or resume, move one prompt before another, retry failed ones."""
-    store = services(request).store
+    here = services(request)
+    store, user = here.store, here.user
     body = await read_object(request)
     clear, pause = flag(body, "clear"), flag(body, "pause")
     delete, retry, move = identifiers(body, "delete"), identifiers(body, "retry"), _move(body)
-    removed = await store.clear_pending() if clear else []
+    if pause is not None:
+        require_operator(here, "pausing the queue")
+    removed = await store.clear_pending(user) if clear else []
     if delete is not None:
-        removed += await store.delete_pending(delete)
-    if move is not None and not await store.move(*move):
-        raise RequestError(404, "not_waiting", "both prompts of a move must be waiting in the queue")
-    retried = await store.retry(retry) if retry is not None else []
+        removed += await store.delete_pending(delete, user)
+    if move is not None and not await store.move(*move, user):
+        details = "both must have the same user" if here.config.has_users else ""
+        raise RequestError(404, "not_waiting", "both prompts of a move must be waiting in the queue", details)
+    retried = await store.retry(retry, user) if retry is not None else []
     if pause is not None:
         await store.set_paused(pause)
     return web.json_response({"deleted": removed, "retried": retried, "paused": store.paused})
@@ -65,7 +70,8 @@ async def interrupt(request: web.Request) -> web.StreamResponse:
     prompt_id = body.get("prompt_id")
     if prompt_id is not None and not isinstance(prompt_id, str):
         raise RequestError(400, "invalid_body", "prompt_id must be text")
-    await services(request).scheduler.interrupt(prompt_id or None)
+    here = services(request)
+    await here.scheduler.interrupt(prompt_id or None, here.user)
     return web.Response()
 
 

@@ -61,7 +61,7 @@ def _read(entry: Any) -> tuple[str, SavedFile]:
 
 
 async def _outputs_of(here: Services, prompt_id: str) -> set[SavedFile]:
-    job = await here.store.get(prompt_id)
+    job = await here.store.get(prompt_id, here.user)
     if job is None or not job.has_ended:
         return set()
     shown = (files_in(output) for output in job.outputs.values() if isinstance(output, Mapping))

@@ -6,15 +6,14 @@ from typing import Final
 
 from aiohttp import web
 
-from server.http.endpoint import ANYTHING, BOOLEAN, FREE_OBJECT, STRING, Endpoints, record
+from server.http.endpoint import ANYTHING, FREE_OBJECT, Endpoints
+from server.http.identity import USER_HEADER
 from server.routes.request_data import read_json, read_object
 from server.services import services
 from server.store.jobs import compact_json
 
 endpoints: Final = Endpoints("settings")
 
-_FRONT_END_HEADER: Final = "Comfy-User"
-"""ComfyUI's front end sends it with every request."""
 _NAVIGATION: Final = "Comfy.Canvas.NavigationMode"
 _FRONT_END_DEFAULTS: Final = {
     "Comfy.Canvas.LeftMouseClickBehavior": "panning",
@@ -27,7 +26,7 @@ _FRONT_END_DEFAULTS: Final = {
 async def settings(request: web.Request) -> web.StreamResponse:
     """Return all settings; for a first visit of ComfyUI's front end, its own defaults of two of them."""
     found = await services(request).settings.all()
-    if _FRONT_END_HEADER in request.headers and _NAVIGATION not in found:
+    if USER_HEADER in request.headers and _NAVIGATION not in found:
         found = {**_FRONT_END_DEFAULTS, **found}
     return web.json_response(found, dumps=compact_json)
 
@@ -51,9 +50,3 @@ async def set_one(request: web.Request) -> web.StreamResponse:
     """Change one setting."""
     await services(request).settings.merge({request.match_info["name"]: await read_json(request)})
     return web.Response()
-
-
-@endpoints.get("/users", answer=record({"storage": STRING, "migrated": BOOLEAN}))
-async def users(request: web.Request) -> web.StreamResponse:
-    """Tell editors that the server stores their data, for a single user."""
-    return web.json_response({"storage": "server", "migrated": services(request).config.user_data.is_dir()})

@@ -48,7 +48,7 @@ async def picture(request: web.Request) -> web.StreamResponse:
 @endpoints.get("/user.css", answer=STRING, answer_type="text/css")
 async def user_style(request: web.Request) -> web.StreamResponse:
     """Send the style sheet in the user folder; an empty one if there is none."""
-    path = services(request).config.user_data / "user.css"
+    path = services(request).user_data / "user.css"
     style = await asyncio.to_thread(_text, path)
     return web.Response(text=style, content_type="text/css", headers={hdrs.CACHE_CONTROL: "no-cache"})
 

@@ -67,7 +67,7 @@ async def listing(request: web.Request) -> web.StreamResponse:
 )
 async def entries(request: web.Request) -> web.StreamResponse:
     """List the files and folders in a folder."""
-    top = services(request).config.user_data
+    top = services(request).user_data
     directory = await asyncio.to_thread(_path, request, request.query.get("path", ""))
     if directory == top:
         await asyncio.to_thread(top.mkdir, parents=True, exist_ok=True)
@@ -129,7 +129,7 @@ async def delete(request: web.Request) -> web.StreamResponse:
 
 
 def _path(request: web.Request, name: str) -> Path:
-    root = services(request).config.user_data
+    root = services(request).user_data
     try:
         return path_inside(root, name, "user data")
     except InputFileError as error:
@@ -156,7 +156,7 @@ def _rename(source: Path, target: Path, overwrite: bool) -> None:
 
 
 def _written(request: web.Request, path: Path) -> web.Response:
-    facts = _facts(path, services(request).config.user_data)
+    facts = _facts(path, services(request).user_data)
     if facts is None:
         raise RequestError(404, "not_found", "the file was deleted at once")
     return web.json_response(facts if query_flag(request, "full_info") else facts["path"], dumps=compact_json)

@@ -7,6 +7,7 @@ from typing import Final
 from aiohttp import hdrs, web
 
 from server.http.endpoint import Endpoints, Query
+from server.http.identity import caller_of
 from server.http.request_error import RequestError
 from server.services import services
 
@@ -39,5 +40,5 @@ async def websocket(request: web.Request) -> web.StreamResponse:
         compress=False,  # large messages are pictures, which are already compressed
     )
     await socket.prepare(request)
-    await here.hub.serve(socket, client_id or None)
+    await here.hub.serve(socket, client_id or None, caller_of(request))
     return socket

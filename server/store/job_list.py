@@ -41,7 +41,7 @@ class JobFilter:
     """Selects jobs by status (Sumi's names) and workflow (None: any), in one of the :data:`ORDERS`.
 
     ``words``: each is in a text of the prompt's inputs, or in a file's name. ``since`` and ``until`` limit the time of
-    creation, in milliseconds: ``since`` ≤ time < ``until``.
+    creation, in milliseconds: ``since`` ≤ time < ``until``. ``user``: whose jobs; None means everyone's.
     """
 
     statuses: Sequence[str]
@@ -51,12 +51,16 @@ class JobFilter:
     words: tuple[str, ...] = ()
     since: int | None = None
     until: int | None = None
+    user: str | None = None
 
 
 def page(connection: sqlite3.Connection, jobs: JobFilter, limit: int, offset: int) -> tuple[list[dict[str, Any]], int]:
     """Return a page of these jobs, and their total number. Times are in milliseconds."""
     of_these = f"FROM jobs WHERE status IN ({','.join('?' * len(jobs.statuses))})"
     values: tuple[Any, ...] = tuple(jobs.statuses)
+    if jobs.user is not None:
+        of_these += " AND user = ?"
+        values += (jobs.user,)
     if jobs.workflow_id is not None:
         of_these += f" AND {_WORKFLOW} = ?"
         values += (jobs.workflow_id,)
@@ -70,12 +74,13 @@ def page(connection: sqlite3.Connection, jobs: JobFilter, limit: int, offset: in
     (total,) = connection.execute(f"SELECT count(*) {of_these}", values).fetchone()
     way = "ASC" if jobs.ascending else "DESC"
     rows = connection.execute(
-        f"SELECT prompt_id, number, status, created, started, ended, outputs, error, {_WORKFLOW} {of_these} "
+        f"SELECT prompt_id, number, status, created, started, ended, outputs, error, {_WORKFLOW}, user {of_these} "
         f"ORDER BY {ORDERS[jobs.order]} {way}, place {way} LIMIT ? OFFSET ?",
         (*values, limit, offset),
     )
     return [
-        entry(*row[:6], outputs=json.loads(row[6]), error=json.loads(row[7]), workflow_id=row[8]) for row in rows
+        entry(*row[:6], outputs=json.loads(row[6]), error=json.loads(row[7]), workflow_id=row[8], user=row[9])
+        for row in rows
     ], total
 
 
@@ -95,6 +100,7 @@ def entry(
     outputs: Mapping[str, Any],
     error: Any,
     workflow_id: str | None,
+    user: str | None,
 ) -> dict[str, Any]:
     """Return one job in the form of the list."""
     files = list(_files(outputs))
@@ -111,6 +117,7 @@ def entry(
         "files": kept,  # Sumi's addition for galleries, which then need not load the history with its prompts
         "execution_error": error,
         "workflow_id": workflow_id,
+        **({} if user is None else {"user": user}),
     }
 
 
@@ -123,6 +130,7 @@ def entry_of(job: Job) -> dict[str, Any]:
         outputs=job.outputs,
         error=job.error,
         workflow_id=workflow.get("id") if isinstance(workflow, dict) else None,
+        user=job.user,
     )
 
 

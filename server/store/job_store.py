@@ -1,7 +1,8 @@
 """The queue and the history in SQLite. Accepted jobs survive a restart, a crash and a power cut.
 
 The queue's order and the text of waiting jobs are also kept in memory, so that listing the queue needs no disk.
-All methods are called on the event loop; other threads access the disk.
+All methods are called on the event loop; other threads access the disk. Methods with a ``user`` see and change only
+that user's jobs; None is the operator, who sees and changes everyone's.
 """
 
 from __future__ import annotations
@@ -18,8 +19,9 @@ from pathlib import Path
 from typing import Any, Final
 
 from server.store import job_list, job_table, webhook_table
-from server.store.jobs import Job, compact_json, whole
+from server.store.jobs import Job, compact_json, may_see, whole
 from server.store.queue_order import Key, QueueOrder
+from server.store.turns import Turns, User
 from server.store.webhook_table import Notice
 from server.store.writer import StoreError, StoreWriter, connect, explained
 
@@ -42,7 +44,6 @@ class JobStore:
         """Returns the notice to store with an ended job, if its request named a webhook."""
         self._order = QueueOrder()
         self._tails: dict[str, str] = {}
-        self._running: dict[str, Key] = {}
         self._adding: dict[str, asyncio.Future[Job]] = {}
         self._unsaved: dict[str, Job] = {}
         self._put_back: dict[str, Job] = {}
@@ -65,15 +66,16 @@ class JobStore:
         loop = asyncio.get_running_loop()
         self._lock = await asyncio.to_thread(job_table.lock, self.path)
         try:
-            rows, paused, largest = await asyncio.to_thread(job_table.prepare, self.path)
+            stored = await asyncio.to_thread(job_table.prepare, self.path)
             self._writer = StoreWriter(self.path, loop)
             self._connection = await loop.run_in_executor(self._reader, lambda: connect(self.path, read_only=True))
         except sqlite3.Error as error:
             self._lock.close()
             raise explained(error, self.path) from error
-        self._paused, self._number = paused, largest
-        for row in rows:
-            self._hold(Key(row["number"], row["place"], row["prompt_id"]), job_table.tail(dict(row)))
+        self._paused, self._number = stored.paused, stored.number
+        self._order.turns = Turns(stored.turns)
+        for row in stored.rows:
+            self._hold(Key(row["number"], row["place"], row["prompt_id"], row["user"]), job_table.tail(dict(row)))
         self._place = self._order.last_place()
 
     async def close(self) -> None:
@@ -120,7 +122,7 @@ class JobStore:
         else:
             row, tail = job_table.row_and_tail(job)
         if await self._writer.submit(lambda connection: job_table.insert(connection, row)):
-            self._hold(Key(job.number, job.place, job.prompt_id), tail)
+            self._hold(Key(job.number, job.place, job.prompt_id, job.user), tail)
             self.on_change()
             return job
         return await self.get(job.prompt_id) or await self._add(job)
@@ -130,13 +132,11 @@ class JobStore:
         key = None if self._paused else self._order.first()
         if key is None:
             return None
-        self._order.remove(key.prompt_id)
-        self._running[key.prompt_id] = key
+        self._order.start(key.prompt_id)
         try:
             job = self._put_back.pop(key.prompt_id, None) or await self._read(key.prompt_id)
         except StoreError:
-            del self._running[key.prompt_id]
-            self._order.insert(key)
+            self._order.put_back(key)
             raise
         if job is None:  # another program deleted its row
             self._forget(key.prompt_id)
@@ -144,18 +144,15 @@ class JobStore:
         job.number, job.place = key.number, key.place
         job.status, job.started, job.attempts = "running", time.time(), job.attempts + 1
         self._save_state(job)
+        self._save_turns()
         self.on_change()
         return job
 
     async def put_back(self, job: Job) -> None:
-        """Put a running job back at the front of the queue; its ``messages`` and counts are kept."""
-        self._running.pop(job.prompt_id, None)
-        first = self._order.first()
-        key = Key(job.number, job.place, job.prompt_id)
-        if first is not None and first.number <= job.number:
-            key = self._order.key_before(job.prompt_id, first.prompt_id)
+        """Put a running job back at the front of its user's jobs; its ``messages`` and counts are kept."""
+        key = self._order.front_key(job.prompt_id, job.number, job.place, job.user)
         job.status, job.number, job.place = "pending", key.number, key.place
-        self._order.insert(key)
+        self._order.put_back(key)
         self._put_back[job.prompt_id] = job
         row = job_table.row_of(job)
         saved = self._writer.submit(lambda connection: job_table.update(connection, row))
@@ -195,9 +192,9 @@ class JobStore:
         found: dict[int, Any] = await self._in_reader(lambda connection: job_table.parts(connection, prompt_id))
         return found
 
-    async def end_pending(self, prompt_id: str, end: Callable[[Job], None]) -> Job | None:
+    async def end_pending(self, prompt_id: str, end: Callable[[Job], None], user: User = None) -> Job | None:
         """Move a pending job to the history; ``end`` sets its status. Returns None if the job is not pending."""
-        if prompt_id not in self._order:
+        if not self._order.has(prompt_id, user):
             return None
         key = self._order.remove(prompt_id)
         try:
@@ -213,12 +210,13 @@ class JobStore:
         await self.finish(job)
         return job
 
-    async def delete_pending(self, prompt_ids: Iterable[str]) -> list[str]:
+    async def delete_pending(self, prompt_ids: Iterable[str], user: User = None) -> list[str]:
         """Remove the pending ones among these jobs, and return their ids. Running jobs are not changed.
 
         Raises StoreFullError; in that case all of them stay in the queue.
         """
-        keys = [self._order.remove(prompt_id) for prompt_id in dict.fromkeys(prompt_ids) if prompt_id in self._order]
+        wanted = [prompt_id for prompt_id in dict.fromkeys(prompt_ids) if self._order.has(prompt_id, user)]
+        keys = [self._order.remove(prompt_id) for prompt_id in wanted]
         removed = [key.prompt_id for key in keys]
         if not removed:
             return []
@@ -233,29 +231,34 @@ class JobStore:
         self.on_change()
         return removed
 
-    async def clear_pending(self) -> list[str]:
+    async def clear_pending(self, user: User = None) -> list[str]:
         """Remove all pending jobs."""
-        return await self.delete_pending(list(self._order))
+        return await self.delete_pending(self.pending(user))
 
-    async def move(self, prompt_id: str, before: str | None) -> bool:
-        """Move a pending job right before another, or to the end. Returns False if one of them is not pending."""
-        if prompt_id not in self._order or (before is not None and before not in self._order):
+    async def move(self, prompt_id: str, before: str | None, user: User = None) -> bool:
+        """Move a pending job right before another of the same user, or behind all of them.
+
+        Returns False if one of them is not pending, or they have different users.
+        """
+        if not self._order.has(prompt_id, user) or (before is not None and before not in self._order):
+            return False
+        owner = self._order[prompt_id].user
+        if before is not None and self._order[before].user != owner:
             return False
         if before == prompt_id:
             return True
-        self._order.remove(prompt_id)
-        self._order.insert(self._order.key_before(prompt_id, before))
-        keys = self._order.keys
+        self._order.move(prompt_id, before)
+        keys = self._order.lane(owner)
         self._place = max(self._place, self._order.last_place())
         await self._writer.submit(lambda connection: job_table.save_order(connection, keys))
         self.on_change()
         return True
 
-    async def retry(self, prompt_ids: Iterable[str]) -> list[str]:
+    async def retry(self, prompt_ids: Iterable[str], user: User = None) -> list[str]:
         """Queue failed and interrupted jobs again at the end, with the same ids. Returns the queued ids."""
         queued = []
         for prompt_id in dict.fromkeys(prompt_ids):
-            job = await self.get(prompt_id)
+            job = await self.get(prompt_id, user)
             if job is None or job.status not in ("error", "interrupted") or prompt_id in self._tails:
                 continue
             _, self._tails[prompt_id] = job_table.row_and_tail(
@@ -277,7 +280,7 @@ class JobStore:
                 if unsaved is not None:
                     self._unsaved[prompt_id] = unsaved
                 raise
-            self._order.insert(Key(job.number, job.place, prompt_id))
+            self._insert(Key(job.number, job.place, prompt_id, job.user))
             queued.append(prompt_id)
         if queued:
             self.on_change()
@@ -299,63 +302,87 @@ class JobStore:
         finally:
             self.on_change()
 
-    def pending(self) -> list[str]:
+    def pending(self, user: User = None) -> list[str]:
         """Return the pending ids, the next one to run first."""
-        return list(self._order)
+        return [key.prompt_id for key in self._order.waiting(user)]
 
-    def running(self) -> list[str]:
+    def running(self, user: User = None) -> list[str]:
         """Return the running ids."""
-        return list(self._running)
+        return [key.prompt_id for key in self._order.running(user)]
 
     def position(self, prompt_id: str) -> int | None:
-        """Return how many jobs run before this one; None if it is not pending."""
+        """Return how many jobs of all users run before this one; None if it is not pending."""
         return self._order.position(prompt_id) if prompt_id in self._order else None
 
-    def is_queued(self, prompt_id: str) -> bool:
+    def is_queued(self, prompt_id: str, user: User = None) -> bool:
         """Whether the job is pending or running."""
-        return prompt_id in self._order or prompt_id in self._running
+        return self._order.has(prompt_id, user) or self._order.runs(prompt_id, user)
 
-    def queue_remaining(self) -> int:
+    def queue_remaining(self, user: User = None) -> int:
         """Return the number of pending and running jobs."""
-        return len(self._order) + len(self._running)
+        return self._order.count(user)
 
     def pending_now(self) -> int:
         """Return the number of jobs that a worker could take now: none while the queue is paused."""
         return 0 if self._paused else len(self._order)
 
-    def queue_bytes(self) -> int:
+    def queue_bytes(self, user: User = None) -> int:
         """Return the bytes of memory that the text of these jobs takes."""
-        return sum(map(len, self._tails.values()))
+        if user is None:
+            return sum(map(len, self._tails.values()))
+        keys = [*self._order.running(user), *self._order.waiting(user)]
+        return sum(len(self._tails[key.prompt_id]) for key in keys)
 
-    def queue_json(self) -> str:
+    def queue_json(self, user: User = None) -> str:
         """Join the texts in memory to ``{"queue_running": [item], "queue_pending": [item], "paused": bool}``."""
-        running = ",".join(self._item(key) for key in self._running.values())
-        pending = ",".join(self._item(key) for key in self._order.keys)
+        running = ",".join(map(self._item, self._order.running(user)))
+        pending = ",".join(map(self._item, self._order.waiting(user)))
         paused = compact_json(self._paused)
         return f'{{"queue_running":[{running}],"queue_pending":[{pending}],"paused":{paused}}}'
 
+    # -- turns of sweeps ----------------------------------------------------------------------------------------
+
+    def begin_sweep(self, prompt_id: str, parts: int) -> None:
+        """Let each of the ``parts`` of a running sweep take a turn, instead of the job as a whole."""
+        self._order.begin_parts(prompt_id, parts)
+        self._save_turns()
+
+    def sweeps_in_turn(self, prompt_ids: Iterable[str]) -> list[str]:
+        """Return the running sweeps whose next part comes before the first waiting job, the earliest turn first.
+
+        While the queue is paused no waiting job can start, so all sweeps go on.
+        """
+        return list(prompt_ids) if self._paused else self._order.running_in_turn(prompt_ids)
+
+    def begin_part(self, prompt_id: str, left: int) -> None:
+        """Record that a part of a running sweep starts; ``left`` have not started yet."""
+        self._order.begin_part(prompt_id, left)
+        self._save_turns()
+
     # -- the history --------------------------------------------------------------------------------------------
 
-    async def get(self, prompt_id: str) -> Job | None:
+    async def get(self, prompt_id: str, user: User = None) -> Job | None:
         """Return a copy of the job with that id, in any state."""
         unsaved = self._unsaved.get(prompt_id)
+        job = unsaved or await self._read(prompt_id)
+        if job is None or not may_see(user, job.user):
+            return None
         if unsaved is not None:
             return unsaved
-        job = await self._read(prompt_id)
-        if job is not None and prompt_id in self._order:
-            job.number, job.place, _ = self._order[prompt_id]
+        if prompt_id in self._order:
+            job.number, job.place = self._order[prompt_id][:2]
             job.status = "pending"
-        elif job is not None and prompt_id in self._running:
+        elif self._order.runs(prompt_id):
             job.status = "running"
         return job
 
-    async def history_json(self, max_items: int | None = None, offset: int | None = None) -> str:
+    async def history_json(self, max_items: int | None = None, offset: int | None = None, user: User = None) -> str:
         """Return ``{prompt_id: history entry}`` of the ended jobs, oldest first, as JSON text.
 
         ``max_items`` without ``offset`` selects the newest; ``offset`` counts from the oldest.
         """
-        unsaved = list(self._unsaved.values())
-        stored = await self._in_reader(lambda connection: job_table.history(connection, max_items, offset))
+        unsaved = [job for job in self._unsaved.values() if may_see(user, job.user)]
+        stored = await self._in_reader(lambda connection: job_table.history(connection, max_items, offset, user))
         entries = dict(stored)
         for job in unsaved:
             if job.ended is not None:
@@ -366,17 +393,16 @@ class JobStore:
         """Return a page of these jobs in the form of ``job_list``, and their total number."""
         return await self._in_reader(lambda connection: job_list.page(connection, wanted, limit, offset))
 
-    async def delete_history(self, prompt_ids: Iterable[str]) -> None:
+    async def delete_history(self, prompt_ids: Iterable[str], user: User = None) -> None:
         """Delete ended jobs from the history. Their files stay."""
         gone = list(dict.fromkeys(prompt_ids))
-        for prompt_id in gone:
-            self._unsaved.pop(prompt_id, None)
-        await self._writer.submit(lambda connection: job_table.delete(connection, gone, "ended IS NOT NULL"))
+        self._drop_unsaved(gone, user)
+        await self._writer.submit(lambda connection: job_table.delete(connection, gone, "ended IS NOT NULL", user))
 
-    async def clear_history(self) -> None:
+    async def clear_history(self, user: User = None) -> None:
         """Delete all ended jobs from the history."""
-        self._unsaved.clear()
-        await self._writer.submit(lambda connection: connection.execute("DELETE FROM jobs WHERE ended IS NOT NULL"))
+        self._drop_unsaved(list(self._unsaved), user)
+        await self._writer.submit(lambda connection: job_table.clear_history(connection, user))
 
     async def counts(self) -> dict[str, int]:
         """Return the number of jobs with each status."""
@@ -384,7 +410,7 @@ class JobStore:
             lambda connection: connection.execute("SELECT status, count(*) FROM jobs GROUP BY status").fetchall()
         )
         ended = {status: count for status, count in found if status in ("success", "error", "interrupted")}
-        return {"pending": len(self._order), "running": len(self._running), **ended}
+        return {"pending": len(self._order), "running": len(self._order.running()), **ended}
 
     async def wait_ended(self, prompt_id: str, seconds: float) -> None:
         """Wait until the job has ended or was removed, or until ``seconds`` have passed."""
@@ -423,12 +449,27 @@ class JobStore:
     # -- internals----------------------------------------------------------------------------------------------
 
     def _hold(self, key: Key, tail: str) -> None:
-        self._order.insert(key)
+        self._insert(key)
         self._tails[key.prompt_id] = tail
+
+    def _insert(self, key: Key) -> None:
+        if self._order.insert(key):
+            self._save_turns()
+
+    def _save_turns(self) -> None:
+        """Store whose turn it is, if there are users. Without it, the order may be another after a restart."""
+        if turns := self._order.turns.to_store():
+            saved = self._writer.submit(lambda connection: job_table.save_turns(connection, turns))
+            saved.add_done_callback(lambda done: _log_failure(done, None))
+
+    def _drop_unsaved(self, prompt_ids: Iterable[str], user: User) -> None:
+        for prompt_id in prompt_ids:
+            if prompt_id in self._unsaved and may_see(user, self._unsaved[prompt_id].user):
+                del self._unsaved[prompt_id]
 
     def _forget(self, prompt_id: str) -> None:
         """Remove the job from the queue and wake the tasks that wait for its end."""
-        self._running.pop(prompt_id, None)
+        self._order.end(prompt_id)
         self._tails.pop(prompt_id, None)
         self._put_back.pop(prompt_id, None)
         for waiter in self._waiters.pop(prompt_id, ()):
@@ -481,6 +522,6 @@ class JobStore:
             raise explained(error, self.path) from error
 
 
-def _log_failure(saved: asyncio.Future[Any], prompt_id: str) -> None:
+def _log_failure(saved: asyncio.Future[Any], prompt_id: str | None) -> None:
     if not saved.cancelled() and (error := saved.exception()) is not None:
         log.error("%s", error, extra={"prompt_id": prompt_id})

@@ -8,7 +8,7 @@ import sqlite3
 import time
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 from server.store import webhook_table
 from server.store.jobs import Job, compact_json, whole
@@ -27,7 +27,7 @@ CREATE TABLE IF NOT EXISTS jobs (
     attempts INTEGER NOT NULL, worker_deaths INTEGER NOT NULL, created REAL NOT NULL, started REAL, ended REAL,
     prompt TEXT NOT NULL, extra_data TEXT NOT NULL, outputs_to_execute TEXT NOT NULL, node_errors TEXT NOT NULL,
     messages TEXT NOT NULL, outputs TEXT NOT NULL, meta TEXT NOT NULL, timings TEXT NOT NULL, cached TEXT NOT NULL,
-    error TEXT NOT NULL
+    error TEXT NOT NULL, user TEXT
 );
 CREATE INDEX IF NOT EXISTS jobs_waiting ON jobs (status, number, place);
 CREATE INDEX IF NOT EXISTS jobs_ended ON jobs (ended);
@@ -37,11 +37,18 @@ CREATE TABLE IF NOT EXISTS sweep_parts (
 CREATE TRIGGER IF NOT EXISTS sweep_parts_go_with_their_job AFTER DELETE ON jobs
     BEGIN DELETE FROM sweep_parts WHERE prompt_id = old.prompt_id; END;
 CREATE TABLE IF NOT EXISTS settings (name TEXT PRIMARY KEY, value TEXT NOT NULL);
-PRAGMA user_version = 1;
+CREATE TABLE IF NOT EXISTS turns (user TEXT PRIMARY KEY, next INTEGER NOT NULL) WITHOUT ROWID;
 """
+
+_OF_VERSION_2 = """
+CREATE INDEX IF NOT EXISTS jobs_of_users ON jobs (user, ended) WHERE user IS NOT NULL;
+PRAGMA user_version = 2;
+"""
+"""Statements that need the column ``user``, which databases of version 1 do not have."""
 
 _PLAIN = (
     "prompt_id", "number", "place", "status", "client_id", "attempts", "worker_deaths", "created", "started", "ended",
+    "user",
 )  # fmt: skip
 _AS_JSON = (
     "prompt", "extra_data", "outputs_to_execute", "node_errors",
@@ -49,7 +56,7 @@ _AS_JSON = (
 )  # fmt: skip
 _COLUMNS = _PLAIN + _AS_JSON
 _INTO_JOBS = f"INTO jobs ({','.join(_COLUMNS)}) VALUES ({','.join('?' * len(_COLUMNS))})"
-_CONSTANT = frozenset({"prompt_id", "prompt", "extra_data", "outputs_to_execute"})
+_CONSTANT = frozenset({"prompt_id", "user", "prompt", "extra_data", "outputs_to_execute"})
 _CHANGING = [name for name in _COLUMNS if name not in _CONSTANT]
 _UPDATE_JOBS = f"UPDATE jobs SET {', '.join(f'{name} = ?' for name in _CHANGING)} WHERE prompt_id = ?"
 
@@ -69,8 +76,17 @@ def lock(path: Path) -> sqlite3.Connection:
     return held
 
 
-def prepare(path: Path) -> tuple[list[sqlite3.Row], bool, int]:
-    """Create the tables; put running jobs back at the front. Returns pending jobs, whether paused, the next number."""
+class Stored(NamedTuple):
+    """The queue as it was stored: pending jobs, whether it is paused, the next number, and users' next turns."""
+
+    rows: list[sqlite3.Row]
+    paused: bool
+    number: int
+    turns: dict[str | None, int]
+
+
+def prepare(path: Path) -> Stored:
+    """Create the tables, or those that an older version lacks; put running jobs back at the front."""
     try:
         return _prepare_sound(path)
     except sqlite3.DatabaseError as error:
@@ -84,11 +100,18 @@ def prepare(path: Path) -> tuple[list[sqlite3.Row], bool, int]:
         return _prepare_sound(path)
 
 
-def _prepare_sound(path: Path) -> tuple[list[sqlite3.Row], bool, int]:
+def _prepare_sound(path: Path) -> Stored:
     connection = connect(path)
     connection.row_factory = sqlite3.Row
     try:
         connection.executescript(_SCHEMA + webhook_table.SCHEMA)
+        for table in ("jobs", "webhooks"):
+            _add_user(connection, table)
+        connection.executescript(_OF_VERSION_2)
+        connection.execute(
+            "UPDATE turns SET next = next - (SELECT count(*) FROM jobs WHERE status = 'running' AND jobs.user IS "
+            "nullif(turns.user, ''))"
+        )
         (first,) = connection.execute("SELECT min(number) FROM jobs WHERE status = 'pending'").fetchone()
         connection.execute(
             "UPDATE jobs SET status = 'pending', number = min(number, coalesce(?, number)), "
@@ -96,17 +119,26 @@ def _prepare_sound(path: Path) -> tuple[list[sqlite3.Row], bool, int]:
             (first,),
         )
         rows = connection.execute(
-            "SELECT prompt_id, number, place, prompt, extra_data, outputs_to_execute FROM jobs WHERE status = 'pending'"
+            "SELECT prompt_id, number, place, user, prompt, extra_data, outputs_to_execute FROM jobs "
+            "WHERE status = 'pending'"
         ).fetchall()
+        turns = {row["user"] or None: row["next"] for row in connection.execute("SELECT user, next FROM turns")}
         paused = connection.execute("SELECT value FROM settings WHERE name = 'paused'").fetchone()
         (largest,) = connection.execute("SELECT max(abs(number)) FROM jobs WHERE abs(number) < 1e15").fetchone()
     finally:
         connection.close()
-    return (
+    return Stored(
         rows,
         paused is not None and json.loads(paused["value"]),
         0 if largest is None else int(largest) + 1,
+        turns,
     )
+
+
+def _add_user(connection: sqlite3.Connection, table: str) -> None:
+    """Add the column ``user`` to a table of version 1. Its rows then belong to no user."""
+    if "user" not in {row["name"] for row in connection.execute(f"PRAGMA table_info({table})")}:
+        connection.execute(f"ALTER TABLE {table} ADD COLUMN user TEXT")
 
 
 def row_of(job: Job, whole: bool = False) -> tuple[Any, ...]:
@@ -146,7 +178,14 @@ def save_state(connection: sqlite3.Connection, job: tuple[Any, ...]) -> None:
 def save_order(connection: sqlite3.Connection, keys: list[Key]) -> None:
     connection.executemany(
         "UPDATE jobs SET number = ?, place = ? WHERE prompt_id = ? AND (number, place) != (?, ?)",
-        [(*key, key.number, key.place) for key in keys],
+        [(key.number, key.place, key.prompt_id, key.number, key.place) for key in keys],
+    )
+
+
+def save_turns(connection: sqlite3.Connection, turns: Mapping[str | None, int]) -> None:
+    """Store the number of each user's next turn. The operator's has an empty name."""
+    connection.executemany(
+        "INSERT OR REPLACE INTO turns VALUES (?, ?)", [(user or "", turn) for user, turn in turns.items()]
     )
 
 
@@ -181,10 +220,24 @@ def parts(connection: sqlite3.Connection, prompt_id: str) -> dict[int, Any]:
     return {row[0]: json.loads(row[1]) for row in rows}
 
 
-def delete(connection: sqlite3.Connection, prompt_ids: list[str], condition: str) -> None:
+def delete(connection: sqlite3.Connection, prompt_ids: list[str], condition: str, user: str | None = None) -> None:
+    """Delete those of the jobs that meet the condition and, unless ``user`` is None, are the user's."""
+    also, values = _of(user)
     connection.executemany(
-        f"DELETE FROM jobs WHERE prompt_id = ? AND {condition}", [(prompt_id,) for prompt_id in prompt_ids]
+        f"DELETE FROM jobs WHERE prompt_id = ? AND {condition}{also}",
+        [(prompt_id, *values) for prompt_id in prompt_ids],
     )
+
+
+def clear_history(connection: sqlite3.Connection, user: str | None = None) -> None:
+    """Delete all ended jobs, or the user's."""
+    also, values = _of(user)
+    connection.execute(f"DELETE FROM jobs WHERE ended IS NOT NULL{also}", values)
+
+
+def _of(user: str | None) -> tuple[str, tuple[str, ...]]:
+    """Return a condition that selects a user's jobs, and its values; an empty one for None."""
+    return ("", ()) if user is None else (" AND user = ?", (user,))
 
 
 def select(connection: sqlite3.Connection, prompt_id: str) -> Job | None:
@@ -192,14 +245,18 @@ def select(connection: sqlite3.Connection, prompt_id: str) -> Job | None:
     return None if row is None else _job(row)
 
 
-def history(connection: sqlite3.Connection, max_items: int | None, offset: int | None) -> list[tuple[str, str]]:
+def history(
+    connection: sqlite3.Connection, max_items: int | None, offset: int | None, user: str | None = None
+) -> list[tuple[str, str]]:
+    """Return the ids and history entries of ended jobs, oldest first; only the user's unless ``user`` is None."""
+    also, values = _of(user)
     if max_items is not None and max_items >= 0 and (offset is None or offset < 0):
-        (count,) = connection.execute("SELECT count(*) FROM jobs WHERE ended IS NOT NULL").fetchone()
+        (count,) = connection.execute(f"SELECT count(*) FROM jobs WHERE ended IS NOT NULL{also}", values).fetchone()
         offset = max(0, count - max_items)
     rows = connection.execute(
         "SELECT prompt_id, number, prompt, extra_data, outputs_to_execute, outputs, meta, status, messages FROM jobs "
-        "WHERE ended IS NOT NULL ORDER BY ended, rowid LIMIT ? OFFSET ?",
-        (-1 if max_items is None else max_items, max(0, offset or 0)),
+        f"WHERE ended IS NOT NULL{also} ORDER BY ended, rowid LIMIT ? OFFSET ?",
+        (*values, -1 if max_items is None else max_items, max(0, offset or 0)),
     )
     return [(row[0], _entry(*row)) for row in rows]
 

@@ -27,7 +27,8 @@ class Job:
     ``number`` orders the queue, smallest first; jobs with equal numbers run in the order of ``place``.
     ``messages`` are the ``[event, data]`` pairs in the history. ``outputs`` and ``meta`` hold the data that
     nodes showed, by node id; ``timings`` the seconds by node id.
-    ``node_errors`` are the validation errors of outputs that do not run.
+    ``node_errors`` are the validation errors of outputs that do not run. ``user`` is the name of the user who queued
+    it, None for the operator, which is everyone on a server without users.
     """
 
     prompt_id: str
@@ -50,6 +51,12 @@ class Job:
     node_errors: dict[str, Any] = field(default_factory=dict)
     error: dict[str, Any] | None = None
     place: float = 0.0
+    user: str | None = None
+
+    @property
+    def log_facts(self) -> dict[str, str]:
+        """The job's id and user, as ``extra`` of its log records."""
+        return {"prompt_id": self.prompt_id, **({} if self.user is None else {"user": self.user})}
 
     @property
     def has_ended(self) -> bool:
@@ -79,6 +86,11 @@ class Job:
         """Return the status for ``GET /history``, where interrupted jobs count as errors (unlike in ``GET /jobs``)."""
         done = self.status == "success"
         return {"status_str": "success" if done else "error", "completed": done, "messages": self.messages}
+
+
+def may_see(viewer: str | None, owner: str | None) -> bool:
+    """Whether a user may see and change what belongs to ``owner``. The operator, None, may do so with everything."""
+    return viewer is None or viewer == owner
 
 
 def whole(number: float) -> float:

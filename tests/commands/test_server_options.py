@@ -9,10 +9,11 @@ from pathlib import Path
 
 import pytest
 
+from commands.access_options import take_tokens_from_environment
 from commands.devices import devices_of
 from commands.options import OptionError, configure_device, folders_of
 from commands.serve import config_of, worker_command, worker_plan
-from commands.server_options import take_token_from_environment, without_secrets
+from commands.server_options import without_secrets
 from main import parser
 from nodes import vram
 
@@ -116,8 +117,8 @@ def test_a_worker_gets_the_same_flags_but_no_secret() -> None:
 
 def test_the_token_of_the_environment_is_taken_out_of_it(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("SUMI_TOKEN", "abc\n")
-    assert take_token_from_environment() == "abc" and "SUMI_TOKEN" not in os.environ
-    assert take_token_from_environment() is None
+    assert take_tokens_from_environment() == ["abc"] and "SUMI_TOKEN" not in os.environ
+    assert take_tokens_from_environment() == []
 
 
 def test_as_many_workers_as_asked_for() -> None:

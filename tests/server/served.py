@@ -221,7 +221,7 @@ async def serving(
         factories = {f"worker {index}": lambda: InProcessWorker("thread", host) for index in range(workers)}
     catalogue = Catalogue(folders, config.saved_nodes)
     scheduler = Scheduler(store, hub, catalogue, factories)
-    webhooks = Webhooks(store, config.token, delays=(0, 0.05, 0.1))
+    webhooks = Webhooks(store, config.signing_token, delays=(0, 0.05, 0.1))
     scheduler.on_job_ended.append(webhooks.job_ended)
     prompts = Prompts(store, scheduler, prompt_limits, config.webhook_hosts)
     app = make_app(config, store, scheduler, hub, prompts)

@@ -340,8 +340,8 @@ def test_the_user_s_style_sheet_is_empty_unless_there_is_one(tmp_path: Path) -> 
     async def check() -> None:
         async with serving(tmp_path, workers=0) as server:
             assert await server.get("/user.css") == b""
-            server.config.user_data.mkdir(parents=True, exist_ok=True)
-            (server.config.user_data / "user.css").write_text("body { color: red }")
+            server.services.user_data.mkdir(parents=True, exist_ok=True)
+            (server.services.user_data / "user.css").write_text("body { color: red }")
             assert await server.get("/user.css") == b"body { color: red }"
 
     asyncio.run(check())

@@ -10,8 +10,8 @@ from typing import Any, Final
 
 from aiohttp import web
 
-from server.files.settings import Settings
 from server.interfaces.runs import Run
+from server.store.jobs import may_see
 
 
 @dataclass(eq=False)
@@ -43,10 +43,9 @@ class Activity:
 
 
 class Activities:
-    """The requests of A1111's interface that are being answered, oldest first, and the options."""
+    """The requests of A1111's interface that are being answered, oldest first."""
 
-    def __init__(self, options: Settings):
-        self.options = options
+    def __init__(self) -> None:
         self._active: list[Activity] = []
 
     @contextmanager
@@ -59,21 +58,22 @@ class Activities:
         finally:
             self._active.remove(activity)
 
-    def current(self) -> Activity | None:
-        """Return the request whose job runs, or else the first one that waits."""
-        running = (activity for activity in self._active if activity.run.progress.node is not None)
-        return next(running, self._active[0] if self._active else None)
+    def current(self, user: str | None) -> Activity | None:
+        """Return the user's request whose job runs, or else the first one that waits; for the operator anyone's."""
+        active = [activity for activity in self._active if may_see(user, activity.run.user)]
+        running = (activity for activity in active if activity.run.progress.node is not None)
+        return next(running, active[0] if active else None)
 
-    async def stop(self, *, skip: bool = False) -> None:
-        """Stop the current request. It answers with the pictures that are finished."""
-        activity = self.current()
+    async def stop(self, user: str | None, *, skip: bool = False) -> None:
+        """Stop the user's current request. It answers with the pictures that are finished."""
+        activity = self.current(user)
         if activity is not None:
             activity.interrupted, activity.skipped = not skip, skip
             await activity.run.stop()
 
-    def progress(self, *, with_picture: bool) -> dict[str, Any]:
+    def progress(self, user: str | None, *, with_picture: bool) -> dict[str, Any]:
         """Return the answer of ``GET /sdapi/v1/progress``."""
-        activity = self.current()
+        activity = self.current(user)
         state: dict[str, Any] = {
             "skipped": False,
             "interrupted": False,

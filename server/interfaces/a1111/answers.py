@@ -15,6 +15,7 @@ from graph.formats.picture import texts_in
 from server.http.request_error import RequestError
 from server.interfaces.a1111.activity import activities
 from server.interfaces.a1111.infotext import VERSION, extra_parameters, infotexts
+from server.interfaces.a1111.options import stored_options
 from server.interfaces.a1111.parameters import PictureRequest, read_picture_request
 from server.interfaces.a1111.pictures import keep_pictures
 from server.interfaces.a1111.resources import Resources
@@ -38,7 +39,7 @@ async def draw(request: web.Request, *, image_to_image: bool) -> web.StreamRespo
         expected = 'expected a JSON object such as {"prompt": "a cat"}'
         raise RequestError(422, "missing_body", "the request has no body", expected)
     body = await read_object(request)
-    options = await activities(request).options.all()
+    options = await stored_options(here).all()
     wanted = read_picture_request(body, options, image_to_image=image_to_image)
     pictures = await keep_pictures(here, wanted)
     registry = await current_registry(here)

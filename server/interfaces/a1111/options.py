@@ -1,4 +1,4 @@
-"""The settings of A1111's interface. They are stored in ``user/a1111_options.json``."""
+"""The settings of A1111's interface. They are stored in ``user/a1111_options.json``, a user's in the user's folder."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from server.interfaces.a1111.parameters import EMPHASES
 from server.interfaces.a1111.resources import Resources
 from server.services import Services
 
-FILE: Final = "a1111_options.json"
+_FILE: Final = "a1111_options.json"
 _DEFAULTS: Final[dict[str, Any]] = {
     "sd_vae": "Automatic",
     "CLIP_stop_at_last_layers": 1,
@@ -31,9 +31,14 @@ _DEFAULTS: Final[dict[str, Any]] = {
 """Options that Sumi has, and others that clients read."""
 
 
-async def read_options(here: Services, stored: Settings) -> dict[str, Any]:
+def stored_options(here: Services) -> Settings:
+    """Return the options that were set, without the others."""
+    return here.users.options(here.user, _FILE)
+
+
+async def read_options(here: Services) -> dict[str, Any]:
     """Return all options. ``sd_model_checkpoint`` is the title of the checkpoint in use, empty if there is none."""
-    found = {**_DEFAULTS, **await stored.all()}
+    found = {**_DEFAULTS, **await stored_options(here).all()}
 
     def checkpoint() -> tuple[str, str | None]:
         resources = Resources(here.config.folders)
@@ -51,7 +56,7 @@ async def read_options(here: Services, stored: Settings) -> dict[str, Any]:
     return {**found, "sd_model_checkpoint": title, "sd_checkpoint_hash": digits}
 
 
-async def change_options(here: Services, stored: Settings, changes: dict[str, Any]) -> None:
+async def change_options(here: Services, changes: dict[str, Any]) -> None:
     """Set options; others are kept for clients that read them back. Raises RequestError (422) for unusable values."""
     fields = Fields(changes)
     fields.whole("CLIP_stop_at_last_layers", 1, 1, 24)
@@ -65,4 +70,4 @@ async def change_options(here: Services, stored: Settings, changes: dict[str, An
         resources.vae(fields.text("sd_vae"))
 
     await asyncio.to_thread(checked)
-    await stored.merge(kept)
+    await stored_options(here).merge(kept)

@@ -128,7 +128,7 @@ class Answering:
         if self.wanted.output_format != "png":
             quality = _USUAL_QUALITY if self.wanted.compression is None else self.wanted.compression
             address += f"&preview={self.wanted.output_format};{quality}"
-        if (token := self.here.config.token) is not None and not self.here.config.no_auth:
+        if (token := self.here.config.signing_token(self.here.user)) is not None:
             address = signed(address, token)
         return f"{self.request.scheme}://{self.request.host}{address}"
 

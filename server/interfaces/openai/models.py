@@ -54,7 +54,7 @@ def _named(here: Services, name: str, registry: Registry) -> Checkpoint | Callab
         if (reason := checkpoint.reason_not_to_run) is not None:
             raise parameter_error("model", f"{name[:100]!r} {reason}, which makes no picture of a text here")
         return checkpoint
-    saved = find_app(name, here.config.user_data, EXAMPLES)
+    saved = find_app(name, here.user_data, EXAMPLES)
     if saved is None:
         return None
     try:
@@ -72,7 +72,7 @@ async def listed_models(here: Services) -> list[dict[str, Any]]:
 def _listed(here: Services, registry: Registry) -> list[dict[str, Any]]:
     folders = here.config.folders
     listed = [_entry(name, folders.find("checkpoints", name).stat().st_mtime) for name in checkpoint_names(folders)]
-    for saved in saved_apps(here.config.user_data, EXAMPLES):
+    for saved in saved_apps(here.user_data, EXAMPLES):
         try:
             fields = read_saved(saved, registry).fields
         except (FormatError, OSError):

@@ -44,7 +44,7 @@ class Served:
 def check(test: Callable[[Served], Awaitable[None]]) -> None:
     async def body() -> None:
         hub = Hub({"supports_preview_metadata": True, "max_upload_size": 5})
-        hub.queue_remaining = lambda: 3
+        hub.queue_remaining = lambda user: 3
 
         async def serve(request: web.Request) -> web.WebSocketResponse:
             socket = web.WebSocketResponse()
@@ -75,7 +75,7 @@ STATUS = {"exec_info": {"queue_remaining": 3}}
 
 def test_a_client_is_told_the_queue_and_what_it_missed() -> None:
     async def test(served: Served) -> None:
-        served.hub.greeting = lambda client_id: [("executing", {"node": "3", "to": client_id})]
+        served.hub.greeting = lambda client_id, user: [("executing", {"node": "3", "to": client_id})]
         async with served.client("me") as socket:
             assert await read(socket) == ("status", {"status": STATUS, "sid": "me"})
             assert await read(socket) == ("executing", {"node": "3", "to": "me"})
@@ -147,7 +147,7 @@ def test_changes_in_quick_succession_are_few_statuses_and_the_last_is_told() -> 
         async with served.client("me") as socket:
             await read(socket)
             queue: list[int] = []
-            served.hub.queue_remaining = lambda: len(queue)
+            served.hub.queue_remaining = lambda user: len(queue)
             for number in range(400):
                 queue.append(number)
                 served.hub.queue_changed()

@@ -7,6 +7,7 @@ from typing import Any
 
 from graph import events
 from server.http.hub import Client, Hub
+from server.http.identity import OPERATOR
 from server.queue.messages import STATE_NODES, RunMessages, node_weights
 from server.store.jobs import Job
 from tests.server.websocket_messages import heard
@@ -18,7 +19,7 @@ class Listening:
     def __init__(self, nodes: int = 3, client_id: str | None = "me"):
         self.job = Job("p", 0, {str(node): {"class_type": "X"} for node in range(nodes)}, client_id=client_id)
         self.hub = Hub()
-        self.client = Client(None, "me")  # type: ignore[arg-type] - nothing is sent, only queued
+        self.client = Client(None, "me", OPERATOR)  # type: ignore[arg-type] - nothing is sent, only queued
         self.hub._clients["me"] = [self.client]
         self.finished: list[tuple[str, float]] = []
         self.messages = RunMessages(self.job, self.hub, lambda kind, seconds: self.finished.append((kind, seconds)))

@@ -7,6 +7,7 @@ from typing import Any
 
 from graph import events
 from server.http.hub import Client, Hub
+from server.http.identity import OPERATOR
 from server.queue.sweep_messages import SweepMessages
 from server.store.jobs import Job
 from tests.server.websocket_messages import heard
@@ -18,7 +19,7 @@ class Listening:
     def __init__(self, total: int = 3):
         self.job = Job("p", 0, {str(node): {"class_type": "X"} for node in range(2)}, client_id="me")
         hub = Hub()
-        self.client = Client(None, "me")  # type: ignore[arg-type] - nothing is sent, only queued
+        self.client = Client(None, "me", OPERATOR)  # type: ignore[arg-type] - nothing is sent, only queued
         hub._clients["me"] = [self.client]
         self.messages = SweepMessages(self.job, hub, lambda kind, seconds: None, total)
 
