@@ -86,7 +86,7 @@ def test_users_see_and_change_only_their_own_jobs(tmp_path: Path) -> None:
             await server.post("/history", {"clear": True, "delete": [old]}, **BOB)
             file = (await server.get(f"/jobs/{old}", **ANN))["outputs"]["2"]["files"][0]
             body = {"files": [{"prompt_id": old, **{key: file[key] for key in ("filename", "subfolder", "type")}}]}
-            await server.post("/saved_files/delete", body, status=400, **BOB)
+            await server.post("/saved_files/delete", body, status=403, **BOB)
             assert set(await server.get("/history", **ANN)) == {old, failed}
             assert ids(await server.get("/queue", **ANN)) == [hers]
             assert (await server.post("/prompt", {"prompt": saved(), "prompt_id": hers}, status=400, **BOB))["error"]
