@@ -21,6 +21,7 @@ from nodes import compilers, compiling, device
 from nodes.changes import network_nodes
 from nodes.changes.adding import with_changes
 from nodes.changes.fewer_calls_nodes import deep_cache as deep_cache_node
+from nodes.changes.fewer_calls_nodes import easy_cache, lazy_cache
 from nodes.model_folders import folders
 from nodes.models.checkpoint import Checkpoint
 from nodes.models.contents import model_in
@@ -88,19 +89,23 @@ def small_model(folder: Path) -> Model:
     return model_in(Checkpoint.open(folder / "small.safetensors"))
 
 
+def with_deep_cache(model: Model) -> Model:
+    return deep_cache_node(model=model, cache_interval=2, cache_depth=1)
+
+
 def small_vae() -> AutoencoderKL:
     torch.manual_seed(0)
     return AutoencoderKL(VAE).requires_grad_(False)
 
 
-def latent(model: Model, size: tuple[int, int] = (8, 8)) -> Any:
-    """Two steps with guidance."""
+def latent(model: Model, size: tuple[int, int] = (8, 8), steps: int = 2) -> Any:
+    """A few steps with guidance."""
     shape = (1, 4, *size)
 
     def prompt(seed: int) -> list[list[Any]]:
         return [[torch.randn(1, 77, SMALL.context_width, generator=torch.Generator().manual_seed(seed)), {}]]
 
-    sigmas = sigmas_for("normal", 2, model.sampling.levels())
+    sigmas = sigmas_for("normal", steps, model.sampling.levels())
     arguments: dict[str, Any] = {"sampler": SAMPLERS["euler"], "positive": prompt(1), "negative": prompt(2)}
     return sample(model, initial_noise(shape, 3), sigmas, scale=4.0, latent=torch.zeros(shape), seed=3, **arguments)
 
@@ -154,6 +159,38 @@ def test_a_compiler_that_fails_leaves_the_picture_as_it_is(tmp_path: Path, monke
     assert torch.equal(torch.tensor(found["picture"]), decode(small_vae(), LATENT))
 
 
+@pytest.mark.slow
+def test_a_model_with_patched_weights_is_compiled_too(
+    model: Model, context: NodeContext, compile_option: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("TORCHINDUCTOR_COMPILE_THREADS", "1")
+    patched = network_nodes.unet_self_attention_multiply(model=model, q=0.5, k=1.0, v=1.0, out=2.0)
+    assert patched.patches
+    found = latent(patched)
+    assert context.warnings == []
+    device.configure("cpu", "fp32")
+    torch.testing.assert_close(found, latent(patched), rtol=1e-3, atol=1e-3)
+    assert not torch.allclose(found, latent(model), rtol=1e-2, atol=1e-2)
+
+
+@pytest.mark.parametrize(
+    "cached",
+    [
+        lambda model: easy_cache(model=model, reuse_threshold=0.9, start_percent=0.0, end_percent=1.0),
+        lambda model: lazy_cache(model=model, reuse_threshold=0.9, start_percent=0.0, end_percent=1.0),
+        with_deep_cache,
+    ],
+)
+def test_step_caches_work_with_patched_weights(
+    cached: Callable[[Model], Model], model: Model, context: NodeContext
+) -> None:
+    patched = network_nodes.unet_self_attention_multiply(model=model, q=0.5, k=1.0, v=1.0, out=2.0)
+    found = latent(cached(patched), steps=8)
+    assert not torch.equal(found, latent(patched, steps=8))  # calls were left out
+    assert not torch.equal(found, latent(cached(model), steps=8))
+    assert torch.equal(found, latent(dataclasses.replace(cached(model), patches=patched.patches), steps=8))
+
+
 def test_without_a_compiler_networks_run_as_they_are_with_one_notice(
     model: Model, context: NodeContext, no_compiler: None, compile_option: None
 ) -> None:
@@ -167,10 +204,6 @@ def test_without_a_compiler_networks_run_as_they_are_with_one_notice(
 
 def changed_inside(model: Model) -> Model:
     return network_nodes.free_u(model=model, b1=1.3, b2=1.4, s1=0.9, s2=0.2)
-
-
-def with_deep_cache(model: Model) -> Model:
-    return deep_cache_node(model=model, cache_interval=2, cache_depth=1)
 
 
 def with_a_part_replaced(model: Model) -> Model:
