@@ -27,10 +27,11 @@ COPY pyproject.toml ./
 RUN /opt/venv/bin/python -c "import tomllib; p = tomllib.load(open('pyproject.toml', 'rb'))['project']; \
         print(*p['dependencies'], *p['optional-dependencies']['cluster'], sep='\n')" > /tmp/packages.txt \
     && /opt/venv/bin/pip install --requirement /tmp/packages.txt
-# Parts that only compilers, Java programs and the packages' own tests use.
+# Without the parts that only compilers, Java programs and the packages' own tests use.
 RUN cd /opt/venv/lib/python3*/site-packages \
-    && rm -rf torch/include torch/share/cmake torch/lib/*.a torch/bin/*test* ray/jars ray/rllib \
-    && find numpy scipy networkx -type d -name tests -prune -exec rm -rf {} +
+    && rm -rf torch/include torch/share/cmake torch/lib/*.a torch/test ray/jars ray/rllib \
+    && find torch/bin -type f ! -name torch_shm_manager -delete \
+    && find numpy scipy sympy networkx -type d -name tests -prune -exec rm -rf {} +
 
 FROM ${PYTHON_IMAGE}
 RUN useradd --uid 1000 --user-group --create-home sumi \

@@ -37,9 +37,8 @@ class Buildah:
     """Runs buildah with its images in ``folder``, without touching the machine's own."""
 
     def __init__(self, folder: Path):
-        self._command = [
-            "buildah", "--storage-driver", "overlay", "--root", str(folder / "images"), "--runroot", str(folder / "run"),
-        ]  # fmt: skip
+        places = ["--root", str(folder / "images"), "--runroot", str(folder / "run")]
+        self._command = ["buildah", "--storage-driver", "overlay", *places]
 
     def __call__(self, *arguments: str) -> None:
         subprocess.run([*self._command, *arguments], check=True)
@@ -78,14 +77,11 @@ def make_bases(buildah: Buildah, folder: Path, added: list[Path], environment: l
     buildah("commit", "--quiet", "--rm", container, NODE_BASE)
 
 
-def build(buildah: Buildah, arguments: list[str]) -> dict[str, Any]:
-    """Build the image, and return its configuration."""
+def build(buildah: Buildah, arguments: list[str]) -> None:
+    """Build the image."""
     bases = [f"PYTHON_IMAGE={PYTHON_BASE}", f"NODE_IMAGE={NODE_BASE}"]
     flags = [flag for argument in [*bases, *arguments] for flag in ("--build-arg", argument)]
     buildah("bud", "--isolation", "chroot", "--layers", "--format", "docker", *flags, "--tag", IMAGE, str(ROOT))
-    image: dict[str, Any] = json.loads(buildah.read("inspect", "--type", "image", IMAGE))
-    config: dict[str, Any] = image["Docker"]["config"]
-    return config
 
 
 def check(buildah: Buildah, config: dict[str, Any]) -> None:
@@ -175,7 +171,7 @@ def main() -> None:
     options.folder.mkdir(parents=True, exist_ok=True)
     if PYTHON_BASE not in buildah.read("images", "--format", "{{.Name}}"):
         make_bases(buildah, options.folder, options.add, options.env)
-    config = build(buildah, options.build_arg)
+    build(buildah, options.build_arg)
     print_sizes(buildah)
     subprocess.run(
         ["unshare", "--net", sys.executable, __file__, "--folder", options.folder, "--only-check"], check=True
