@@ -8,9 +8,10 @@ catalogue and the scheduler. The cost of the connections to the workers is not i
 measures it with Ray.
 
 For every pair of a number of workers and seconds, jobs for several rounds of all workers are posted, over 16
-connections, while one client listens. Busy is the share of the workers' time in which they ran a job; the rate counts
-jobs from the first start to the last end; the CPU time is the server's, for each job; the 99th percentile is that of
-``GET /queue`` meanwhile.
+connections, to a paused queue, which then resumes. A run takes 80 to 120 % of the seconds, so that not all end at once.
+Busy is the share of the workers' time in which they ran a job; the rate counts jobs from the first start to the last
+end; the CPU time is the server's, for each job, from its request on; the 99th percentile is that of ``GET /queue``
+meanwhile.
 """
 
 from __future__ import annotations
@@ -19,6 +20,7 @@ import argparse
 import asyncio
 import json
 import os
+import random
 import subprocess
 import sys
 import tempfile
@@ -30,7 +32,7 @@ from typing import Any
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
-from benchmarks.job_load import run_jobs
+from benchmarks.job_load import all_succeeded, run_jobs
 from benchmarks.running_server import cpu_seconds, free_port, get, until
 from graph.errors import Problem
 from graph.events import NodeFinished, NodeOutput, NodesCached, NodeStarted, RunStarted, RunSucceeded
@@ -96,7 +98,7 @@ class WaitingWorker:
         for number, (node_id, class_type) in enumerate((("1", "Load"), ("2", "Sample"), ("3", "Save"))):
             on_event(NodeStarted(job, node_id, node_id, class_type))
             if number == 1:
-                await asyncio.sleep(self._seconds)
+                await asyncio.sleep(self._seconds * random.uniform(0.8, 1.2))
             if number == 2:
                 on_event(await self._deliver(job))
             on_event(NodeFinished(job, node_id, node_id, class_type, self._seconds))
@@ -176,7 +178,9 @@ def measure(workers: int, seconds: float, picture: int) -> dict[str, float]:
             until(lambda: get(port, "/readyz")["ready"], "the server's start")
             time.sleep(1)
             before = cpu_seconds(server.pid)
-            ran = asyncio.run(run_jobs(port, [prompt(number) for number in range(jobs)]))
+            ran = all_succeeded(
+                asyncio.run(run_jobs(port, [prompt(number) for number in range(jobs)], pause_first=True))
+            )
             used = cpu_seconds(server.pid) - before
         finally:
             server.terminate()

@@ -34,8 +34,8 @@ class Jobs:
         return max(when for _, when in self.ended.values()) - min(self.started.values())
 
 
-async def run_jobs(port: int, prompts: Sequence[Mapping[str, Any]], one_at_a_time: bool = False) -> Jobs:
-    """Queue all prompts at once, or each when the one before has ended, and wait for the end of all."""
+async def run_jobs(port: int, prompts: Sequence[Mapping[str, Any]], pause_first: bool = False) -> Jobs:
+    """Queue all prompts and wait for the end of all. ``pause_first``: none starts before all are queued."""
     found = Jobs()
     news = asyncio.Event()
     async with (
@@ -45,9 +45,12 @@ async def run_jobs(port: int, prompts: Sequence[Mapping[str, Any]], one_at_a_tim
         listening = asyncio.create_task(_listen(socket, found, news))
         asking = asyncio.create_task(_ask(session, found))
         left = iter(prompts)
-        connections = 1 if one_at_a_time else CONNECTIONS
         try:
-            await asyncio.gather(*(_post(session, left, found, news, one_at_a_time) for _ in range(connections)))
+            if pause_first:
+                await _set_paused(session, True)
+            await asyncio.gather(*(_post(session, left, found) for _ in range(CONNECTIONS)))
+            if pause_first:
+                await _set_paused(session, False)
             await _until(news, lambda: len(found.ended) == len(prompts))
         finally:
             for task in (listening, asking):
@@ -56,21 +59,27 @@ async def run_jobs(port: int, prompts: Sequence[Mapping[str, Any]], one_at_a_tim
     return found
 
 
-async def _post(
-    session: aiohttp.ClientSession,
-    prompts: Iterator[Mapping[str, Any]],
-    found: Jobs,
-    news: asyncio.Event,
-    wait: bool,
-) -> None:
+def all_succeeded(jobs: Jobs) -> Jobs:
+    """Return ``jobs``. Raises RuntimeError if one of them did not end as a success."""
+    others = {prompt_id: status for prompt_id, (status, _) in jobs.ended.items() if status != "success"}
+    if others:
+        raise RuntimeError(f"{len(others)} jobs did not succeed: {dict(list(others.items())[:3])}")
+    return jobs
+
+
+async def _post(session: aiohttp.ClientSession, prompts: Iterator[Mapping[str, Any]], found: Jobs) -> None:
     for prompt in prompts:
         began = time.perf_counter()
         async with session.post("/prompt", json={"prompt": prompt, "client_id": "load"}) as answer:
-            answer.raise_for_status()
-            prompt_id = (await answer.json())["prompt_id"]
-        found.queued[prompt_id] = began
-        if wait:
-            await _until(news, lambda: prompt_id in found.ended)  # noqa: B023 - awaited at once
+            said = await answer.json()
+            if answer.status != 200:
+                raise RuntimeError(f"a prompt was refused: {said}")
+        found.queued[said["prompt_id"]] = began
+
+
+async def _set_paused(session: aiohttp.ClientSession, paused: bool) -> None:
+    async with session.post("/queue", json={"pause": paused}) as answer:
+        answer.raise_for_status()
 
 
 async def _until(news: asyncio.Event, condition: Any) -> None:
