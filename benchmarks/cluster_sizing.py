@@ -53,7 +53,8 @@ from server.workers.interface import (
     Stats,
     refuse_question,
 )
-from server.workers.travelling_files import Arrivals
+from server.workers.plan import WorkerPlan
+from server.workers.travelling_files import ServerFiles
 
 ROUNDS = 6
 FEWEST_JOBS, MOST_JOBS = 200, 6_000
@@ -80,11 +81,12 @@ def save(*, value: int) -> NodeResult:
 class WaitingWorker:
     """A worker that waits for ``seconds`` in place of running a prompt, and then delivers ``picture``."""
 
-    def __init__(self, name: str, seconds: float, picture: bytes, config: ServerConfig):
+    def __init__(self, name: str, seconds: float, picture: bytes, files: ServerFiles):
         self.name = name
         self.on_pack_message: OnPackMessage = lambda event, data, client_id: None
         self.on_pack_question: OnPackQuestion = refuse_question
-        self._seconds, self._picture, self._folders = seconds, picture, config.folders
+        self.waits_for = ""
+        self._seconds, self._picture, self._files = seconds, picture, files
         self._ended: asyncio.Future[Any] | None = None
 
     async def start(self) -> Description:
@@ -100,17 +102,19 @@ class WaitingWorker:
             if number == 1:
                 await asyncio.sleep(self._seconds * random.uniform(0.8, 1.2))
             if number == 2:
-                on_event(await self._deliver(job))
+                on_event(await self._deliver(request))
             on_event(NodeFinished(job, node_id, node_id, class_type, self._seconds))
         return RunSucceeded(job)
 
-    async def _deliver(self, job: str) -> NodeOutput:
-        """Store the picture as one that has come from a worker with its own folders."""
+    async def _deliver(self, request: RunRequest) -> NodeOutput:
+        """Store the picture as one that has come from a worker with separate folders."""
+        job = request.prompt_id
         file = SavedFile(f"{job}.png", "", "output")
         output = NodeOutput(job, "3", "3", {"images": [{"filename": file.filename, "subfolder": "", "type": "output"}]})
         if self._picture:
-            arrivals = Arrivals(self._folders)
+            arrivals = self._files.arrivals(request)
             await asyncio.to_thread(arrivals.take, file, self._picture)
+            self._files.run_ended(request)
             output = arrivals.renamed(output)
         return output
 
@@ -157,12 +161,12 @@ def serve(base: Path, port: int, workers: int, seconds: float, picture: int) -> 
     from nodes.model_folders import folders
 
     config = ServerConfig(folders=folders(base), port=port)
-    data = os.urandom(picture)
+    data, files = os.urandom(picture), ServerFiles(config.folders)
     factories = {
-        f"worker {number}": partial(WaitingWorker, f"worker {number}", seconds, data, config)
+        f"worker {number}": partial(WaitingWorker, f"worker {number}", seconds, data, files)
         for number in range(workers)
     }
-    asyncio.run(run_service(config, factories))
+    asyncio.run(run_service(config, WorkerPlan(factories)))
 
 
 def measure(workers: int, seconds: float, picture: int) -> dict[str, float]:
