@@ -11,6 +11,7 @@ from multidict import CIMultiDict
 
 from server.files.client_files import path_inside
 from server.http.endpoint import STRING, Endpoints, Handler, array
+from server.http.identity import USER_HEADER
 from server.http.request_error import RequestError
 from server.routes.editor import editor_file
 from server.routes.request_data import whole_body
@@ -75,6 +76,10 @@ async def _packs_have_routes(request: web.Request) -> bool:
 async def _pack_answer(request: web.Request) -> web.StreamResponse:
     headers = {name: value for name, value in request.headers.items() if name.lower() not in _NOT_FOR_PACKS}
     here = services(request)
+    if here.config.has_users:
+        headers = {name: value for name, value in headers.items() if name.lower() != USER_HEADER.lower()}
+        if here.user is not None:
+            headers[USER_HEADER] = here.user
     async with whole_body(request, here.config.max_upload_size) as body:
         asked = PackRequest(request.method, request.rel_url.raw_path_qs, headers, body)
         found = await here.scheduler.questions.ask_packs(asked)

@@ -22,10 +22,10 @@ ITEM: Final = {
 
 @endpoints.get(
     "/queue",
-    answer=record({"queue_running": array(ITEM), "queue_pending": array(ITEM), "paused": BOOLEAN}),
+    answer=record({"queue_running": array(ITEM), "queue_pending": array(ITEM), "paused": BOOLEAN}, may_pause=BOOLEAN),
 )
 async def queue(request: web.Request) -> web.StreamResponse:
-    """List running and waiting jobs in order, and whether the queue is paused."""
+    """List running and waiting jobs in order, and whether the queue is paused; `may_pause` is false for users."""
     here = services(request)
     return web.json_response(text=here.store.queue_json(here.user))
 

@@ -334,11 +334,15 @@ class JobStore:
         return sum(len(self._tails[key.prompt_id]) for key in keys)
 
     def queue_json(self, user: User = None) -> str:
-        """Join the texts in memory to ``{"queue_running": [item], "queue_pending": [item], "paused": bool}``."""
+        """Join the texts in memory to ``{"queue_running": [item], "queue_pending": [item], "paused": bool}``.
+
+        Users also get ``"may_pause": false``.
+        """
         running = ",".join(map(self._item, self._order.running(user)))
         pending = ",".join(map(self._item, self._order.waiting(user)))
         paused = compact_json(self._paused)
-        return f'{{"queue_running":[{running}],"queue_pending":[{pending}],"paused":{paused}}}'
+        right = "" if user is None else ',"may_pause":false'
+        return f'{{"queue_running":[{running}],"queue_pending":[{pending}],"paused":{paused}{right}}}'
 
     # -- turns of sweeps ----------------------------------------------------------------------------------------
 

@@ -5,14 +5,19 @@ from __future__ import annotations
 import asyncio
 import base64
 import json
+import logging
 from contextlib import AsyncExitStack
 from pathlib import Path
 from typing import Any
 
 import aiohttp
 import pytest
+from aiohttp import web
 
 from server.files.users import UserError, check_name
+from server.http.signed_addresses import signed
+from server.queue.webhooks import signature
+from server.store.jobs import compact_json
 from tests.server.served import Served, saved, serving, taking
 
 TOKENS: dict[str, Any] = {"token": "top", "user_tokens": (("ann", "aaa"), ("bob", "bbb"))}
@@ -258,6 +263,86 @@ def test_calls_of_apps_and_pictures_of_other_interfaces_belong_to_the_caller(tmp
             await server.get(f"/jobs/{called['prompt_id']}", status=404, **BOB)
 
     asyncio.run(check())
+
+
+def test_addresses_and_webhooks_are_signed_with_the_user_s_token(tmp_path: Path) -> None:
+    async def check() -> None:
+        received: list[tuple[str, str, Any]] = []
+
+        async def receive(request: web.Request) -> web.Response:
+            headers = request.headers
+            received.append((headers["webhook-timestamp"], headers["webhook-signature"], await request.json()))
+            return web.Response()
+
+        receiver = web.Application()
+        receiver.router.add_post("/", receive)
+        runner = web.AppRunner(receiver)
+        await runner.setup()
+        await web.TCPSite(runner, "127.0.0.1", 0).start()
+        try:
+            async with serving(tmp_path, **TOKENS) as server:
+                address = f"http://127.0.0.1:{runner.addresses[0][1]}/"
+                for who, token in ((ANN, "aaa"), (TOP, "top")):
+                    prompt_id = await queue(server, who, extra_data={"webhook": address})
+                    await server.get(f"/jobs/{prompt_id}?wait=20", **who)
+                    while not received:
+                        await asyncio.sleep(0.01)
+                    timestamp, signed_by, body = received.pop()
+                    assert signed_by == signature(prompt_id, int(timestamp), compact_json(body), token)
+                (server.config.folders.output / "a.txt").write_text("a")
+                view = "/view?filename=a.txt"
+                assert await server.get(signed(view, "aaa")) == b"a"
+                for bad in (view, signed(view, "none"), signed(view, "aaa").replace("a.txt", "b.txt")):
+                    await server.get(bad, status=401)
+        finally:
+            await runner.cleanup()
+
+    asyncio.run(check())
+
+
+def test_what_packs_send_during_a_job_reaches_its_user_s_clients(tmp_path: Path) -> None:
+    async def check() -> None:
+        async with serving(tmp_path, **TOKENS) as server, AsyncExitStack() as stack:
+            ann, bob = [
+                await stack.enter_async_context(server.session.ws_connect(f"{server.url}/ws?clientId={name}", **who))
+                for name, who in (("a", ANN), ("b", BOB))
+            ]
+            (slot,) = server.scheduler._slots._slots
+            assert slot.worker is not None
+            send = slot.worker.on_pack_message
+            hers = await queue(server, ANN, taking(15, 300), client_id="b")  # with his client id
+            while not (await server.get("/queue", **ANN))["queue_running"]:
+                await asyncio.sleep(0.01)
+            for event, client_id in (("to all", None), ("to the job's", "b"), ("to another", "a")):
+                send(event, {}, client_id)
+            await server.post("/interrupt", {"prompt_id": hers}, **ANN)
+            await server.get(f"/jobs/{hers}?wait=20", **ANN)
+            while slot.job is not None:
+                await asyncio.sleep(0.01)
+            send("idle", {}, None)
+
+            async def events(socket: aiohttp.ClientWebSocketResponse) -> list[str]:
+                heard: list[str] = []
+                while "idle" not in heard:
+                    heard.append((await socket.receive_json())["type"])
+                return [event for event in heard if event != "status"]
+
+            assert await events(ann) == ["to all", "to another", "idle"]
+            assert await events(bob) == ["idle"]
+
+    asyncio.run(check())
+
+
+def test_log_lines_of_a_job_have_its_user(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    async def check() -> None:
+        async with serving(tmp_path, **TOKENS) as server:
+            prompt_id = await queue(server, ANN)
+            await server.get(f"/jobs/{prompt_id}?wait=20", **ANN)
+            log = await server.get("/internal/logs", **TOP)
+            assert f"[ann, {prompt_id}] success after" in log
+
+    with caplog.at_level(logging.INFO):
+        asyncio.run(check())
 
 
 def test_comfyui_s_header_names_the_user(tmp_path: Path) -> None:

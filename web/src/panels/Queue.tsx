@@ -12,7 +12,7 @@ const RECENT = 8;
 
 export function Queue() {
   const t = useT();
-  const { active, pending, paused, progress, ended } = useRuns();
+  const { active, pending, paused, mayPause, progress, ended } = useRuns();
   const [failed, setFailed] = useState<JobLine[]>([]);
   useEffect(() => {
     void server.jobs(["failed", "cancelled"], RECENT).then(
@@ -39,9 +39,11 @@ export function Queue() {
   return (
     <div className="panel-body queue">
       <div className="panel-tools">
-        <button type="button" className="button" aria-pressed={paused} onClick={() => void setPaused(!paused)}>
-          <Icon name={paused ? "play" : "pause"} /> {t(paused ? "queue.resume" : "queue.pause")}
-        </button>
+        {mayPause && (
+          <button type="button" className="button" aria-pressed={paused} onClick={() => void setPaused(!paused)}>
+            <Icon name={paused ? "play" : "pause"} /> {t(paused ? "queue.resume" : "queue.pause")}
+          </button>
+        )}
         <button
           type="button"
           className="button"

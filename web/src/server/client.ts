@@ -167,7 +167,8 @@ const posted = (body: unknown): RequestInit => ({
 
 export const server = {
   catalogue: async () => readCatalogue(await json<Record<string, RawNodeDef>>("object_info")),
-  queue: () => json<{ queue_running: QueueItem[]; queue_pending: QueueItem[]; paused?: boolean }>("queue"),
+  queue: () =>
+    json<{ queue_running: QueueItem[]; queue_pending: QueueItem[]; paused?: boolean; may_pause?: boolean }>("queue"),
   changeQueue: (change: Record<string, unknown>) => request("queue", posted(change)),
   interrupt: (promptId?: string) => request("interrupt", posted(promptId ? { prompt_id: promptId } : {})),
   submit: (body: Record<string, unknown>) =>

@@ -49,6 +49,8 @@ interface Runs {
   pending: QueueItem[];
   active: QueueItem[];
   paused: boolean;
+  /** False for a user of a server with several. */
+  mayPause: boolean;
   batch: number;
   /** Counts ended runs, for panels that show results. */
   ended: number;
@@ -67,6 +69,7 @@ export const useRuns = create<Runs>(() => ({
   pending: [],
   active: [],
   paused: false,
+  mayPause: true,
   batch: 1,
   ended: 0,
 }));
@@ -148,8 +151,8 @@ export function clearErrors(tab: string, id: string): void {
 
 export async function refreshQueue(): Promise<void> {
   try {
-    const { queue_running: active, queue_pending: pending, paused = false } = await server.queue();
-    useRuns.setState({ active, pending, paused });
+    const { queue_running: active, queue_pending: pending, ...rest } = await server.queue();
+    useRuns.setState({ active, pending, paused: rest.paused ?? false, mayPause: rest.may_pause ?? true });
     void checkWorkers();
   } catch {
     // The socket reports when the server is back; then this is requested again.
