@@ -195,7 +195,7 @@ def test_a_sweep_lets_others_in_between(tmp_path: Path) -> None:
         async with serving(tmp_path, **TOKENS) as server:
             await server.post("/queue", {"pause": True}, **TOP)
             sweep = {"sweep": [{"node": "1", "input": "count", "values": "1..5"}]}
-            long = await queue(server, ANN, taking(0.1, 1), extra_data=sweep)
+            long = await queue(server, ANN, taking(0.02, 1), extra_data=sweep)
             his = [await queue(server, BOB, saved(index)) for index in range(2)]
             await server.post("/queue", {"pause": False}, **TOP)
             ended = [await server.get(f"/jobs/{each}?wait=20", **TOP) for each in (*his, long)]
