@@ -64,11 +64,13 @@ class Bridge:
         # Read when Ray is imported. The second keeps a cluster of this machine on 127.0.0.1; on Linux, Ray would
         # otherwise listen on every address.
         os.environ["RAY_USAGE_STATS_ENABLED"] = "0"
-        if self._address == AUTO:
+        if self._address == AUTO or _only_on_loopback(self._address):
             os.environ["RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER"] = "0"
         try:
             self._connect()
             asyncio.run(self._serve())
+        except Exception as error:  # for example a head that has forgotten this process; the server starts another
+            print(_first_line(error), file=sys.stderr)
         finally:
             self._disconnect()
 
@@ -85,7 +87,10 @@ class Bridge:
                     _check_port(self._address)
                     ray.init(address=self._address, log_to_driver=False, logging_level=logging.WARNING)
             except Exception as error:  # Ray raises errors of any class
-                self._tell({"type": "waiting", "reason": _first_line(error)})
+                reason = _first_line(error)
+                if isinstance(error, ConnectionError):
+                    reason += f"; is this machine one of its nodes? (ray start --address={self._address} --num-cpus=0)"
+                self._tell({"type": "waiting", "reason": reason})
                 ray.shutdown()
                 time.sleep(_RETRY_SECONDS)
             else:
@@ -221,6 +226,20 @@ def _check_port(address: str) -> None:
         socket.create_connection((host.strip("[]"), int(port)), timeout=5).close()
     except OSError as error:
         raise OSError(f"the Ray cluster at {address} does not answer: {error.strerror or error}") from error
+
+
+def _only_on_loopback(address: str) -> bool:
+    """Whether a cluster at 127.0.0.1 is bound to that address alone. Ray must know, or it looks for the head elsewhere."""
+    host, _, port = address.rpartition(":")
+    if host.strip("[]") not in ("127.0.0.1", "localhost", "::1"):
+        return False
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
+        try:
+            probe.connect(("192.0.2.1", 9))  # sends nothing, but chooses this machine's address in the network
+            socket.create_connection((probe.getsockname()[0], int(port)), timeout=2).close()
+        except OSError:
+            return True
+    return False
 
 
 def _first_line(error: BaseException) -> str:
