@@ -229,7 +229,7 @@ def _check_port(address: str) -> None:
 
 
 def _only_on_loopback(address: str) -> bool:
-    """Whether a cluster at 127.0.0.1 is bound to that address alone. Ray must know, or it looks for the head elsewhere."""
+    """Whether a cluster at 127.0.0.1 listens on that address alone. Ray would look for it at another of the machine."""
     host, _, port = address.rpartition(":")
     if host.strip("[]") not in ("127.0.0.1", "localhost", "::1"):
         return False
