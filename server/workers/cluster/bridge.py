@@ -26,6 +26,9 @@ AUTO: Final = "auto"
 """Stands for a cluster of this machine alone, which starts and ends with the server."""
 
 _RETRY_SECONDS: Final = 1.0
+_CONNECT_SECONDS: Final = "15"
+"""Seconds that Ray looks for this machine among the cluster's nodes, at each attempt to connect; Ray's default is 60."""
+
 _PLACE_SECONDS: Final = 5.0
 """Seconds after which a worker that has found no node says that it waits."""
 
@@ -61,9 +64,10 @@ class Bridge:
 
     def serve(self) -> None:
         """Connect to the cluster, and serve until the server closes the stream."""
-        # Read when Ray is imported. The second keeps a cluster of this machine on 127.0.0.1; on Linux, Ray would
+        # Read when Ray is imported. The last one keeps a cluster of this machine on 127.0.0.1; on Linux, Ray would
         # otherwise listen on every address.
         os.environ["RAY_USAGE_STATS_ENABLED"] = "0"
+        os.environ.setdefault("RAY_gcs_server_request_timeout_seconds", _CONNECT_SECONDS)
         if self._address == AUTO or _only_on_loopback(self._address):
             os.environ["RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER"] = "0"
         try:
