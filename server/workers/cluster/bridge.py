@@ -27,7 +27,7 @@ AUTO: Final = "auto"
 
 _RETRY_SECONDS: Final = 1.0
 _CONNECT_SECONDS: Final = "15"
-"""Seconds that Ray looks for this machine among the cluster's nodes, at each attempt to connect; Ray's default is 60."""
+"""Seconds that Ray looks for this machine among the nodes, at each attempt to connect; Ray's default is 60."""
 
 _PLACE_SECONDS: Final = 5.0
 """Seconds after which a worker that has found no node says that it waits."""
