@@ -17,7 +17,7 @@ from server.app import make_app
 from server.config import ServerConfig
 from server.files.temp_folder import sweep
 from server.http.hub import Hub
-from server.http.safety import with_token
+from server.http.safety import log_users, with_token
 from server.queue.catalogue import Catalogue
 from server.queue.pack_questions import PackQuestions
 from server.queue.prompts import Prompts
@@ -40,6 +40,7 @@ async def run_service(config: ServerConfig, plan: WorkerPlan) -> None:
     """
     stop = _stop_on_signals()
     config = with_token(config)
+    log_users(config)
     allow_many_open_files()  # each client needs one
     hub = Hub({"supports_preview_metadata": True, "max_upload_size": config.max_upload_size})
     store = JobStore(config.database)

@@ -51,6 +51,15 @@ def with_token(config: ServerConfig) -> ServerConfig:
     return dataclasses.replace(config, token=token)
 
 
+def log_users(config: ServerConfig) -> None:
+    """Say in the log whose tokens there are, and whether requests may name their user themselves."""
+    if config.user_tokens:
+        names = ", ".join(dict.fromkeys(user for user, _ in config.user_tokens))
+        log.info("users with tokens: %s%s", names, "" if config.token is not None else "; nobody is the operator")
+    if config.trust_user_header:
+        log.warning("requests name their user in the header %s, and are believed", USER_HEADER)
+
+
 def is_loopback(host: str) -> bool:
     """Whether a host name or address refers to this machine only."""
     if host.lower().rstrip(".") == "localhost" or host.lower().endswith(".localhost"):

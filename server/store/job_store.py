@@ -19,7 +19,9 @@ from pathlib import Path
 from typing import Any, Final
 
 from server.store import job_list, job_table, webhook_table
-from server.store.jobs import Job, compact_json, may_see, whole
+from server.store.end_waiters import EndWaiters
+from server.store.jobs import Job, compact_json, may_see
+from server.store.queue_items import QueueItems
 from server.store.queue_order import Key, QueueOrder
 from server.store.turns import Turns, User
 from server.store.webhook_table import Notice
@@ -43,11 +45,11 @@ class JobStore:
         self.notice_of: Callable[[Job], Notice | None] = lambda job: None
         """Returns the notice to store with an ended job, if its request named a webhook."""
         self._order = QueueOrder()
-        self._tails: dict[str, str] = {}
+        self._items = QueueItems()
         self._adding: dict[str, asyncio.Future[Job]] = {}
         self._unsaved: dict[str, Job] = {}
         self._put_back: dict[str, Job] = {}
-        self._waiters: dict[str, set[asyncio.Future[None]]] = {}
+        self._waiters = EndWaiters()
         self._paused = False
         self._number = 0
         self._place = 0.0
@@ -153,6 +155,7 @@ class JobStore:
         key = self._order.front_key(job.prompt_id, job.number, job.place, job.user)
         job.status, job.number, job.place = "pending", key.number, key.place
         self._order.put_back(key)
+        self._save_turns()
         self._put_back[job.prompt_id] = job
         row = job_table.row_of(job)
         saved = self._writer.submit(lambda connection: job_table.update(connection, row))
@@ -259,11 +262,10 @@ class JobStore:
         queued = []
         for prompt_id in dict.fromkeys(prompt_ids):
             job = await self.get(prompt_id, user)
-            if job is None or job.status not in ("error", "interrupted") or prompt_id in self._tails:
+            if job is None or job.status not in ("error", "interrupted") or prompt_id in self._items:
                 continue
-            _, self._tails[prompt_id] = job_table.row_and_tail(
-                job
-            )  # from here on, a second retry finds the job in the queue
+            _, tail = job_table.row_and_tail(job)
+            self._items.hold(prompt_id, tail)  # from here on, a second retry finds the job in the queue
             job = dataclasses.replace(job)
             job.start_over()
             job.attempts = job.worker_deaths = 0
@@ -329,20 +331,18 @@ class JobStore:
     def queue_bytes(self, user: User = None) -> int:
         """Return the bytes of memory that the text of these jobs takes."""
         if user is None:
-            return sum(map(len, self._tails.values()))
-        keys = [*self._order.running(user), *self._order.waiting(user)]
-        return sum(len(self._tails[key.prompt_id]) for key in keys)
+            return self._items.size()
+        return self._items.size([*self._order.running(user), *self._order.waiting(user)])
 
     def queue_json(self, user: User = None) -> str:
         """Join the texts in memory to ``{"queue_running": [item], "queue_pending": [item], "paused": bool}``.
 
         Users also get ``"may_pause": false``.
         """
-        running = ",".join(map(self._item, self._order.running(user)))
-        pending = ",".join(map(self._item, self._order.waiting(user)))
+        running, pending = self._items.json(self._order.running(user)), self._items.json(self._order.waiting(user))
         paused = compact_json(self._paused)
         right = "" if user is None else ',"may_pause":false'
-        return f'{{"queue_running":[{running}],"queue_pending":[{pending}],"paused":{paused}{right}}}'
+        return f'{{"queue_running":{running},"queue_pending":{pending},"paused":{paused}{right}}}'
 
     # -- turns of sweeps ----------------------------------------------------------------------------------------
 
@@ -418,18 +418,8 @@ class JobStore:
 
     async def wait_ended(self, prompt_id: str, seconds: float) -> None:
         """Wait until the job has ended or was removed, or until ``seconds`` have passed."""
-        if prompt_id not in self._tails:
-            return
-        waiter: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-        self._waiters.setdefault(prompt_id, set()).add(waiter)
-        try:
-            await asyncio.wait([waiter], timeout=seconds)
-        finally:
-            waiters = self._waiters.get(prompt_id)
-            if waiters is not None:
-                waiters.discard(waiter)
-                if not waiters:
-                    del self._waiters[prompt_id]
+        if prompt_id in self._items:
+            await self._waiters.wait(prompt_id, seconds)
 
     # -- notices of ended jobs ----------------------------------------------------------------------------------
 
@@ -454,7 +444,7 @@ class JobStore:
 
     def _hold(self, key: Key, tail: str) -> None:
         self._insert(key)
-        self._tails[key.prompt_id] = tail
+        self._items.hold(key.prompt_id, tail)
 
     def _insert(self, key: Key) -> None:
         if self._order.insert(key):
@@ -474,14 +464,9 @@ class JobStore:
     def _forget(self, prompt_id: str) -> None:
         """Remove the job from the queue and wake the tasks that wait for its end."""
         self._order.end(prompt_id)
-        self._tails.pop(prompt_id, None)
+        self._items.drop(prompt_id)
         self._put_back.pop(prompt_id, None)
-        for waiter in self._waiters.pop(prompt_id, ()):
-            if not waiter.done():
-                waiter.set_result(None)
-
-    def _item(self, key: Key) -> str:
-        return f"[{whole(key.number)!r},{self._tails[key.prompt_id]}"
+        self._waiters.wake(prompt_id)
 
     def _save_state(self, job: Job) -> asyncio.Future[Any]:
         """Record on disk that the job is pending or running. A full disk must not stop the job, so a failure is only

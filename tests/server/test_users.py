@@ -253,7 +253,7 @@ def test_workflows_and_settings_are_the_user_s_own(tmp_path: Path) -> None:
 
 def test_calls_of_apps_and_pictures_of_other_interfaces_belong_to_the_caller(tmp_path: Path) -> None:
     async def check() -> None:
-        async with serving(tmp_path, **TOKENS) as server:
+        async with serving(tmp_path, default_model="paint", **TOKENS) as server:
             body = json.dumps(saved(3)).encode()
             await server.send("POST", "/userdata/workflows%2Fmine.json", data=body, **ANN)
             await server.post("/apps/mine", {}, status=404, **BOB)
@@ -261,6 +261,10 @@ def test_calls_of_apps_and_pictures_of_other_interfaces_belong_to_the_caller(tmp
             assert called["status"] == "success"
             assert (await server.get(f"/jobs/{called['prompt_id']}", **TOP))["user"] == "ann"
             await server.get(f"/jobs/{called['prompt_id']}", status=404, **BOB)
+            paint = json.dumps({"1": {"class_type": "Paint", "inputs": {}}}).encode()
+            await server.send("POST", "/userdata/workflows%2Fpaint.json", data=paint, **TOP)
+            answer = await server.post("/v1/images/generations?dry_run=1", {"prompt": "x"}, status=400, **BOB)
+            assert "the app 'paint' has no field" in answer["error"]["message"]  # the operator's app, which was found
 
     asyncio.run(check())
 

@@ -32,7 +32,7 @@ _OWNER: Final = "sumi"
 async def find_model(here: Services, name: str | None) -> tuple[Checkpoint | CallableApp, Registry]:
     """Return the model of this name, None for the default one, and the nodes. Raises RequestError (400)."""
     registry = await current_registry(here)
-    if name is not None and (found := await asyncio.to_thread(_named, here, name, registry)) is not None:
+    if name is not None and (found := await asyncio.to_thread(_named, here, here.user, name, registry)) is not None:
         return found, registry
     if name is not None and not _OPENAIS.match(name):
         raise parameter_error("model", f"there is no model {name[:100]!r}", "one of GET /v1/models", "model_not_found")
@@ -41,20 +41,21 @@ async def find_model(here: Services, name: str | None) -> tuple[Checkpoint | Cal
         raise parameter_error("model", "there is no checkpoint", "a file in models/checkpoints", "model_not_found")
     if name is not None:
         log.info("model %s means %s here", name[:100], default)
-    found = await asyncio.to_thread(_named, here, default, registry)
+    found = await asyncio.to_thread(_named, here, None, default, registry)  # the operator's, as the option is
     if found is None:
         raise parameter_error("model", f"--default-model {default!r} does not exist", code="model_not_found")
     return found, registry
 
 
-def _named(here: Services, name: str, registry: Registry) -> Checkpoint | CallableApp | None:
+def _named(here: Services, user: str | None, name: str, registry: Registry) -> Checkpoint | CallableApp | None:
+    """Return the checkpoint or the user's app of this name; None if there is none."""
     folders = here.config.folders
     if (file := find_checkpoint(folders, name)) is not None:
         checkpoint = read_checkpoint(folders, file)
         if (reason := checkpoint.reason_not_to_run) is not None:
             raise parameter_error("model", f"{name[:100]!r} {reason}, which makes no picture of a text here")
         return checkpoint
-    saved = find_app(name, here.user_data, EXAMPLES)
+    saved = find_app(name, here.users.data_folder(user), EXAMPLES)
     if saved is None:
         return None
     try:

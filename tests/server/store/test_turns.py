@@ -164,6 +164,25 @@ def test_turns_go_on_after_a_restart(tmp_path: Path) -> None:
     assert told[0] == told[1] == ["bob0", "ann3", "bob1", "ann4", "bob2", "ann5"]
 
 
+def test_a_job_that_the_server_put_back_when_it_closed_comes_first_again(tmp_path: Path) -> None:
+    told: list[list[str]] = []
+
+    async def before(store: JobStore) -> None:
+        for index, user in enumerate(["ann", "ann", "bob"]):
+            await store.add(job(f"{user}{index}", index, user=user))
+        told.append(store.pending())
+        claimed = await store.claim_next()
+        assert claimed is not None
+        await store.put_back(claimed)
+
+    async def after(store: JobStore) -> None:
+        told.append(store.pending())
+
+    with_store(tmp_path / "sumi.db", before)
+    with_store(tmp_path / "sumi.db", after)
+    assert told[0] == told[1] == ["ann0", "bob2", "ann1"]
+
+
 def test_without_users_no_turn_is_stored(tmp_path: Path) -> None:
     async def body(store: JobStore) -> None:
         await store.add(job("a"))
