@@ -162,3 +162,21 @@ def violent_end(status: int, windows: bool = WINDOWS) -> str | None:
     except ValueError:
         name = f"signal {-status}"
     return f"it was killed by {name}"
+
+
+def kill_session(leader: int, proc: Path = Path("/proc")) -> int:
+    """Kill the processes that are left of the session that process ``leader`` led; the leader itself has ended.
+
+    Returns how many. Does nothing where there is no /proc (macOS, Windows).
+    """
+    killed = 0
+    for stat in proc.glob("[0-9]*/stat"):
+        try:
+            # pid (name) state ppid pgrp session …; the name may contain anything
+            session = int(stat.read_text(encoding="utf-8", errors="replace").rpartition(")")[2].split()[3])
+            if session == leader:
+                os.kill(int(stat.parent.name), signal.SIGKILL)
+                killed += 1
+        except (OSError, IndexError, ValueError):  # it has ended in the meantime
+            continue
+    return killed

@@ -108,8 +108,8 @@ class Scheduler:
 
     @property
     def ready(self) -> bool:
-        """Whether at least one worker is running and knows of no reason why it could not compute."""
-        return any(not stats.trouble for _, stats in self.stats())
+        """Whether a worker runs and knows of no reason why it could not compute, or none runs for lack of jobs."""
+        return self._slots.rest or any(not stats.trouble for _, stats in self.stats())
 
     def stats(self) -> list[tuple[str, Stats]]:
         """Return the stats of every running worker."""

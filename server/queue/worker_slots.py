@@ -70,8 +70,8 @@ class WorkerSlots:
         self._waiting = waiting
 
     def start(self) -> None:
-        """Start the workers that always run. Returns at once."""
-        for slot in self._slots[: self._least]:
+        """Start the workers that always run, at least one for now, to learn of its nodes. Returns at once."""
+        for slot in self._slots[: max(self._least, 1)]:
             self._use(slot)
 
     async def close(self) -> None:
@@ -90,6 +90,11 @@ class WorkerSlots:
         for slot in unused[: max(0, self._waiting() - soon_free)]:
             log.info("%s is started for waiting jobs", slot.name)
             self._use(slot)
+
+    @property
+    def rest(self) -> bool:
+        """Whether no worker runs because no job needs one."""
+        return self._least == 0 and all(slot.task is None for slot in self._slots)
 
     def free(self) -> list[WorkerSlot]:
         """Return the slots whose worker is ready and has no job."""

@@ -19,6 +19,7 @@ from graph.operating_system import (
     allow_many_open_files,
     flush_file,
     flush_folder,
+    kill_session,
     name_new_file,
     print_any_text,
     replace_file,
@@ -183,3 +184,14 @@ def test_files_are_replaced_in_one_place() -> None:
         if "os.replace(" in (text := path.read_text(encoding="utf-8")) or "os.link(" in text
     }
     assert named == {"graph/operating_system.py"}
+
+
+@pytest.mark.skipif(not Path("/proc").exists(), reason="only where there is /proc")
+def test_what_is_left_of_a_session_is_killed() -> None:
+    leader = subprocess.Popen(["sh", "-c", "sleep 60 & echo $!"], stdout=subprocess.PIPE, start_new_session=True)
+    assert leader.stdout is not None
+    left = int(leader.stdout.readline())
+    leader.wait()
+    assert kill_session(leader.pid) == 1
+    leader.stdout.read()  # ends with the last process that holds it
+    assert not Path(f"/proc/{left}").exists() or "Z" in Path(f"/proc/{left}/stat").read_text()

@@ -33,6 +33,7 @@ from server.store.job_store import JobStore
 from server.workers.engine_host import EngineHost
 from server.workers.in_process import InProcessWorker
 from server.workers.interface import WorkerFactory
+from server.workers.plan import WorkerPlan
 
 
 @node("Number", category="test")
@@ -201,12 +202,12 @@ async def serving(
     limits: Limits | None = None,
     prompt_limits: PromptLimits | None = None,
     seconds: float = 60,
-    factories: Mapping[str, WorkerFactory] | None = None,
+    factories: Mapping[str, WorkerFactory] | WorkerPlan | None = None,
     **options: Any,
 ) -> AsyncIterator[Served]:
     """A server on a free port for the length of a ``with``; with workers it is ready at its start.
 
-    ``factories`` make other workers than threads with the nodes above.
+    ``factories`` make other workers than threads with the nodes above; a plan says how many of them.
     """
     folders = folders_in(base)
     config = with_token(ServerConfig(folders, limits=limits or Limits(), **options))

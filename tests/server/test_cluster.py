@@ -15,7 +15,7 @@ import pytest
 from PIL import Image
 
 from tests.server.ray_nodes import RayNodes, ray_nodes
-from tests.server.running_server import ROOT, RunningServer, chain, running, steps
+from tests.server.running_server import ROOT, RunningServer, chain, exists, running, steps
 
 pytestmark = pytest.mark.slow
 
@@ -173,6 +173,40 @@ def test_a_job_runs_again_after_the_cluster_was_lost_and_came_back(base: Path) -
         with ray_nodes(head={"gcs_server_port": port}):
             entry = server.ended(prompt_id, 180)
             assert entry["status"]["completed"] and "worker_died" in events_of(entry)
+
+
+def test_a_cluster_of_this_machine_alone_listens_on_loopback_and_leaves_nothing_behind(base: Path) -> None:
+    with running(base, "--cluster", "auto", "--cache-disk", "0") as server:
+        server.until_ready()
+        assert server.ended(server.queue(chain()))["status"]["completed"]
+        processes = family(server.process.pid)
+        assert len(processes) > 5, "Ray's own among them"
+        assert {address for pid in processes for address in listening(pid)} == {"127.0.0.1"}
+        (connection,) = server.worker_pids()
+        os.kill(connection, signal.SIGKILL)  # Ray leaves processes behind then
+        server.until(lambda: server.worker_pids() not in ([], [connection]), 30)
+        assert server.ended(server.queue(chain(number=8)), 90)["status"]["completed"]
+        processes += family(server.process.pid)
+    assert [pid for pid in set(processes) if exists(pid)] == []
+
+
+def family(pid: int) -> list[int]:
+    """The process and all that descend from it."""
+    children = Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
+    return [pid, *(found for child in children for found in family(int(child)))]
+
+
+def listening(pid: int) -> set[str]:
+    """The addresses on which the process listens."""
+    sockets = {os.readlink(link) for link in Path(f"/proc/{pid}/fd").iterdir() if link.is_symlink()}
+    found = set()
+    for table in ("tcp", "tcp6"):
+        for line in Path(f"/proc/{pid}/net/{table}").read_text().splitlines()[1:]:
+            fields = line.split()
+            if fields[3] == "0A" and f"socket:[{fields[9]}]" in sockets:
+                number = bytes.fromhex(fields[1].split(":")[0])[-4:][::-1]
+                found.add(socket.inet_ntoa(number))
+    return found
 
 
 def test_without_ray_the_flag_says_what_to_install(base: Path) -> None:

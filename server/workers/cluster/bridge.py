@@ -35,6 +35,7 @@ _PLACE_SECONDS: Final = 5.0
 _STORE_BYTES: Final = 256 * 1024**2
 """Ray's shared memory for a cluster of this machine; only frames over 100 kB pass through it."""
 
+_LONGEST_PATH: Final = 24
 _LOW_MEMORY: Final = "low on memory"
 
 
@@ -102,7 +103,7 @@ class Bridge:
                 return
 
     def _start_here(self, ray: Any) -> None:
-        self._folder = self._folder or tempfile.mkdtemp(prefix="sumi-ray-")
+        self._folder = self._folder or _new_folder()
         ray.init(
             address="local",
             num_cpus=self._cpus,
@@ -208,6 +209,12 @@ class Bridge:
         for task in actor.tasks[1:]:
             task.cancel()
         self._tell({"type": "ended", "worker": number, **ending})
+
+
+def _new_folder() -> str:
+    """Make a folder for Ray's files. Its path is short, since the paths of sockets in it may have 107 characters."""
+    usual = tempfile.gettempdir()
+    return tempfile.mkdtemp(prefix="sumi-ray-", dir=usual if len(usual) <= _LONGEST_PATH else "/tmp")
 
 
 async def _answer(reference: Any) -> Any:

@@ -10,6 +10,7 @@ from collections import deque
 from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
+from graph.operating_system import kill_session
 from server.workers import wire
 from server.workers.interface import WorkerDied
 from server.workers.transport import Ending, OnLogLine
@@ -91,7 +92,7 @@ class Cluster:
         while True:
             try:
                 self._process = await asyncio.create_subprocess_exec(
-                    *self._command, stdin=PIPE, stdout=PIPE, stderr=PIPE, limit=_LONGEST_LINE
+                    *self._command, stdin=PIPE, stdout=PIPE, stderr=PIPE, limit=_LONGEST_LINE, start_new_session=True
                 )
                 relaying = asyncio.create_task(self._relay_log(self._process))
                 try:
@@ -100,6 +101,8 @@ class Cluster:
                     was_connected = self._connected.is_set()
                     self._connected.clear()
                     await _end(self._process)
+                    left = await asyncio.to_thread(kill_session, self._process.pid)
+                    log.debug("%d processes of Ray were left and have been ended", left)
                     relaying.cancel()
                     self._lose_all()
                 if was_connected:
