@@ -11,18 +11,17 @@ import platform
 import signal
 import sys
 from collections.abc import Callable
-from typing import Any, Final
+from typing import Any
 
 from commands.options import engine_of, folders_of, registry_and_packs_of
 from commands.processes import take_standard_streams
 from graph.garbage import uncollected
+from graph.operating_system import SIGKILL
 from nodes.packs.loading import dialect, loaded_dialect
 from server.workers.engine_host import EngineHost, PackConnection
 from server.workers.interface import RunRequest
 from server.workers.loop import WorkerLoop
 from server.workers.own_folders import claim_folders
-
-_SIGKILL: Final = 9  # which Windows does not name
 
 
 def worker(options: argparse.Namespace) -> int:
@@ -124,5 +123,5 @@ def _exit_instead_of_killing(event: str, arguments: tuple[Any, ...]) -> None:
 
     So the server can tell it from a kill by another process, which is not the fault of the job.
     """
-    if event == "os.kill" and arguments == (os.getpid(), _SIGKILL):
-        os._exit(128 + _SIGKILL)
+    if event == "os.kill" and arguments == (os.getpid(), SIGKILL):
+        os._exit(128 + SIGKILL)

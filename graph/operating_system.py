@@ -15,6 +15,9 @@ from typing import BinaryIO, Final, TextIO
 
 WINDOWS: Final = os.name == "nt"
 
+SIGKILL: Final = 9
+"""The signal that ends a process at once; Windows' signal module lacks it."""
+
 _TRIES: Final = 40
 _PAUSE: Final = 0.05
 """Seconds between tries."""
@@ -175,7 +178,7 @@ def kill_session(leader: int, proc: Path = Path("/proc")) -> int:
             # pid (name) state ppid pgrp session …; the name may contain anything
             session = int(stat.read_text(encoding="utf-8", errors="replace").rpartition(")")[2].split()[3])
             if session == leader:
-                os.kill(int(stat.parent.name), signal.SIGKILL)
+                os.kill(int(stat.parent.name), SIGKILL)
                 killed += 1
         except (OSError, IndexError, ValueError):  # it has ended in the meantime
             continue

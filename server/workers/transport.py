@@ -7,7 +7,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Final, Protocol
 
-from graph.operating_system import violent_end
+from graph.operating_system import SIGKILL, violent_end
 from server.workers.interface import Death
 
 OnLogLine = Callable[[str], None]
@@ -56,8 +56,7 @@ class Transport(Protocol):
         """Release everything; the process is killed if it still runs."""
 
 
-_KILL: Final = getattr(signal, "SIGKILL", None)  # Windows has no such signal
-_FROM_OUTSIDE: Final = frozenset({_KILL, signal.SIGTERM, signal.SIGINT, getattr(signal, "SIGHUP", None)})
+_FROM_OUTSIDE: Final = frozenset({SIGKILL, signal.SIGTERM, signal.SIGINT, getattr(signal, "SIGHUP", None)})
 
 
 def death_of(ending: Ending, last_line: str = "") -> Death:
@@ -71,7 +70,7 @@ def death_of(ending: Ending, last_line: str = "") -> Death:
     violence = violent_end(ending.status)
     if violence is None:
         return Death(f"it ended with status {_named(ending.status)}" + (f": {last_line}" if last_line else ""))
-    if -ending.status == _KILL and ending.memory_ran_out is not False:
+    if -ending.status == SIGKILL and ending.memory_ran_out is not False:
         sure = "" if ending.memory_ran_out else "probably "
         return Death(f"{violence}, {sure}because the system ran out of memory")
     return Death(violence, lost=-ending.status in _FROM_OUTSIDE)
