@@ -12,7 +12,7 @@ import difflib
 import os
 import re
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Final, NamedTuple
@@ -60,7 +60,8 @@ class ModelFolder:
 class Folders:
     """The work folders and the model folders of one installation.
 
-    ``aliases`` are other names of model folders (``unet`` for ``diffusion_models``).
+    ``aliases`` are other names of model folders (``unet`` for ``diffusion_models``). ``of_workers(folder,
+    names)`` returns the names of the model files that workers have, given those on this machine; lists have these.
     """
 
     input: Path
@@ -69,6 +70,7 @@ class Folders:
     user: Path
     models: Mapping[str, ModelFolder] = field(default_factory=dict)
     aliases: Mapping[str, str] = field(default_factory=dict)
+    of_workers: Callable[[str, set[str]], Collection[str]] | None = field(default=None, compare=False)
 
     def model_folders(self) -> dict[str, list[Path]]:
         """Name → directories searched, in order."""
@@ -85,9 +87,16 @@ class Folders:
             return sorted(_files_at(self.place(folder)))
         if folder == INPUT_FOLDERS:
             return sorted(path.name for path in self.place("input").glob("*") if path.is_dir())
-        model_folder = self._model_folder(folder)
+        known = self.aliases.get(folder, folder)
+        if self.of_workers is None:
+            found: Collection[str] = self._names_here(self._model_folder(folder))
+        else:  # a worker may have a folder that this machine does not have
+            found = self.of_workers(known, self._names_here(self.models[known]) if known in self.models else set())
+        return sorted(found, key=lambda name: (name.lower(), name))
+
+    def _names_here(self, model_folder: ModelFolder) -> set[str]:
         if model_folder.marker:
-            return sorted(self._marked(model_folder))
+            return self._marked(model_folder)
         found = {
             name
             for directory in model_folder.directories
@@ -98,7 +107,7 @@ class Folders:
             there = [Path(file).name for file in self.names(other)]
             if all(any(file.startswith(beginning) for file in there) for beginning in beginnings):
                 found.add(name)
-        return sorted(found, key=lambda name: (name.lower(), name))
+        return found
 
     def with_work_folders(self, input: Path, output: Path, temp: Path) -> Folders:
         """Return these folders with other work folders. Model folders below the output folder are searched in both."""
@@ -136,6 +145,27 @@ class Folders:
                     check_inside(path, directory, name, folder)
                 return path
         raise InputFileError(self._not_found(folder, name))
+
+    def is_here(self, folder: str, name: str) -> bool:
+        """Whether a model folder of this machine has ``name``, a file or a name that stands for several."""
+        try:
+            self.find(folder, name)
+        except InputFileError:
+            known = self.models.get(self.aliases.get(folder, folder))
+            return known is not None and name in self._names_here(known)
+        return True
+
+    def expected(self, folder: str, name: str) -> Path:
+        """Return the path of a model file; for a file on other machines, the path that it would have here.
+
+        Raises InputFileError as :meth:`find` does.
+        """
+        try:
+            return self.find(folder, name)
+        except InputFileError:
+            if self.of_workers is None or name not in self.of_workers(self.aliases.get(folder, folder), set()):
+                raise
+            return self._model_folder(folder).directories[0] / relative_name(name, folder)
 
     def annotated(self, name: str, default: str = "input") -> Path:
         """Return the path of a name that may end in ``[input]``, ``[output]`` or ``[temp]``."""

@@ -7,6 +7,7 @@ import errno
 import logging
 import signal
 import ssl
+from dataclasses import replace
 from typing import Final
 
 from aiohttp import web
@@ -49,6 +50,7 @@ async def run_service(config: ServerConfig, plan: WorkerPlan) -> None:
         if config.start_paused:
             await store.set_paused(True)
         catalogue = Catalogue(config.folders, config.saved_nodes, config.nodes_state)
+        config = replace(config, folders=catalogue.folders)
         await catalogue.recall()
         scheduler = Scheduler(store, hub, catalogue, plan)
         prompts = Prompts(store, scheduler, webhook_hosts=config.webhook_hosts)

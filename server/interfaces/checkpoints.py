@@ -62,7 +62,7 @@ class Checkpoint:
 
 def read_checkpoint(folders: Folders, name: str) -> Checkpoint:
     """Read the header of a checkpoint. Raises InputFileError if there is none of this name."""
-    path = folders.find(FOLDER, name)
+    path = folders.expected(FOLDER, name)
     header = _header(path)
     if header is None:
         return Checkpoint(name, None, _USUAL_SIDE, False)

@@ -1,4 +1,4 @@
-"""The catalogue of nodes: as described by the first worker, or until then as saved at the last start."""
+"""The catalogue of nodes and model files: as the workers describe them, or until then as saved at the last start."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ import dataclasses
 import json
 import logging
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, Final
 
@@ -16,25 +17,31 @@ from graph.node_types.schema_data import node_type_from_data
 from graph.operating_system import replace_file
 from graph.schema import NodeType, Registry
 from server.http.request_error import RequestError
+from server.queue.placement import Placement, needs_of
 from server.store.jobs import compact_json
 from server.workers.interface import Description
 
 log = logging.getLogger(__name__)
 
 _FRESH_SECONDS: Final = 0.5
-"""How long a full node list is reused."""
+"""How long full lists of nodes and files are reused."""
+_STARTING_SECONDS: Final = 20.0
 
 
 class Catalogue:
     """The nodes that workers have described. ``versions`` and ``failures`` (node pack → import error) are theirs.
 
+    If workers differ, the list has the nodes of all of them. ``placement`` knows which worker has what; ``folders``
+    are the server's and list the model files that workers have.
+
     ``saved`` is the file with the list for the next start. It is valid only while ``state`` returns the same text as
     when it was saved (a hash of the code of all packs, for example). ``ask`` asks a worker for the current inputs of
-    nodes; ``awaits_workers``: a worker is starting.
+    nodes, ``list_files`` those with separate folders for their model files; ``awaits_workers``: a worker is starting.
     """
 
     def __init__(self, folders: Folders, saved: Path, state: Callable[[], str] = str, patience: float = 60.0):
-        self.folders = folders
+        self.placement = Placement(folders)
+        self.folders = replace(folders, of_workers=self.placement.names)
         self.versions: Mapping[str, str] = {}
         self.failures: Mapping[str, str] = {}
         self.packs: Sequence[Mapping[str, Any]] = ()
@@ -42,9 +49,14 @@ class Catalogue:
         self.prompt_handlers = False
         self.awaits_workers = False
         self.ask: Callable[[Sequence[str] | None], Awaitable[list[dict[str, Any]]]] | None = None
+        self.list_files: Callable[[], Awaitable[None]] | None = None
+        self._descriptions: dict[str, Description] = {}
+        self._news = asyncio.Event()
         self._state = state
         self._asking: asyncio.Task[None] | None = None
         self._asked = float("-inf")
+        self._listing: asyncio.Task[None] | None = None
+        self._listed = float("-inf")
         self._said: dict[str, dict[str, Any]] = {}
         self._described = asyncio.Event()
         self._saved = saved
@@ -75,17 +87,21 @@ class Catalogue:
         if not self._current:
             self._store(registry, description)
 
-    async def update(self, description: Description) -> None:
+    async def update(self, description: Description, worker: str = "") -> None:
         """Store a worker's description, also on disk for the next start."""
+        for pack, reason in description.failures.items():
+            log.error("node pack %s could not be loaded: %s", pack, reason.strip().splitlines()[-1])
+        self.placement.learn(worker, description)
+        self._descriptions[worker] = description
+        description = _united(list(self._descriptions.values()))
         registry = await asyncio.to_thread(_registry, description)
         self._current = True
         self._store(registry, description)
-        for pack, reason in description.failures.items():
-            log.error("node pack %s could not be loaded: %s", pack, reason.strip().splitlines()[-1])
         try:
             await asyncio.to_thread(self._save, description)
         except OSError as error:
             log.warning("%s: cannot save the list of nodes: %s", self._saved, error)
+        self._news.set()
         # Set this last, and await nothing after it: tasks waiting for it may ask the worker at once.
         self._described.set()
 
@@ -133,16 +149,44 @@ class Catalogue:
             await self._refresh(changing)
         elif asyncio.get_running_loop().time() - self._asked > _FRESH_SECONDS:
             if self._asking is None:
-                self._asking = asyncio.create_task(self._refresh(None))
+                wanted_by_name = None if self.placement.is_uniform else changing
+                self._asking = asyncio.create_task(self._refresh(wanted_by_name))
                 self._asking.add_done_callback(self._refreshed)
             await asyncio.shield(self._asking)
         return await self.registry()
+
+    async def await_workers_for(self, prompt: Mapping[str, Any]) -> None:
+        """Wait a while if no worker is known that can run ``prompt``, but one may be found.
+
+        Workers that are starting may know its nodes, and those with separate folders may just have got its files.
+        """
+        registry = await self.registry()
+        known = all(node.get("class_type") in registry for node in prompt.values())
+        if known and self.placement.has_place(needs_of(prompt, registry)):
+            return
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(_STARTING_SECONDS):
+                while self.placement.is_incomplete():
+                    self._news.clear()
+                    await self._news.wait()
+        await self.files_listed()
+
+    async def files_listed(self) -> None:
+        """Wait until the workers with separate folders have listed their model files, unless they did so just now."""
+        if self.list_files is None or not self.placement.with_separate_folders():
+            return
+        if asyncio.get_running_loop().time() - self._listed > _FRESH_SECONDS:
+            if self._listing is None:
+                self._listing = asyncio.ensure_future(self.list_files())
+                self._listing.add_done_callback(self._files_were_listed)
+            await asyncio.shield(self._listing)
 
     async def object_info(self, name: str | None = None) -> dict[str, Any] | None:
         """Return the data for ``GET /object_info``: of all nodes or of one (None if it does not exist).
 
         File choices are up to date; every folder is listed once.
         """
+        await self.files_listed()
         registry = await self.fresh(None if name is None else [name])
         if name is not None and name not in registry:
             return None
@@ -162,6 +206,11 @@ class Catalogue:
         self._asking = None
         if task.cancelled() or task.exception() is None:
             self._asked = asyncio.get_running_loop().time()
+
+    def _files_were_listed(self, task: asyncio.Future[None]) -> None:
+        self._listing = None
+        if task.cancelled() or task.exception() is None:
+            self._listed = asyncio.get_running_loop().time()
 
     def _store(self, registry: Registry, description: Description) -> None:
         self._registry = registry
@@ -183,6 +232,24 @@ async def _is_set_within(event: asyncio.Event, seconds: float) -> bool:
         with contextlib.suppress(TimeoutError):
             await asyncio.wait_for(event.wait(), seconds)
     return event.is_set()
+
+
+def _united(descriptions: Sequence[Description]) -> Description:
+    """Return the description of all workers together; of nodes and packs of the same name, the first one's."""
+    first = descriptions[0]
+    if all(other.nodes == first.nodes and other.packs == first.packs for other in descriptions):
+        return replace(descriptions[-1], files=None)
+    nodes = {node["name"]: node for other in reversed(descriptions) for node in other.nodes}
+    packs = {pack["name"]: pack for other in reversed(descriptions) for pack in other.packs}
+    return Description(
+        list(nodes.values()),
+        first.environment,
+        first.versions,
+        {pack: reason for other in descriptions for pack, reason in other.failures.items()},
+        list(packs.values()),
+        pack_routes=any(other.pack_routes for other in descriptions),
+        prompt_handlers=any(other.prompt_handlers for other in descriptions),
+    )
 
 
 def _registry(description: Description) -> Registry:

@@ -20,6 +20,7 @@ from graph.sweep.sweep import ASK_ABOVE, Sweep
 from graph.validation.nearest import Nearest
 from graph.validation.validate import Validation, custom_validated, validate_outputs
 from graph.workflow import Workflow
+from server.queue.placement import needs_of
 from server.queue.prompt_errors import PromptError, all_failed, node_errors_of
 from server.queue.scheduler import Scheduler
 from server.queue.sweep_requests import SweepRequests
@@ -238,6 +239,7 @@ class Prompts:
                     if not found.problems:
                         return found
             await catalogue.current_registry(_WORKER_SECONDS)
+        await catalogue.await_workers_for(prompt)
         registry = await catalogue.fresh(node.class_type for node in workflow.nodes.values())
         return await self._validated(workflow, registry, targets, prompt)
 
@@ -263,7 +265,8 @@ class Prompts:
         # On a thread: validation lists folders, which may be slow or large.
         found = await asyncio.to_thread(validate_outputs, workflow, registry, folders, outputs, run_custom=False)
         if found.valid_outputs and custom_validated(workflow, registry):
-            found = _with(found, await self._scheduler.questions.validate(prompt, found.valid_outputs))
+            needs = needs_of(prompt, registry)
+            found = _with(found, await self._scheduler.questions.validate(prompt, found.valid_outputs, needs))
         return found
 
 

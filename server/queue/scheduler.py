@@ -3,20 +3,22 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 import time
 from collections import Counter
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import Any, Final
 
 from graph.events import RunFailed, RunInterrupted, RunSucceeded
-from graph.schema import NodeType, Registry
+from graph.schema import Registry
 from graph.sweep.sweep import Sweep
 from server.http.hub import EVERYONE, Hub
 from server.queue.catalogue import Catalogue
 from server.queue.messages import RunMessages
+from server.queue.placement import Needs, needs_of
 from server.queue.sweep_messages import SweepMessages
 from server.queue.sweep_run import Part, SweepRun, sweep_of
 from server.queue.worker_questions import WorkerQuestions
@@ -39,6 +41,7 @@ from server.workers.plan import WorkerPlan
 log = logging.getLogger(__name__)
 
 _STORE_WAIT: Final = 1.0
+_MOMENT: Final = 0.01
 
 
 @dataclass
@@ -81,9 +84,11 @@ class Scheduler:
         self._lost: Counter[str] = Counter()
         self._ending: set[asyncio.Task[None]] = set()
         self._news = asyncio.Event()
+        self._needs: dict[str, Needs] = {}
         self.on_pack_question: Callable[[str, Mapping[str, Any], str | None], Awaitable[Any]] = _refuse_question
         self.questions = WorkerQuestions(self._slots.workers)
         catalogue.ask = self.questions.redeclare
+        catalogue.list_files = self._slots.list_files
         catalogue.awaits_workers = bool(plan.factories)
         store.on_change = self._changed
         hub.queue_remaining = store.queue_remaining
@@ -173,14 +178,29 @@ class Scheduler:
         while True:
             self._news.clear()
             try:
-                while self._slots.free() and (self._give_part() or await self._give_next()):
+                while self._slots.free() and await self._give_something():
                     pass
                 self._slots.grow()
             except Exception:
                 log.exception("cannot take a job from the queue; next attempt in %g s", _STORE_WAIT)
                 await asyncio.sleep(_STORE_WAIT)
                 continue
-            await self._news.wait()
+            await self._news_or_loss()
+
+    async def _give_something(self) -> bool:
+        """Give the job or part that comes next to a free worker. Returns False if none can start now."""
+        if await self._give_part() or await self._give_next():
+            return True
+        # The jobs that come before the parts of a sweep may wait for workers that are busy.
+        return not self.catalogue.placement.is_uniform and await self._give_part(in_turn=False)
+
+    async def _news_or_loss(self) -> None:
+        """Wait until a job or worker may have come, or a worker that jobs wait for may count as gone."""
+        placement = self.catalogue.placement
+        seconds = None if placement.is_uniform else placement.seconds_to_next()
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(None if seconds is None else seconds + _MOMENT):
+                await self._news.wait()
 
     def _waiting(self) -> int:
         """Return how many more workers would have a job at once."""
@@ -189,7 +209,7 @@ class Scheduler:
 
     async def _give_next(self) -> bool:
         """Give the first job of the queue to a free worker. Returns False if no job waits."""
-        job = await self.store.claim_next()
+        job = await self.store.claim_next(None if self.catalogue.placement.is_uniform else self._must_wait_now())
         if job is None:
             return False
         try:
@@ -199,22 +219,43 @@ class Scheduler:
         except Exception:
             await self.store.put_back(job)
             raise
+        needs = self._needs.pop(job.prompt_id, None) or needs_of(job.prompt, registry)
         if not self._slots.free():  # the worker died in the meantime
             await self.store.put_back(job)
         elif sweep is not None:
             await self._begin_sweep(job, sweep, registry, stored)
-        else:
-            slot = self._choose(job, registry)
+        elif able := self._slots.able(needs):
+            slot = _given(able, job, needs)
             self.running[job.prompt_id] = Running(job, slot.name, RunMessages(job, self.hub, self._node_finished))
+        elif self.catalogue.placement.is_awaited(needs):  # its worker died in the meantime
+            await self.store.put_back(job)
+        else:
+            running = Running(job, "", RunMessages(job, self.hub, self._node_finished))
+            self.running[job.prompt_id] = running
+            await self._end(running, _no_worker(job, self.catalogue.placement.why_nowhere(needs)))
         return True
 
-    def _choose(self, job: Job, registry: Registry) -> WorkerSlot:
-        """Give ``job`` to the free worker that probably holds most of its models."""
-        files = model_files(job, registry)
-        slot = max(self._slots.free(), key=lambda slot: len(slot.files & files))
-        slot.job, slot.files = job, files
-        slot.wake.set()
-        return slot
+    def _must_wait_now(self) -> Callable[[str], Awaitable[bool]]:
+        """Return whether a waiting job needs a worker that is not free now, as a function of its id.
+
+        It is false also if no such worker will come.
+        """
+        known: dict[Needs, bool] = {}
+
+        async def must_wait(prompt_id: str) -> bool:
+            needs = self._needs.get(prompt_id)
+            if needs is None:
+                job = await self.store.get(prompt_id)
+                if job is None or job.extra_data.get("sweep"):
+                    return False
+                needs = self._needs[prompt_id] = needs_of(job.prompt, await self.catalogue.registry())
+            if needs not in known:
+                known[needs] = not self._slots.able(needs) and self.catalogue.placement.is_awaited(needs)
+            return known[needs]
+
+        if len(self._needs) > 2 * self.store.queue_remaining() + 100:
+            self._needs = {waiting: needs for waiting, needs in self._needs.items() if self.store.waits(waiting)}
+        return must_wait
 
     async def _run(self, slot: WorkerSlot, worker: Worker, job: Job) -> None:
         """Make one attempt at ``job``. Raises WorkerDied, after the job has been queued again or ended."""
@@ -311,21 +352,34 @@ class Scheduler:
         self.store.begin_sweep(job.prompt_id, run.parts_left)
         await self._end_sweep(self.running[job.prompt_id], run)
 
-    def _give_part(self) -> bool:
-        """Give the next part of a running sweep to a free worker. Returns False if none waits, or a job comes first."""
-        for prompt_id, running in self._sweeps_in_turn():
-            if running.sweep is not None and (taken := running.sweep.take()) is not None:
+    async def _give_part(self, in_turn: bool = True) -> bool:
+        """Give the next part of a running sweep to a free worker. Returns False if none can, or a job comes first.
+
+        Without ``in_turn`` no job comes first. A sweep with a part that no worker can run ends as an error.
+        """
+        for prompt_id, running in self._sweeps_in_turn() if in_turn else list(self.running.items()):
+            if running.sweep is not None and (taken := running.sweep.take(self._slots.able)) is not None:
                 self.store.begin_part(prompt_id, running.sweep.parts_left)
-                slot = self._choose(running.job, running.sweep.registry)
+                slot = _given(self._slots.able(taken[1]), running.job, taken[1])
                 slot.part = taken[0]
                 running.worker = slot.name
                 return True
+            await self._end_if_unable(running)
         return False
 
     def _sweeps_in_turn(self) -> list[tuple[str, Running]]:
         """Return the running sweeps that come before the first waiting job, the one with the earliest turn first."""
         sweeps = [prompt_id for prompt_id, running in self.running.items() if running.sweep is not None]
         return [(prompt_id, self.running[prompt_id]) for prompt_id in self.store.sweeps_in_turn(sweeps)]
+
+    async def _end_if_unable(self, running: Running) -> None:
+        placement = self.catalogue.placement
+        if running.sweep is None or placement.is_uniform:
+            return
+        needs = running.sweep.unable(placement.is_awaited)
+        if needs is not None:
+            running.sweep.stop(_no_worker(running.job, placement.why_nowhere(needs)))
+            await self._stop(running.job.prompt_id)
 
     async def _run_part(self, slot: WorkerSlot, worker: Worker, running: Running, sweep: SweepRun) -> None:
         """Run one part of a sweep. Raises WorkerDied, after the part has been put back or the job has ended."""
@@ -434,25 +488,16 @@ def _request(job: Job) -> RunRequest:
     )
 
 
-def model_files(job: Job, registry: Registry) -> frozenset[tuple[str, str]]:
-    """Return the (folder, name) of every model file that the job's inputs name."""
-    found = set()
-    naming: dict[str, list[tuple[str, str]]] = {}
-    for node in job.prompt.values():
-        class_type = node.get("class_type")
-        if class_type not in naming:
-            naming[class_type] = _inputs_that_name_models(registry.get(class_type))
-        for folder, name in naming[class_type]:
-            value = (node.get("inputs") or {}).get(name)
-            if isinstance(value, str):
-                found.add((folder, value))
-    return frozenset(found)
+def _given(able: Sequence[WorkerSlot], job: Job, needs: Needs) -> WorkerSlot:
+    """Give ``job`` to the worker of ``able`` that probably holds most of its models."""
+    slot = max(able, key=lambda slot: len(slot.files & needs.files))
+    slot.job, slot.files = job, needs.files
+    slot.wake.set()
+    return slot
 
 
-def _inputs_that_name_models(node_type: NodeType | None) -> list[tuple[str, str]]:
-    """Return the (folder, input name) of a class's inputs that name model files."""
-    inputs = node_type.inputs if node_type is not None else ()
-    return [(str(i.files), i.name) for i in inputs if i.files not in (None, "input", "output", "temp")]
+def _no_worker(job: Job, message: str) -> RunFailed:
+    return RunFailed(job.prompt_id, "", "", "", "NoWorkerError", message)
 
 
 def _extra_pnginfo(job: Job) -> Mapping[str, Any] | None:

@@ -11,6 +11,7 @@ from graph.sweep.reading import SweepError, further_values, problems_of, read_sw
 from graph.sweep.sweep import ASK_ABOVE, Sweep
 from graph.validation.validate import Validation, custom_validated
 from graph.workflow import Workflow
+from server.queue.placement import needs_of
 from server.queue.prompt_errors import PromptError, described, node_errors_of
 from server.queue.scheduler import Scheduler
 
@@ -57,7 +58,7 @@ class SweepRequests:
         for axis, numbers in further_values(sweep):
             for number in numbers if sweep.axes[axis].node in checking_themselves else ():
                 prompt = sweep.workflow(number).to_api()
-                found += await self._scheduler.questions.validate(prompt, outputs)
+                found += await self._scheduler.questions.validate(prompt, outputs, needs_of(prompt, registry))
         known = {str(problem) for problem in first.problems}
         swept = {(axis.node, axis.input) for axis in sweep.axes}
         bad = {

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Final
 
 from graph.events import RunFailed, RunInterrupted, RunSucceeded
@@ -16,6 +16,7 @@ from graph.sweep.grid import GRID_NODE, grid_workflow
 from graph.sweep.sweep import Axis, Sweep
 from graph.workflow import Workflow
 from graph.writing.document_values import with_values
+from server.queue.placement import Needs, names_of_models, needs_of
 from server.queue.sweep_messages import Shown, SweepMessages
 from server.store.jobs import Job
 from server.workers.interface import Outcome, RunRequest
@@ -59,6 +60,11 @@ class SweepRun:
         self._grid_done = GRID_NODE not in registry
         self._outcome: Outcome | None = None
         self._is_over = False
+        self._needs = needs_of(job.prompt, registry)
+        self._needs_by_part: dict[int, Needs] = {}
+        self._models_vary = any(
+            axis.input in names_of_models(registry.get(job.prompt[axis.node]["class_type"])) for axis in sweep.axes
+        )
 
     def restore(self, stored: Mapping[int, Shown]) -> None:
         """Take over the combinations that an earlier attempt has finished, if all their files still exist."""
@@ -75,13 +81,35 @@ class SweepRun:
         """The number of parts that have not been given to workers, with the grid."""
         return len(self._waiting) + (not self._grid_done and GRID not in self._active)
 
-    def take(self) -> tuple[Part] | None:
-        """Return the part that a free worker should run now, in a tuple; None if there is none at the moment."""
+    def take(self, can_start: Callable[[Needs], object]) -> tuple[Part, Needs] | None:
+        """Return the part that a free worker should run now, and its needs; None if there is none at the moment.
+
+        ``can_start``: whether a free worker can run a part with these needs.
+        """
         if not self.ready():
             return None
-        part = self._waiting.pop(0) if self._waiting else GRID
-        self._active.add(part)
-        return (part,)
+        for part in self._waiting or [GRID]:
+            needs = self._needs_of(part)
+            if can_start(needs):
+                if part is not GRID:
+                    self._waiting.remove(part)
+                self._active.add(part)
+                return part, needs
+        return None
+
+    def unable(self, is_awaited: Callable[[Needs], bool]) -> Needs | None:
+        """Return the needs of a waiting part that no worker can run; None if there is no such part."""
+        waiting: list[Part] = [*self._waiting, *([] if self._grid_done else [GRID])]
+        return next((needs for part in waiting if not is_awaited(needs := self._needs_of(part))), None)
+
+    def _needs_of(self, part: Part) -> Needs:
+        if part is None:
+            return Needs(frozenset([GRID_NODE]))
+        if not self._models_vary:
+            return self._needs
+        if part not in self._needs_by_part:
+            self._needs_by_part[part] = needs_of(self.sweep.workflow(part).to_api(), self.registry)
+        return self._needs_by_part[part]
 
     def ready(self) -> int:
         """Return how many parts free workers could take now."""

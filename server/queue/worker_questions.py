@@ -8,6 +8,7 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import Any, Final, TypeVar
 
 from graph.errors import Problem
+from server.queue.placement import Needs
 from server.workers.interface import PackAnswer, PackRequest, UnansweredError, Worker, WorkerDied
 
 log = logging.getLogger(__name__)
@@ -25,20 +26,37 @@ DECLARATION_SECONDS: Final = 5.0
 
 
 class WorkerQuestions:
-    """Asks workers. ``workers(idle_first)`` returns the running ones; if one dies, the next one is asked."""
+    """Asks workers. ``workers(idle_first, needs)`` returns the running ones; if one dies, the next one is asked."""
 
-    def __init__(self, workers: Callable[[bool], Sequence[Worker]]):
+    def __init__(self, workers: Callable[[bool, Needs | None], Sequence[Worker]]):
         self._workers = workers
 
-    async def validate(self, prompt: Mapping[str, Any], targets: Sequence[str]) -> list[Problem]:
-        """Return the problems that nodes' own validation code finds; none if no worker answers in five seconds."""
+    async def validate(
+        self, prompt: Mapping[str, Any], targets: Sequence[str], needs: Needs | None = None
+    ) -> list[Problem]:
+        """Return the problems that nodes' own validation code finds; none if no worker answers in five seconds.
+
+        ``needs``: only a worker that can run the prompt is asked.
+        """
         what = "the validation code of a node (the prompt is accepted without it)"
-        return await self._ask(lambda w: w.validate(prompt, list(targets)), VALIDATION_SECONDS, what) or []
+        return await self._ask(lambda w: w.validate(prompt, list(targets)), VALIDATION_SECONDS, what, needs=needs) or []
 
     async def redeclare(self, names: Sequence[str] | None) -> list[dict[str, Any]]:
-        """Return the declarations of the named nodes (None: all) whose inputs may change; none without a worker."""
+        """Return the declarations of the named nodes (None: all) whose inputs may change; none without a worker.
+
+        A node that one worker does not know is asked of another.
+        """
         what = "asking nodes for their inputs (they stay as they were)"
-        return await self._ask(lambda w: w.redeclare(names), DECLARATION_SECONDS, what) or []
+
+        async def ask(needs: Needs | None) -> dict[str, dict[str, Any]]:
+            nodes = await self._ask(lambda w: w.redeclare(names), DECLARATION_SECONDS, what, needs=needs)
+            return {node["name"]: node for node in nodes or ()}
+
+        found = await ask(None)
+        for name in names or ():
+            if name not in found:
+                found = await ask(Needs(frozenset([name]))) | found
+        return list(found.values())
 
     async def ask_packs(self, request: PackRequest) -> PackAnswer | None:
         """Return a node pack's answer to a request for its route; None if no worker answers in time."""
@@ -52,10 +70,15 @@ class WorkerQuestions:
         return body if changed is None else changed
 
     async def _ask(
-        self, ask: Callable[[Worker], Awaitable[T]], seconds: float, what: str, idle_first: bool = True
+        self,
+        ask: Callable[[Worker], Awaitable[T]],
+        seconds: float,
+        what: str,
+        idle_first: bool = True,
+        needs: Needs | None = None,
     ) -> T | None:
         """Return the worker for requests to packs: always the same one, since packs keep state in their process."""
-        for worker in self._workers(idle_first):
+        for worker in self._workers(idle_first, needs):
             try:
                 async with asyncio.timeout(seconds):
                     return await ask(worker)

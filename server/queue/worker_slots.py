@@ -9,15 +9,17 @@ from dataclasses import dataclass, field
 from typing import Final
 
 from server.queue.catalogue import Catalogue
+from server.queue.placement import Needs
 from server.queue.sweep_run import GRID, Part
 from server.store.jobs import Job
-from server.workers.interface import Description, Stats, Worker, WorkerDied, WorkerFactory
+from server.workers.interface import Description, Stats, UnansweredError, Worker, WorkerDied, WorkerFactory
 from server.workers.plan import WorkerPlan
 
 log = logging.getLogger(__name__)
 
 _FIRST_RESTART_WAIT: Final = 0.5
 _LONGEST_RESTART_WAIT: Final = 30.0
+_LISTING_SECONDS: Final = 5.0
 
 
 @dataclass
@@ -100,10 +102,36 @@ class WorkerSlots:
         """Return the slots whose worker is ready and has no job."""
         return [slot for slot in self._slots if slot.worker is not None and slot.job is None]
 
-    def workers(self, idle_first: bool = False) -> list[Worker]:
-        """Return the running workers."""
+    def able(self, needs: Needs) -> list[WorkerSlot]:
+        """Return the free slots whose worker can run a prompt with these needs."""
+        return [slot for slot in self.free() if self._catalogue.placement.can_run(slot.name, needs)]
+
+    def workers(self, idle_first: bool = False, needs: Needs | None = None) -> list[Worker]:
+        """Return the running workers; with ``needs``, those that can run such a prompt."""
+        can_run = self._catalogue.placement.can_run
         slots = sorted(self._slots, key=lambda slot: slot.job is not None) if idle_first else self._slots
-        return [slot.worker for slot in slots if slot.worker is not None]
+        return [
+            slot.worker for slot in slots if slot.worker is not None and (needs is None or can_run(slot.name, needs))
+        ]
+
+    async def list_files(self) -> None:
+        """Have the workers with separate folders list their model files again. Slow ones keep their former lists."""
+        placement = self._catalogue.placement
+        separate = placement.with_separate_folders()
+        await asyncio.gather(
+            *(
+                self._list_files(slot.name, slot.worker)
+                for slot in self._slots
+                if slot.name in separate and slot.worker is not None
+            )
+        )
+
+    async def _list_files(self, name: str, worker: Worker) -> None:
+        try:
+            async with asyncio.timeout(_LISTING_SECONDS):
+                self._catalogue.placement.update_files(name, await worker.model_files())
+        except (TimeoutError, UnansweredError, WorkerDied) as error:
+            log.info("%s has not listed its model files: %s", name, error or "it takes too long")
 
     def running(self, prompt_id: str) -> list[Worker]:
         """Return the workers that run the job or a part of it."""
@@ -152,13 +180,14 @@ class WorkerSlots:
         """Keep a worker running in ``slot``: start one, and a new one whenever it dies. End when it is superfluous."""
         wait = _FIRST_RESTART_WAIT
         while True:
+            self._catalogue.placement.expect(slot.name)
             worker = slot.starting = slot.make()
             self._connect(worker)
             try:
                 description = await self._started(worker)
                 if description is None:
                     break
-                await self._catalogue.update(description)
+                await self._catalogue.update(description, slot.name)
                 log.info("%s is ready: %d nodes", slot.name, len(description.nodes))
                 slot.worker, slot.starting, slot.trouble, wait = worker, None, "", _FIRST_RESTART_WAIT
                 self._changed()
@@ -177,6 +206,7 @@ class WorkerSlots:
             finally:
                 slot.worker, slot.starting, slot.files = None, None, frozenset()
                 await worker.close()
+            self._catalogue.placement.lost(slot.name)
             await asyncio.sleep(wait)
             wait = min(2 * wait, _LONGEST_RESTART_WAIT)
         slot.task = None

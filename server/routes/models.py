@@ -33,9 +33,10 @@ async def folders(request: web.Request) -> web.StreamResponse:
 
 @endpoints.get("/models/{folder}", answer=array(STRING), errors=(404,))
 async def files(request: web.Request) -> web.StreamResponse:
-    """List the files of one kind."""
+    """List the files of one kind, of all workers."""
     here = services(request).config.folders
     folder = _model_folder(here, request.match_info["folder"])
+    await services(request).catalogue.files_listed()
     return web.json_response(await asyncio.to_thread(here.names, folder), dumps=compact_json)
 
 

@@ -12,7 +12,7 @@ import dataclasses
 import logging
 import sqlite3
 import time
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Awaitable, Callable, Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from pathlib import Path
@@ -129,9 +129,12 @@ class JobStore:
             return job
         return await self.get(job.prompt_id) or await self._add(job)
 
-    async def claim_next(self) -> Job | None:
-        """Mark the first pending job as running and return it; None if no job waits or the queue is paused."""
-        key = None if self._paused else self._order.first()
+    async def claim_next(self, must_wait: Callable[[str], Awaitable[bool]] | None = None) -> Job | None:
+        """Mark the first pending job as running and return it; None if no job waits or the queue is paused.
+
+        Jobs for which ``must_wait(prompt_id)`` is true are passed over and keep their places.
+        """
+        key = None if self._paused else await self._first_to_start(must_wait)
         if key is None:
             return None
         self._order.start(key.prompt_id)
@@ -142,13 +145,26 @@ class JobStore:
             raise
         if job is None:  # another program deleted its row
             self._forget(key.prompt_id)
-            return await self.claim_next()
+            return await self.claim_next(must_wait)
         job.number, job.place = key.number, key.place
         job.status, job.started, job.attempts = "running", time.time(), job.attempts + 1
         self._save_state(job)
         self._save_turns()
         self.on_change()
         return job
+
+    async def _first_to_start(self, must_wait: Callable[[str], Awaitable[bool]] | None) -> Key | None:
+        if must_wait is None:
+            return self._order.first()
+        for key in self._order.waiting():
+            waits = await must_wait(key.prompt_id)
+            if not waits and key.prompt_id in self._order:  # it may have been deleted or moved meanwhile
+                return self._order[key.prompt_id]
+        return None
+
+    def waits(self, prompt_id: str) -> bool:
+        """Whether the job is in the queue and does not run."""
+        return prompt_id in self._order
 
     async def put_back(self, job: Job) -> None:
         """Put a running job back at the front of its user's jobs; its ``messages`` and counts are kept."""

@@ -23,7 +23,16 @@ from graph.node_types.schema_data import node_type_to_data
 from graph.schema import NodeType, Registry
 from graph.validation.validate import validate_outputs
 from graph.workflow import Workflow
-from server.workers.interface import Description, OnPackMessage, Outcome, PackAnswer, PackRequest, RunRequest, Stats
+from server.workers.interface import (
+    Description,
+    ModelFiles,
+    OnPackMessage,
+    Outcome,
+    PackAnswer,
+    PackRequest,
+    RunRequest,
+    Stats,
+)
 from server.workers.own_folders import OwnFolders
 
 log = logging.getLogger(__name__)
@@ -115,7 +124,14 @@ class EngineHost:
             self.packs,
             pack_routes=packs is not None and packs.has_routes(),
             prompt_handlers=packs is not None and packs.has_prompt_handlers(),
+            files=self.model_files(),
         )
+
+    def model_files(self) -> ModelFiles | None:
+        """Return the files of the model folders, if this worker does not share the server's."""
+        if self.own_folders is None:
+            return None
+        return {folder: self.folders.names(folder) for folder in self.folders.models}
 
     def redeclare(self, names: Sequence[str] | None) -> list[dict[str, Any]]:
         """Return the declarations of the named nodes (None: all) whose inputs may change, as data."""

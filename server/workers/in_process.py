@@ -19,6 +19,7 @@ from server.workers.input_files import Courier, InputFile
 from server.workers.interface import (
     Death,
     Description,
+    ModelFiles,
     OnEvent,
     OnPackMessage,
     OnPackQuestion,
@@ -100,6 +101,11 @@ class InProcessWorker:
         host = self._alive()
         nodes: list[dict[str, Any]] = await self._unless_closed(_on_own_thread(lambda: host.redeclare(names)))
         return nodes
+
+    async def model_files(self) -> ModelFiles | None:
+        host = self._alive()
+        files: ModelFiles | None = await self._unless_closed(_on_own_thread(host.model_files))
+        return files
 
     async def handle_prompt(self, body: Mapping[str, Any]) -> Any:
         host = self._alive()

@@ -93,6 +93,10 @@ class RunRequest:
     files: tuple[SavedFile, ...] = ()
 
 
+ModelFiles = Mapping[str, Sequence[str]]
+"""Model folder → the names of its files."""
+
+
 @dataclass(frozen=True)
 class Description:
     """The description of a worker, as plain data.
@@ -112,6 +116,8 @@ class Description:
     """Whether packs have added routes to the HTTP interface."""
     prompt_handlers: bool = False
     """Whether packs handle prompts before they are queued."""
+    files: ModelFiles | None = None
+    """The model files of a worker with separate folders; None if it shares the server's."""
 
 
 @dataclass(frozen=True)
@@ -172,6 +178,9 @@ class Worker(Protocol):
 
         The caller sets the time limit for slow code.
         """
+
+    async def model_files(self) -> ModelFiles | None:
+        """Return the model files as in :class:`Description`, as they are now. The caller sets the time limit."""
 
     async def interrupt(self, prompt_id: str) -> None:
         """Ask the run of that prompt to stop, whether or not it has begun. Other runs continue."""

@@ -106,6 +106,8 @@ class WorkerLoop:
                 self._reply(header, lambda: (host.redeclare(header["names"]), b""))
             case "handle prompt":
                 self._reply(header, lambda: (host.handle_prompt(header["prompt"]), b""))
+            case "model files":
+                self._reply(header, lambda: (host.model_files(), b""))
             case "lacking contents":
                 self._reply(header, lambda: (_own(host).lacking(header["contents"]), b""))
             case "content":

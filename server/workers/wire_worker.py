@@ -18,6 +18,7 @@ from server.workers.interface import (
     HEARTBEAT_SECONDS,
     Death,
     Description,
+    ModelFiles,
     OnEvent,
     OnPackMessage,
     OnPackQuestion,
@@ -111,6 +112,12 @@ class WireWorker:
         nodes: list[dict[str, Any]]
         nodes, _ = await self._ask({"type": "redeclare", "names": names})
         return nodes
+
+    async def model_files(self) -> ModelFiles | None:
+        if self._files is None:
+            return None
+        files: ModelFiles | None = await self._value({"type": "model files"})
+        return files
 
     async def handle_prompt(self, body: Mapping[str, Any]) -> Any:
         changed, _ = await self._ask({"type": "handle prompt", "prompt": body})

@@ -6,7 +6,7 @@ import asyncio
 import threading
 from collections.abc import AsyncIterator, Iterator, Mapping
 from contextlib import asynccontextmanager, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -221,6 +221,7 @@ async def serving(
     if factories is None:
         factories = {f"worker {index}": lambda: InProcessWorker("thread", host) for index in range(workers)}
     catalogue = Catalogue(folders, config.saved_nodes)
+    config = replace(config, folders=catalogue.folders)
     scheduler = Scheduler(store, hub, catalogue, factories)
     webhooks = Webhooks(store, config.signing_token, delays=(0, 0.05, 0.1))
     scheduler.on_job_ended.append(webhooks.job_ended)

@@ -89,7 +89,7 @@ class ModelFiles:
         """Return the hashes of a file if they are stored, or if the file is small; None otherwise."""
         if self._folders is None:
             return None
-        path = self._folders.find(folder, name)
+        path = self._folders.expected(folder, name)
         try:
             status = path.stat()
         except OSError:
@@ -101,7 +101,7 @@ class ModelFiles:
 
     def _hashes(self, folder: str, name: str) -> Hashes | None:
         assert self._folders is not None
-        path = self._folders.find(folder, name)
+        path = self._folders.expected(folder, name)
         try:
             status = path.stat()
             state = [status.st_size, status.st_mtime_ns]
@@ -114,6 +114,8 @@ class ModelFiles:
                 return None
             log.info("computing the hash of %s", path)
             hashes = hashes_of(path)
+        except FileNotFoundError:  # it is on another machine, or was just deleted
+            return None
         except OSError as error:
             log.warning("%s cannot be read: %s", path, error)
             return None

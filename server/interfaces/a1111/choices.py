@@ -33,7 +33,7 @@ def checkpoints(folders: Folders) -> list[dict[str, Any]]:
                 "model_name": _stem(name),
                 "hash": hashes.whole[:10] if hashes else None,
                 "sha256": hashes.whole if hashes else None,
-                "filename": str(folders.find("checkpoints", name)),
+                "filename": str(folders.expected("checkpoints", name)),
                 "config": None,
             }
         )
@@ -41,9 +41,9 @@ def checkpoints(folders: Folders) -> list[dict[str, Any]]:
 
 
 def files_of(folders: Folders, folder: str) -> list[tuple[str, Path]]:
-    """Return names and paths of the files of a model folder."""
+    """Return names and paths of the files of a model folder; files on other machines have no file at their path."""
     names = Resources(folders).files.names(folder)
-    return [(name, folders.find(folder, name)) for name in names]
+    return [(name, folders.expected(folder, name)) for name in names]
 
 
 def vaes(folders: Folders) -> list[dict[str, Any]]:

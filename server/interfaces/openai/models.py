@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import re
+from pathlib import Path
 from typing import Any, Final
 
 from graph.errors import FormatError
@@ -72,7 +73,7 @@ async def listed_models(here: Services) -> list[dict[str, Any]]:
 
 def _listed(here: Services, registry: Registry) -> list[dict[str, Any]]:
     folders = here.config.folders
-    listed = [_entry(name, folders.find("checkpoints", name).stat().st_mtime) for name in checkpoint_names(folders)]
+    listed = [_entry(name, _changed(folders.expected("checkpoints", name))) for name in checkpoint_names(folders)]
     for saved in saved_apps(here.user_data, EXAMPLES):
         try:
             fields = read_saved(saved, registry).fields
@@ -81,6 +82,14 @@ def _listed(here: Services, registry: Registry) -> list[dict[str, Any]]:
         if "prompt" in fields:
             listed.append(_entry(saved.name, saved.modified))
     return listed
+
+
+def _changed(path: Path) -> float:
+    """Return when a file was changed; 0 for one on another machine."""
+    try:
+        return path.stat().st_mtime
+    except FileNotFoundError:
+        return 0.0
 
 
 def _entry(name: str, changed: float) -> dict[str, Any]:
