@@ -207,6 +207,7 @@ class WorkerSlots:
                 slot.worker, slot.starting, slot.files = None, None, frozenset()
                 await worker.close()
             self._catalogue.placement.lost(slot.name)
+            self._changed()  # jobs that only this worker can run wait for it, but not forever
             await asyncio.sleep(wait)
             wait = min(2 * wait, _LONGEST_RESTART_WAIT)
         slot.task = None
