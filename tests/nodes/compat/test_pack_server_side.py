@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import json
 import secrets
 import shutil
 import threading
@@ -165,6 +166,17 @@ def test_large_bodies_pass_whole(client: Client) -> None:
     request = urllib.request.Request(client.server.url + "/api/server_side/size", sent, {"Content-Type": "text/plain"})
     with urllib.request.urlopen(request, timeout=60) as answer:
         assert answer.read() == sent
+
+
+@pytest.mark.slow
+def test_a_route_learns_the_user_from_the_token_and_not_from_the_client(tmp_path: Path) -> None:
+    with running(installed(tmp_path, "server_side"), "--token", "ann=aaa", "--token", "top") as server:
+        server.until_ready()
+        for token, user in (("aaa", "ann"), ("top", None)):
+            headers = {"Authorization": f"Bearer {token}", "Comfy-User": "bob"}
+            request = urllib.request.Request(server.url + "/server_side/user", headers=headers)
+            with urllib.request.urlopen(request, timeout=60) as answer:
+                assert json.load(answer) == user
 
 
 def test_a_route_that_fails_says_so(client: Client) -> None:

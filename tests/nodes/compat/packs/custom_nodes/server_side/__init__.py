@@ -136,6 +136,11 @@ async def size(request):
     return web.Response(body=await request.read(), content_type="application/octet-stream")
 
 
+@server.routes.get("/server_side/user")
+async def user(request):
+    return web.json_response(request.headers.get("comfy-user"))
+
+
 @server.routes.get("/server_side/fail")
 async def broken(request):
     raise RuntimeError("this route always fails")
