@@ -51,6 +51,10 @@ class ModelFacts:
         return {**known, "preview": known["preview"] or preview_of(path) is not None}
 
 
+UNKNOWN: Final = {"kind": None, "family": None, "words": [], "notes": {}, "preview": False}
+"""The facts about a file that is on another machine or has no header."""
+
+
 def _read(path: Path) -> dict[str, Any]:
     header = None
     if path.suffix.lower() in (".safetensors", ".sft"):
@@ -59,7 +63,7 @@ def _read(path: Path) -> dict[str, Any]:
         except OSError:
             header = None  # listed without facts; a run that loads it reports the error
     if header is None:
-        return {"kind": None, "family": None, "words": [], "notes": {}, "preview": False}
+        return dict(UNKNOWN)
     return {
         "preview": _THUMBNAIL in header.metadata,
         "kind": short_kind_of_file(header.shapes),

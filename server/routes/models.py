@@ -13,7 +13,7 @@ from aiohttp import hdrs, web
 from graph.folders import Folders
 from graph.formats.model_header import header_json
 from server.files.client_files import safe_name
-from server.files.model_facts import ModelFacts, preview_of, thumbnail_of
+from server.files.model_facts import UNKNOWN, ModelFacts, preview_of, thumbnail_of
 from server.files.pictures import on_picture_thread, preview
 from server.http.endpoint import BOOLEAN, FREE_OBJECT, INTEGER, NUMBER, STRING, Endpoints, Query, array, record
 from server.http.request_error import RequestError
@@ -116,9 +116,13 @@ _PREVIEW_SIDE: Final = 512
     errors=(404,),
 )
 async def files_for_people(request: web.Request) -> web.StreamResponse:
-    """List the files of one kind with their family, trigger words and notes, and whether a picture is beside them."""
+    """List the files of one kind with their family, trigger words and notes, and whether a picture is beside them.
+
+    Of files that only workers on other machines have, just the name is known; their size is 0.
+    """
     here = services(request).config.folders
     folder = _model_folder(here, request.match_info["folder"])
+    await services(request).catalogue.files_listed()
 
     def listed() -> list[dict[str, Any]]:
         directories = here.model_folders()[folder]
@@ -126,11 +130,13 @@ async def files_for_people(request: web.Request) -> web.StreamResponse:
         return [
             {
                 "name": name,
-                "size": file["size"],
-                "modified": file["modified"],
-                **_FACTS.of(directories[file["pathIndex"]] / name),
+                "size": first[name]["size"],
+                "modified": first[name]["modified"],
+                **_FACTS.of(directories[first[name]["pathIndex"]] / name),
             }
-            for name, file in sorted(first.items(), key=lambda entry: entry[0].lower())
+            if name in first
+            else {"name": name, "size": 0, "modified": 0, **UNKNOWN}
+            for name in here.names(folder)
         ]
 
     return web.json_response(await asyncio.to_thread(listed), dumps=compact_json)

@@ -23,6 +23,7 @@ from pathlib import Path
 from typing import Any, BinaryIO, Final
 
 from graph.content import content_hash, new_hash
+from graph.errors import InputFileError
 from graph.folders import Folders, relative_name
 from graph.operating_system import WINDOWS, lock_file, name_new_file, replace_file
 
@@ -86,6 +87,7 @@ class OwnFolders:
         self._store = store
         self._placed = _PlacedNames(place / "placed.jsonl")
         self._transfers: dict[int, tuple[Path, BinaryIO, Any]] = {}
+        self._failures: dict[str, str] = {}
         self._lock = threading.Lock()
         shutil.rmtree(place / "parts", ignore_errors=True)  # of a process that was killed
         for name in ("parts", "input", "output", "temp"):
@@ -116,6 +118,7 @@ class OwnFolders:
                     log.info("a file changed while it was sent")
         except OSError as error:
             log.error("cannot keep an input file: %s", error)
+            self._failures[content] = str(error)
             last = True
         if last:
             self.abandon(transfer)
@@ -131,7 +134,8 @@ class OwnFolders:
         """Give contents their names: (folder, name, content, size). Returns the contents that are not here.
 
         Without ``for_run``, names that exist are left alone. A file that this worker's nodes have saved under such a
-        name is renamed. Raises InputFileError for a name that leaves its folder, OSError.
+        name is renamed. Raises InputFileError for a name that leaves its folder and for a content that could not be
+        written, OSError.
         """
         lacking = []
         with self._lock:
@@ -140,6 +144,9 @@ class OwnFolders:
                 if target.exists() and (not for_run or self._holds(target, content, size)):
                     continue
                 if not self._store.has(content):
+                    failure = self._failures.pop(content, None)
+                    if failure is not None:
+                        raise InputFileError(f"the worker cannot keep {name} in its folder: {failure}")
                     lacking.append(content)
                     continue
                 target.parent.mkdir(parents=True, exist_ok=True)

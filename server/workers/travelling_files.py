@@ -141,6 +141,8 @@ class Arrivals:
         return None
 
     def _store(self, name: SavedFile, data: bytes, content: str) -> _Kept:
+        if name.folder not in _SENT_FOLDERS:
+            raise InputFileError(f"a worker sent a file to {name.folder!r}; expected one of {', '.join(_SENT_FOLDERS)}")
         root = self.server.folders.place(name.folder)
         wanted = root / relative_name(name.relative, name.folder)
         wanted.parent.mkdir(parents=True, exist_ok=True)

@@ -1,6 +1,7 @@
 """A name in a workflow becomes a path below its folder, or a clear error."""
 
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -128,3 +129,19 @@ def test_an_output_folder_that_cannot_be_made_is_said(tmp_path: Path) -> None:
     broken = Folders(tmp_path, tmp_path / "file" / "output", tmp_path, tmp_path)
     with pytest.raises(OutputFileError, match="--output-directory"):
         broken.save_target("a")
+
+
+def test_names_are_those_of_workers_and_a_file_elsewhere_has_the_path_it_would_have(
+    folders: Folders, tmp_path: Path
+) -> None:
+    folder = next(name for name, known in folders.models.items() if not known.marker)
+    here = set(folders.names(folder))
+    shared = replace(folders, of_workers=lambda name, found: {*found, f"{name} there.safetensors"})
+    there = f"{folder} there.safetensors"
+    assert set(shared.names(folder)) == {*here, there} and shared.names("unknown") == ["unknown there.safetensors"]
+    assert shared.expected(folder, there) == folders.models[folder].directories[0] / there
+    assert not shared.is_here(folder, there) and all(shared.is_here(folder, name) for name in here)
+    with pytest.raises(InputFileError):
+        shared.expected(folder, "nowhere.safetensors")
+    with pytest.raises(InputFileError):
+        folders.expected(folder, there)

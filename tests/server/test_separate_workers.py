@@ -125,6 +125,9 @@ def test_a_job_goes_to_the_worker_that_has_its_models(tmp_path: Path) -> None:
         info = await server.get("/object_info/ProbeModel")
         assert info["ProbeModel"]["input"]["required"]["checkpoint"][0] == names
         assert await server.get("/models/checkpoints") == names
+        assert [model["id"] for model in (await server.get("/v1/models"))["data"]][:3] == names
+        assert [file["name"] for file in await server.get("/model_files/checkpoints")] == names
+        assert await server.get("/experiment/models/checkpoints") == []
         busy = await server.queue(keeping_busy("a"))
         waiting = [await server.queue(using("a", seed=seed)) for seed in range(3)]
         there = {process_of(await server.ended(await server.queue(using("b", seed=seed)))) for seed in range(3)}

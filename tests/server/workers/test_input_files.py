@@ -212,3 +212,11 @@ def test_each_worker_of_a_machine_has_its_own_names(here: Folders, tmp_path: Pat
         tmp_path / "work/1/output/checkpoints",
         here.output / "checkpoints",
     )
+
+
+def test_a_worker_that_cannot_write_says_so(here: Folders, worker: Worker) -> None:
+    (worker.base / "contents").write_text("no folder")
+    (here.input / "a.txt").write_text("one")
+    with pytest.raises(InputFileError, match=r"the worker cannot keep a\.txt"):
+        bring(worker, here, "a.txt")
+    assert worker.texts() == {} and not any((worker.base / "1/parts").iterdir())
