@@ -51,7 +51,7 @@ class ModelFacts:
         return {**known, "preview": known["preview"] or preview_of(path) is not None}
 
 
-UNKNOWN: Final = {"kind": None, "family": None, "words": [], "notes": {}, "preview": False}
+UNKNOWN: Final[dict[str, Any]] = {"kind": None, "family": None, "words": [], "notes": {}, "preview": False}
 """The facts about a file that is on another machine or has no header."""
 
 
