@@ -8,6 +8,10 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Mapping
+from typing import Final
+
+_MOST_BEHIND: Final = 100
+"""Most turns by which users whose jobs wait for certain workers can be behind the others, and catch up later."""
 
 User = str | None
 """A user's name; None for the operator, which is everyone on a server without users."""
@@ -28,7 +32,7 @@ class Turns:
 
     def next_of(self, user: User) -> int:
         """Return the number of the user's next turn."""
-        return self._next.get(user, 0)
+        return max(self._next.get(user, 0), self._latest - _MOST_BEHIND)
 
     def first_of_waiting(self, user: User) -> int:
         """Return the number of the turn that the user's first waiting job gets: the next, after :meth:`owe`'s turns."""
@@ -38,10 +42,11 @@ class Turns:
     def join(self, user: User, waiting: Iterable[User]) -> bool:
         """Let a user without waiting jobs take part, beside the ``waiting`` users. Returns whether that has moved them.
 
-        The user starts where the others are, less the jobs that these have running: those the user may catch up with.
+        The user starts where the others are, less the jobs that one of these has running: those the user may catch up
+        with.
         """
-        others = [self.next_of(other) - self.running[other] for other in waiting]
-        start = max(self.next_of(user), min([self._latest, *others]))
+        most_running = max((self.running[other] for other in waiting), default=0)
+        start = max(self.next_of(user), self._latest + 1 - max(1, most_running))
         changed = start != self.next_of(user)
         self._next[user] = start
         return changed

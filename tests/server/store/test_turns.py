@@ -73,6 +73,16 @@ def test_idle_time_saves_up_no_turns() -> None:
     assert max(len(list(same)) for user, same in groupby(users) if user == "bob") == 1
 
 
+def test_a_user_whose_jobs_wait_for_certain_workers_holds_nobody_else_up_later() -> None:
+    order = order_of(*["bob"] * 300, *["ann"] * 1000)
+    for index in range(300, 900):  # Bob's are passed over: no worker has his model
+        order.start(f"ann{index}")
+        order.end(f"ann{index}")
+    order.insert(Key(5000, 5000.0, "new0", "new"))
+    users = [key.user for key in order.waiting()]
+    assert set(users[:101]) == {"bob"} and users[101:106] == ["new", "bob", "ann", "bob", "ann"]
+
+
 def test_numbers_order_only_a_user_s_own_jobs() -> None:
     order = QueueOrder()
     for place, (user, number) in enumerate([("ann", 0), ("ann", 1), ("bob", 2), ("bob", -9)]):
