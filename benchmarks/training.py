@@ -25,8 +25,7 @@ from torch import Tensor
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
-from nodes.training.kohya_names import kohya_names
-
+from nodes.lora.key_names import kohya_names
 from nodes.models.model_sampling import DDPM
 from nodes.models.unet_config import SD1, expected_shapes
 from nodes.training.adapters import Adapter, attach, new_tensors
