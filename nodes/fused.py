@@ -9,12 +9,14 @@ needed, which these operators do not support, the ordinary operators compute the
 
 from __future__ import annotations
 
+import weakref
 from functools import cache
 from typing import Any, Final
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
+from torch.autograd.function import once_differentiable
 
 from nodes import strips
 from nodes.heap import freed
@@ -23,6 +25,7 @@ from nodes.winograd import convolved, is_faster
 
 _WINOGRAD: Final = ((3, 3), (1, 1), (1, 1), (1, 1), 1)
 """Kernel size, stride, padding, dilation and groups of the convolutions that :mod:`nodes.winograd` computes."""
+_POINTWISE: Final = ((1, 1), (1, 1), (0, 0), (1, 1), 1)
 
 
 def linear(
@@ -83,6 +86,9 @@ class Convolution(nn.Conv2d):
     loading, copying, moving), the weight has the usual order.
     """
 
+    _turned: tuple[weakref.ref[Tensor], Tensor] | None = None
+    """A weight, and the same for gradients of the input; made when they are first needed."""
+
     def forward(self, x: strips.Map, plus: strips.Map | None = None, *, in_rows: bool = False) -> Any:
         if isinstance(x, Tensor):
             if in_rows and strips.is_large(x):
@@ -100,17 +106,22 @@ class Convolution(nn.Conv2d):
 
     def _convolved(self, x: Tensor, plus: Tensor | None, padding: tuple[int, int]) -> Tensor:
         if not _onednn(x, self.weight, self.bias, plus):
+            if self._is_frozen(x):
+                return _FrozenConvolution.apply(x, plus, self)
             self.unpack()
             result = F.conv2d(x, self.weight, self.bias, self.stride, padding, self.dilation, self.groups)
             return result if plus is None else result + plus
         if self._suits_winograd(x):
             weight = self.weight.to_dense() if self.weight.is_mkldnn else self.weight
             return convolved(x, weight, self.bias, plus, rows_padded=padding[0] == 0)
+        return self._packed(x, plus, padding)
+
+    def _packed(self, x: Tensor, plus: Tensor | None, padding: tuple[int, int]) -> Tensor:
         ops = torch.ops.mkldnn
         geometry = (padding, self.stride, self.dilation, self.groups)
         if not self.weight.is_mkldnn:
             size = self.weight.nbytes
-            packed = ops._reorder_convolution_weight(self.weight, *geometry, x.shape)
+            packed = ops._reorder_convolution_weight(self.weight.detach(), *geometry, x.shape)
             self.weight = nn.Parameter(packed, requires_grad=False)
             freed(size)
         if plus is None:
@@ -119,12 +130,35 @@ class Convolution(nn.Conv2d):
             x, plus, self.weight, self.bias, *geometry, "add", None, None, [], None
         )
 
+    def _is_frozen(self, x: Tensor) -> bool:
+        """Whether only gradients of the input are needed, and are a convolution of the result's gradients."""
+        if torch.compiler.is_compiling() or torch.is_autocast_enabled(x.device.type):
+            return False
+        if _needs_gradients(self.weight, self.bias) or x.device.type != "cpu" or not _onednn_computes(x.dtype):
+            return False
+        geometry = (self.kernel_size, self.stride, self.padding, self.dilation, self.groups)
+        return geometry in (_WINOGRAD, _POINTWISE) and x.dtype == self.weight.dtype
+
+    def input_gradient(self, gradient: Tensor) -> Tensor:
+        """Return the gradient of the input, given the result's [B, out, h, w]: a convolution with the weight turned
+        round. That weight is kept in oneDNN's order, too."""
+        ops = torch.ops.mkldnn
+        geometry = (_pair(self.padding), self.stride, self.dilation, self.groups)
+        gradient = gradient.contiguous(memory_format=torch.channels_last)
+        if self._turned is None or self._turned[0]() is not self.weight:
+            weight = self.weight.to_dense() if self.weight.is_mkldnn else self.weight
+            turned = weight.detach().flip(2, 3).transpose(0, 1).contiguous(memory_format=torch.channels_last)
+            packed = ops._reorder_convolution_weight(turned, *geometry, gradient.shape)
+            self._turned = weakref.ref(self.weight), packed
+        return ops._convolution_pointwise(gradient, self._turned[1], None, *geometry, "none", [], "")
+
     def _suits_winograd(self, x: Tensor) -> bool:
         geometry = (self.kernel_size, self.stride, self.padding, self.dilation, self.groups)
         return x.dtype == torch.float32 and geometry == _WINOGRAD and is_faster(x, self.weight)
 
     def unpack(self) -> None:
         """Put the weight into the usual order."""
+        self._turned = None
         if self.weight.is_mkldnn:
             dense = self.weight.to_dense().contiguous(memory_format=torch.channels_last)
             self.weight = nn.Parameter(dense, requires_grad=False)
@@ -144,6 +178,24 @@ class Convolution(nn.Conv2d):
     def __getstate__(self) -> dict[str, Any]:
         self.unpack()
         return self.__dict__
+
+
+class _FrozenConvolution(torch.autograd.Function):
+    """A convolution with a fixed weight: both directions use a weight in oneDNN's order.
+
+    torch's own convolution reorders the weight for every call, which takes longer than a small picture's convolution.
+    """
+
+    @staticmethod
+    def forward(context: Any, x: Tensor, plus: Tensor | None, layer: Convolution) -> Tensor:
+        context.layer, context.adds = layer, plus is not None
+        return layer._packed(x, plus, _pair(layer.padding))
+
+    @staticmethod
+    @once_differentiable
+    def backward(context: Any, gradient: Tensor) -> tuple[Tensor | None, Tensor | None, None]:
+        found = context.layer.input_gradient(gradient) if context.needs_input_grad[0] else None
+        return found, gradient if context.adds else None, None
 
 
 class _Convolved:

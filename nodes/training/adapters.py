@@ -150,10 +150,10 @@ class AdaptedConvolution(nn.Module):
 
     def forward(self, x: Tensor, plus: Tensor | None = None) -> Tensor:
         layer = self.layer
-        if not self.adapter.active:  # not layer(…), which would pack the weight that the other calls read
+        if self.adapter.is_low_rank:
+            result = layer(x, self.adapter.beside_map(x, layer)) if self.adapter.active else layer(x)
+        elif not self.adapter.active:  # not layer(…), which would pack the weight that the other calls read
             result = convolved(x, layer, layer.weight, layer.bias)
-        elif self.adapter.is_low_rank:
-            result = convolved(x, layer, layer.weight, layer.bias) + self.adapter.beside_map(x, layer)
         else:
             weight = self.adapter.changed(layer.weight.float()).to(layer.weight.dtype)
             result = convolved(x, layer, weight, layer.bias)
