@@ -26,6 +26,7 @@ from graph.content import content_hash, new_hash
 from graph.errors import InputFileError
 from graph.folders import Folders, relative_name
 from graph.operating_system import WINDOWS, lock_file, name_new_file, replace_file
+from server.files.temp_folder import sweep
 
 log = logging.getLogger(__name__)
 
@@ -92,6 +93,7 @@ class OwnFolders:
         shutil.rmtree(place / "parts", ignore_errors=True)  # of a process that was killed
         for name in ("parts", "input", "output", "temp"):
             (place / name).mkdir(parents=True, exist_ok=True)
+        sweep(place / "temp")
 
     def folders(self, shared: Folders) -> Folders:
         """Return ``shared`` with the work folders of this worker. Models that it saves are found, too."""
