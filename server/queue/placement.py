@@ -52,26 +52,26 @@ class Placement:
         return self._is_uniform
 
     def expect(self, name: str) -> None:
-        """A worker is being started. Jobs that nobody else can run wait for it, for a while."""
+        """Record that a worker is being started. Jobs that nobody else can run wait for it, for ``patience`` seconds."""
         known = self._workers.setdefault(name, _Known())
         if known.nodes is None or known.gone_at is not None:
             known.gone_at = known.gone_at or self.clock() + self.patience
 
     def learn(self, name: str, description: Description) -> None:
-        """A worker has started and described itself."""
+        """Record how a worker that has started describes itself."""
         nodes = frozenset(node["name"] for node in description.nodes)
         same = next((known.nodes for known in self._workers.values() if known.nodes == nodes), nodes)
         self._workers[name] = _Known(same, _as_sets(description.files))
         self._settle()
 
     def update_files(self, name: str, files: ModelFiles | None) -> None:
-        """A running worker has listed its model files again."""
+        """Record the model files that a running worker has now."""
         if name in self._workers:
             self._workers[name].files = _as_sets(files)
             self._settle()
 
     def lost(self, name: str) -> None:
-        """A worker has ended and is to be started again. It counts as gone if that takes too long."""
+        """Record that a worker has ended. It counts as gone if no new one starts within ``patience`` seconds."""
         known = self._workers.get(name)
         if known is not None and known.gone_at is None:
             known.gone_at = self.clock() + self.patience

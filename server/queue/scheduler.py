@@ -180,7 +180,7 @@ class Scheduler:
             try:
                 while self._slots.free() and await self._give_something():
                     pass
-                self._slots.grow()
+                self._slots.grow(none_suits=not self.catalogue.placement.is_uniform)
             except Exception:
                 log.exception("cannot take a job from the queue; next attempt in %g s", _STORE_WAIT)
                 await asyncio.sleep(_STORE_WAIT)

@@ -83,11 +83,17 @@ class WorkerSlots:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
 
-    def grow(self) -> None:
-        """Start as many more workers as jobs wait, beyond those that are free or start already."""
+    def grow(self, none_suits: bool = False) -> None:
+        """Start as many more workers as jobs wait, beyond those that are free or start already.
+
+        ``none_suits``: the free workers cannot run the waiting jobs, so they do not count.
+        """
         if self._least == len(self._slots):
             return
-        soon_free = sum(slot.task is not None and slot.job is None for slot in self._slots)
+        soon_free = sum(
+            slot.task is not None and slot.job is None and (slot.worker is None or not none_suits)
+            for slot in self._slots
+        )
         unused = [slot for slot in self._slots if slot.task is None]
         for slot in unused[: max(0, self._waiting() - soon_free)]:
             log.info("%s is started for waiting jobs", slot.name)
