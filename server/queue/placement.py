@@ -52,7 +52,7 @@ class Placement:
         return self._is_uniform
 
     def expect(self, name: str) -> None:
-        """Record that a worker is being started. Jobs that nobody else can run wait for it, for ``patience`` seconds."""
+        """Record that a worker is being started. Jobs that nobody else can run wait ``patience`` seconds for it."""
         known = self._workers.setdefault(name, _Known())
         if known.nodes is None or known.gone_at is not None:
             known.gone_at = known.gone_at or self.clock() + self.patience
