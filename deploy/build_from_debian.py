@@ -227,7 +227,20 @@ def main() -> None:
         build(buildah, options.build_arg)
         print_sizes(buildah)
     subprocess.run(
-        ["unshare", "--net", sys.executable, __file__, "--folder", options.folder, "--only-check"], check=True
+        [
+            "unshare",
+            "--net",
+            "--pid",
+            "--fork",
+            "--mount-proc",
+            "--kill-child",
+            sys.executable,
+            __file__,
+            "--folder",
+            options.folder,
+            "--only-check",
+        ],
+        check=True,
     )
 
 
