@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import subprocess
 from pathlib import Path
 from typing import Any
 
@@ -34,8 +35,19 @@ def test_all_nodes_of_the_cluster_share_a_required_token() -> None:
         assert environment["RAY_AUTH_TOKEN"].startswith("${RAY_AUTH_TOKEN:?")
 
 
-def test_there_are_two_workers_and_the_server_asks_for_as_many() -> None:
-    assert SERVICES["worker"]["scale"] == 2 and "--workers=${WORKERS:-2}" in SERVICES["server"]["command"][0]
+def test_there_are_two_workers_and_the_server_asks_for_as_much_as_they_have() -> None:
+    server, worker = SERVICES["server"]["command"][0], SERVICES["worker"]
+    assert worker["scale"] == 2 and "--workers=${WORKERS:-2}" in server
+    cpus = "${CPUS:-2}"
+    assert f"--num-cpus={cpus}" in worker["entrypoint"] and f"'{{\"num_cpus\":{cpus}}}'" in server
+
+
+def test_a_shell_understands_the_commands() -> None:
+    manifest = yaml.safe_load_all((ROOT / "deploy/kubernetes.yaml").read_text(encoding="utf-8"))
+    (deployment,) = [document for document in manifest if document["kind"] == "Deployment"]
+    (container,) = deployment["spec"]["template"]["spec"]["containers"]
+    for command in (*SERVICES["server"]["command"], *container["args"]):
+        assert subprocess.run(["sh", "-n", "-c", command.replace("${CPUS:-2}", "2")]).returncode == 0
 
 
 def test_services_start_the_server_as_the_image_does() -> None:
