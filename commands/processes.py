@@ -9,10 +9,13 @@ import sys
 import threading
 from typing import BinaryIO, NoReturn
 
+from graph.operating_system import widen_pipe
+
 
 def take_standard_streams() -> tuple[BinaryIO, BinaryIO]:
     """Take over the two pipes to the server, so that a node that prints cannot write into them."""
     incoming, outgoing = os.fdopen(os.dup(0), "rb"), os.fdopen(os.dup(1), "wb")
+    widen_pipe(outgoing)
     nothing = os.open(os.devnull, os.O_RDONLY)
     os.dup2(nothing, 0)
     os.dup2(2, 1)

@@ -136,6 +136,16 @@ def allow_many_open_files() -> None:
         resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
 
 
+def widen_pipe(end: BinaryIO, size: int = 1024 * 1024) -> None:
+    """Let a pipe hold ``size`` bytes, where the system allows that, so that a picture passes in few steps."""
+    try:
+        import fcntl
+
+        fcntl.fcntl(end, fcntl.F_SETPIPE_SZ, size)
+    except (ImportError, AttributeError, OSError):  # not Linux, not a pipe, or more than the user may have
+        return
+
+
 def print_any_text(*streams: TextIO) -> None:
     """Let the streams take every character, wherever the system's encoding lacks some (Windows, LANG=C).
 

@@ -16,6 +16,7 @@ from server.workers.wire_worker import SILENT_SECONDS, WireWorker
 _LAST_LINES_SECONDS: Final = 1.0
 _POLL_SECONDS: Final = 0.2
 _LONGEST_LINE: Final = 65536
+_BUFFER_BYTES: Final = 1024 * 1024
 
 
 class ProcessWorker(WireWorker):
@@ -59,7 +60,7 @@ class Pipes:
     async def open(self) -> None:
         try:
             self._process = await asyncio.create_subprocess_exec(
-                *self._command, stdin=PIPE, stdout=PIPE, stderr=PIPE, env=self._environment
+                *self._command, stdin=PIPE, stdout=PIPE, stderr=PIPE, env=self._environment, limit=_BUFFER_BYTES
             )
         except OSError as error:
             raise WorkerDied(f"cannot start {self._command[0]}: {error}") from error
