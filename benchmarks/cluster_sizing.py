@@ -9,9 +9,9 @@ measures it with Ray.
 
 For every pair of a number of workers and seconds, jobs for several rounds of all workers are posted, over 16
 connections, to a paused queue, which then resumes. A run takes 80 to 120 % of the seconds, so that not all end at once.
-Busy is the share of the workers' time in which they ran a job; the rate counts jobs from the first start to the last
-end; the CPU time is the server's, for each job, from its request on; the 99th percentile is that of ``GET /queue``
-meanwhile.
+The pause is the mean time from the end of a worker's wait to the beginning of its next run: delivering and storing the
+picture, storing the end of the job, choosing the next one. Busy and the rate of jobs follow from it. The CPU time is the
+server's, for each job, from its request on; the 99th percentile is that of ``GET /queue`` meanwhile.
 """
 
 from __future__ import annotations
@@ -88,29 +88,33 @@ class WaitingWorker:
         self.waits_for = ""
         self._seconds, self._picture, self._files = seconds, picture, files
         self._ended: asyncio.Future[Any] | None = None
+        self._waited_until: float | None = None
 
     async def start(self) -> Description:
         self._ended = asyncio.get_running_loop().create_future()
         return Description([node_type_to_data(found) for found in node_types_in(sys.modules[__name__])])
 
     async def run(self, request: RunRequest, on_event: OnEvent) -> Outcome:
-        job = request.prompt_id
+        job, now = request.prompt_id, time.perf_counter()
+        pause = now - self._waited_until if self._waited_until is not None else None
         on_event(RunStarted(job))
         on_event(NodesCached(job, ()))
         for number, (node_id, class_type) in enumerate((("1", "Load"), ("2", "Sample"), ("3", "Save"))):
             on_event(NodeStarted(job, node_id, node_id, class_type))
             if number == 1:
                 await asyncio.sleep(self._seconds * random.uniform(0.8, 1.2))
+                self._waited_until = time.perf_counter()
             if number == 2:
-                on_event(await self._deliver(request))
+                on_event(await self._deliver(request, pause))
             on_event(NodeFinished(job, node_id, node_id, class_type, self._seconds))
         return RunSucceeded(job)
 
-    async def _deliver(self, request: RunRequest) -> NodeOutput:
+    async def _deliver(self, request: RunRequest, pause: float | None) -> NodeOutput:
         """Store the picture as one that has come from a worker with separate folders."""
         job = request.prompt_id
         file = SavedFile(f"{job}.png", "", "output")
-        output = NodeOutput(job, "3", "3", {"images": [{"filename": file.filename, "subfolder": "", "type": "output"}]})
+        shown = {"images": [{"filename": file.filename, "subfolder": "", "type": "output"}], "pause": [pause]}
+        output = NodeOutput(job, "3", "3", shown)
         if self._picture:
             arrivals = self._files.arrivals(request)
             await asyncio.to_thread(arrivals.take, file, self._picture)
@@ -189,13 +193,15 @@ def measure(workers: int, seconds: float, picture: int) -> dict[str, float]:
         finally:
             server.terminate()
             server.wait(30)
-    took, asked = ran.seconds, sorted(ran.queue_seconds)
+    pauses = [pause for shown in ran.outputs.values() for pause in shown["pause"] if pause is not None]
+    pause, asked = sum(pauses) / len(pauses), sorted(ran.queue_seconds)
     return {
         "workers": workers,
         "seconds": seconds,
         "jobs": jobs,
-        "jobs_a_second": jobs / took,
-        "busy": jobs * seconds / (workers * took),
+        "jobs_a_second": workers / (seconds + pause),
+        "pause_ms": 1000 * pause,
+        "busy": seconds / (seconds + pause),
         "cpu_ms": 1000 * used / jobs,
         "queue_p99_ms": 1000 * asked[int(len(asked) * 0.99)],
     }
@@ -222,11 +228,11 @@ def main() -> None:
         print(json.dumps(found))
         return
     print(
-        f"{'workers':>8} {'seconds':>8} {'jobs':>6} {'jobs/s':>8} {'busy':>6} {'CPU ms/job':>11} {'queue p99 ms':>13}"
+        f"{'workers':>8} {'seconds':>8} {'jobs':>6} {'jobs/s':>8} {'pause ms':>9} {'busy':>6} {'CPU ms/job':>11} {'queue p99 ms':>13}"
     )
     for row in found:
         print(
-            f"{row['workers']:8} {row['seconds']:8g} {row['jobs']:6} {row['jobs_a_second']:8.1f} "
+            f"{row['workers']:8} {row['seconds']:8g} {row['jobs']:6} {row['jobs_a_second']:8.1f} {row['pause_ms']:9.1f} "
             f"{row['busy']:6.1%} {row['cpu_ms']:11.2f} {row['queue_p99_ms']:13.1f}"
         )
 

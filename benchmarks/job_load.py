@@ -19,12 +19,13 @@ _ENDS = {"execution_success": "success", "execution_error": "error", "execution_
 class Jobs:
     """What happened to the jobs. Times are those of ``time.perf_counter``; all keys are prompt ids.
 
-    ``started``: the first start. ``ended``: status and time. ``queue_seconds``: how long each ``GET /queue`` took that
-    was asked meanwhile.
+    ``started``: the first start. ``outputs``: what the last output node showed. ``ended``: status and time.
+    ``queue_seconds``: how long each ``GET /queue`` took that was asked meanwhile.
     """
 
     queued: dict[str, float] = field(default_factory=dict)
     started: dict[str, float] = field(default_factory=dict)
+    outputs: dict[str, Any] = field(default_factory=dict)
     ended: dict[str, tuple[str, float]] = field(default_factory=dict)
     queue_seconds: list[float] = field(default_factory=list)
 
@@ -95,6 +96,8 @@ async def _listen(socket: aiohttp.ClientWebSocketResponse, found: Jobs, news: as
         said = json.loads(message.data)
         if said["type"] == "execution_start":
             found.started.setdefault(said["data"]["prompt_id"], time.perf_counter())
+        elif said["type"] == "executed":
+            found.outputs[said["data"]["prompt_id"]] = said["data"]["output"]
         elif said["type"] in _ENDS:
             found.ended[said["data"]["prompt_id"]] = (_ENDS[said["type"]], time.perf_counter())
             news.set()
