@@ -152,6 +152,9 @@ def test_a_job_goes_to_the_worker_that_has_its_models(tmp_path: Path) -> None:
         }
         job = await server.ended(await server.queue(swept, extra_data={"sweep": [values]}))
         assert job["status"] == "success" and len({text.split()[-1] for text in job["outputs"]["y"]["text"]}) == 2
+        sweep = [{"node": "both", "input": "checkpoint", "values": "both.safetensors,b.safetensors"}]
+        job = await server.ended(await server.queue(using("a", "both"), extra_data={"sweep": sweep}))
+        assert job["status"] == "error" and "one lacks checkpoints/b.safetensors" in str(job), "a part nobody can run"
 
     run(tmp_path, ("one", "two"), body)
 

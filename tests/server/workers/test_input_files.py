@@ -13,7 +13,7 @@ from graph.content import content_hash
 from graph.errors import InputFileError
 from graph.folders import Folders, ModelFolder
 from server.workers.input_files import CHUNK, Courier, InputFile, InputFiles
-from server.workers.interface import Description
+from server.workers.interface import Description, RunRequest
 from server.workers.own_folders import ContentStore, OwnFolders, claim_folders
 
 
@@ -220,3 +220,12 @@ def test_a_worker_that_cannot_write_says_so(here: Folders, worker: Worker) -> No
     with pytest.raises(InputFileError, match=r"the worker cannot keep a\.txt"):
         bring(worker, here, "a.txt")
     assert worker.texts() == {} and not any((worker.base / "1/parts").iterdir())
+
+
+def test_a_run_that_is_stopped_while_its_files_travel_does_not_start(here: Folders, worker: Worker) -> None:
+    (here.input / "a.bin").write_bytes(bytes(3 * CHUNK))
+    courier = Courier(InputFiles(here), worker)
+    worker.after_chunk = lambda: (courier.stop("another"), courier.stop("a"))
+    assert not asyncio.run(courier.bring_for(RunRequest("a", naming("a.bin"), ())))
+    assert not courier.stop("a"), "now it is the worker that must be asked"
+    assert asyncio.run(courier.bring_for(RunRequest("b", naming("a.bin"), ())))
