@@ -18,9 +18,10 @@ from graph.sweep.sweep import Sweep
 from server.http.hub import EVERYONE, Hub
 from server.queue.catalogue import Catalogue
 from server.queue.messages import RunMessages
-from server.queue.placement import Needs, needs_of
+from server.queue.placement import Needs
 from server.queue.sweep_messages import SweepMessages
 from server.queue.sweep_run import Part, SweepRun, sweep_of
+from server.queue.waiting_needs import WaitingNeeds
 from server.queue.worker_questions import WorkerQuestions
 from server.queue.worker_slots import WorkerSlot, WorkerSlots
 from server.store.job_store import JobStore
@@ -84,7 +85,7 @@ class Scheduler:
         self._lost: Counter[str] = Counter()
         self._ending: set[asyncio.Task[None]] = set()
         self._news = asyncio.Event()
-        self._needs: dict[str, Needs] = {}
+        self._needs = WaitingNeeds(store, catalogue, self._slots)
         self.on_pack_question: Callable[[str, Mapping[str, Any], str | None], Awaitable[Any]] = _refuse_question
         self.questions = WorkerQuestions(self._slots.workers)
         catalogue.ask = self.questions.redeclare
@@ -209,7 +210,7 @@ class Scheduler:
 
     async def _give_next(self) -> bool:
         """Give the first job of the queue to a free worker. Returns False if no job waits."""
-        job = await self.store.claim_next(None if self.catalogue.placement.is_uniform else self._must_wait_now())
+        job = await self.store.claim_next(None if self.catalogue.placement.is_uniform else self._needs.must_wait_now())
         if job is None:
             return False
         try:
@@ -219,7 +220,7 @@ class Scheduler:
         except Exception:
             await self.store.put_back(job)
             raise
-        needs = self._needs.pop(job.prompt_id, None) or needs_of(job.prompt, registry)
+        needs = self._needs.of_started(job, registry)
         if not self._slots.free():  # the worker died in the meantime
             await self.store.put_back(job)
         elif sweep is not None:
@@ -234,28 +235,6 @@ class Scheduler:
             self.running[job.prompt_id] = running
             await self._end(running, _no_worker(job, self.catalogue.placement.why_nowhere(needs)))
         return True
-
-    def _must_wait_now(self) -> Callable[[str], Awaitable[bool]]:
-        """Return whether a waiting job needs a worker that is not free now, as a function of its id.
-
-        It is false also if no such worker will come.
-        """
-        known: dict[Needs, bool] = {}
-
-        async def must_wait(prompt_id: str) -> bool:
-            needs = self._needs.get(prompt_id)
-            if needs is None:
-                job = await self.store.get(prompt_id)
-                if job is None or job.extra_data.get("sweep"):
-                    return False
-                needs = self._needs[prompt_id] = needs_of(job.prompt, await self.catalogue.registry())
-            if needs not in known:
-                known[needs] = not self._slots.able(needs) and self.catalogue.placement.is_awaited(needs)
-            return known[needs]
-
-        if len(self._needs) > 2 * self.store.queue_remaining() + 100:
-            self._needs = {waiting: needs for waiting, needs in self._needs.items() if self.store.waits(waiting)}
-        return must_wait
 
     async def _run(self, slot: WorkerSlot, worker: Worker, job: Job) -> None:
         """Make one attempt at ``job``. Raises WorkerDied, after the job has been queued again or ended."""
