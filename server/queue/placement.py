@@ -44,12 +44,12 @@ class Placement:
     patience: float = PATIENCE_SECONDS
     clock: Callable[[], float] = time.monotonic
     _workers: dict[str, _Known] = field(default_factory=dict)
-    _is_uniform: bool = True
+    _are_same: bool = True
 
     @property
     def is_uniform(self) -> bool:
-        """Whether every worker can run every job: they have the same node types and model files."""
-        return self._is_uniform
+        """Whether every worker can run every job: all have described themselves, with the same nodes and files."""
+        return self._are_same and not self.is_incomplete()
 
     def expect(self, name: str) -> None:
         """Record that a worker is being started. Jobs that nobody else can run wait ``patience`` seconds for it."""
@@ -93,7 +93,7 @@ class Placement:
     def can_run(self, name: str, needs: Needs) -> bool:
         """Whether that worker can run a prompt with these needs."""
         known = self._workers.get(name)
-        return self._is_uniform or known is None or not self._lacking(known, needs)
+        return known is None or self.is_uniform or not self._lacking(known, needs)
 
     def has_place(self, needs: Needs) -> bool:
         """Whether a worker is known that can run the prompt."""
@@ -145,7 +145,7 @@ class Placement:
 
     def _settle(self) -> None:
         known = [worker for worker in self._workers.values() if worker.nodes is not None]
-        self._is_uniform = all((worker.nodes, worker.files) == (known[0].nodes, known[0].files) for worker in known)
+        self._are_same = all((worker.nodes, worker.files) == (known[0].nodes, known[0].files) for worker in known)
 
 
 def _as_sets(files: ModelFiles | None) -> Mapping[str, frozenset[str]] | None:

@@ -100,6 +100,17 @@ def test_a_worker_that_does_not_come_back_counts_as_gone(here: Folders) -> None:
     assert placement.is_awaited(needing("a"))
 
 
+def test_soon_after_the_start_a_job_waits_for_workers_that_have_not_described_themselves(here: Folders) -> None:
+    placement = Placement(here)
+    for name in ("one", "two"):
+        placement.expect(name)
+    placement.learn("one", description(files=checkpoints("a")))
+    assert placement.can_run("one", needing("a"))
+    assert not placement.can_run("one", needing("b")) and placement.is_awaited(needing("b"))
+    placement.learn("two", description(files=checkpoints("b")))
+    assert placement.can_run("two", needing("b"))
+
+
 def test_needs_are_the_nodes_and_the_files_that_inputs_name() -> None:
     def loader(name: str, *inputs: Input) -> NodeType:
         def load(**_: Any) -> None:
