@@ -102,7 +102,7 @@ class WorkerSlots:
     @property
     def rest(self) -> bool:
         """Whether no worker runs because no job needs one."""
-        return self._least == 0 and bool(self._slots) and all(slot.task is None for slot in self._slots)
+        return self._least == 0 and bool(self._slots) and all(slot.task is None or slot.ends for slot in self._slots)
 
     def free(self) -> list[WorkerSlot]:
         """Return the slots whose worker is ready and has no job."""

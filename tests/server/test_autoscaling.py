@@ -39,9 +39,11 @@ async def until_running(server: Served, count: int) -> None:
 def test_workers_come_for_waiting_jobs_and_go_when_idle(tmp_path: Path) -> None:
     async def test(server: Served) -> None:
         await until_running(server, 1)
-        jobs = [await server.queue(taking(0.6, count=100 + number)) for number in range(5)]
-        await until_running(server, 3)
-        assert [(await server.ended(job))["status"] for job in jobs] == ["success"] * 5
+        jobs = [await server.queue(taking(60, count=600 + number)) for number in range(3)]
+        while len(server.scheduler.running) < 3:
+            await asyncio.sleep(0.01)
+        await server.post("/interrupt")
+        assert [(await server.ended(job))["status"] for job in jobs] == ["interrupted"] * 3
         await until_running(server, 1)
 
     check(tmp_path, 1, 3, test)
@@ -59,9 +61,10 @@ def test_with_no_worker_at_rest_the_server_is_ready_and_the_next_job_brings_one(
 
 def test_parts_of_a_sweep_bring_workers_too(tmp_path: Path) -> None:
     async def test(server: Served) -> None:
-        sweep = [{"node": "1", "input": "count", "values": "40..45"}]
-        job = await server.queue(taking(0.3), extra_data={"sweep": sweep})
-        await until_running(server, 3)
-        assert (await server.ended(job))["status"] == "success"
+        sweep = [{"node": "1", "input": "count", "values": "1,6000,6001"}]
+        job = await server.queue(taking(0.01, count=1), extra_data={"sweep": sweep})
+        await until_running(server, 2)
+        await server.post("/interrupt")
+        assert (await server.ended(job))["status"] == "interrupted"
 
     check(tmp_path, 1, 3, test)
