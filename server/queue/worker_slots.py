@@ -42,6 +42,8 @@ class WorkerSlot:
     wake: asyncio.Event = field(default_factory=asyncio.Event)
     task: asyncio.Task[None] | None = None
     """Keeps a worker here; None while the slot is not in use."""
+    ends: bool = False
+    """Whether the worker is being ended because it is superfluous."""
 
 
 class WorkerSlots:
@@ -192,6 +194,7 @@ class WorkerSlots:
             try:
                 description = await self._started(worker)
                 if description is None:
+                    slot.ends = True
                     break
                 await self._catalogue.update(description, slot.name)
                 log.info("%s is ready: %d nodes", slot.name, len(description.nodes))
@@ -216,7 +219,7 @@ class WorkerSlots:
             self._changed()  # jobs that only this worker can run wait for it, but not forever
             await asyncio.sleep(wait)
             wait = min(2 * wait, _LONGEST_RESTART_WAIT)
-        slot.task = None
+        slot.task, slot.ends = None, False
         self.grow()
 
     async def _started(self, worker: Worker) -> Description | None:
@@ -252,7 +255,7 @@ class WorkerSlots:
                 if death.done():
                     raise WorkerDied(death.result())
                 if not done and self._is_superfluous():
-                    slot.worker = None  # nothing is given to it from now on
+                    slot.worker, slot.ends = None, True  # nothing is given to it from now on
                     return
         finally:
             death.cancel()
