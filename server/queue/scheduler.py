@@ -42,6 +42,7 @@ from server.workers.plan import WorkerPlan
 log = logging.getLogger(__name__)
 
 _STORE_WAIT: Final = 1.0
+_GIGABYTE: Final = 1024**3
 _MOMENT: Final = 0.01
 
 
@@ -468,11 +469,18 @@ def _request(job: Job) -> RunRequest:
 
 
 def _given(able: Sequence[WorkerSlot], job: Job, needs: Needs) -> WorkerSlot:
-    """Give ``job`` to the worker of ``able`` that probably holds most of its models."""
-    slot = max(able, key=lambda slot: len(slot.files & needs.files))
+    """Give ``job`` to the worker of ``able`` that probably holds most of its models, or has the most room for them."""
+    slot = max(able, key=lambda slot: _suitability(slot, needs))
     slot.job, slot.files = job, needs.files
     slot.wake.set()
     return slot
+
+
+def _suitability(slot: WorkerSlot, needs: Needs) -> tuple[int, int]:
+    """Return how many of a job's models the worker holds and, if it must load others, its device's free gigabytes."""
+    held = len(slot.files & needs.files)
+    devices = slot.worker.stats().devices if slot.worker is not None and held < len(needs.files) else []
+    return held, max((int(device.get("vram_free") or 0) // _GIGABYTE for device in devices), default=0)
 
 
 def _no_worker(job: Job, message: str) -> RunFailed:
