@@ -93,7 +93,7 @@ class WorkerSlots:
         if self._least == len(self._slots):
             return
         soon_free = sum(
-            slot.task is not None and slot.job is None and (slot.worker is None or not none_suits)
+            slot.task is not None and not slot.ends and slot.job is None and (slot.worker is None or not none_suits)
             for slot in self._slots
         )
         unused = [slot for slot in self._slots if slot.task is None]
@@ -182,7 +182,8 @@ class WorkerSlots:
 
     def _is_superfluous(self) -> bool:
         """Whether more workers run than always must, and none of the waiting jobs needs another."""
-        return sum(slot.task is not None for slot in self._slots) > self._least and self._waiting() == 0
+        used = sum(slot.task is not None and not slot.ends for slot in self._slots)
+        return used > self._least and self._waiting() == 0
 
     async def _keep(self, slot: WorkerSlot) -> None:
         """Keep a worker running in ``slot``: start one, and a new one whenever it dies. End when it is superfluous."""
