@@ -8,7 +8,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from commands.options import OptionError
-from server.files.users import UserError, check_name
 
 _VARIABLE = "SUMI_TOKEN"
 
@@ -66,6 +65,8 @@ def access_of(options: argparse.Namespace) -> Access:
 
 def _tokens(given: Sequence[str]) -> tuple[str | None, tuple[tuple[str, str], ...]]:
     """Return the token without a name, and the (name, token) pairs. Raises OptionError."""
+    from server.files.users import UserError, check_name  # needs packages, and --help must not
+
     plain: str | None = None
     named: list[tuple[str, str]] = []
     for text in given:
