@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import errno
 import os
+import shutil
 import signal
 import time
 from io import TextIOWrapper
@@ -67,6 +68,14 @@ def name_new_file(part: Path, path: Path) -> bool:
             raise
         return _reserve_and_replace(part, path)
     return True
+
+
+def link_or_copy(source: Path, target: Path) -> None:
+    """Give a file a second name, or copy it where the file system has no hard links. Raises OSError."""
+    try:
+        os.link(source, target)
+    except (OSError, NotImplementedError):
+        shutil.copyfile(source, target)
 
 
 def _reserve_and_replace(part: Path, path: Path) -> bool:

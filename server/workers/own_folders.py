@@ -25,7 +25,7 @@ from typing import Any, BinaryIO, Final
 from graph.content import content_hash, new_hash
 from graph.errors import InputFileError
 from graph.folders import Folders, relative_name
-from graph.operating_system import WINDOWS, lock_file, name_new_file, replace_file
+from graph.operating_system import WINDOWS, link_or_copy, lock_file, name_new_file, replace_file
 from server.files.temp_folder import sweep
 
 log = logging.getLogger(__name__)
@@ -167,10 +167,7 @@ class OwnFolders:
     def _link(self, source: Path, target: Path) -> None:
         part = target.with_name(f".sumi-{secrets.token_hex(8)}.part")
         try:
-            try:
-                os.link(source, part)
-            except (OSError, NotImplementedError):  # a file system without hard links
-                shutil.copyfile(source, part)
+            link_or_copy(source, part)
             replace_file(part, target)
         finally:
             part.unlink(missing_ok=True)
