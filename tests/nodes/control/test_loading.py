@@ -79,6 +79,7 @@ def test_missing_tensors_are_named(tmp_path: Path) -> None:
         control_in(Checkpoint.open(tmp_path / "c.safetensors"))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("unet", [unet_config.SD1, unet_config.SD2, unet_config.SDXL], ids=["sd1", "sd2", "sdxl"])
 @torch.no_grad()
 def test_residuals_of_published_sizes_fit_the_model(unet: unet_config.UNetConfig) -> None:

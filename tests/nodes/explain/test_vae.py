@@ -100,6 +100,7 @@ def test_the_tables_hold_sizes_ratio_and_statistics(vae: Vae, context: NodeConte
     assert result.values[0].shape[2] == 900 and result.ui["text"] == [result.values[1]]
 
 
+@pytest.mark.slow
 def test_the_sizes_of_the_articles(context: NodeContext) -> None:
     """512×512×3 = 786,432 → 64×64×4 = 16,384: 48×."""
     table = explain_vae(vae=vae_in(checkpoint("embedded")), image=picture(512, 512), context=context).values[1]

@@ -155,6 +155,7 @@ def clips(tmp_path: Path) -> list[Clip]:
     return [contents.text_encoder_in(file) for file in files]
 
 
+@pytest.mark.slow
 def test_text_encoders_merge_one_by_one(tmp_path: Path) -> None:
     first, second = clips(tmp_path)
     simple = nodes.clip_merge_simple(clip1=first, clip2=second, ratio=0.25)

@@ -77,6 +77,7 @@ def test_a_checkpoint_is_the_same_after_saving(
     assert all(second[name].dtype == dtype and torch.equal(first[name], second[name]) for name in second)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("precision", ["fp32", "bf16"])
 def test_a_merge_is_the_same_after_saving(precision: str, context: NodeContext, tmp_path: Path) -> None:
     device.configure("cpu", precision)

@@ -34,6 +34,7 @@ def ran(file: Path, budget: int, *patched: str) -> tuple[str, int]:
     return answer[0], int(answer[1])
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("patched", [(), ("patched",)])
 def test_the_peak_stays_within_the_budget_and_the_result_is_the_same_to_the_bit(
     file: Path, patched: tuple[str, ...]

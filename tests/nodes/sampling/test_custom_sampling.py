@@ -249,6 +249,7 @@ def test_rising_sigmas_noise_a_picture_and_falling_ones_bring_it_back(model: Mod
 # -- samplers' settings ------------------------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 def test_settings_at_their_defaults_are_the_named_samplers(model: Model) -> None:
     pairs: dict[str, Any] = {
         "euler_ancestral": sampler_nodes.sampler_euler_ancestral(),

@@ -45,6 +45,7 @@ def test_another_number_of_captions_is_refused(context, captions):
         captioned(context, torch.zeros(3, 8, 8, 3), captions)
 
 
+@pytest.mark.slow
 def test_a_run_is_a_film(context, start):
     pictures = torch.zeros(2, 32, 32, 3)
     pictures[0, ..., 0] = pictures[1, ..., 2] = 1

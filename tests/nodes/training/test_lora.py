@@ -133,6 +133,7 @@ def test_what_trains_is_what_samples(algorithm):
         torch.testing.assert_close(trained(x, torch.tensor([300]), context), expected, rtol=1e-3, atol=1e-4)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("algorithm", ALGORITHMS)
 def test_a_lora_learns_and_the_model_stays(context, start, algorithm):
     before = predicted(start[0])

@@ -79,6 +79,7 @@ def test_latents_are_encoded_again_for_another_autoencoder_only(context, start, 
     assert len(list(folder.glob("latents_*"))) == 2
 
 
+@pytest.mark.slow
 def test_a_diffusion_model_learns_its_pictures(context, start, dataset_folder):
     data = encoded(context, start, dataset_folder)
     trained = train(context, start, data, steps=60, learning_rate=3e-3, sample_prompts="red\na blue square")
