@@ -17,7 +17,7 @@ _ENDS = {"execution_success": "success", "execution_error": "error", "execution_
 
 @dataclass
 class Jobs:
-    """What happened to the jobs. Times are those of ``time.perf_counter``; all keys are prompt ids.
+    """What happened to the jobs. Times come from ``time.perf_counter``; all keys are prompt ids.
 
     ``started``: the first start. ``outputs``: what the last output node showed. ``ended``: status and time.
     ``queue_seconds``: how long each ``GET /queue`` took that was asked meanwhile.

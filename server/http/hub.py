@@ -1,6 +1,6 @@
 """Sends messages to WebSocket clients: each gets its messages in order, and no client delays another.
 
-Messages about a job reach only clients of its user, whatever client ids others choose, and those of the operator.
+Messages about a job reach only its user's clients and the operator's, whatever client ids others choose.
 Every client has its own queue and a task that sends from it. For a slow client, previews are dropped;
 a client that reads nothing for a while is disconnected.
 """

@@ -20,7 +20,7 @@ PATIENCE_SECONDS: Final = 60.0
 
 
 class Needs(NamedTuple):
-    """What a worker must have to run a prompt: node types by class, and model files as (folder, name)."""
+    """The node types, by class, and the model files, as (folder, name), that a prompt needs."""
 
     nodes: frozenset[str] = frozenset()
     files: frozenset[tuple[str, str]] = frozenset()
@@ -28,7 +28,8 @@ class Needs(NamedTuple):
 
 @dataclass(slots=True)
 class _Known:
-    """What is known of one worker. ``nodes`` is None until it has described itself, ``files`` if it shares folders."""
+    """One worker's node types and model files. ``nodes`` is None until it has described itself, ``files`` if it shares
+    the server's folders."""
 
     nodes: frozenset[str] | None = None
     files: Mapping[str, frozenset[str]] | None = None
@@ -38,7 +39,7 @@ class _Known:
 
 @dataclass(slots=True)
 class Placement:
-    """What the workers have. ``folders`` are the server's; ``patience`` in seconds."""
+    """The node types and model files of all workers. ``folders`` are the server's; ``patience`` in seconds."""
 
     folders: Folders
     patience: float = PATIENCE_SECONDS

@@ -1,4 +1,4 @@
-"""What waiting jobs need, if workers differ: a job that only a busy worker can run is passed over."""
+"""Chooses the next waiting job where workers differ: a job that only a busy worker can run is passed over."""
 
 from __future__ import annotations
 

@@ -221,7 +221,7 @@ def parts(connection: sqlite3.Connection, prompt_id: str) -> dict[int, Any]:
 
 
 def delete(connection: sqlite3.Connection, prompt_ids: list[str], condition: str, user: str | None = None) -> None:
-    """Delete those of the jobs that meet the condition and, unless ``user`` is None, are the user's."""
+    """Delete the jobs that meet the condition; unless ``user`` is None, only this user's."""
     also, values = _of(user)
     connection.executemany(
         f"DELETE FROM jobs WHERE prompt_id = ? AND {condition}{also}",

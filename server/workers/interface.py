@@ -150,7 +150,7 @@ class Worker(Protocol):
 
     @property
     def waits_for(self) -> str:
-        """What the worker waits for before it can start, as a sentence; "" if it does not wait."""
+        """The reason why the worker cannot start yet, as a sentence; "" if there is none."""
 
     async def start(self) -> Description:
         """Start the worker. Returns when it can run prompts."""

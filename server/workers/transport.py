@@ -35,7 +35,7 @@ class Transport(Protocol):
 
     @property
     def waits_for(self) -> str:
-        """What the process waits for before it can start, as a sentence; "" if it does not wait."""
+        """The reason why the process cannot start yet, as a sentence; "" if there is none."""
 
     async def open(self) -> None:
         """Start the process. Raises WorkerDied if that is impossible."""

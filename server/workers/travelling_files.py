@@ -1,4 +1,4 @@
-"""Copies files between the server's folders and those of a worker that has its own.
+"""Copies files between the server's folders and a worker's own.
 
 A worker on the same machine reads and writes the server's folders, and no file is sent. To a worker with separate
 folders, :mod:`server.workers.input_files` brings the files that a run names. The worker sends each file that an output
@@ -98,7 +98,7 @@ class _Kept:
 
 @dataclass(slots=True)
 class Arrivals:
-    """Stores the files of one attempt at a run and records their names. ``earlier`` are those of other attempts."""
+    """Stores the files of one attempt at a run and records their names. ``earlier`` has the names of other attempts."""
 
     server: ServerFiles
     earlier: list[_Kept]

@@ -84,7 +84,7 @@ class WireWorker:
 
     @property
     def waits_for(self) -> str:
-        """What the worker waits for before it can start, or ""."""
+        """The reason why the worker cannot start yet, or ""."""
         return self._transport.waits_for
 
     async def start(self) -> Description:

@@ -255,7 +255,7 @@ def test_closing_ends_what_runs(make: Make) -> None:
 
 
 def test_input_files_are_brought_and_changes_are_seen(make: Make, base: Path, tmp_path: Path) -> None:
-    """Validation finds the file, too. A file that has changed under its name is read anew; what it was is cached."""
+    """Validation finds the file, too. A file that changed under its name is read again."""
     here = Folders(tmp_path / "here/in", tmp_path / "here/out", tmp_path / "here/temp", tmp_path / "here/user")
     (here.output / "sub").mkdir(parents=True)
     here.input.mkdir(parents=True)
