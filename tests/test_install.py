@@ -61,6 +61,7 @@ def test_a_missing_venv_module_names_the_debian_package(tmp_path: Path) -> None:
     assert ran.stderr.endswith(f"apt-get install python{version}-venv\n")
 
 
+@pytest.mark.slow
 def test_without_gpu_or_network_it_says_what_is_smaller_and_then_what_failed(tmp_path: Path) -> None:
     no_gpu = (
         "import os, shutil; real = os.path.exists; shutil.which = lambda name: None;"

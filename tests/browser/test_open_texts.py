@@ -5,11 +5,14 @@ from __future__ import annotations
 import time
 from typing import Any
 
+import pytest
+
 from tests.browser.waiting import last_run
 
 PICTURE = ".node img[src*='/view']"
 
 
+@pytest.mark.slow
 def test_a_dynamic_prompt_and_a_file_name_are_settled_when_queued(page: Any, server: Any) -> None:
     page.locator(".node", has_text="Prompt").get_by_role("textbox", name="text").first.fill("a {red|green} apple")
     page.locator(".node", has_text="Save").get_by_role("textbox", name="filename_prefix").fill(

@@ -30,6 +30,7 @@ def pixels(printed: str) -> bytes:
         return picture.tobytes()
 
 
+@pytest.mark.slow
 def test_the_exported_script_makes_the_same_picture(tmp_path: Path) -> None:
     script = tmp_path / "picture.py"
     file = tmp_path / "short.json"
@@ -49,6 +50,7 @@ def test_the_exported_script_makes_the_same_picture(tmp_path: Path) -> None:
         assert len(json.loads(picture.info["workflow"])["nodes"]) == len(document["nodes"])
 
 
+@pytest.mark.slow
 def test_a_script_writes_json_and_takes_the_options_of_run(tmp_path: Path) -> None:
     script, api, editor = tmp_path / "picture.py", tmp_path / "api.json", tmp_path / "editor.json"
     python("main.py", "export", DEFAULT, "--python", "-o", script)

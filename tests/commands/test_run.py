@@ -67,6 +67,7 @@ def test_a_workflow_becomes_a_picture_once(tmp_path: Path) -> None:
     assert len(list((tmp_path / "output").iterdir())) == 1
 
 
+@pytest.mark.slow
 def test_a_fully_cached_run_imports_neither_torch_nor_transformers(tmp_path: Path) -> None:
     assert main("run", DEFAULT, *QUICK, place=tmp_path).returncode == 0
     arguments = ["run", str(DEFAULT), *QUICK, *_folders(tmp_path)]
@@ -78,6 +79,7 @@ def test_a_fully_cached_run_imports_neither_torch_nor_transformers(tmp_path: Pat
     assert ran.stdout.splitlines()[-1] == "0 []", ran.stdout + ran.stderr
 
 
+@pytest.mark.slow
 def test_the_prompt_option_changes_what_is_drawn_and_reruns_only_what_depends_on_it(tmp_path: Path) -> None:
     main("run", DEFAULT, *QUICK, place=tmp_path)
     ran = main("run", DEFAULT, *QUICK, "--prompt", "a blue car", "--json", place=tmp_path)
@@ -128,6 +130,7 @@ def test_a_file_that_is_no_workflow_is_said(tmp_path: Path, name: str, text: str
     assert main("run", tmp_path / "missing.json", place=tmp_path).returncode == 2
 
 
+@pytest.mark.slow
 def test_a_node_that_fails_is_named_and_the_rest_is_kept(tmp_path: Path) -> None:
     (tmp_path / "output").write_text("a file where the folder should be")
     ran = main("run", DEFAULT, *QUICK, place=tmp_path)

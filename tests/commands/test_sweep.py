@@ -15,6 +15,7 @@ CFG = ["--sweep", "7.cfg=3,5"]
 SAMPLERS = ["--sweep", "KSampler.sampler_name=euler,ddim"]
 
 
+@pytest.mark.slow
 def test_two_axes_become_four_pictures_and_a_grid(tmp_path: Path) -> None:
     ran = main("run", DEFAULT, *CFG, *SAMPLERS, "--sweep", "7.steps=2", "--json", place=tmp_path)
     assert ran.returncode == 0, ran.stderr

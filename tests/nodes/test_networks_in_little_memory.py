@@ -38,6 +38,7 @@ def vae(network: Any) -> Tensor:
     return torch.cat([network.decode(latents).flatten(), network.moments(torch.ones(1, 3, 64, 64)).flatten()])
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("open_handle", "compute"),
     [(contents.model_in, unet), (contents.text_encoder_in, text), (contents.vae_in, vae)],

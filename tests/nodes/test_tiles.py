@@ -38,6 +38,7 @@ def test_spans_cover_a_side_and_share_the_overlap(size: int, tile: int, overlap:
         assert left.start < right.start == left.stop - overlap
 
 
+@pytest.mark.slow
 @settings(deadline=None, max_examples=50)
 @given(height=st.integers(1, 40), width=st.integers(1, 40), tile=st.integers(2, 16), overlap=st.integers(0, 4))
 def test_tiles_of_a_local_function_are_the_whole(height: int, width: int, tile: int, overlap: int) -> None:

@@ -253,6 +253,7 @@ def test_refusals_name_the_field(api: Any, apple: Image.Image) -> None:
 # -- a run in progress -----------------------------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 def test_progress_has_a_preview_and_interrupt_ends_the_request(api: Any, server: RunningServer) -> None:
     answers: list[Any] = []
     long = {**SMALL, "steps": 100, "n_iter": 8}

@@ -63,6 +63,7 @@ def test_a_worker_killed_in_the_middle_of_sampling(base: Path) -> None:
         assert "1" in cached, "what was done before is not done again"
 
 
+@pytest.mark.slow
 def test_sigkill_with_two_hundred_prompts_queued(base: Path) -> None:
     first = RunningServer(base)
     first.until_ready()
@@ -145,6 +146,7 @@ def test_too_much_memory_is_the_jobs_error(base: Path) -> None:
         assert server.ended(server.queue(chain()))["status"]["completed"]
 
 
+@pytest.mark.slow
 def test_a_second_server_on_the_same_folder_says_what_to_do(base: Path) -> None:
     with running(base) as server:
         with pytest.raises(AssertionError, match=r"status 2(.|\n)*--user-directory"):

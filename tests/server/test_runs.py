@@ -152,6 +152,7 @@ def test_a_prompt_whose_nodes_validate_themselves_is_judged_while_another_runs(s
     assert list(server.ended(answer["prompt_id"])["outputs"]) == ["3"]
 
 
+@pytest.mark.slow
 def test_validation_code_that_never_answers_does_not_keep_a_prompt_waiting(server: RunningServer) -> None:
     asked = chain()
     asked["0"] = {"class_type": "ProbeEven", "inputs": {"number": 4, "seconds": 60.0}}

@@ -278,6 +278,7 @@ def parts_begun(server: RunningServer, since: int) -> list[int]:
     return [int(number) for number in re.findall(r"combination (\d+) \(.*\) starts on", text)]
 
 
+@pytest.mark.slow
 def test_after_a_power_cut_only_what_is_missing_runs_again(base: Path) -> None:
     prompt = chain(steps(10, 0.03))
     server = RunningServer(base, "--cache-none")
@@ -297,6 +298,7 @@ def test_after_a_power_cut_only_what_is_missing_runs_again(base: Path) -> None:
         assert len(again) == len(set(again)) and 12 - len(again) in (done, done - 1, done + 1)
 
 
+@pytest.mark.slow
 def test_a_combination_whose_worker_dies_is_repeated_alone(base: Path, tmp_path: Path) -> None:
     flag = str(tmp_path / "died")
     prompt = chain(("ProbeDie", {"unless": "x", "seed": 0}))

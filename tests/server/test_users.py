@@ -315,7 +315,7 @@ def test_what_packs_send_during_a_job_reaches_its_user_s_clients(tmp_path: Path)
             assert slot.worker is not None
             send = slot.worker.on_pack_message
             hers = await queue(server, ANN, taking(15, 300), client_id="b")  # with his client id
-            while not (await server.get("/queue", **ANN))["queue_running"]:
+            while slot.job is None:
                 await asyncio.sleep(0.01)
             for event, client_id in (("to all", None), ("to the job's", "b"), ("to another", "a")):
                 send(event, {}, client_id)

@@ -6,6 +6,8 @@ import time
 from pathlib import Path
 from typing import Any
 
+import pytest
+
 from tests.server.running_server import RunningServer, chain, running, steps
 
 
@@ -20,6 +22,7 @@ def shown(server: RunningServer, prompt_id: str) -> str:
     return str(server.ended(prompt_id)["outputs"]["1"]["text"][0])
 
 
+@pytest.mark.slow
 def test_two_workers_share_the_queue_and_keep_to_their_checkpoints(base: Path) -> None:
     checkpoints = base / "models" / "checkpoints"
     checkpoints.mkdir(parents=True)
@@ -75,6 +78,7 @@ def test_a_paused_queue_ends_what_runs_and_begins_nothing(base: Path) -> None:
         assert server.ended(waiting)["status"]["completed"]
 
 
+@pytest.mark.slow
 def test_the_list_of_nodes_of_last_time_answers_until_a_worker_is_up(base: Path) -> None:
     slow = base / "custom_nodes_slow"
     slow.mkdir()

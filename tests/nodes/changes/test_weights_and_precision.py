@@ -179,6 +179,7 @@ def test_cuda_graphs_need_a_gpu(model: Model) -> None:
         network_nodes.torch_compile_model(model=model, backend="cudagraphs")
 
 
+@pytest.mark.slow
 def test_a_compilers_error_is_the_runs_error(monkeypatch: pytest.MonkeyPatch, model: Model) -> None:
     def broken(graph: Any, inputs: Any) -> Any:
         raise RuntimeError("no such instruction\nat line 5")

@@ -204,6 +204,7 @@ def test_routes_want_the_token(tmp_path: Path) -> None:
 # -- soon after the start ----------------------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 def test_whoever_comes_early_waits_for_the_packs(tmp_path: Path) -> None:
     base = installed(tmp_path, "features")
     for _ in "12":  # without, and with the list of the last start
@@ -225,6 +226,7 @@ def test_whoever_comes_early_waits_for_the_packs(tmp_path: Path) -> None:
             assert server.ended(queued)["outputs"]["show"]["value"] == [5]
 
 
+@pytest.mark.slow
 def test_a_list_that_has_changed_is_not_believed(tmp_path: Path) -> None:
     base = installed(tmp_path, "features")
     with running(base) as server:

@@ -65,6 +65,7 @@ def test_each_family_is_recorded_and_its_latent_stays_the_same(name: str, contex
             assert torch.allclose(following.x, moved, atol=1e-3 * float(moved.abs().max()))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "sampler", ["heun", "dpm_2_ancestral", "dpmpp_2m_sde", "uni_pc", "euler_cfg_pp", "dpm_adaptive", "sa_solver_pece"]
 )

@@ -294,6 +294,7 @@ def test_without_noise_stochastic_samplers_are_deterministic_ones(model: Model) 
     )
 
 
+@pytest.mark.slow
 def test_every_setting_has_an_effect(model: Model) -> None:
     def run(sampler: Any) -> Tensor:
         return advanced(model, schedule(model, 4), filled(), sampler)[0]

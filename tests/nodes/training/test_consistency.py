@@ -136,6 +136,7 @@ def test_the_result_is_sampled_as_a_consistency_model(context: Any, start: Any, 
     assert len(found.patches) > len(start[0].patches)
 
 
+@pytest.mark.slow
 def test_training_brings_the_student_closer_to_its_target(context: Any, start: Any, encoded: Any) -> None:
     losses = distil(context, start, encoded, steps=30, batch_size=4, learning_rate=0.01)[2]["loss"]
     assert sum(losses[-5:]) < sum(losses[:5])

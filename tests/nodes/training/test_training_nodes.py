@@ -92,6 +92,7 @@ def test_a_diffusion_model_learns_its_pictures(context, start, dataset_folder):
     assert trained.MODEL.network()(torch.zeros(1, 4, 4, 4), torch.tensor([5]), torch.zeros(1, 77, 64)).isfinite().all()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("precision", ["fp32", "bf16"])
 def test_an_interrupted_run_continues_to_the_same_file(context, start, dataset_folder, precision):
     data = encoded(context, start, dataset_folder)
@@ -136,6 +137,7 @@ def test_latents_of_another_model_are_refused(context, start, dataset_folder):
         train(context, start, other)
 
 
+@pytest.mark.slow
 def test_a_vae_learns_to_give_pictures_back(context, start, dataset_folder):
     dataset = dataset_nodes.load_captioned_pictures(folder=dataset_folder.name, context=context)
     result = nodes.train_vae(
@@ -231,6 +233,7 @@ def test_the_caption_check_sees_whether_captions_matter():
         assert errors.empty == pytest.approx(1.25, rel=1e-2)
 
 
+@pytest.mark.slow
 def test_textual_inversion_learns_and_is_used_in_a_prompt(context, start, dataset_folder):
     data = encoded(context, start, dataset_folder)
     model, clip, _, _ = train(context, start, data, steps=20, learning_rate=3e-3)

@@ -125,6 +125,7 @@ def test_any_tile_size_and_overlap_the_node_allows(network: AutoencoderKL, tile:
     assert encode_tiled(network, _random(1, 110, 75, 3), tile, overlap).shape == (1, 4, 13, 9)
 
 
+@pytest.mark.slow
 def test_a_picture_that_does_not_fit_is_done_in_tiles_and_said_so(
     network: AutoencoderKL, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -151,6 +152,7 @@ def test_other_networks_leave_before_a_picture_is_done_in_tiles(
     assert "tiles" not in caplog.text
 
 
+@pytest.mark.slow
 def test_a_gpu_that_runs_out_leads_to_tiles(network: AutoencoderKL, caplog: pytest.LogCaptureFixture) -> None:
     class Small(AutoencoderKL):
         def decode(self, latents: Tensor) -> Tensor:

@@ -93,6 +93,7 @@ def test_a_node_that_exits_ends_its_run_and_not_the_worker(worker_command: list[
     asyncio.run(body())
 
 
+@pytest.mark.slow
 def test_a_worker_that_hangs_is_killed(worker_command: list[str]) -> None:
     async def body() -> None:
         worker = ProcessWorker("worker 0", worker_command, silent_seconds=4)
