@@ -132,9 +132,9 @@ class Convolution(nn.Conv2d):
 
     def _is_frozen(self, x: Tensor) -> bool:
         """Whether only gradients of the input are needed, and are a convolution of the result's gradients."""
-        if torch.compiler.is_compiling() or torch.is_autocast_enabled(x.device.type):
+        if x.device.type != "cpu" or torch.compiler.is_compiling() or torch.is_autocast_enabled("cpu"):
             return False
-        if _needs_gradients(self.weight, self.bias) or x.device.type != "cpu" or not _onednn_computes(x.dtype):
+        if _needs_gradients(self.weight, self.bias) or not _onednn_computes(x.dtype):
             return False
         geometry = (self.kernel_size, self.stride, self.padding, self.dilation, self.groups)
         return geometry in (_WINOGRAD, _POINTWISE) and x.dtype == self.weight.dtype
