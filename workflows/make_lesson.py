@@ -1,7 +1,7 @@
 """Makes the pictures in docs/lesson.md: what the lesson's workflows show with the embedded model.
 
     make lesson                                  # all
-    .venv/bin/python -m workflows.make_lesson 5  # those of one chapter
+    .venv/bin/python -m workflows.make_lesson 5  # the pictures of one chapter
 
 Runs lesson_1.json … lesson_6.json. Each node with the property ``lesson_picture`` gives a picture,
 docs/images/lesson/lesson_N_NAME.webp. ``made_from.json`` beside them holds a hash of each workflow and its models, and

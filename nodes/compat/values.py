@@ -72,7 +72,7 @@ def result_of(returned: Any, outputs: tuple[Output, ...]) -> NodeResult:
     """Read the result of a class-style function: a tuple, or a dict of ``result``, ``ui`` and ``expand``.
 
     Missing values become None and extra values are dropped, since packs return such results where ComfyUI does not
-    check. An empty dict is no result.
+    check. An empty dict counts as no result.
     Raises PackResultError for other values.
     """
     ui: Mapping[str, Any] | None = None

@@ -28,7 +28,7 @@ class StoredPicture:
 
 @dataclass(frozen=True, slots=True)
 class StoredMask:
-    """A grey picture in the input folder, white where the picture is made anew.
+    """A grey picture in the input folder, white where the picture is drawn again.
 
     ``box`` is the extent (left, top, right, bottom) of what is not black, None for a black mask; ``inverted_box``
     that of what is not white.

@@ -22,7 +22,7 @@ _NODES = (
 _SAMPLER, _SCHEDULER = "dpmpp_2m", "karras"
 _VARIATION_DENOISE = 0.6
 _GREY = 0x808080
-"""What an inpainting model sees where it knows nothing."""
+"""The colour that an inpainting model sees in the masked part."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -136,7 +136,7 @@ export function showProblems(tab: string, errors: Record<string, { errors: Probl
 /** Remove a node's errors as soon as the node is edited. */
 export function clearErrors(tab: string, id: string): void {
   const patch = { problems: undefined, error: undefined, state: undefined };
-  // For a subgraph's node also those of inner nodes.
+  // A subgraph's node includes the errors of its inner nodes.
   const mine = Object.entries(useRuns.getState().nodes[tab] ?? NOTHING).filter(
     ([own, run]) => (own === id || own.startsWith(`${id}:`)) && (run.problems || run.error),
   );
