@@ -52,6 +52,7 @@ class Catalogue:
         self.list_files: Callable[[], Awaitable[None]] | None = None
         self._descriptions: dict[str, Description] = {}
         self._news = asyncio.Event()
+        self._updating = asyncio.Lock()
         self._state = state
         self._asking: asyncio.Task[None] | None = None
         self._asked = float("-inf")
@@ -93,14 +94,15 @@ class Catalogue:
             log.error("node pack %s could not be loaded: %s", pack, reason.strip().splitlines()[-1])
         self.placement.learn(worker, description)
         self._descriptions[worker] = description
-        description = _united(list(self._descriptions.values()))
-        registry = await asyncio.to_thread(_registry, description)
-        self._current = True
-        self._store(registry, description)
-        try:
-            await asyncio.to_thread(self._save, description)
-        except OSError as error:
-            log.warning("%s: cannot save the list of nodes: %s", self._saved, error)
+        async with self._updating:  # the list of an earlier call must not replace that of a later one
+            united = _united(list(self._descriptions.values()))
+            registry = await asyncio.to_thread(_registry, united)
+            self._current = True
+            self._store(registry, united)
+            try:
+                await asyncio.to_thread(self._save, united)
+            except OSError as error:
+                log.warning("%s: cannot save the list of nodes: %s", self._saved, error)
         self._news.set()
         # Set this last, and await nothing after it: tasks waiting for it may ask the worker at once.
         self._described.set()
