@@ -4,7 +4,7 @@
     python benchmarks/gpu.py --tiny --device cpu --contender sumi diffusers    # a check of this script, not a figure
 
 The same random weights on both sides, 512x512 (SD1.5) and 1024x1024 (SDXL) with guidance: a step is one call with two
-rows for each picture. Every contender runs in a process of its own; they take turns, step by step, and the best step of
+rows for each picture. Every contender runs in a separate process; they take turns, step by step, and the best step of
 each counts. diffusers runs channels-last with scaled_dot_product_attention; its compiled form is torch.compile's
 default. "sumi compiled" is what --compile does. Memory is the peak of torch's allocations on the GPU, weights included.
 --budget adds runs of Sumi, one after the other, that may use so many GB of the GPU; other weights are read each call.

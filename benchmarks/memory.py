@@ -2,7 +2,7 @@
 
     python benchmarks/memory.py [--steps 2] [--threads N] [--mode NAME ...] [--size 512]
 
-Random weights in the real layout; two prompts, steps with guidance, and decoding, each mode in a process of its own.
+Random weights in the real layout; two prompts, steps with guidance, and decoding, each mode in a separate process.
 ``peak`` is the highest resident set of the process (pages of the mapped file included) after each stage; ``a step`` is
 the processor time of the steps after the first. Modes:
     fp32        weights widened when they are loaded

@@ -8,6 +8,7 @@ Draws through the engine with workflows/text_to_image.json (20 steps) and judges
                  in the prompt's colour
     backgrounds  for concept × background pairs that training never showed, the background has the prompt's colour
     seeds        mean distance between a prompt's pictures, relative to that between the icon sets' drawings
+    pairs        two things side by side: each half of the picture shows the right concept
     unseen       unknown words give a picture as near to a training picture as known ones do, or a plain one
 How far to trust the judges is measured first, on drawings they have not seen, softened and with noise. Needs the
 training pictures (models/tiny/make_pictures.py). Writes figures.json and contact sheets to --out.
@@ -42,6 +43,7 @@ from models.tiny.scenes import COLOURS, Scene, Thing, holdouts  # noqa: E402
 WORKFLOW = ROOT / "workflows" / "text_to_image.json"
 KNOWN_EACH = 40  # training pictures of a concept that the recogniser keeps, each once clean and once worn
 TIMED = 5
+PAIRS = 60
 UNSEEN = (
     "a submarine", "a dinosaur", "a violin", "a castle", "a sandwich", "a bridge", "a xylophone", "qwertyuiop",
     "democracy", "a red dinosaur", "a computer on a blue background", "two lamps", "an astronaut riding a horse",
@@ -58,7 +60,7 @@ def main() -> None:
     if options.draw_only:
         return
     recogniser, judged = recogniser_of(options.pictures)
-    figures: dict[str, Any] = {"judge": judged | colour_judge(), "seconds": seconds}
+    figures: dict[str, Any] = {"judge": judged | colour_judge() | pair_judge(recogniser), "seconds": seconds}
     show("judge", figures["judge"])
     for name, listed in prompts.items():
         strips = [drawn(options.out / name / f"{index:03d}.png") for index in range(len(listed))]
@@ -171,9 +173,17 @@ def parts(only: Sequence[str]) -> dict[str, list[tuple[str, Any]]]:
             (f"{english(known[name])} on {_a(colour)} background", (name, colour))
             for name, colour in sorted(holdouts().grounds)
         ],
+        "pairs": [(f"{english(known[left])} and {english(known[right])}", (left, right)) for left, right in pairs()],
         "unseen": [(prompt, None) for prompt in UNSEEN],
     }
     return {name: listed for name, listed in prompts.items() if name in only}
+
+
+def pairs() -> list[tuple[str, str]]:
+    """Pairs of two different concepts, each drawn by lot."""
+    rng = np.random.default_rng(2)
+    names = list(concepts())
+    return [(names[left], names[right]) for left, right in (rng.choice(len(names), 2, False) for _ in range(PAIRS))]
 
 
 def english(concept: Concept, colour: str = "") -> str:
@@ -237,6 +247,16 @@ def colour_judge() -> dict[str, float]:
 
 def _drawings_of(name: str) -> list[int]:
     return [i for i, icon in enumerate(drawings()) if icon.concept == name and icon.colour is None]
+
+
+def pair_judge(recogniser: Recogniser) -> dict[str, float]:
+    """How often the halves of worn pictures of two things are recognised."""
+    rng = np.random.default_rng(3)
+    right = []
+    for names in pairs():
+        things = tuple(Thing(int(rng.choice(_drawings_of(name)))) for name in names)
+        right.append(_halves_right(worn(compose(Scene(things, "white"), rng), rng), names, recogniser))
+    return {"pair_halves_right": share(right)}
 
 
 _palettes: dict[str, list[tuple[int, str, np.ndarray]]] = {}
@@ -317,6 +337,30 @@ def measure_backgrounds(
     return {"background_right": share(ground), "concept_right": share(concept), "both": share(both), "wrong": wrong}
 
 
+def measure_pairs(
+    pictures: list[list[Image.Image]], wanted: list[tuple[str, str]], recogniser: Recogniser, judged: dict[str, Any]
+) -> dict[str, Any]:
+    right = [
+        [_halves_right(picture, names, recogniser) for picture in strip]
+        for strip, names in zip(pictures, wanted, strict=True)
+    ]
+    return {
+        "halves_right": share(right),
+        "both_right": share(np.array(right).all(-1)),
+        "wrong": {
+            " and ".join(names): f"{int(np.sum(strip))} of {2 * len(strip)} halves right"
+            for names, strip in zip(wanted, right, strict=True)
+            if not np.all(strip)
+        },
+    }
+
+
+def _halves_right(picture: Image.Image, names: tuple[str, str], recogniser: Recogniser) -> list[bool]:
+    middle = picture.width // 2
+    halves = picture.crop((0, 0, middle, picture.height)), picture.crop((middle, 0, picture.width, picture.height))
+    return [_shows(look(half), name, recogniser) for half, name in zip(halves, names, strict=True)]
+
+
 def measure_unseen(
     pictures: list[list[Image.Image]], wanted: list[None], recogniser: Recogniser, judged: dict[str, Any]
 ) -> dict[str, Any]:
@@ -332,6 +376,7 @@ MEASURES = {
     "colours": measure_colours,
     "colours_zh": measure_colours,
     "backgrounds": measure_backgrounds,
+    "pairs": measure_pairs,
     "unseen": measure_unseen,
 }
 

@@ -2,7 +2,7 @@
 
     python benchmarks/nodes.py [--nodes 10000] [--repeat 3] [--json]
 
-The server is ``main.py`` on a folder of its own, with one worker on the CPU and a pack of trivial nodes. One client
+The server is ``main.py`` on a temporary folder, with one worker on the CPU and a pack of trivial nodes. One client
 posts the prompt and reads its WebSocket until the run has ended. ``cold`` runs every node, ``cached`` is the same
 prompt again. Each figure is the best of the repeats, the CPU time that of the same run. ``in process`` is the engine
 alone (``benchmarks/graph.py``).

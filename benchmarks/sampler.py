@@ -3,7 +3,7 @@
     python benchmarks/sampler.py [--quick] [--precision fp32|bf16] [--threads N] [--contender NAME ...]
 
 SD1.5 in full size with the same random weights, 512x512 with guidance: a step is one call with
-a batch of 2. Each contender runs in a process of its own; they take turns, step by step, and the best
+a batch of 2. Each contender runs in a separate process; they take turns, step by step, and the best
 step of each counts, so that what else the machine does weighs on all alike. Memory is the
 highest resident set of the process from after loading, first step included.
 

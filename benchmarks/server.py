@@ -2,8 +2,8 @@
 
     python benchmarks/server.py [--requests N] [--jobs N] [--json]
 
-The server is ``main.py`` on a folder of its own, with one worker on the CPU. The bare application says "hello" and
-nothing else, in a process of its own: it is what the library and the machine allow. Both are asked in turn, by
+The server is ``main.py`` on a temporary folder, with one worker on the CPU. The bare application says "hello" and
+nothing else, in a separate process: it is what the library and the machine allow. Both are asked in turn, by
 the same client over kept-alive connections: one request at a time for the percentiles, 16 connections for the rate.
 
 The crowd: 100 WebSocket clients are connected all the time, and 5,000 small jobs of theirs run. 2,000 prompts are

@@ -86,7 +86,7 @@ def python_script(workflow: Workflow, registry: Registry, name: str, script_name
 
 
 def _document(workflow: Workflow, registry: Registry, form: str) -> tuple[Any, list[str]]:
-    """Return the workflow in a dialect; a file that is in the editor's dialect already is kept as it is."""
+    """Return the workflow in a dialect; a file that is already in the editor's dialect is returned unchanged."""
     from graph.writing.dropped import dropped
     from graph.writing.editor_document import editor_document
 

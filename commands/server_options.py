@@ -141,7 +141,7 @@ def add_server_options(parser: argparse.ArgumentParser) -> None:
         action="append",
         default=[],
         metavar="NAME",
-        help="let webhooks call this host, besides this machine; may be repeated",
+        help="let webhooks call this host in addition to this machine; may be repeated",
     )
     group.add_argument(
         "--default-model",

@@ -2,7 +2,7 @@
 
     .venv/bin/python docs/make_images.py
 
-Needs `make web`, Playwright and Chromium. Starts a server of its own and draws a red apple and a panda.
+Needs `make web`, Playwright and Chromium. Starts a server and draws a red apple and a panda.
 """
 
 from __future__ import annotations

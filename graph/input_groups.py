@@ -40,7 +40,7 @@ class GrowingInputs:
 
 @dataclass(frozen=True)
 class ChoiceWithInputs:
-    """A choice whose values bring inputs of their own, ``name.input``.
+    """A choice whose values each add inputs, named ``name.input``.
 
     The function gets a dict of the choice, under ``name``, and the inputs of the chosen value, defaults filled in.
     """

@@ -183,7 +183,7 @@ def sumi_version() -> str:
 
 
 def tag() -> str:
-    """Return what results depend on besides inputs and code. It is part of the keys of nodes that compute tensors."""
+    """Return what results depend on in addition to inputs and code, for the keys of nodes that compute tensors."""
     kind = device_name().split(":")[0]
     precision = _setting.precision
     if precision == "auto" and kind == "cpu":

@@ -184,7 +184,7 @@ def values_of(workflow: Workflow, fields: Mapping[str, Field]) -> dict[str, Any]
 
 
 def _coerced(field: Field, value: Any) -> Any:
-    """Return the value in the field's type. One that cannot be converted is returned as it is, for validation."""
+    """Return the value in the field's type. One that cannot be converted is returned unchanged, for validation."""
     if field.declared.type == "INT" and isinstance(value, float) and not value.is_integer():
         return value  # validation would cut it
     try:

@@ -13,7 +13,7 @@ from graph.cache.tree import SCALARS, measure
 from graph.codec import Codec
 
 _ENTRY_BYTES: Final = 600
-"""Estimated bytes that an entry takes besides its values: the object, its key and its place in the table."""
+"""Estimated bytes of an entry's overhead: the object, its key and its place in the table."""
 
 
 @dataclass(slots=True)

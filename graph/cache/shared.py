@@ -228,7 +228,7 @@ class SharedCache:
     def _call(self, work: Callable[[Any, Callable[[str], str]], T], seconds: float) -> T | None:
         """Return ``work(file system, path of a key)``, or None if the store is away or does not answer in time.
 
-        A call that does not answer goes on in a thread of its own, which nothing waits for.
+        A call that does not answer continues in its own thread, which nothing waits for.
         """
         if time.monotonic() < self._away_until:
             return None
@@ -237,7 +237,7 @@ class SharedCache:
         def target() -> None:
             try:
                 future.set_result(work(*self._store()))
-            except BaseException as error:  # libraries of stores raise errors of their own
+            except BaseException as error:  # stores' libraries raise their own errors
                 future.set_exception(error)
 
         threading.Thread(target=target, name="shared cache call", daemon=True).start()

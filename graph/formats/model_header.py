@@ -1,7 +1,7 @@
 """Reads what a safetensors file says about itself: its tensors' names and shapes, its family, and its metadata.
 
 Only the header is read, without torch. The family follows from the width of the text that the network attends to; files
-without such layers are told by what their maker wrote into the metadata.
+without such layers are recognised by the metadata that their maker wrote.
 """
 
 from __future__ import annotations
@@ -60,7 +60,7 @@ def read_header(path: Path) -> ModelHeader | None:
 
 
 def header_json(path: Path) -> dict[str, Any] | None:
-    """Return the header as it is in the file; None if the file is not a safetensors file. Raises OSError."""
+    """Return the unchanged header of the file; None if the file is not a safetensors file. Raises OSError."""
     with path.open("rb") as file:
         length = int.from_bytes(file.read(8), "little")
         if not 0 < length <= LARGEST_HEADER:

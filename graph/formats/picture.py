@@ -275,7 +275,7 @@ def _unicode(text: bytes, order: str) -> str:
 
 
 def _utf_16(text: bytes, order: str) -> str:
-    """UTF-16 in the order that its mark says, else in that which makes the plainer text.
+    """UTF-16 in the byte order of its mark; without a mark, in the order that gives the plainer text.
 
     Writers disagree whether the picture's byte order holds for comments.
     """

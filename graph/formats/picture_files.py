@@ -72,7 +72,7 @@ def read_damaged(source: Path | IO[bytes], read: Callable[[bool], T], report: Ca
 def upright(picture: Image, report: Callable[[str], None]) -> Image:
     """Return the picture turned and mirrored as its EXIF orientation says, without that entry.
 
-    With unreadable EXIF data the picture stays as it is, and ``report`` gets the reason.
+    With unreadable EXIF data the picture is not changed, and ``report`` gets the reason.
     """
     from PIL import ImageOps
 

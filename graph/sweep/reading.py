@@ -168,7 +168,7 @@ class _AxisReader:
         current = node.inputs.get(name)
         if isinstance(current, (Link, MalformedLink)):
             source = f" to node {current.node}" if isinstance(current, Link) else ""
-            message = f"the input is linked{source}, so it has no value of its own"
+            message = f"the input is linked{source}, so it has no value to vary"
             about = {"reason": "linked"}
             raise self._error(node_id, node, name, message, "an input that is not linked", about=about)
         values, labels = self._values(entry["values"], declared, current, node_id, node)

@@ -258,7 +258,7 @@ def _words(text: str, current: Any) -> Values:
 
 
 def _places_of(sought: str, text: str) -> list[int]:
-    """Return where ``sought`` stands in ``text`` as a word of its own; if nowhere, where it stands inside of words."""
+    """Return where ``sought`` stands in ``text`` as a separate word; if nowhere, its places inside words."""
     places = [found.start() for found in re.finditer(re.escape(sought), text)]
     whole = [at for at in places if not _inside_a_word(text, at, at + len(sought))]
     return whole or places

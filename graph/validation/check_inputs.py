@@ -104,7 +104,7 @@ class InputChecker:
             passed[at] = source
             at = self._nodes[at.node].inputs.get(source.same_as)
         for each, source in reversed(passed.items()):
-            # A type that the node does not take is a problem of its own input.
+            # A type that the node does not accept is an error of this input.
             if found is None or (source.type != "*" and not set(found.split(",")) <= set(source.type.split(","))):
                 found = source.type
             self._output_types[each] = found

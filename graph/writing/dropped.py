@@ -14,7 +14,7 @@ _CHANGES: Final = frozenset({"randomize", "increment", "decrement", "increment-w
 
 
 def dropped(document: Mapping[str, Any]) -> list[str]:
-    """Return a sentence for each kind of thing in ``document``, which was read before, that does not run as it is:
+    """Return a sentence for each kind of thing in ``document``, which was read before, that does not run unchanged:
     subgraphs, muted and bypassed nodes, reroutes, primitives, group nodes, bends of links."""
     nodes = [node for node in document.get("nodes") or () if isinstance(node, Mapping)]
     definitions = document.get("definitions")

@@ -18,7 +18,7 @@ _WORD_BREAK: Final = re.compile(r"(?<=[a-z0-9])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z]
 
 def variable_names(nodes: Mapping[str, WorkflowNode], taken: Collection[str] = ()) -> dict[str, str]:
     """Return a variable name for each node, all different: from its title, else from the input that it feeds if there
-    are several nodes of its class, else from its class. ``taken`` are names to avoid, besides Python's own."""
+    are several nodes of its class, else from its class. ``taken`` are names to avoid, in addition to Python's."""
     used = _Names({*taken, *keyword.kwlist, *dir(builtins)})
     feeds = _inputs_fed(nodes)
     classes = Counter(node.class_type for node in nodes.values())

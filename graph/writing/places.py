@@ -48,7 +48,7 @@ class Group:
 
 @dataclass(frozen=True, slots=True)
 class Surroundings:
-    """Everything that an editor document holds besides nodes and links. ``places`` are by node id.
+    """Everything in an editor document except nodes and links. ``places`` are by node id.
 
     ``extra`` are members of the document's ``extra``.
     """

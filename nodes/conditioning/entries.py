@@ -80,7 +80,7 @@ def masked(conditioning: Conditioning, mask: Tensor, strength: float, crop: bool
 
 
 def with_picture(conditioning: Conditioning, picture: Any, strength: float, noise_augmentation: float) -> Conditioning:
-    """Add a picture, a ``nodes.vision.handle.ClipVisionOutput``, to the entries, besides earlier ones."""
+    """Add a picture, a ``nodes.vision.handle.ClipVisionOutput``, to the entries, in addition to earlier ones."""
     added = {"clip_vision_output": picture, "strength": strength, "noise_augmentation": noise_augmentation}
     return [
         [embedding, {**options, "unclip_conditioning": [*options.get("unclip_conditioning", ()), added]}]

@@ -17,7 +17,7 @@ from nodes.vae.network import autoencoder
 class VaeLook:
     """A picture [H, W, 3], its latent's mean and standard deviation [C, h, w], and the decoded mean [H, W, 3].
 
-    ``picture`` is cropped to multiples of the VAE's ``factor``, as it is for encoding; pictures are 0..1. ``uncropped``
+    ``picture`` is cropped to multiples of the VAE's ``factor``, as encoding does; pictures are 0..1. ``uncropped``
     is its width and height before.
     """
 

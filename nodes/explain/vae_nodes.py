@@ -56,7 +56,7 @@ def extract_vae(
     extra_pnginfo: ExtraPngInfo = None,
     context: Context,
 ) -> Explained:
-    """Save the VAE of a checkpoint (``first_stage_model.``) as a file of its own, and show the checkpoint's parts.
+    """Save the VAE of a checkpoint (``first_stage_model.``) as a separate file, and show the checkpoint's parts.
 
     The tensors lose the prefix and keep their values and precision. The file is in the output folder; Load VAE lists
     the ones in its subfolder vae. ``pt`` is torch.save's format, which older programs read.

@@ -1,4 +1,4 @@
-"""Reduces pictures to a palette of their own colours, with or without dithering."""
+"""Reduces pictures to a palette made from their colours, with or without dithering."""
 
 from __future__ import annotations
 

@@ -28,7 +28,7 @@ FIELDS: Final[Mapping[str, str]] = {
     "dataset:DATASET": "The captioned pictures.",
     "dataset:ENCODED_DATASET": "The captioned pictures, encoded by Encode Dataset.",
     "denoise": (
-        "How much of the picture is made anew: 1 starts from noise alone, lower values keep more of the input."
+        "How much of the picture is regenerated: 1 starts from noise alone, lower values keep more of the input."
     ),
     "destination:IMAGE": "The picture below.",
     "device": "Where the text encoder computes; cpu leaves the GPU's memory free.",

@@ -59,7 +59,7 @@ def clip_save(
     extra_pnginfo: ExtraPngInfo = None,
     context: Context,
 ) -> NodeResult:
-    """Save the text encoders, each in a file of its own, patches and merges applied.
+    """Save the text encoders, each in a separate file, with patches and merges applied.
 
     Raises SaveError and OutputFileError as Save Checkpoint does.
     """
@@ -77,7 +77,7 @@ def vae_save(
     extra_pnginfo: ExtraPngInfo = None,
     context: Context,
 ) -> NodeResult:
-    """Save a VAE in a file of its own.
+    """Save a VAE in a separate file.
 
     Raises OutputFileError if the file cannot be written; no partial file remains.
     """

@@ -1,7 +1,7 @@
 """The families of diffusion models: everything that differs between them, one entry each.
 
 An entry says how a network is recognised, and gives its latent space, its text encoders, its prediction and noise
-levels, and its inputs besides the text. Other code reads the entry and never guesses from widths.
+levels, and its inputs other than the text. Other code reads the entry and never guesses from widths.
 A new family is one entry here, and its network.
 """
 
@@ -33,8 +33,8 @@ class UnknownFamilyError(SumiError):
 class UNetSignature:
     """The shapes of a U-Net that identify its family.
 
-    ``linear`` projections around attention, a ``vector`` (or ``classes``) besides the text, and the number of input
-    channels beyond the latent's must match. Among matching entries, one with the network's ``context_width`` is
+    ``linear`` projections around attention, a ``vector`` (or ``classes``) in addition to the text, and the number of
+    input channels beyond the latent's must match. Among matching entries, one with the network's ``context_width`` is
     preferred; otherwise the levels that attend to the text decide (None: either way).
     ``context_width`` None matches any width. ``vector_width`` distinguishes families of otherwise equal networks.
     ``head_count`` is the number of attention heads if it does not follow from the projections.

@@ -29,7 +29,7 @@ class UNetConfig:
     layers after each residual block (0: no attention), in running order; in the output half, a level
     has one residual block more than in the input half.
     ``middle_depth`` None: the middle is a single residual block (SSD-1B). ``has_middle`` False: there is no middle
-    (KOALA-700M). ``adm_in_channels`` is the width of the vector besides the text;
+    (KOALA-700M). ``adm_in_channels`` is the width of the vector that is passed with the text;
     ``classes`` is the number of class labels instead of a vector. ``text_only`` has one entry for each level: True if
     both attentions of a transformer layer attend to the text; empty means on no level.
     ``head_count`` None: heads are 64 channels wide after linear projections; there are 8 after convolutions.

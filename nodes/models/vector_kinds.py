@@ -1,4 +1,4 @@
-"""The second condition of a family's network besides the text: a vector, or a class label."""
+"""The condition of a family's network in addition to the text: a vector, or a class label."""
 
 from __future__ import annotations
 

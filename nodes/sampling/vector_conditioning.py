@@ -1,4 +1,4 @@
-"""The second condition of a network besides the text: SDXL's sizes, unCLIP's image, the upscaler's noise class."""
+"""The condition of a network in addition to the text: SDXL's sizes, unCLIP's image, the upscaler's noise class."""
 
 from __future__ import annotations
 

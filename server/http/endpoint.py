@@ -13,7 +13,7 @@ from server.http.request_error import RequestError, error_response
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 Schema = Mapping[str, Any]
 Kind = Literal["request", "long poll", "run", "websocket", "always"]
-"""``long poll`` waits if its query has ``wait``; ``run`` waits for the end of a job. Both have a limit of their own."""
+"""``long poll`` waits if its query has ``wait``; ``run`` waits for the end of a job. Both have separate limits."""
 
 STRING: Final[Schema] = {"type": "string"}
 INTEGER: Final[Schema] = {"type": "integer"}
@@ -57,7 +57,7 @@ class Endpoint:
 
     ``body`` is the schema of a request body of type ``body_type``. ``answer`` is the schema of a 200 response of type
     ``answer_type`` (None: no content). ``errors`` are the other possible statuses. ``error_form`` makes the response of
-    an error, for interfaces with a form of their own.
+    an error, for interfaces that have their own format.
     """
 
     method: str

@@ -208,7 +208,7 @@ class Hub:
 
     @contextmanager
     def following(self, client_id: str, follower: Follower) -> Iterator[None]:
-        """Let ``follower`` receive the messages for ``client_id``, an id of its own, within the ``with``."""
+        """Let ``follower`` receive the messages for ``client_id``, an id that nobody else uses, within the ``with``."""
         self._followers[client_id] = follower
         try:
             yield

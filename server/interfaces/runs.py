@@ -142,7 +142,7 @@ class Run:
         return await self.job() if self.has_ended else None
 
     async def job(self) -> Job:
-        """Return the job as it is now. Raises RequestError (404) if it was removed."""
+        """Return the job's present state. Raises RequestError (404) if it was removed."""
         return await find_job(self._here, self.prompt_id)
 
     async def stop(self) -> None:

@@ -28,7 +28,7 @@ class WaitingNeeds:
     def must_wait_now(self) -> Callable[[str], Awaitable[bool]]:
         """Return whether a waiting job needs a worker that is not free now, as a function of its id.
 
-        It is false also if no such worker will come, and for sweeps, whose parts have needs of their own.
+        It is false also if no such worker will come, and for sweeps, whose parts have separate needs.
         """
         answers: dict[Needs, bool] = {}
 

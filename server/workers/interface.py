@@ -79,8 +79,8 @@ class RunRequest:
     """One run. ``prompt`` is in the API dialect, ``targets`` are the output nodes to run, ``client_id`` queued it.
 
     ``previews``: whether the client wants previews; None means the worker's setting. ``part`` tells apart several
-    runs of one job, a sweep's combinations. ``files`` are files that the run reads besides those that its inputs name;
-    a worker with separate folders gets them before it starts.
+    runs of one job, a sweep's combinations. ``files`` are files that the run reads in addition to those that its
+    inputs name; a worker with separate folders gets them before it starts.
     """
 
     prompt_id: str

@@ -19,7 +19,7 @@ class Ending:
     """How a worker's process ended.
 
     ``status``: its exit status; negative: the signal that killed it; None: it was lost with its machine or connection.
-    ``reason``: what is known besides the status. ``memory_ran_out``: whether the system killed processes for lack of
+    ``reason``: details in addition to the status. ``memory_ran_out``: whether the system killed processes for lack of
     memory at that time; None if the system does not say.
     """
 

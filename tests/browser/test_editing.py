@@ -161,5 +161,5 @@ def test_a_painted_mask_becomes_the_pictures_alpha(page: Any, server: Any, tmp_p
     page.get_by_role("button", name="Use this mask").click()
     page.locator(".loaded-picture img[alt='grey-mask.png']").wait_for()
     alpha = Image.open(server.home / "input" / "masks" / "grey-mask.png").getchannel("A")
-    assert alpha.getpixel((32, 32)) == 0, "what is painted is to be made anew"
+    assert alpha.getpixel((32, 32)) == 0, "the painted area is the one to regenerate"
     assert alpha.getpixel((32, 2)) == 255

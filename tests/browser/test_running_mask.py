@@ -130,7 +130,7 @@ def test_paint_and_inpaint(page: Any, server: Any, tmp_path: Path) -> None:
     change = abs(after - before).mean(axis=2)
     # What is kept has been through the VAE, which is small here: near, not the same.
     assert change[:, :48].mean() < 20, "what is not painted is kept"
-    assert change[:, 80:].mean() > 2.5 * change[:, :48].mean(), "what is painted is made anew"
+    assert change[:, 80:].mean() > 2.5 * change[:, :48].mean(), "the painted area is regenerated"
 
 
 def test_brush_eraser_undo_redo_invert_and_clear(page: Any, server: Any, tmp_path: Path) -> None:

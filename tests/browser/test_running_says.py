@@ -46,7 +46,7 @@ def _counted() -> dict[str, Any]:
         "widgets_values": [],
     }
     missing = {"id": 4, "type": "A <b>pack's</b> node", "pos": [0, 300], "size": [300, 100], "widgets_values": []}
-    # Right below the one that is missing: what is said of that must not be behind this.
+    # Right below the one that is missing: its message must not be hidden behind this one.
     note = {"id": 5, "type": "Note", "pos": [0, 440], "size": [300, 100], "widgets_values": ["a note"]}
     links = [[1, 1, 0, 2, 0, "INT"], [2, 2, 0, 3, 0, "INT"]]
     return {"nodes": [_number(1, 42, "increment", 1), number, shown, missing, note], "links": links, "version": 0.4}

@@ -21,7 +21,7 @@ def base(tmp_path: Path) -> Path:
 
 @pytest.fixture(scope="session")
 def nodes() -> Iterator[RayNodes]:
-    """A Ray cluster with one node besides its head."""
+    """A Ray cluster of a head and one more node."""
     with ray_nodes() as cluster:
         yield cluster
 

@@ -1,1 +1,1 @@
-"""``comfy_extras``: what packs import from its modules besides nodes; see :mod:`nodes.compat.extra_nodes`."""
+"""``comfy_extras``: what packs import from its modules, except nodes; see :mod:`nodes.compat.extra_nodes`."""

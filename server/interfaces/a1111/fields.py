@@ -44,7 +44,7 @@ class Fields:
         return self._body.get(name) is not None
 
     def raw(self, name: str) -> Any:
-        """Return the value as it is; None if it is missing."""
+        """Return the unconverted value; None if it is missing."""
         return self._body.get(name)
 
     def named(self, name: str) -> str:

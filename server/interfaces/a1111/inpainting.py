@@ -18,7 +18,7 @@ class Box(NamedTuple):
 
 
 def masked_part(mask: StoredMask | None, wanted: PictureRequest) -> tuple[int, int, int, int] | None:
-    """Return the extent (left, top, right, bottom) of what is made anew; None if nothing is masked."""
+    """Return the extent (left, top, right, bottom) of the area to regenerate; None if nothing is masked."""
     assert wanted.source is not None
     if mask is None:
         return None

@@ -1,6 +1,6 @@
 """The process between the server and Ray. It starts an actor for each worker and passes bytes on.
 
-It is a process of its own because Ray ends any process connected to a cluster whose head is gone for a minute, and
+It is a separate process because Ray ends any process connected to a cluster whose head is gone for a minute, and
 because of the threads and the memory that Ray needs. One such process serves all workers of a server. It talks to the
 server in frames over its standard streams; when the server is gone it ends, and its actors with it.
 """

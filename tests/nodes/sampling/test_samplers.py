@@ -198,7 +198,7 @@ def test_few_steps_end_near_the_data(name: str, steps: int) -> None:
     assert float((end - MEAN).abs().max()) < (1.0 if steps == 1 else 60.0)
 
 
-def test_lcm_noises_each_prediction_anew() -> None:
+def test_lcm_adds_new_noise_to_each_prediction() -> None:
     sigmas = torch.tensor([10.0, 2.0, 0.0])
     x = torch.full((1, 4, 2, 2), 3.0)
     first = Gaussian()(x, 10.0) + 2.0 * independent_noise(x, 5)(10.0, 2.0)

@@ -1,4 +1,4 @@
-"""``POST /prompt``: what is accepted, and what is said of the rest."""
+"""``POST /prompt``: accepted prompts, and the errors for all others."""
 
 from __future__ import annotations
 
