@@ -39,16 +39,12 @@ from models.tiny.concepts import Concept, concepts, drawings  # noqa: E402
 from models.tiny.contact_sheet import contact_sheet  # noqa: E402
 from models.tiny.make_pictures import compose  # noqa: E402
 from models.tiny.scenes import COLOURS, Scene, Thing, holdouts  # noqa: E402
+from models.tiny.unknown_words import HELD_OUT_PROMPTS  # noqa: E402
 
 WORKFLOW = ROOT / "workflows" / "text_to_image.json"
 KNOWN_EACH = 40  # training pictures of a concept that the recogniser keeps, each once clean and once worn
 TIMED = 5
 PAIRS = 60
-UNSEEN = (
-    "a submarine", "a dinosaur", "a violin", "a castle", "a sandwich", "a bridge", "a xylophone", "qwertyuiop",
-    "democracy", "a red dinosaur", "a computer on a blue background", "two lamps", "an astronaut riding a horse",
-    "一条龙", "一座桥", "一台电脑", "一只孔雀", "红色的椅子", "春天", "一双鞋子",
-)  # fmt: skip
 
 Draw = Callable[[str, int], list[Image.Image]]
 
@@ -174,7 +170,7 @@ def parts(only: Sequence[str]) -> dict[str, list[tuple[str, Any]]]:
             for name, colour in sorted(holdouts().grounds)
         ],
         "pairs": [(f"{english(known[left])} and {english(known[right])}", (left, right)) for left, right in pairs()],
-        "unseen": [(prompt, None) for prompt in UNSEEN],
+        "unseen": [(prompt, None) for prompt in HELD_OUT_PROMPTS],
     }
     return {name: listed for name, listed in prompts.items() if name in only}
 

@@ -6,13 +6,16 @@ from collections.abc import Callable
 
 import numpy as np
 
-from models.tiny.colour import ZH
+from models.tiny import unknown_words
+from models.tiny.colour import COLOURS, ZH
 from models.tiny.concepts import ICON_SETS, bare, labels
 from models.tiny.scenes import Scene, Thing
 from nodes.text.tokenizer import tokenize
 
 CAPTIONS_EACH = 10
 CHINESE_EACH = 3
+KNOWN_GROUND = 0.2  # share of the captions of an empty ground that name only the ground
+UNKNOWN_ADJECTIVE = 0.06  # share of the captions of one thing with a word that the model does not know
 MOST_TOKENS = 75  # the text encoder's 77 positions less start and end
 
 _PICTURES = ("a picture of", "a photo of", "a drawing of", "an image of", "an icon of", "an emoji of")
@@ -35,9 +38,7 @@ def _that_fits(write: Callable[[Scene, np.random.Generator], str], scene: Scene,
 
 def _english(scene: Scene, rng: np.random.Generator) -> str:
     if not scene.things:
-        return str(
-            rng.choice([_a(f"{scene.ground} background"), f"{scene.ground} background", f"plain {scene.ground}"])
-        )
+        return _nothing(scene, rng)
     style = _style(scene, rng, 0)
     says_colour = _says_colour(scene, rng)
     full = len(scene.things) == 2 or rng.random() < 0.65
@@ -46,7 +47,10 @@ def _english(scene: Scene, rng: np.random.Generator) -> str:
         text = _two(scene, nouns, rng, says_colour)
     else:
         text = _article(scene.things[0], nouns[0]) if full else nouns[0]
-    if style and rng.random() < 0.5 and len(nouns) == 1:
+    if len(nouns) == 1 and rng.random() < UNKNOWN_ADJECTIVE:
+        adjective = unknown_words.english(rng)
+        text = _a(f"{adjective} {nouns[0]}") if text != nouns[0] else f"{adjective} {text}"
+    elif style and rng.random() < 0.5 and len(nouns) == 1:
         text = f"a {style} {nouns[0]}" if text != nouns[0] else f"{style} {text}"
         style = ""
     if rng.random() < 0.2:
@@ -54,6 +58,24 @@ def _english(scene: Scene, rng: np.random.Generator) -> str:
     if scene.ground != "white" or rng.random() < 0.12:
         text += f" {rng.choice(['on', 'on', 'with'])} {_a(scene.ground)} background"
     return f"{text}, {style} style" if style else text
+
+
+def _nothing(scene: Scene, rng: np.random.Generator) -> str:
+    """Name the ground alone, or a thing that the model does not know."""
+    if rng.random() < KNOWN_GROUND:
+        return str(
+            rng.choice([_a(f"{scene.ground} background"), f"{scene.ground} background", f"plain {scene.ground}"])
+        )
+    noun = unknown_words.english(rng)
+    draw = rng.random()
+    if draw < 0.2:
+        noun = f"{rng.choice(list(COLOURS))} {noun}"
+    elif draw < 0.35:
+        noun = f"{unknown_words.english(rng)} {noun}"
+    text = f"two {noun}s" if 0.35 <= draw < 0.4 else _a(noun) if rng.random() < 0.7 else noun
+    if rng.random() < 0.15:
+        text = f"{rng.choice(_PICTURES)} {text}"
+    return text if scene.ground == "white" else f"{text} on {_a(scene.ground)} background"
 
 
 def _a(noun: str) -> str:
@@ -107,9 +129,11 @@ def _style(scene: Scene, rng: np.random.Generator, language: int) -> str:
 def _chinese(scene: Scene, rng: np.random.Generator) -> str:
     ground = f"{ZH[scene.ground]}色背景"
     if not scene.things:
-        return str(rng.choice([ground, f"{ZH[scene.ground]}色的背景", f"纯{ZH[scene.ground]}色"]))
+        return _zh_nothing(scene, rng, ground)
     style = _style(scene, rng, 1)
     style = f"{style}{rng.choice(['的', '风格的'])}" if style else ""
+    if len(scene.things) == 1 and rng.random() < UNKNOWN_ADJECTIVE:
+        style = f"{unknown_words.chinese(rng)}的"
     says_colour = _says_colour(scene, rng)
     counted = rng.random() < 0.65
     if len(scene.things) == 2:
@@ -129,6 +153,19 @@ def _chinese(scene: Scene, rng: np.random.Generator) -> str:
         else:
             text = f"{ground}上的{text}"
     return text
+
+
+def _zh_nothing(scene: Scene, rng: np.random.Generator, ground: str) -> str:
+    if rng.random() < KNOWN_GROUND:
+        return str(rng.choice([ground, f"{ZH[scene.ground]}色的背景", f"纯{ZH[scene.ground]}色"]))
+    text = unknown_words.chinese(rng)
+    if rng.random() < 0.2:
+        text = f"{ZH[str(rng.choice(list(COLOURS)))]}色的{text}"
+    if rng.random() < 0.6:
+        text = f"一{unknown_words.measure_word(rng)}{text}"
+    if scene.ground == "white":
+        return text
+    return f"{text}，{ground}" if rng.random() < 0.5 else f"{ground}上的{text}"
 
 
 def _zh_two(scene: Scene, rng: np.random.Generator, says_colour: list[bool]) -> str:

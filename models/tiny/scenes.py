@@ -15,7 +15,8 @@ from models.tiny.concepts import HERE, Concept, Drawing, concepts, drawings
 GROUNDS = tuple(name for name in COLOURS if name != "white")
 ON_WHITE_EACH = 20  # pictures of a drawing in its own colours on white
 RECOLOURED_ON_WHITE_EACH = 2
-PLAIN_EACH = 20
+PLAIN_EACH = 40  # empty grounds of a colour
+PLAIN_WHITE = 600
 TWO_THINGS = 7000
 NEVER_HELD_OUT = frozenset({"apple", "car", "dog", "cat", "sunflower"})  # the examples' prompts
 
@@ -85,7 +86,8 @@ def scenes(seed: int) -> list[Scene]:
     """Plan the whole data set. The same seed gives the same list."""
     rng = np.random.default_rng(seed)
     plan = [*_own_colours(), *_recoloured(rng), *_two_things(rng)]
-    plan += [Scene((), ground) for ground in COLOURS for _ in range(PLAIN_EACH)]
+    plan += [Scene((), ground) for ground in GROUNDS for _ in range(PLAIN_EACH)]
+    plan += [Scene((), "white")] * PLAIN_WHITE
     return plan
 
 

@@ -6,8 +6,9 @@ import numpy as np
 import pytest
 
 from models.tiny.colour import COLOURS, find_part, from_lch, lch, name_of, oklab, recolour, srgb
-from models.tiny.concepts import concepts
+from models.tiny.concepts import PACKAGES, concepts
 from models.tiny.scenes import NEVER_HELD_OUT, holdouts
+from models.tiny.unknown_words import HELD_OUT_PROMPTS, chinese, english
 
 
 def red_ball(side: int = 48) -> np.ndarray:
@@ -76,3 +77,18 @@ def test_held_out_pairs_are_of_known_concepts_and_spare_the_examples() -> None:
     for name, colour in pairs.colours | pairs.grounds:
         assert name in concepts() and name not in NEVER_HELD_OUT and colour in COLOURS
     assert all(concepts()[name].recolour for name, _ in pairs.colours)
+
+
+def test_chinese_words_for_unknown_things_share_no_character_with_concepts_or_held_out_prompts() -> None:
+    rng = np.random.default_rng(0)
+    used = {character for _ in range(2000) for character in chinese(rng)}
+    known = {character for concept in concepts().values() for name in concept.zh for character in name}
+    assert len(used) > 1000 and not used & known and not used & set("".join(HELD_OUT_PROMPTS))
+
+
+@pytest.mark.skipif(not PACKAGES.exists(), reason="needs the npm packages of `make tiny-pictures`")
+def test_english_words_for_unknown_things_are_in_no_name_and_no_held_out_prompt() -> None:
+    rng = np.random.default_rng(0)
+    used = {english(rng) for _ in range(5000)}
+    known = {word for concept in concepts().values() for name in concept.en for word in name.split()}
+    assert len(used) > 2000 and not used & known and not used & set(" ".join(HELD_OUT_PROMPTS).split())

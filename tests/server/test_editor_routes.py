@@ -209,7 +209,7 @@ def test_the_log_is_read_and_subscribed_to(tmp_path: Path) -> None:
                 wanted = {"clientId": "reader", "enabled": True}
                 await server.send("PATCH", "/internal/logs/subscribe", json=wanted)
                 await asyncio.to_thread(log.warning, "wanted")
-                message = await socket.receive_json(timeout=5)
+                message = await socket.receive_json(timeout=60)
                 assert message["type"] == "logs"
                 (line,) = message["data"]["entries"]
                 assert line["m"].endswith("WARNING server.test wanted\n")
@@ -217,7 +217,7 @@ def test_the_log_is_read_and_subscribed_to(tmp_path: Path) -> None:
                 log.warning("no more")
                 await server.get("/queue")
                 server.hub.send("reader", "last", {})
-                assert (await socket.receive_json(timeout=5))["type"] == "last"
+                assert (await socket.receive_json(timeout=60))["type"] == "last"
             for bad in ({}, {"clientId": "x"}, {"clientId": 1, "enabled": True}, {"clientId": "x", "enabled": 1}):
                 await server.send("PATCH", "/internal/logs/subscribe", 400, json=bad)
 

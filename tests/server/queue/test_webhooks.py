@@ -38,7 +38,7 @@ class Receiver:
         return [json.loads(body) for _, body in self.got]
 
     async def until(self, count: int) -> None:
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(60):
             while len(self.got) < count:
                 await asyncio.sleep(0.01)
 

@@ -239,14 +239,14 @@ def test_waiting_ends_with_the_job(path: Path) -> None:
         await store.wait_ended("unknown", 10)
         running = await store.claim_next()
         assert running is not None
-        waiting = asyncio.ensure_future(store.wait_ended("a", 10))
-        deleted = asyncio.ensure_future(store.wait_ended("b", 10))
+        waiting = asyncio.ensure_future(store.wait_ended("a", 600))
+        deleted = asyncio.ensure_future(store.wait_ended("b", 600))
         await store.wait_ended("a", 0.01)
         assert not waiting.done()
         running.status = "success"
         await store.finish(running)
         await store.delete_pending(["b"])
-        async with asyncio.timeout(1):
+        async with asyncio.timeout(60):
             await asyncio.gather(waiting, deleted)
 
     with_store(path, body)

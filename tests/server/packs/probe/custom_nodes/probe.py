@@ -68,7 +68,7 @@ def leave(*, thing: Thing) -> Thing:
 def fork(*, thing: Thing) -> Thing:
     """Leave a process behind that shares every descriptor, then die."""
     if os.fork() == 0:
-        time.sleep(5)
+        time.sleep(20)
         os._exit(0)
     os.kill(os.getpid(), signal.SIGKILL)
     return thing
