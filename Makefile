@@ -82,6 +82,8 @@ bench: .venv/installed-test
 	@$(BIN)/python benchmarks/graph.py
 	@$(BIN)/python benchmarks/nodes.py
 	@$(BIN)/python benchmarks/sampler.py
+	@$(BIN)/python benchmarks/vae.py
+	@$(BIN)/python benchmarks/memory.py
 	@$(BIN)/python benchmarks/text.py
 	@$(BIN)/python benchmarks/gpu.py
 	@$(BIN)/python benchmarks/fewer_calls.py --sd15

@@ -23,7 +23,7 @@ MOST_USERS: Final = 10_000
 
 _FILE: Final = "users.json"
 _NAME: Final = re.compile(r"[\w@+.-]*[\w@+-]")
-_TAKEN: Final = frozenset({"cache", "compiled", "identities"})
+_TAKEN: Final = frozenset({"cache", "compiled", "identities", "openvino", "work"})
 """Folders in the user folder that are not a user's."""
 _TAKEN_ENDINGS: Final = (".json", ".db", ".db-wal", ".db-shm", ".lock", ".csv")
 _SYSTEM: Final = "__"

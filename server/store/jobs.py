@@ -11,7 +11,7 @@ from typing import Any, Final, Literal
 Status = Literal["pending", "running", "success", "error", "interrupted"]
 
 PREVIEW_METHODS: Final = ("none", "auto", "latent2rgb", "taesd")
-"""Values of ``--preview-method`` and ``extra_data.preview_method``. All except ``none`` mean the same."""
+"""Values of ``--preview-method`` and ``extra_data.preview_method``. ``auto`` means ``latent2rgb``."""
 
 MAX_WORKER_DEATHS = 2
 """Number of workers that a job may kill before it is not retried any more."""

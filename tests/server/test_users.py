@@ -434,7 +434,7 @@ def test_names_of_users(name: str) -> None:
 @pytest.mark.parametrize(
     "name",
     ["", ".", "..", ".a", "a.", "a/b", "a\\b", "../x", "a b", "__system", "c:x", "a\0", "x" * 101, "con", "NUL",
-     "cache", "Identities", "sumi.db", "users.json", "é" * 130, "\ud800", "a\n"],
+     "cache", "Identities", "openvino", "Work", "sumi.db", "users.json", "é" * 130, "\ud800", "a\n"],
 )  # fmt: skip
 def test_names_that_no_user_may_have(name: str) -> None:
     with pytest.raises(UserError):
