@@ -1,8 +1,15 @@
-"""The order of the tests: the files that take longest first, so that both processes end at about the same time."""
+"""The order of the tests: the files that take longest first, so that both processes end at about the same time.
+
+Hypothesis has no deadline for an example: a busy machine may stop a test for longer.
+"""
 
 from __future__ import annotations
 
 import pytest
+from hypothesis import settings
+
+settings.register_profile("sumi", parent=settings(), deadline=None)
+settings.load_profile("sumi")
 
 LONGEST = (
     "tests/browser/test_lesson.py",

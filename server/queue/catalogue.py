@@ -92,11 +92,11 @@ class Catalogue:
         """Store a worker's description, also on disk for the next start."""
         for pack, reason in description.failures.items():
             log.error("node pack %s could not be loaded: %s", pack, reason.strip().splitlines()[-1])
-        self.placement.learn(worker, description)
         self._descriptions[worker] = description
         async with self._updating:  # the list of an earlier call must not replace that of a later one
             united = _united(list(self._descriptions.values()))
             registry = await asyncio.to_thread(_registry, united)
+            self.placement.learn(worker, description)  # not before: prompts wait for workers that are unknown
             self._current = True
             self._store(registry, united)
             try:

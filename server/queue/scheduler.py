@@ -260,6 +260,8 @@ class Scheduler:
                 return RunInterrupted(job.prompt_id, None, None)
             if not isinstance(request, RunRequest):
                 request = await asyncio.to_thread(request)
+                if job.prompt_id in self._to_stop:  # too early for the worker
+                    return RunInterrupted(job.prompt_id, None, None)
             return await worker.run(request, on_event)
         except WorkerDied:
             raise

@@ -32,6 +32,7 @@ class SweepMessages(RunMessages):
         self.shown: dict[int | None, Shown] = {}
         self._total = total
         self._finished = 0
+        self._counted = 0  # the number of finished combinations in the last state that was sent
         self._shares: dict[int | None, float] = {}
         self._nodes_done: dict[int | None, DoneNodes] = {}
         self._number: int | None = None
@@ -103,10 +104,18 @@ class SweepMessages(RunMessages):
                     joined[name] = shown
         self._job.outputs[event.node_id] = joined
 
+    def _send_state_now(self) -> None:
+        """Send the state also if only the number of finished combinations has changed since the last one."""
+        if self._state_due is not None or self._counted != self._finished:
+            if self._state_due is not None:
+                self._state_due.cancel()
+            self._send_state()
+
     def _send(self, event: str, data: Mapping[str, Any], remember: bool = False) -> None:
         if event in _WITH_INDEX:
             data = {**data, "index": self._number}
         elif event == "progress_state":
+            self._counted = self._finished
             data = {**data, "sweep": {"done": min(self._finished, self._total), "total": self._total}}
         super()._send(event, data, remember)
 

@@ -105,7 +105,7 @@ class RunningServer:
         if self.process.poll() is None:
             self.process.send_signal(number)
         try:
-            status = self.process.wait(20)
+            status = self.process.wait(60)
         finally:
             self.process.kill()
             self.log.close()

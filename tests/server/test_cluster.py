@@ -85,8 +85,7 @@ def test_a_worker_killed_from_outside_is_not_the_job_s_fault(served: RunningServ
     """Three times, where the third death of the job's own making would be one too many."""
     prompt_id = served.queue(chain(steps(60, 0.1, seed=3)))
     for _ in range(3):
-        served.at_work(prompt_id)
-        served.until(lambda: len(worker_pids(served)) == 2, 60)
+        served.until(lambda: prompt_id in running_ids(served), 120)
         for pid in worker_pids(served):
             os.kill(pid, signal.SIGKILL)
         served.until(lambda: prompt_id not in running_ids(served))
@@ -106,8 +105,7 @@ def test_a_node_lost_in_the_middle_of_a_run(base: Path) -> None:
     with ray_nodes(count=0) as cluster:
         there = [cluster.add(num_cpus=1), cluster.add(num_cpus=1)]
         with running(base, *FLAGS, cluster.address) as server:
-            server.until(lambda: len(worker_pids(server)) == 2, 120)
-            server.until_ready()
+            server.until(lambda: server.said().count("is ready") == 2, 120)
             jobs = [server.queue(painted(red, 0.2)) for red in range(8)]
             server.until(lambda: len(running_ids(server)) == 2)
             cluster.kill(there[0])
@@ -153,7 +151,7 @@ def test_jobs_go_on_while_the_head_restarts(base: Path, tmp_path: Path, monkeypa
         prompt_id = server.queue(chain(steps(80, 0.1)))
         server.at_work(prompt_id)
         cluster.restart_head()
-        entry = server.ended(prompt_id, 60)
+        entry = server.ended(prompt_id, 180)
         assert entry["status"]["completed"] and "worker_died" not in events_of(entry)
         for pid in worker_pids(server):
             os.kill(pid, signal.SIGKILL)

@@ -69,9 +69,11 @@ def test_sigkill_with_two_hundred_prompts_queued(base: Path) -> None:
     first.until_ready()
     done = first.queue(chain(("ProbeFail", {"message": "no"})))
     first.ended(done)
+    first.post("/queue", {"pause": True})
     at_work = first.queue(chain(steps(1, 0.2), steps(100, 0.05, seed=1)))
-    first.at_work(at_work)
     waiting = [first.queue(chain(number=number)) for number in range(200)]
+    first.post("/queue", {"pause": False})
+    first.at_work(at_work)
     urgent = first.queue(chain(number=300), front=True)
     workers = first.worker_pids()
     first.until(lambda: stored_results(base))
@@ -84,11 +86,11 @@ def test_sigkill_with_two_hundred_prompts_queued(base: Path) -> None:
         assert [item[1] for item in queue["queue_pending"]] == [at_work, urgent, *waiting]
         assert list(again.get("/history")[1]) == [done]
         again.post("/queue", {"pause": False})
-        entry = again.ended(at_work)
+        entry = again.ended(at_work, 120)
         assert entry["status"]["completed"]
         (cached,) = [data["nodes"] for event, data in entry["status"]["messages"] if event == "execution_cached"]
         assert "1" in cached
-        again.ended(waiting[-1])
+        again.ended(waiting[-1], 120)
         assert list(again.get("/history")[1]) == [done, at_work, urgent, *waiting]
 
 
@@ -179,7 +181,7 @@ def test_a_torch_that_cannot_be_imported_is_said(base: Path, tmp_path: Path, mon
     (tmp_path / "torch.py").write_text("raise OSError('libtorch_cpu.so: cannot open shared object file')\n")
     monkeypatch.setenv("PYTHONPATH", str(tmp_path))
     with running(base, warm_up=True) as server:
-        server.until(lambda: server.get("/readyz")[1]["workers"])
+        server.until(lambda: server.get("/readyz")[1]["workers"], 120)
         status, said = server.get("/readyz")
         assert (status, said["ready"]) == (503, False)
         assert list(said["workers"].values()) == [
@@ -203,7 +205,7 @@ def test_a_full_disk_under_a_picture_is_the_jobs_error_and_leaves_nothing_half_w
 
     with running(base, "--cache-disk", "0", prepare=limit) as server:
         server.until_ready()
-        entry = server.ended(server.queue(picture(1024)))
+        entry = server.ended(server.queue(picture(1024)), 120)
         last, error = entry["status"]["messages"][-1]
         assert last == "execution_error" and error["node_id"] == "2"
         assert error["exception_type"].endswith("OutputFileError")

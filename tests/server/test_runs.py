@@ -104,7 +104,7 @@ def test_a_client_that_comes_back_is_told_what_runs(server: RunningServer) -> No
     async def body() -> None:
         async with aiohttp.ClientSession() as session:
             async with session.ws_connect(f"{server.url}/ws?clientId=r") as ws:
-                prompt = chain(steps(30, 0.05, seed=30))
+                prompt = chain(steps(1000, 0.05, seed=30))
                 prompt_id = await asyncio.to_thread(lambda: server.queue(prompt, client_id="r"))
                 while (await ws.receive()).type is not aiohttp.WSMsgType.BINARY:
                     pass
@@ -112,6 +112,7 @@ def test_a_client_that_comes_back_is_told_what_runs(server: RunningServer) -> No
                 assert (await ws.receive_json())["type"] == "status"
                 told = await ws.receive_json()
                 assert told["type"] == "executing" and told["data"]["node"] == "1"
+                await asyncio.to_thread(server.post, "/interrupt", {"prompt_id": prompt_id})
                 await until_null(ws, prompt_id)
 
     asyncio.run(body())

@@ -5,7 +5,9 @@ from __future__ import annotations
 import asyncio
 import json
 import re
+import time
 from collections import Counter
+from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -209,13 +211,33 @@ def test_an_interrupted_sweep_keeps_its_pictures_and_goes_on_when_it_is_retried(
 
 def test_a_waiting_sweep_can_be_interrupted_and_an_idle_server_takes_the_next_job(tmp_path: Path) -> None:
     async def body(server: Served) -> None:
-        first = await server.queue(taking(0.5))
+        first = await server.queue(taking(60, 6000))
         waiting = await server.queue(saved(), extra_data={"sweep": NUMBERS})
         await server.post("/interrupt", {"prompt_id": waiting})
         assert (await server.ended(waiting))["status"] == "interrupted"
-        assert (await server.ended(first))["status"] == "success"
+        assert (await server.get(f"/jobs/{first}"))["status"] == "running"
+        await server.post("/interrupt", {"prompt_id": first})
         after = await server.queue(saved(7), extra_data={"sweep": NUMBERS})
         assert (await server.ended(after))["status"] == "success"
+
+    served(tmp_path, body)
+
+
+class LateThreads(ThreadPoolExecutor):
+    """Threads as on a busy machine: each call starts 0.3 s late."""
+
+    def submit(self, fn: Any, /, *args: Any, **kwargs: Any) -> Future[Any]:
+        return super().submit(lambda: (time.sleep(0.3), fn(*args, **kwargs))[1])
+
+
+def test_a_combination_that_is_about_to_start_can_be_interrupted(tmp_path: Path) -> None:
+    async def body(server: Served) -> None:
+        asyncio.get_running_loop().set_default_executor(LateThreads())
+        prompt_id = await server.queue(taking(60, 6000), extra_data=sweep_of(("1", "count", "6000..6002")))
+        while not server.scheduler._slots.running(prompt_id):
+            await asyncio.sleep(0.001)
+        await server.scheduler.interrupt(prompt_id)
+        assert (await server.ended(prompt_id))["status"] == "interrupted"
 
     served(tmp_path, body)
 
@@ -223,6 +245,8 @@ def test_a_waiting_sweep_can_be_interrupted_and_an_idle_server_takes_the_next_jo
 def test_two_workers_share_a_sweep(tmp_path: Path) -> None:
     async def body(server: Served) -> None:
         together = 0
+        while len(server.scheduler.stats()) < 2:
+            await asyncio.sleep(0.01)
         prompt_id = await server.queue(taking(0.3), extra_data=sweep_of(("1", "count", "10..16")))
         while (job := await server.get(f"/jobs/{prompt_id}"))["status"] in ("pending", "running"):
             together = max(together, len(server.scheduler._slots.running(prompt_id)))

@@ -184,6 +184,7 @@ def test_a_stuck_client_slows_nobody_loses_previews_and_is_disconnected(monkeypa
         writer = await served.stuck_client()
         async with served.client("well") as well:
             await read(well)
+            stuck = served.hub._clients["stuck"][0]
             picture = bytes(1_000_000)
             for number in range(200):
                 served.hub.send_preview(None, {}, "JPEG", picture)
@@ -195,7 +196,6 @@ def test_a_stuck_client_slows_nobody_loses_previews_and_is_disconnected(monkeypa
                 if message.type is aiohttp.WSMsgType.TEXT:
                     values.append(json.loads(message.data)["data"].get("value"))
             assert values == list(range(200))
-            stuck = served.hub._clients["stuck"][0]
             assert stuck._bytes < 30 * len(picture)
             while len(served.hub) > 1:
                 await asyncio.sleep(0.05)

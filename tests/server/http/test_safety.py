@@ -296,8 +296,8 @@ def test_requests_long_polls_and_websockets_are_bounded_apart(tmp_path: Path) ->
     async def check() -> None:
         limits = Limits(requests=1, long_polls=1, websockets=1)
         async with serving(tmp_path, limits=limits) as server:
-            job = await server.queue(taking(1.0))
-            poll = asyncio.create_task(server.get(f"/jobs/{job}?wait=10"))
+            job = await server.queue(taking(60, 6000))
+            poll = asyncio.create_task(server.get(f"/jobs/{job}?wait=60"))
             async with server.session.ws_connect(server.url + "/ws") as socket:
                 await socket.receive()
                 with pytest.raises(aiohttp.WSServerHandshakeError, match="503"):
@@ -306,7 +306,8 @@ def test_requests_long_polls_and_websockets_are_bounded_apart(tmp_path: Path) ->
                 async with server.session.get(f"{server.url}/jobs/{job}?wait=10") as answer:
                     assert (answer.status, answer.headers["Retry-After"]) == (429, "1")
                 await server.get(f"/jobs/{job}")
-            assert (await poll)["status"] == "success"
+            await server.post("/interrupt")
+            assert (await poll)["status"] == "interrupted"
             never = asyncio.Event()
 
             async def held() -> object:

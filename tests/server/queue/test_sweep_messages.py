@@ -84,3 +84,17 @@ def test_progress_counts_combinations_and_the_parts_of_those_that_run() -> None:
         assert messages.progress == 1.0
 
     asyncio.run(body())
+
+
+def test_the_last_state_counts_every_combination() -> None:
+    async def body() -> list[dict[str, Any]]:
+        listening = Listening(2)
+        for number in range(2):
+            listening.messages.handle_part(number, events.NodeStarted("p", "0", "0", "X", None))
+            listening.messages.handle_part(number, events.NodeFinished("p", "0", "0", "X", 0.1))
+            await asyncio.sleep(0.15)  # the state is sent before the combination is counted
+            listening.messages.part_finished(number)
+        listening.messages.ended(events.RunSucceeded("p"))
+        return [data["sweep"] for name, data in listening.heard() if name == "progress_state"]
+
+    assert asyncio.run(body())[-1] == {"done": 2, "total": 2}

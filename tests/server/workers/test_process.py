@@ -96,9 +96,10 @@ def test_a_node_that_exits_ends_its_run_and_not_the_worker(worker_command: list[
 @pytest.mark.slow
 def test_a_worker_that_hangs_is_killed(worker_command: list[str]) -> None:
     async def body() -> None:
-        worker = ProcessWorker("worker 0", worker_command, silent_seconds=4)
+        worker = ProcessWorker("worker 0", worker_command)
         await worker.start()
         assert worker.pid is not None
+        worker._silent_seconds = 4
         os.kill(worker.pid, signal.SIGSTOP)
         async with asyncio.timeout(20):
             assert "did not respond" in (await worker.died()).reason
