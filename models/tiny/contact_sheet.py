@@ -9,14 +9,17 @@ from __future__ import annotations
 
 import argparse
 import json
+import sys
 from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
-from PIL import Image, ImageDraw, ImageFont
+from PIL import Image, ImageDraw
 
-FONTS = ("NotoSansCJK-Regular.ttc", "NotoSansSC-Regular.otf", "wqy-microhei.ttc", "wqy-zenhei.ttc",
-         "DroidSansFallbackFull.ttf", "PingFang.ttc", "msyh.ttc")  # fmt: skip
+sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
+
+from nodes.drawing.lettering import font
+
 GAP, LINE = 4, 13
 
 
@@ -38,7 +41,7 @@ def contact_sheet(
     strips: Sequence[Sequence[Image.Image]], captions: Sequence[Sequence[str]], columns: int, side: int = 128
 ) -> Image.Image:
     """Lay out strips of pictures, each with its lines of caption under it, in `columns` columns."""
-    font = caption_font(LINE - 2)
+    letters = font(LINE - 2)
     width = max(len(strip) for strip in strips) * side + GAP
     height = side + max(len(lines) for lines in captions) * LINE + GAP
     page = Image.new("RGB", (columns * width + GAP, -(-len(strips) // columns) * height + GAP), (236, 236, 236))
@@ -50,20 +53,10 @@ def contact_sheet(
                 picture.convert("RGB").resize((side, side), Image.Resampling.LANCZOS), (left + index * side, top)
             )
         for index, text in enumerate(lines):
-            while len(text) > 1 and pen.textlength(text, font) > width - GAP:
+            while len(text) > 1 and pen.textlength(text, letters) > width - GAP:
                 text = text[:-2] + "…"
-            pen.text((left, top + side + index * LINE), text, (0, 0, 0), font)
+            pen.text((left, top + side + index * LINE), text, (0, 0, 0), letters)
     return page
-
-
-def caption_font(size: int) -> ImageFont.FreeTypeFont | ImageFont.ImageFont:
-    """Find a font with Chinese characters; without one, Pillow's own (which draws boxes in their place)."""
-    for name in FONTS:
-        try:
-            return ImageFont.truetype(name, size)
-        except OSError:
-            continue
-    return ImageFont.load_default(size)
 
 
 if __name__ == "__main__":

@@ -77,8 +77,20 @@ class Server:
                     raise
                 time.sleep(0.1)
 
+    def until_ready(self) -> None:
+        """Wait until a worker can draw."""
+        late = time.monotonic() + 150
+        while True:
+            try:
+                self.get("/readyz")
+                return
+            except OSError:
+                if time.monotonic() > late:
+                    raise
+                time.sleep(0.1)
+
     def get(self, path: str) -> Any:
-        with urllib.request.urlopen(self.url + path, timeout=30) as answer:
+        with urllib.request.urlopen(self.url + path, timeout=60) as answer:
             return json.load(answer)
 
     def post(self, path: str, body: Any) -> Any:
@@ -102,6 +114,7 @@ class Server:
 def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
     need(DIST.is_file(), "web/dist (make web)")
     running = Server(tmp_path_factory.mktemp("editor"))
+    running.until_ready()
     yield running
     running.stop()
 

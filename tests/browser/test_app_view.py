@@ -81,8 +81,12 @@ def test_a_run_shows_its_preview_then_the_picture_and_the_session(page: Any, ser
     to_app(page)
     assert page.get_by_role("button", name="Run", exact=False).count() == 1
     prompt(page).fill("a yellow star on a blue background")  # not answered from the cache of an earlier test
+    page.evaluate(
+        """() => new MutationObserver(() => { window.previewed ||= Boolean(document.querySelector(".app-preview")) })
+            .observe(document.body, {childList: true, subtree: true})"""
+    )
     page.locator(".run-button").click()
-    page.locator(".app-preview").wait_for()
+    page.wait_for_function("() => window.previewed", timeout=SLOW)
     page.locator(".app-shot img").wait_for(timeout=SLOW)
     last_run(page, server)
     page.get_by_role("button", name="Draw a new seed", exact=True).click()
@@ -235,25 +239,22 @@ def test_the_page_of_an_app_loads_no_canvas_and_little(server: Any, browser: Any
     for viewport in (DESK, PHONE):
         with profile(browser, viewport=viewport) as context:
             page = context.new_page()
-            sizes: dict[str, int] = {}
-            page.on(
-                "requestfinished",
-                lambda request, sizes=sizes: sizes.update(
-                    {request.url: sum(request.sizes()[part] for part in ("responseBodySize", "responseHeadersSize"))}
-                ),
-            )
+            requests: list[Any] = []
+            page.on("requestfinished", requests.append)
             page.goto(f"{server.url}/app/folder/mine")
             page.locator(".app-field").first.wait_for()
             prompt(page).fill("a yellow star")
-            loaded = {url.rsplit("/", 1)[-1] for url in sizes}
-            assert not loaded & canvas_files()
+            sizes = {request.url: request.sizes() for request in list(requests)}
+            assert not {url.rsplit("/", 1)[-1] for url in sizes} & canvas_files()
             assert not any("object_info" in url for url in sizes)
-            assert sum(sizes.values()) <= 200_000, sizes
+            assert sum(size["responseBodySize"] + size["responseHeadersSize"] for size in sizes.values()) <= 200_000, (
+                sizes
+            )
             page.get_by_role("spinbutton", name="Steps").is_visible()
             page.keyboard.press("Control+Enter")
             page.locator(".app-shot img").wait_for(timeout=SLOW)
             assert last_run(page, server)["prompt"][2]["2"]["inputs"]["text"] == "a yellow star"
-            assert not {url.rsplit("/", 1)[-1] for url in sizes} & canvas_files()
+            assert not {request.url.rsplit("/", 1)[-1] for request in requests} & canvas_files()
 
 
 def test_changes_on_the_page_survive_a_reload_and_are_saved(server: Any, browser: Any) -> None:
@@ -262,7 +263,6 @@ def test_changes_on_the_page_survive_a_reload_and_are_saved(server: Any, browser
         page = context.new_page()
         page.goto(f"{server.url}/app/mine")
         prompt(page).fill("a dog")
-        page.wait_for_timeout(600)
         page.reload()
         becomes(page, lambda: prompt(page).input_value(), "a dog")
         page.keyboard.press("Control+s")

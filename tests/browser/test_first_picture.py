@@ -147,8 +147,8 @@ def test_the_greeting_is_out_of_the_way_of_runs_and_counts_them(page: Any, serve
     greeting.get_by_text("Press Run for your first picture.").wait_for()
     _type(page, "Sample", "steps", "40")
     page.keyboard.press("Control+Enter")
-    page.wait_for_selector(".node[data-state=running] .node-preview")
-    assert greeting.count() == 0, "the preview is seen"
+    seen = "document.querySelector('.node[data-state=running] .node-preview')"
+    page.wait_for_function(f"() => {seen} && !document.querySelector('.welcome')")
     greeting.get_by_text("That was your first picture.").wait_for()
     assert page.locator(PICTURE).count() == 1
     page.reload()

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from tests.browser.canvas_page import document, open_document
-from tests.browser.waiting import until
+from tests.browser.waiting import becomes, until
 
 pytestmark = pytest.mark.slow
 
@@ -79,4 +79,4 @@ def test_pictures_are_found_starred_and_deleted(page: Any, server: Any, tmp_path
     until(page, lambda: tiles.count() == 1)
     left = [(server.home / "output" / name).exists() for name in names]
     assert left == [False, False, True]
-    assert server.get("/settings/Sumi.favourites") == []
+    becomes(page, lambda: server.get("/settings/Sumi.favourites"), [])

@@ -14,7 +14,7 @@ import pytest
 from PIL import Image
 
 from tests.browser.visit import profile, visit
-from tests.browser.waiting import becomes
+from tests.browser.waiting import becomes, until
 
 pytestmark = pytest.mark.slow
 
@@ -51,6 +51,7 @@ def two(page: Any) -> Any:
 
 def test_zoom_and_pan_by_wheel_keys_and_two_fingers(two: Any) -> None:
     page = two
+    until(page, lambda: scale(page) > 150)  # 128 px fitted to the window, once its size is known
     fitted = scale(page)
     page.mouse.move(500, 400)
     page.mouse.wheel(0, -400)

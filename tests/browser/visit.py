@@ -31,4 +31,6 @@ def visit(context: Any, url: str, shown: str = ".node") -> Any:
     if page.locator(".app-view").count() and shown in (".node", ".canvas"):
         page.locator(".view-toggle").click()  # a phone opens the app view first
     page.wait_for_selector(shown)
+    if shown == ".node":  # a page that waits too long for the list of nodes draws them without it first
+        page.wait_for_selector(".node:not([data-look=unknown])")
     return page

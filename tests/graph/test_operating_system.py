@@ -10,6 +10,7 @@ import re
 import signal
 import subprocess
 import sys
+import time
 from pathlib import Path
 from typing import Any
 
@@ -198,4 +199,15 @@ def test_what_is_left_of_a_session_is_killed() -> None:
     leader.wait()
     assert kill_session(leader.pid) == 1
     leader.stdout.read()  # ends with the last process that holds it
-    assert not Path(f"/proc/{left}").exists() or "Z" in Path(f"/proc/{left}/stat").read_text()
+    late = time.monotonic() + 30
+    while is_alive(left) and time.monotonic() < late:
+        time.sleep(0.01)
+    assert not is_alive(left)
+
+
+def is_alive(pid: int) -> bool:
+    """Whether the process exists and is no zombie."""
+    try:
+        return ") Z " not in Path(f"/proc/{pid}/stat").read_text()
+    except (FileNotFoundError, ProcessLookupError):
+        return False

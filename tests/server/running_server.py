@@ -62,6 +62,10 @@ class RunningServer:
         """Wait for a worker."""
         self.until(lambda: self.answers("/readyz"), 120)  # a busy machine takes long to import torch
 
+    def until_workers(self, count: int) -> None:
+        """Wait until ``count`` workers can take jobs."""
+        self.until(lambda: f"\nsumi_workers {count}.0\n" in self.get("/metrics")[1], 120)
+
     def get(self, path: str) -> tuple[int, Any]:
         """Status and JSON (or text) of ``GET path``."""
         return self._send(urllib.request.Request(self.url + path))
@@ -117,7 +121,7 @@ class RunningServer:
 
     def _send(self, request: urllib.request.Request) -> tuple[int, Any]:
         try:
-            with urllib.request.urlopen(request, timeout=30) as answer:
+            with urllib.request.urlopen(request, timeout=150) as answer:
                 return answer.status, _decoded(answer.read())
         except urllib.error.HTTPError as error:
             return error.code, _decoded(error.read())

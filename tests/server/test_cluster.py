@@ -105,7 +105,7 @@ def test_a_node_lost_in_the_middle_of_a_run(base: Path) -> None:
     with ray_nodes(count=0) as cluster:
         there = [cluster.add(num_cpus=1), cluster.add(num_cpus=1)]
         with running(base, *FLAGS, cluster.address) as server:
-            server.until(lambda: server.said().count("is ready") == 2, 120)
+            server.until_workers(2)
             jobs = [server.queue(painted(red, 0.2)) for red in range(8)]
             server.until(lambda: len(running_ids(server)) == 2)
             cluster.kill(there[0])

@@ -29,7 +29,7 @@ def test_two_workers_share_the_queue_and_keep_to_their_checkpoints(base: Path) -
     for name in ("a.safetensors", "b.safetensors"):
         (checkpoints / name).touch()
     with running(base, "--workers", "2") as server:
-        server.until(lambda: len(server.worker_pids()) == 2 and server.said().count("is ready") == 2, 120)
+        server.until_workers(2)
         server.post("/queue", {"pause": True})
         together = [server.queue(model(f"{name}.safetensors", seed=0)) for name in "ab"]
         server.post("/queue", {"pause": False})
@@ -54,7 +54,7 @@ def test_in_process_nodes_run_in_the_server_s_own_process(base: Path) -> None:
 
 def test_interrupting_all_interrupts_all(base: Path) -> None:
     with running(base, "--workers", "2") as server:
-        server.until(lambda: server.said().count("is ready") == 2, 120)
+        server.until_workers(2)
         queued = [server.queue(chain(steps(1000, 0.05, seed=seed))) for seed in range(3)]
         server.until(lambda: len(server.get("/queue")[1]["queue_running"]) == 2)
         server.post("/interrupt", {})

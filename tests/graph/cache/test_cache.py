@@ -167,7 +167,7 @@ def test_results_worth_keeping_are_found_by_another_process(make_engine, tmp_pat
 
 
 def test_quick_results_stay_in_memory(make_engine, tmp_path):
-    engine = make_engine(quick, cache=on_disk(tmp_path))
+    engine = make_engine(quick, cache=on_disk(tmp_path, disk_after_seconds=60))
     engine.run(Workflow({"q": WorkflowNode("Quick", {"a": 1})}), targets=["q"])
     assert results_in(tmp_path) == []
 

@@ -102,6 +102,7 @@ def test_interruption_cancels_what_waits(make_engine):
 
     @node("Forever", category="")
     async def forever(*, x: int) -> int:
+        threading.Timer(0.05, lambda: engine.interrupt()).start()
         try:
             await asyncio.sleep(3600)
         finally:
@@ -109,13 +110,8 @@ def test_interruption_cancels_what_waits(make_engine):
         return x
 
     engine = make_engine(forever)
-
-    def listen(event: events.Event) -> None:
-        if isinstance(event, events.NodeStarted):
-            threading.Timer(0.05, engine.interrupt).start()
-
     with pytest.raises(Interrupted):
-        engine.run(Workflow({"f": WorkflowNode("Forever", {"x": 1})}), targets=["f"], listener=listen)
+        engine.run(Workflow({"f": WorkflowNode("Forever", {"x": 1})}), targets=["f"])
     assert ended == [1], "it was cancelled and had time to clean up"
 
 

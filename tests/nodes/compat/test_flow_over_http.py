@@ -23,6 +23,7 @@ def client(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFact
     (base / "elsewhere" / "paths.yaml").write_text("testing:\n  custom_nodes: custom_nodes\n")
     flags = ["--extra-model-paths-config", str(base / "elsewhere" / "paths.yaml"), "--listen", "127.0.0.1"]
     with running(base, *flags, "--output-directory", str(base / "out"), *MODES[request.param]) as server:
+        server.until_ready()
         yield Client(server, caches=request.param != "none")
 
 
@@ -259,7 +260,7 @@ def test_one_failure_among_coroutines(client: Client) -> None:
         "image": image(),
         "sleep": node("Sleep", value=["image", 0], seconds=0.3),
         "fail": node("FailsLater", image=["image", 0], seconds=0.05),
-        "fail2": node("FailsLater", image=["image", 0], seconds=0.1),
+        "fail2": node("FailsLater", image=["image", 0], seconds=5.0),
         **{f"save_{name}": saved(name, 0) for name in ("sleep", "fail", "fail2")},
     }
     (error,) = client.run(prompt).errors

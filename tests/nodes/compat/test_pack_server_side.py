@@ -223,7 +223,7 @@ def test_whoever_comes_early_waits_for_the_packs(tmp_path: Path) -> None:
                 thread.join()
             assert found["/features/early"] == (200, {"hello": "early", "query": {}})
             assert found["/extensions"][1] and found["/object_info/Number"][1]
-            assert server.ended(queued)["outputs"]["show"]["value"] == [5]
+            assert server.ended(queued, 120)["outputs"]["show"]["value"] == [5]
 
 
 @pytest.mark.slow
@@ -248,5 +248,5 @@ def test_a_list_that_has_changed_is_not_believed(tmp_path: Path) -> None:
 
 def test_a_route_that_kills_the_worker(client: Client) -> None:
     assert client.server.get("/server_side/die")[0] == 503
-    client.server.until(lambda: client.server.get("/features/again")[0] == 200)
+    client.server.until(lambda: client.server.get("/features/again")[0] == 200, 120)
     assert client.run(shown("Number", value=6)).value() == [6]

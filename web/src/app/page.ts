@@ -65,16 +65,20 @@ const DELAY = 300;
 
 function keepChanges(name: string, print: string): void {
   let timer = 0;
+  const keep = () => {
+    clearTimeout(timer);
+    timer = 0;
+    const doc = useEditor.getState().tabs[0]?.history.present;
+    try {
+      if (doc) sessionStorage.setItem(KEY + name, JSON.stringify({ print, doc: writeJson(doc) }));
+    } catch {
+      // Storage is full or disabled: a reload begins with the file.
+    }
+  };
   useEditor.subscribe((now, before) => {
     if (now.tabs === before.tabs) return;
     clearTimeout(timer);
-    timer = window.setTimeout(() => {
-      const doc = now.tabs[0]?.history.present;
-      try {
-        if (doc) sessionStorage.setItem(KEY + name, JSON.stringify({ print, doc: writeJson(doc) }));
-      } catch {
-        // Storage is full or disabled: a reload begins with the file.
-      }
-    }, DELAY);
+    timer = window.setTimeout(keep, DELAY);
   });
+  window.addEventListener("pagehide", () => timer && keep());
 }

@@ -3,6 +3,7 @@
 import { create } from "zustand";
 import { newId } from "../document/ids";
 import { writeJson } from "../document/json";
+import type { Catalogue } from "../document/schema";
 import { type ApiWorkflow, FormatError, toApi } from "../format/api";
 import { withChosenPrompts } from "../format/dynamic_prompts";
 import { toNamedApi } from "../format/file_names";
@@ -49,17 +50,33 @@ const SENT = "sumi.sent";
 /** By tab, the controlled values of its last run. A reload keeps them. */
 let sentBy = JSON.parse(sessionStorage.getItem(SENT) ?? "{}") as Record<string, SentValues>;
 
-function rememberSent(tab: string, values: SentValues): void {
+function rememberSent(tab: string, values: SentValues | undefined): void {
   const open = new Set(useEditor.getState().tabs.map(({ id }) => id));
-  sentBy = { ...Object.fromEntries(Object.entries(sentBy).filter(([id]) => open.has(id))), [tab]: values };
+  const others = Object.entries(sentBy).filter(([id]) => open.has(id) && id !== tab);
+  sentBy = { ...Object.fromEntries(others), ...(values ? { [tab]: values } : {}) };
   sessionStorage.setItem(SENT, JSON.stringify(sentBy));
+}
+
+/** The nodes that the server has; a page that has just opened may still be waiting for them. */
+function knownCatalogue(): Promise<Catalogue> {
+  const { catalogue } = useEditor.getState();
+  if (catalogue.size) return Promise.resolve(catalogue);
+  return new Promise((resolve) => {
+    const done = () => {
+      stopListening();
+      clearTimeout(timer);
+      resolve(useEditor.getState().catalogue);
+    };
+    const stopListening = useEditor.subscribe((now) => now.catalogue.size && done());
+    const timer = setTimeout(done, 10_000);
+  });
 }
 
 /** False: it was refused, or its tab is closed. */
 async function submit(id: string, front: boolean, more: Record<string, unknown> = {}): Promise<boolean> {
-  const { catalogue } = useEditor.getState();
   const find = () => useEditor.getState().tabs.find((entry) => entry.id === id);
   if (!find()) return false;
+  const catalogue = await knownCatalogue();
   const before = useSettings.getState().seeds === "before";
   const last = sentBy[id];
   if (before && last) amendDocument(id, (doc) => advanced(doc, catalogue, last));
@@ -78,14 +95,15 @@ async function submit(id: string, front: boolean, more: Record<string, unknown> 
       front,
       extra_data: { extra_pnginfo: { workflow }, ...more },
     };
+    rememberSent(tab.id, valuesSent(doc, catalogue)); // a quick run ends before the answer is read
     const answer = await server.submit(body);
     showProblems(tab.id, answer.node_errors);
-    rememberSent(tab.id, valuesSent(doc, catalogue));
     if (!before) amendDocument(tab.id, (now) => advanced(now, catalogue));
     sent = meaning();
     void refreshQueue();
     return true;
   } catch (error) {
+    rememberSent(tab.id, last);
     if (error instanceof Refused) {
       unexpect(prompt_id);
       showRefusal(tab.id, error);

@@ -122,7 +122,12 @@ class AtMostTwo:
         async with self.together:
             type(self).sleeping += 1
             count = self.sleeping
-            await asyncio.sleep(0.1)
+            for _ in range(500):
+                await asyncio.sleep(0.01)
+                count = max(count, self.sleeping)
+                if count > 1:
+                    break
+            await asyncio.sleep(0.05)  # time for a third, if there could be one
             count = max(count, self.sleeping)
             type(self).sleeping -= 1
         return (count,)
