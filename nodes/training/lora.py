@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import hashlib
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Any, Final
 
 import torch
@@ -55,8 +57,12 @@ def train_lora(
     settings: Settings,
     own: LoraSettings,
     existing: Mapping[str, Tensor] | None = None,
+    folder: Path | None = None,
 ) -> tuple[LoraTensors, list[float]]:
     """Train a LoRA. Returns its tensors, and the loss of every step.
+
+    An interrupted run keeps its state in ``folder``, under a hash of everything that the result depends on. A run with
+    the same model, data and settings continues from there, and removes the state when it is done.
 
     Each latent belongs to the entry of ``positive`` with the same index; a single entry belongs to all.
     ``existing`` is a LoRA to continue. Raises TrainingError if the numbers of latents and entries differ, or if
@@ -92,8 +98,23 @@ def train_lora(
 
     # The weights are already cast; autocast would cast the adapters again.
     in_fp32 = replace(settings, precision="fp32")
-    trained = train(parameters_of(adapters), loss, in_fp32, observer=Watcher(context, settings.steps))
+    parameters = parameters_of(adapters)
+    state = None
+    if folder is not None:
+        data = (samples, *conditions.tensors(), *parameters.values(), *unet.state_dict().values())
+        state = folder / f"state_{_hash_of(data, settings, own)}.safetensors"
+    trained = train(parameters, loss, in_fp32, state_path=state, observer=Watcher(context, settings.steps))
+    if state is not None:
+        state.unlink(missing_ok=True)
     return named_tensors(trained.weights, adapters, names), trained.losses
+
+
+def _hash_of(tensors: Iterable[Tensor], *settings: Any) -> str:
+    digest = hashlib.blake2b(repr(settings).encode(), digest_size=12)
+    for tensor in tensors:
+        digest.update(repr((tensor.dtype, tensor.shape)).encode())
+        digest.update(tensor.detach().cpu().contiguous().flatten().view(torch.uint8).numpy().data)
+    return digest.hexdigest()
 
 
 def adapted_unet(
@@ -206,6 +227,10 @@ class _Conditions:
         vectors = [vector(model, options, shape[2], shape[3]) for _, options in positive]
         given = [each for each in vectors if each is not None]
         self._vectors = torch.cat(given) if given else None
+
+    def tensors(self) -> list[Tensor]:
+        """Return all embeddings and vectors."""
+        return [self._embeddings, *([] if self._vectors is None else [self._vectors])]
 
     def of(self, chosen: Tensor, device: Any) -> tuple[Tensor, Tensor | None]:
         """Return embeddings [B, T, width] and vectors [B, width] of the entries ``chosen`` [B]."""

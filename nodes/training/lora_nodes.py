@@ -66,7 +66,8 @@ def train_lora(
 ) -> TrainedLora:
     """Train a LoRA on latents and their conditioning, without changing the model.
 
-    The same seed gives the same LoRA. Raises TrainingError if latents and conditioning differ in number.
+    The same seed gives the same LoRA. An interrupted run continues when it is started again with the same inputs.
+    Raises TrainingError if latents and conditioning differ in number.
     """
     from nodes.models.checkpoint import Checkpoint
     from nodes.training import lora as training
@@ -90,6 +91,7 @@ def train_lora(
         ),
         training.LoraSettings(batch_size, rank, algorithm, loss_function, lora_dtype, gradient_checkpointing),
         existing,
+        run_folder(context.folders, "lora"),
     )
     trained = steps + training.steps_in(existing_lora)
     return TrainedLora(training.with_lora(model, lora, 1.0), lora, {"loss": losses}, trained)

@@ -10,12 +10,27 @@ import pytest
 import torch
 from safetensors.torch import save_file
 
+from graph.errors import Interrupted
 from nodes.models import contents
 from nodes.models.checkpoint import Checkpoint
 from nodes.training.start import Sizes, write_random_model
 
 COLOURS = {"red": (230, 30, 30), "green": (20, 190, 60), "blue": (30, 60, 220), "yellow": (240, 220, 40)}
 SIZES = Sizes(channels=32, multipliers=(1, 2), text_width=64, text_layers=1, vae_widths=(32, 32, 32, 32))
+
+
+class StoppedAt:
+    """A context whose run is interrupted at a step."""
+
+    def __init__(self, context, step):
+        self._context, self._step = context, step
+
+    def __getattr__(self, name):
+        return getattr(self._context, name)
+
+    def progress(self, value, maximum, preview=None):
+        if value == self._step:
+            raise Interrupted
 
 
 @pytest.fixture

@@ -8,6 +8,7 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
+from graph.errors import Interrupted
 from nodes.lora.errors import LoraError
 from nodes.lora.key_names import kohya_names
 from nodes.lora.layer_changes import change_of
@@ -19,7 +20,7 @@ from nodes.training.adapters import ALGORITHMS, Adapter, attach, new_tensors
 from nodes.training.errors import TrainingError
 from nodes.training.lora import with_lora
 from nodes.unet.unet import UNet
-from tests.nodes.training.conftest import with_output
+from tests.nodes.training.conftest import StoppedAt, with_output
 
 
 @pytest.fixture
@@ -152,6 +153,34 @@ def test_the_seed_repeats_and_recomputing_changes_nothing(context, start):
     for name, tensor in first.lora.items():
         torch.testing.assert_close(second.lora[name], tensor, rtol=1e-4, atol=1e-6)
     assert train(context, start, seed=4).loss != first.loss
+
+
+@pytest.mark.parametrize("dtype", ["fp32", "bf16"])
+def test_an_interrupted_run_continues_to_the_same_lora(context, start, dtype):
+    options = {"training_dtype": dtype, "lora_dtype": dtype, "steps": 6}
+    whole = train(context, start, **options)
+    with pytest.raises(Interrupted):
+        train(StoppedAt(context, 4), start, **options)
+    folder = context.folders.output / "training" / "lora"
+    assert len(list(folder.iterdir())) == 1
+    assert train(context, start, seed=9, **options).loss != whole.loss, "another run starts from the beginning"
+    seen = []
+    resumed = train(Seen(context, seen), start, **options)
+    assert seen[0] == 5, "it continues after the last step"
+    assert resumed.loss == whole.loss
+    assert all(torch.equal(resumed.lora[name], tensor) for name, tensor in whole.lora.items())
+    assert list(folder.iterdir()) == []
+
+
+class Seen(StoppedAt):
+    """A context that notes each step."""
+
+    def __init__(self, context, seen):
+        super().__init__(context, None)
+        self._seen = seen
+
+    def progress(self, value, maximum, preview=None):
+        self._seen.append(value)
 
 
 def test_bf16(context, start):

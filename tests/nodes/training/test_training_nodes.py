@@ -20,20 +20,7 @@ from nodes.training.networks import autoencoder_of
 from nodes.training.pictures import load_pictures
 from nodes.vae.coding import encode
 from nodes.vae.network import autoencoder
-
-
-class StoppedAt:
-    """A context whose run is interrupted at a step."""
-
-    def __init__(self, context, step):
-        self._context, self._step = context, step
-
-    def __getattr__(self, name):
-        return getattr(self._context, name)
-
-    def progress(self, value, maximum, preview=None):
-        if value == self._step:
-            raise Interrupted
+from tests.nodes.training.conftest import StoppedAt
 
 
 def encoded(context, start, folder):
