@@ -240,7 +240,7 @@ def test_the_page_of_an_app_loads_no_canvas_and_little(server: Any, browser: Any
         with profile(browser, viewport=viewport) as context:
             page = context.new_page()
             requests: list[Any] = []
-            page.on("requestfinished", requests.append)
+            page.on("requestfinished", lambda request, requests=requests: requests.append(request))
             page.goto(f"{server.url}/app/folder/mine")
             page.locator(".app-field").first.wait_for()
             prompt(page).fill("a yellow star")
