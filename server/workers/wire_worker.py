@@ -212,8 +212,10 @@ class WireWorker:
         await self.died()
 
     async def _send(self, header: Mapping[str, Any], body: bytes = b"") -> None:
-        if self._ended is None or self._ended.done():
+        if self._ended is None:
             raise WorkerDied("it is not running")
+        if self._ended.done():  # before this message, so a run that it would begin is not to blame
+            raise WorkerDied(Death(self._ended.result().reason, lost=True))
         try:
             await self._transport.send(wire.encode(header, body))
         except ConnectionError:

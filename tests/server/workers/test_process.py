@@ -69,6 +69,23 @@ def test_a_job_that_kills_its_worker_is_to_blame(worker_command: list[str]) -> N
     asyncio.run(body())
 
 
+def test_a_run_that_a_dead_worker_never_began_is_not_to_blame(worker_command: list[str]) -> None:
+    """The server gives it a job before it notices the death."""
+
+    async def body() -> None:
+        worker = ProcessWorker("worker 0", worker_command)
+        await worker.start()
+        assert worker.pid is not None
+        os.kill(worker.pid, signal.SIGSEGV)
+        assert not (await worker.died()).lost
+        with pytest.raises(WorkerDied, match="SIGSEGV") as died:
+            await run(worker, prompt("ProbePrint"))
+        assert died.value.death.lost
+        await worker.close()
+
+    asyncio.run(body())
+
+
 def test_a_killed_worker_is_noticed_although_a_process_of_its_holds_the_pipe(worker_command: list[str]) -> None:
     async def body() -> None:
         worker = ProcessWorker("worker 0", worker_command)
