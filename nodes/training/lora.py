@@ -24,7 +24,7 @@ from nodes.sampling.vector_conditioning import vector
 from nodes.training.adapters import Adapter, attach, new_tensors
 from nodes.training.errors import TrainingError
 from nodes.training.loop import Settings, train
-from nodes.training.networks import unet_of
+from nodes.training.networks import add_to_hash, unet_of
 from nodes.training.objective import prediction_loss, prediction_of
 from nodes.training.watching import Watcher
 from nodes.types import Conditioning, LatentDict
@@ -56,8 +56,8 @@ def train_lora(
     positive: Conditioning,
     settings: Settings,
     own: LoraSettings,
-    existing: Mapping[str, Tensor] | None = None,
-    folder: Path | None = None,
+    existing: Mapping[str, Tensor] | None,
+    folder: Path,
 ) -> tuple[LoraTensors, list[float]]:
     """Train a LoRA. Returns its tensors, and the loss of every step.
 
@@ -99,21 +99,17 @@ def train_lora(
     # The weights are already cast; autocast would cast the adapters again.
     in_fp32 = replace(settings, precision="fp32")
     parameters = parameters_of(adapters)
-    state = None
-    if folder is not None:
-        data = (samples, *conditions.tensors(), *parameters.values(), *unet.state_dict().values())
-        state = folder / f"state_{_hash_of(data, settings, own)}.safetensors"
+    data = (samples, *conditions.tensors(), *parameters.values(), *unet.state_dict().values())
+    state = folder / f"state_{_hash_of(data, settings, own)}.safetensors"
     trained = train(parameters, loss, in_fp32, state_path=state, observer=Watcher(context, settings.steps))
-    if state is not None:
-        state.unlink(missing_ok=True)
+    state.unlink(missing_ok=True)
     return named_tensors(trained.weights, adapters, names), trained.losses
 
 
 def _hash_of(tensors: Iterable[Tensor], *settings: Any) -> str:
     digest = hashlib.blake2b(repr(settings).encode(), digest_size=12)
     for tensor in tensors:
-        digest.update(repr((tensor.dtype, tensor.shape)).encode())
-        digest.update(tensor.detach().cpu().contiguous().flatten().view(torch.uint8).numpy().data)
+        add_to_hash(digest, "", tensor)
     return digest.hexdigest()
 
 

@@ -87,10 +87,14 @@ def weights_hash(handle: Any) -> str:
     checkpoint = Checkpoint.open(weights.path)
     digest = hashlib.blake2b(digest_size=16)
     for name in sorted(name for name in checkpoint.shapes if name.startswith(weights.prefix)):
-        tensor = checkpoint.tensor(name)
-        digest.update(repr((name.removeprefix(weights.prefix), tensor.dtype, tensor.shape)).encode())
-        digest.update(tensor.contiguous().flatten().view(torch.uint8).numpy().data)
+        add_to_hash(digest, name.removeprefix(weights.prefix), checkpoint.tensor(name))
     return digest.hexdigest()
+
+
+def add_to_hash(digest: hashlib.blake2b, name: str, tensor: Tensor) -> None:
+    """Add a tensor's name, type, shape and bytes to a hash."""
+    digest.update(repr((name, tensor.dtype, tensor.shape)).encode())
+    digest.update(tensor.detach().cpu().contiguous().flatten().view(torch.uint8).numpy().data)
 
 
 class Trainable(NamedTuple):

@@ -66,26 +66,21 @@ class Server:
             stderr=self._log,
             env={**os.environ, "OMP_NUM_THREADS": "1", **environment},
         )
-        late = time.monotonic() + 60
+        self._until_answered("/object_info/KSampler", 60)
+
+    def until_ready(self) -> None:
+        """Wait until a worker can draw."""
+        self._until_answered("/readyz", 150)
+
+    def _until_answered(self, path: str, seconds: float) -> None:
+        late = time.monotonic() + seconds
         while True:
             try:
-                self.get("/object_info/KSampler")
+                self.get(path)
                 return
             except OSError:
                 if time.monotonic() > late or self._process.poll() is not None:
                     self.stop()
-                    raise
-                time.sleep(0.1)
-
-    def until_ready(self) -> None:
-        """Wait until a worker can draw."""
-        late = time.monotonic() + 150
-        while True:
-            try:
-                self.get("/readyz")
-                return
-            except OSError:
-                if time.monotonic() > late:
                     raise
                 time.sleep(0.1)
 

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 
+from models.tiny import concepts as tiny_concepts
+from models.tiny import unknown_words
 from models.tiny.colour import COLOURS, find_part, from_lch, lch, name_of, oklab, recolour, srgb
-from models.tiny.concepts import PACKAGES, concepts
+from models.tiny.concepts import concepts
 from models.tiny.scenes import NEVER_HELD_OUT, holdouts
 from models.tiny.unknown_words import HELD_OUT_PROMPTS, chinese, english
 
@@ -86,9 +90,19 @@ def test_chinese_words_for_unknown_things_share_no_character_with_concepts_or_he
     assert len(used) > 1000 and not used & known and not used & set("".join(HELD_OUT_PROMPTS))
 
 
-@pytest.mark.skipif(not PACKAGES.exists(), reason="needs the npm packages of `make tiny-pictures`")
-def test_english_words_for_unknown_things_are_in_no_name_and_no_held_out_prompt() -> None:
+def test_english_words_for_unknown_things_are_in_no_name_and_no_held_out_prompt(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    names = tmp_path / "emojibase-data" / "en" / "data.json"
+    names.parent.mkdir(parents=True)
+    names.write_text('[{"emoji": "x", "label": "wonder delicious"}]', "utf-8")
+    monkeypatch.setattr(tiny_concepts, "PACKAGES", tmp_path)
+    for cached in (tiny_concepts.labels, unknown_words._english):
+        cached.cache_clear()
     rng = np.random.default_rng(0)
     used = {english(rng) for _ in range(5000)}
     known = {word for concept in concepts().values() for name in concept.en for word in name.split()}
     assert len(used) > 2000 and not used & known and not used & set(" ".join(HELD_OUT_PROMPTS).split())
+    assert not {"wonder", "delicious"} & set(unknown_words._english())
+    for cached in (tiny_concepts.labels, unknown_words._english):
+        cached.cache_clear()

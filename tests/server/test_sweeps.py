@@ -5,15 +5,14 @@ from __future__ import annotations
 import asyncio
 import json
 import re
-import time
 from collections import Counter
-from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
 import pytest
 from PIL import Image
 
+from tests.server.late_threads import LateThreads
 from tests.server.running_server import RunningServer, chain, running, steps
 from tests.server.served import Served, saved, serving, taking
 
@@ -221,13 +220,6 @@ def test_a_waiting_sweep_can_be_interrupted_and_an_idle_server_takes_the_next_jo
         assert (await server.ended(after))["status"] == "success"
 
     served(tmp_path, body)
-
-
-class LateThreads(ThreadPoolExecutor):
-    """Threads as on a busy machine: each call starts 0.3 s late."""
-
-    def submit(self, fn: Any, /, *args: Any, **kwargs: Any) -> Future[Any]:
-        return super().submit(lambda: (time.sleep(0.3), fn(*args, **kwargs))[1])
 
 
 def test_a_combination_that_is_about_to_start_can_be_interrupted(tmp_path: Path) -> None:

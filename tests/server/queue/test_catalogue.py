@@ -4,15 +4,15 @@ from __future__ import annotations
 
 import asyncio
 import threading
-import time
-from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
-from typing import Any
 
+from graph.node import node_types_in
 from graph.node_types.schema_data import node_type_to_data
 from server.queue.catalogue import Catalogue
 from server.workers.interface import Description
-from tests.server.served import fail, folders_in, steps
+from tests.server import served
+from tests.server.late_threads import LateThreads
+from tests.server.served import folders_in
 
 
 def test_the_list_is_current_when_the_worker_that_gave_it_can_be_asked(tmp_path: Path) -> None:
@@ -35,26 +35,14 @@ def test_the_list_is_current_when_the_worker_that_gave_it_can_be_asked(tmp_path:
     asyncio.run(body())
 
 
-class FirstCallLate(ThreadPoolExecutor):
-    """Threads as on a busy machine: the first call starts after those that follow it."""
-
-    late = 0.3
-
-    def submit(self, fn: Any, /, *args: Any, **kwargs: Any) -> Future[Any]:
-        seconds, self.late = self.late, 0.0
-        return super().submit(lambda: (time.sleep(seconds), fn(*args, **kwargs))[1])
-
-
 def test_workers_that_are_described_at_once_are_all_in_the_list(tmp_path: Path) -> None:
     """Their lists are made in threads, and the list of one must not replace that of both."""
 
     async def body() -> None:
-        asyncio.get_running_loop().set_default_executor(FirstCallLate(4))
+        asyncio.get_running_loop().set_default_executor(LateThreads(calls=1))
         catalogue = Catalogue(folders_in(tmp_path), tmp_path / "nodes.json")
-        one, two = (
-            Description([node_type_to_data(function.node_type)])  # type: ignore[attr-defined]
-            for function in (steps, fail)
-        )
+        types = {node_type.name: node_type for node_type in node_types_in(served)}
+        one, two = (Description([node_type_to_data(types[name])]) for name in ("Steps", "Fail"))
         await asyncio.gather(catalogue.update(one, "one"), catalogue.update(two, "two"))
         assert set(await catalogue.registry()) == {"Steps", "Fail"}
         again = Catalogue(folders_in(tmp_path), tmp_path / "nodes.json")
