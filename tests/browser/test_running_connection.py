@@ -86,6 +86,7 @@ def test_an_answer_that_the_end_of_the_run_overtakes(page: Any, server: Any) -> 
     page.wait_for_timeout(300)  # it is read
     assert page.locator(".node[data-state=running]").count() == 0
     badge = page.get_by_role("article", name="Sample", exact=True).locator(".node-badge")
+    assert badge.filter(has_text=" s").count() == 0, "an interrupted node has no time"
     steps(page, 11)  # the next run is shown: nothing is thought to be at work still
     run(page)
     badge.filter(has_text=" s").wait_for()
