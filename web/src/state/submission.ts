@@ -75,8 +75,8 @@ function knownCatalogue(): Promise<Catalogue> {
 /** False: it was refused, or its tab is closed. */
 async function submit(id: string, front: boolean, more: Record<string, unknown> = {}): Promise<boolean> {
   const find = () => useEditor.getState().tabs.find((entry) => entry.id === id);
-  if (!find()) return false;
   const catalogue = await knownCatalogue();
+  if (!find()) return false;
   const before = useSettings.getState().seeds === "before";
   const last = sentBy[id];
   if (before && last) amendDocument(id, (doc) => advanced(doc, catalogue, last));
